@@ -1,0 +1,167 @@
+/** What the HTTP edge needs from the control plane; src/control implements it, tests may fake it. Shapes are the API's JSON. */
+import type { Problem } from "../lib/problem.ts";
+import type { Provenance } from "../lib/provenance.ts";
+
+/** A resource as the API shows it: the user's document, with metadata.{uid,resourceVersion,creationTimestamp} filled in. */
+export interface ApiResource {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: Readonly<Record<string, unknown>> & {
+    readonly name: string;
+    readonly namespace: string;
+    readonly resourceVersion: string;
+  };
+  readonly spec: unknown;
+}
+
+export interface Applied {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly action: "created" | "updated" | "deleted" | "unchanged";
+  readonly resourceVersion: string;
+}
+
+export interface ApplyRequest {
+  /** YAML or JSON, any number of documents (List too). */
+  readonly text: string;
+  /** For problems: the file's name as the caller knows it. */
+  readonly file: string;
+  readonly who: string;
+  readonly dryRun: boolean;
+  /** If-Match: every document must have this resourceVersion now; "*" that it exists. If-None-Match: "*" is "absent". */
+  readonly expect?: number | "absent" | "present";
+  /** Where set, the text must hold exactly this one resource. */
+  readonly only?: { readonly kind: string; readonly namespace: string; readonly name: string };
+}
+
+export interface ApplyOutcome {
+  readonly revision: number;
+  readonly applied: readonly Applied[];
+  /** Warnings only: an error refuses the whole apply (WeftError "invalid" with all problems). */
+  readonly problems: readonly Problem[];
+}
+
+export interface ServiceSummary {
+  readonly service: string;
+  readonly namespace: string;
+  readonly host: string;
+  readonly ports: readonly { readonly number: number; readonly name: string; readonly protocol: string }[];
+  readonly mtls_mode: "STRICT" | "PERMISSIVE" | "DISABLE" | "MIXED" | "NONE";
+  readonly workloads: readonly string[];
+  readonly endpoints: number;
+}
+
+/** GET /v1/services/{service}/mtls. The mode is one for all ports and workloads, MIXED where they differ, NONE where none has a sidecar. */
+export interface MtlsReport {
+  readonly service: string;
+  readonly mtls_mode: ServiceSummary["mtls_mode"];
+  /** Names of the service's workloads, sorted. */
+  readonly workloads: readonly string[];
+  readonly namespace: string;
+  readonly host: string;
+  readonly revision: number;
+  readonly ports: readonly {
+    readonly port: number;
+    readonly name: string;
+    readonly mode: ServiceSummary["mtls_mode"];
+  }[];
+  readonly details: readonly {
+    readonly workload: string;
+    readonly namespace: string;
+    readonly port: number;
+    readonly mode: "STRICT" | "PERMISSIVE" | "DISABLE" | "NONE";
+    /** The policy that decided; absent where Istio's default did. */
+    readonly source?: Provenance;
+    /** Whether the workload's live proxy has ACKed the listeners that carry this mode; false also when no proxy is connected. */
+    readonly in_force: boolean;
+    readonly proxy: "synced" | "pending" | "nacked" | "disconnected";
+  }[];
+}
+
+export interface TypeStatus {
+  /** "CDS", "EDS", "LDS", "RDS", "SDS", "ECDS". */
+  readonly type: string;
+  readonly status: "SYNCED" | "PENDING" | "NACKED" | "NOT_SUBSCRIBED";
+  readonly sent_revision?: number;
+  readonly acked_revision?: number;
+  readonly sent_at?: string;
+  readonly acked_at?: string;
+  readonly resources: number;
+  /** The refusal that stands, until the proxy ACKs what replaced it. */
+  readonly nack?: {
+    readonly revision: number;
+    readonly at: string;
+    /** Envoy's own words. */
+    readonly message: string;
+    /** The refused resources that Envoy's words name (or all that were sent), with where they come from. */
+    readonly resources: readonly { readonly name: string; readonly sources: readonly Provenance[] }[];
+  };
+}
+
+export interface ProxyStatus {
+  /** "ns/name" of the workload. */
+  readonly id: string;
+  readonly workload: string;
+  readonly namespace: string;
+  readonly node: string;
+  readonly envoy_version: string;
+  readonly protocol: "delta" | "sotw";
+  readonly address: string;
+  readonly connected_at: string;
+  readonly status: "SYNCED" | "PENDING" | "NACKED";
+  readonly types: readonly TypeStatus[];
+}
+
+export interface HealthPart {
+  readonly part: "store" | "xds" | "ca";
+  readonly ok: boolean;
+  readonly message: string;
+}
+
+export interface Health {
+  readonly ok: boolean;
+  readonly parts: readonly HealthPart[];
+}
+
+export interface IssuedToken {
+  readonly token: string;
+  /** RFC 3339. */
+  readonly expires: string;
+  readonly workload: string;
+}
+
+export type WatchMessage =
+  | { readonly type: "revision"; readonly revision: number; readonly changes: readonly (Applied & { readonly resource: ApiResource })[] }
+  | { readonly type: "lost"; readonly reason: string };
+
+export interface ControlPlane {
+  apply(request: ApplyRequest): Promise<ApplyOutcome>;
+  list(filter: { kind?: string; namespace?: string }): Promise<{ revision: number; items: readonly ApiResource[] }>;
+  /** @throws WeftError "not_found" */
+  get(kind: string, namespace: string, name: string): Promise<ApiResource>;
+  remove(request: { kind: string; namespace: string; name: string; who: string; expect?: number; dryRun: boolean }): Promise<ApplyOutcome>;
+  watch(since: number, signal: AbortSignal): AsyncIterable<WatchMessage>;
+  services(namespace?: string): readonly ServiceSummary[];
+  /** `service` is a short name, resolved in `namespace`, or a full host. @throws WeftError "not_found" (with what there is) */
+  mtls(service: string, namespace: string): MtlsReport;
+  proxies(): readonly ProxyStatus[];
+  /** As pushed, as proto JSON with provenance, private keys redacted. @throws WeftError "not_found" */
+  proxyConfig(id: string): unknown;
+  /** @throws WeftError "not_found" where no such WorkloadEntry is stored. */
+  issueToken(workload: { namespace: string; name: string }, ttlSeconds?: number): Promise<IssuedToken>;
+  /** An Envoy bootstrap (JSON object) for the workload, with a token in it. */
+  bootstrap(workload: { namespace: string; name: string }): Promise<Readonly<Record<string, unknown>>>;
+  /** Whether the revision is in force: per proxy, ACKed, NACKed or still pending. */
+  convergence(revision: number): {
+    readonly acked: readonly string[];
+    readonly nacked: readonly ProxyStatus[];
+    readonly pending: readonly string[];
+  };
+  ca(): unknown;
+  /** SPIFFE bundle, JWKS. */
+  bundle(): unknown;
+  health(): Promise<Health>;
+  /** Whether the first full load is done. */
+  ready(): boolean;
+}

@@ -1,0 +1,47 @@
+/** What ADS needs from the rest of weft, and what it tells it. It carries opaque bytes and knows no policy. */
+import type { ProxySnapshot, TypeUrl } from "../lib/encoded.ts";
+
+/** A workload that proved who it is. `id` is "ns/name". */
+export interface ProxyIdentity {
+  readonly id: string;
+}
+
+export interface Credentials {
+  /** The authorization header of the stream, if any. */
+  readonly authorization?: string;
+  readonly transport: "tcp" | "unix" | "tls";
+}
+
+/** @throws WeftError "unauthenticated", with a message that names the command to run. */
+export type Authenticate = (credentials: Credentials) => Promise<ProxyIdentity>;
+
+export interface SnapshotSource {
+  /**
+   * Calls `onSnapshot` now, if the first full load is done, and again whenever the proxy's snapshot changes, until the returned function
+   * is called. Snapshots are immutable; a later one replaces an earlier one whole.
+   */
+  subscribe(proxy: ProxyIdentity, onSnapshot: (snapshot: ProxySnapshot) => void): () => void;
+}
+
+/** Told to the control plane for metrics, spans and logs. Called synchronously; must not throw. */
+export interface AdsObserver {
+  streamOpened?(event: {
+    readonly proxy: ProxyIdentity;
+    readonly protocol: "delta" | "sotw";
+    readonly node: string;
+    readonly address: string;
+  }): void;
+  streamClosed?(event: { readonly proxy: ProxyIdentity; readonly protocol: "delta" | "sotw"; readonly reason: string }): void;
+  /** A stream or connection that was turned away. */
+  refused?(event: { readonly reason: string; readonly address: string }): void;
+  pushed?(event: AnswerEvent & { readonly resources: number; readonly bytes: number }): void;
+  acked?(event: AnswerEvent & { readonly milliseconds: number }): void;
+  nacked?(event: AnswerEvent & { readonly milliseconds: number; readonly message: string }): void;
+}
+
+export interface AnswerEvent {
+  readonly proxy: ProxyIdentity;
+  readonly typeUrl: TypeUrl;
+  readonly revision: number;
+  readonly nonce: string;
+}

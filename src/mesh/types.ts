@@ -1,0 +1,126 @@
+/**
+ * The Mesh: all resources of one revision as one immutable rule tree, read by xds and by `weft why`. Everything in it is sorted, so that
+ * the same resources in any order give the same Mesh, and every part whose inputs did not change is the same object (===) as in the
+ * Mesh before, so that what was made from it can be kept in a WeakMap.
+ */
+import type { Provenance } from "../lib/provenance.ts";
+import type { WorkloadAuthorization } from "./authorization.ts";
+import type { OutboundView } from "./outbound.ts";
+import type { WorkloadMtls } from "./peer-authentication.ts";
+
+/** What holds for the whole mesh: the flags of `weft run`, and MeshConfig. */
+export interface Settings {
+  readonly trustDomain: string;
+  /** Other names of the trust domain in policies; "cluster.local" always is one, as in Istio. */
+  readonly trustDomainAliases: readonly string[];
+  /** "mesh.local": the suffix of services in the mesh. */
+  readonly domain: string;
+  /** "weft-system". */
+  readonly rootNamespace: string;
+  readonly pathNormalization: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
+  readonly connectTimeoutMs: number;
+  readonly enableAutoMtls: boolean;
+  /** Path of Envoy's access log ("/dev/stdout"), or undefined for none. */
+  readonly accessLogFile?: string;
+  readonly accessLogFormat?: string;
+  /** The MeshConfig, where there is one. */
+  readonly source?: Provenance;
+}
+
+export type Protocol = "HTTP" | "HTTP2" | "GRPC" | "GRPC-WEB" | "TCP" | "TLS" | "HTTPS" | "MONGO" | "MYSQL" | "REDIS";
+
+export interface ServicePort {
+  /** As callers name it. */
+  readonly number: number;
+  readonly name: string;
+  readonly protocol: Protocol;
+  /** The endpoints' port, unless an endpoint maps the port's name itself. */
+  readonly targetPort: number;
+}
+
+/** One host of a ServiceEntry. */
+export interface Service {
+  /** Canonical and lower-case: "orders.default.mesh.local", "api.example.com", "*.example.com". */
+  readonly host: string;
+  /** For people and paths: the first label of a host in the mesh's domain, else the host. */
+  readonly name: string;
+  /** Of the ServiceEntry. */
+  readonly namespace: string;
+  readonly ports: readonly ServicePort[];
+  readonly resolution: "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "NONE";
+  readonly location: "MESH_INTERNAL" | "MESH_EXTERNAL";
+  readonly addresses: readonly string[];
+  readonly subjectAltNames: readonly string[];
+  readonly source: Provenance;
+}
+
+export interface Endpoint {
+  /** IP address, DNS name (resolution DNS only), or an absolute path of a Unix socket. */
+  readonly address: string;
+  /** The endpoint's port for each of the service's port numbers; 0 with a Unix socket. */
+  readonly ports: ReadonlyMap<number, number>;
+  readonly labels: Readonly<Record<string, string>>;
+  /** At least 1; 1 where none is given. */
+  readonly weight: number;
+  /** "region/zone/subzone" or "". */
+  readonly locality: string;
+  /** "ns/name" of the WorkloadEntry it comes from. */
+  readonly workload?: string;
+  /** SPIFFE ID that its sidecar presents; undefined where it has none (no service account). */
+  readonly spiffeId?: string;
+  /** The service's port numbers on which its sidecar accepts Istio's mutual TLS (it has one, and PeerAuthentication is not DISABLE there). */
+  readonly mtlsPorts: ReadonlySet<number>;
+  readonly source: Provenance;
+}
+
+/** A port on which a workload's sidecar takes calls. */
+export interface InboundPort {
+  /** On the workload's address. */
+  readonly number: number;
+  readonly protocol: Protocol;
+  /** Where the application listens. */
+  readonly app: { readonly address: string; readonly port: number };
+  /** The service that gives the port its protocol (the oldest that selects the workload). */
+  readonly service: string;
+  readonly servicePort: number;
+}
+
+/** A WorkloadEntry: an instance of services, and, with its service account, an identity. */
+export interface Workload {
+  /** "ns/name". */
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly address: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly serviceAccount?: string;
+  /** spiffe://TRUST_DOMAIN/ns/NS/sa/SA; undefined without a service account: such a workload speaks plaintext. */
+  readonly spiffeId?: string;
+  /** Sorted by number. */
+  readonly inbound: readonly InboundPort[];
+  /** Where its sidecar takes the application's calls out (annotation weft.dev/outbound, else 127.0.0.1:15001). */
+  readonly outbound: { readonly address: string; readonly port: number };
+  /**
+   * Local listeners for TCP service ports, from annotation weft.dev/listen: "HOST:PORT=ADDRESS:PORT,...". Undefined where the annotation
+   * is absent: then services with `addresses` are listened for there.
+   */
+  readonly listen?: readonly { readonly host: string; readonly port: number; readonly address: string; readonly localPort: number }[];
+  readonly source: Provenance;
+}
+
+export interface Mesh {
+  readonly revision: number;
+  readonly settings: Settings;
+  /** By canonical host, sorted. */
+  readonly services: ReadonlyMap<string, Service>;
+  /** By canonical host: sorted by address, then ports. */
+  readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
+  /** By "ns/name", sorted. */
+  readonly workloads: ReadonlyMap<string, Workload>;
+  /** By workload key: the effective PeerAuthentication. */
+  readonly mtls: ReadonlyMap<string, WorkloadMtls>;
+  /** By workload key: the authorization policies that select it. */
+  readonly authorization: ReadonlyMap<string, WorkloadAuthorization>;
+  /** By namespace of the calling workload: what its calls out meet. Proxies of one namespace share it. */
+  readonly outbound: ReadonlyMap<string, OutboundView>;
+}

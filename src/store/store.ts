@@ -1,0 +1,125 @@
+/**
+ * What a store is. SQLite and memory implement it here; etcd and Redis will, so every call is asynchronous, writing is compare-and-set
+ * on revisions, and a watch can lose its place. A store keeps documents; it neither reads nor judges them.
+ */
+
+/** What a document is filed under. */
+export interface ResourceId {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** A JSON object as the user wrote it (apiVersion, kind, metadata, spec), without what the store adds. */
+export type Document = Readonly<Record<string, unknown>>;
+
+/** Where the document stood when it was applied: file, and the line of each part by dotted path (model/resource.ts, Source). */
+export interface DocumentSource {
+  readonly file: string;
+  readonly lines: Readonly<Record<string, number>>;
+}
+
+export interface StoredResource extends ResourceId {
+  readonly document: Document;
+  readonly source: DocumentSource;
+  /** UUID, new at each creation: a resource deleted and made again is another one. */
+  readonly uid: string;
+  /** The revision that wrote it last: its resourceVersion and ETag. */
+  readonly revision: number;
+  /** RFC 3339, UTC. */
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+export interface Put extends ResourceId {
+  readonly document: Document;
+  readonly source: DocumentSource;
+  /** The revision it must have now: a number, "absent" (create only) or undefined (any). */
+  readonly expect?: number | "absent";
+}
+
+export interface Delete extends ResourceId {
+  readonly expect?: number;
+}
+
+/** Everything in it happens, or nothing. The same id may not occur twice (WeftError "invalid"). */
+export interface Transaction {
+  readonly puts: readonly Put[];
+  readonly deletes: readonly Delete[];
+  /** Who asks, for the history: "uid 1000", "admin token", ... Never a secret. */
+  readonly who: string;
+}
+
+export interface Change extends ResourceId {
+  readonly action: "created" | "updated" | "deleted" | "unchanged";
+  /** The resource as it is now; for "deleted" as it was. */
+  readonly resource: StoredResource;
+}
+
+export interface ApplyResult {
+  /** The store's revision afterwards: one more than before, or the same when every change is "unchanged". */
+  readonly revision: number;
+  /** One for each put and delete, in their order. */
+  readonly changes: readonly Change[];
+}
+
+/** One revision's changes, whole. */
+export interface RevisionEvent {
+  readonly type: "revision";
+  readonly revision: number;
+  /** Without the unchanged. */
+  readonly changes: readonly Change[];
+}
+
+/** The watch cannot go on from where it was (compacted, failed over): list again and start from there. It ends with this. */
+export interface LostEvent {
+  readonly type: "lost";
+  readonly reason: string;
+}
+
+export interface HistoryEntry extends ResourceId {
+  readonly revision: number;
+  readonly action: "created" | "updated" | "deleted";
+  readonly who: string;
+  /** RFC 3339, UTC. */
+  readonly at: string;
+  /** The document as written; for "deleted" as it was. */
+  readonly document: Document;
+}
+
+export interface Listing {
+  /** The revision at which all of `resources` were read, in one snapshot. */
+  readonly revision: number;
+  /** Sorted by kind, namespace, name. */
+  readonly resources: readonly StoredResource[];
+}
+
+export interface ListFilter {
+  readonly kind?: string;
+  readonly namespace?: string;
+  readonly name?: string;
+}
+
+export interface Store {
+  /** For people: "sqlite:/var/lib/weft/weft.db", "memory". */
+  readonly name: string;
+  list(filter?: ListFilter): Promise<Listing>;
+  get(id: ResourceId): Promise<StoredResource | undefined>;
+  /**
+   * Commits `transaction`, durably, before it resolves. A put whose document equals the stored one (after canonical JSON) is
+   * "unchanged"; if only its source differs, the source is refreshed without a new revision.
+   * @throws WeftError "conflict" (an `expect` fails), "not_found" (a delete of what is not there), "unavailable" (the store cannot write
+   * now: full disk, read-only, ...; nothing was changed).
+   */
+  apply(transaction: Transaction): Promise<ApplyResult>;
+  /**
+   * Every revision after `since`, each once, in order, first those that are there and then those to come, until `signal` aborts (then
+   * it ends quietly). A slow reader never loses one silently: it gets them late, or a LostEvent.
+   */
+  watch(since: number, signal: AbortSignal): AsyncIterable<RevisionEvent | LostEvent>;
+  /** Newest first. */
+  history(filter?: ListFilter & { readonly limit?: number; readonly since?: number }): Promise<readonly HistoryEntry[]>;
+  /** Proves that a write would be accepted now, by writing (health). @throws WeftError "unavailable" */
+  checkWritable(): Promise<void>;
+  close(): Promise<void>;
+}
