@@ -1,4 +1,5 @@
 /** What the HTTP edge needs from the control plane; src/control implements it, tests may fake it. Shapes are the API's JSON. */
+import type { SpanContext } from "@opentelemetry/api";
 import type { Problem } from "../lib/problem.ts";
 import type { Provenance } from "../lib/provenance.ts";
 
@@ -22,13 +23,20 @@ export interface Applied {
   readonly resourceVersion: string;
 }
 
-export interface ApplyRequest {
+/** One file of an apply. Several files are one transaction. */
+export interface InputFile {
   /** YAML or JSON, any number of documents (List too). */
   readonly text: string;
-  /** For problems: the file's name as the caller knows it. */
+  /** For problems and provenance: the file's name as the caller knows it, "<stdin>" or "<http>". */
   readonly file: string;
+}
+
+export interface ApplyRequest {
+  readonly files: readonly InputFile[];
   readonly who: string;
   readonly dryRun: boolean;
+  /** The caller's span (W3C traceparent), to be the parent of the span "apply". */
+  readonly parent?: SpanContext;
   /** If-Match: every document must have this resourceVersion now; "*" that it exists. If-None-Match: "*" is "absent". */
   readonly expect?: number | "absent" | "present";
   /** Where set, the text must hold exactly this one resource. */
@@ -140,7 +148,15 @@ export interface ControlPlane {
   list(filter: { kind?: string; namespace?: string }): Promise<{ revision: number; items: readonly ApiResource[] }>;
   /** @throws WeftError "not_found" */
   get(kind: string, namespace: string, name: string): Promise<ApiResource>;
-  remove(request: { kind: string; namespace: string; name: string; who: string; expect?: number; dryRun: boolean }): Promise<ApplyOutcome>;
+  remove(request: {
+    kind: string;
+    namespace: string;
+    name: string;
+    who: string;
+    expect?: number;
+    dryRun: boolean;
+    parent?: SpanContext;
+  }): Promise<ApplyOutcome>;
   watch(since: number, signal: AbortSignal): AsyncIterable<WatchMessage>;
   services(namespace?: string): readonly ServiceSummary[];
   /** `service` is a short name, resolved in `namespace`, or a full host. @throws WeftError "not_found" (with what there is) */
