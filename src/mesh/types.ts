@@ -4,6 +4,7 @@
  * Mesh before, so that what was made from it can be kept in a WeakMap.
  */
 import type { Provenance } from "../lib/provenance.ts";
+import type { HttpRetry } from "../model/virtual-service-route.ts";
 import type { WorkloadAuthorization } from "./authorization.ts";
 import type { OutboundView } from "./outbound.ts";
 import type { WorkloadMtls } from "./peer-authentication.ts";
@@ -20,6 +21,8 @@ export interface Settings {
   readonly pathNormalization: "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
   readonly connectTimeoutMs: number;
   readonly enableAutoMtls: boolean;
+  /** For routes without `retries` of their own; absent: Istio's default. */
+  readonly defaultHttpRetryPolicy?: HttpRetry;
   /** Path of Envoy's access log ("/dev/stdout"), or undefined for none. */
   readonly accessLogFile?: string;
   readonly accessLogFormat?: string;
@@ -52,6 +55,8 @@ export interface Service {
   readonly addresses: readonly string[];
   readonly subjectAltNames: readonly string[];
   readonly source: Provenance;
+  /** Younger ServiceEntries of the same namespace for the same host, whose ports and endpoints are added. */
+  readonly otherSources: readonly Provenance[];
 }
 
 export interface Endpoint {
