@@ -1,43 +1,43 @@
 /** Labels, as Kubernetes and Istio's pkg/config/labels write them. */
+import { isDnsLabel } from "./check.ts";
 import type { Report } from "./schema.ts";
 
-const NAME = /^(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?)$/;
-const DNS_1123_LABEL = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
+const NAME = /^(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
 
-/** Why `key` is no label key, or undefined. */
+/** Why `key` is no label key (Istio's validateTagKey), or undefined. */
 export function labelKeyError(key: string): string | undefined {
   const slash = key.indexOf("/");
-  const prefix = slash < 0 ? undefined : key.slice(0, slash);
+  const prefix = key.slice(0, Math.max(0, slash));
   const name = key.slice(slash + 1);
-  if (
-    prefix !== undefined &&
-    (prefix === "" || prefix.length > 253 || !prefix.split(".").every((part) => part.length <= 63 && DNS_1123_LABEL.test(part)))
-  )
-    return "the part before '/' must be a DNS name";
-  if (name.length > 63 || !NAME.test(name))
+  if (slash >= 0 && (prefix.length > 253 || !prefix.split(".").every(isDnsLabel))) return "the part before '/' must be a DNS name";
+  if (name.length > 63 || !NAME.test(name)) {
     return "a key holds 1 to 63 letters, digits, '-', '_' and '.', and starts and ends with a letter or digit";
+  }
   return undefined;
 }
 
 /** Why `value` is no label value, or undefined. */
 export function labelValueError(value: string): string | undefined {
-  if (value !== "" && (value.length > 63 || !NAME.test(value)))
-    return "a value holds up to 63 letters, digits, '-', '_' and '.', and starts and ends with a letter or digit";
-  return undefined;
+  if (value === "" || (value.length <= 63 && NAME.test(value))) return undefined;
+  return "a value holds up to 63 letters, digits, '-', '_' and '.', and starts and ends with a letter or digit";
 }
 
-/** Checks a map of labels. A selector also may have no empty key and no wildcards (Istio's validateWorkloadSelector). */
-export function checkLabelMap(use: "labels" | "selector"): (labels: Record<string, string>, report: Report) => void {
-  return (labels, report) => {
-    for (const [key, value] of Object.entries(labels)) {
-      if (use === "selector" && (key.includes("*") || value.includes("*"))) {
-        report("badLabel", "wildcards are not allowed in a selector", { path: [key], atKey: key.includes("*") });
-        continue;
-      }
-      const badKey = labelKeyError(key);
-      if (badKey) report("badLabel", badKey, { path: [key], atKey: true });
-      const badValue = labelValueError(value);
-      if (badValue) report("badLabel", badValue, { path: [key] });
-    }
-  };
+/** Labels of a thing: each key and value in Kubernetes' syntax. */
+export function checkLabels(labels: Readonly<Record<string, string>>, report: Report): void {
+  for (const [key, value] of Object.entries(labels)) {
+    const badKey = labelKeyError(key);
+    if (badKey) report("badLabel", badKey, { path: [key], atKey: true });
+    const badValue = labelValueError(value);
+    if (badValue) report("badLabel", badValue, { path: [key] });
+  }
+}
+
+/** Labels to select by: Istio's validateWorkloadSelector, and the CRD's limit of 63 characters. */
+export function checkSelector(labels: Readonly<Record<string, string>>, report: Report): void {
+  for (const [key, value] of Object.entries(labels)) {
+    if (key === "") report("badLabel", "a key must not be empty", { path: [key], atKey: true });
+    if (key.includes("*")) report("badLabel", "wildcards are not allowed in a selector", { path: [key], atKey: true });
+    if (value.includes("*")) report("badLabel", "wildcards are not allowed in a selector", { path: [key] });
+    if (value.length > 63) report("badLabel", "a value holds at most 63 characters", { path: [key] });
+  }
 }

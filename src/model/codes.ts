@@ -1,7 +1,9 @@
+import type { Problem } from "../lib/problem.ts";
+
 /**
  * The catalogue of problems that the model finds in a user's input. A code, once released, keeps its meaning for good: new causes get
  * new codes. WF00xx is about the text and the envelope, WF01xx about the shape of a spec, WF02xx about values, WF03xx about how values
- * go together.
+ * go together, WF04xx warnings.
  */
 export interface CodeEntry {
   /** "WF0101". */
@@ -207,6 +209,24 @@ export const CODES = {
     cause: "The sidecar listens on the workload's address and port and forwards to 127.0.0.1 at the same port, which is the sidecar again.",
     mend: 'Let the application listen elsewhere and name the place: annotation weft.dev/app: "http=127.0.0.1:9001".',
   },
+  deprecated: {
+    code: "WF0401",
+    title: "Deprecated",
+    cause: "Istio has replaced the field; it still works.",
+    mend: "Write what the message names.",
+  },
+  noEffect: {
+    code: "WF0402",
+    title: "Without effect",
+    cause: "What is written is valid, but nothing will come of it.",
+    mend: "Remove it, or add what gives it effect.",
+  },
+  surprising: {
+    code: "WF0403",
+    title: "It may do more or less than it seems",
+    cause: "What is written is valid, but such a thing often means something else than its author thinks.",
+    mend: "Read the message, and write it out if you mean it.",
+  },
 } as const satisfies Record<string, CodeEntry>;
 
 export type CodeName = keyof typeof CODES;
@@ -215,4 +235,12 @@ export type CodeName = keyof typeof CODES;
 export function findCode(code: string): CodeEntry | undefined {
   const wanted = code.toUpperCase();
   return Object.values(CODES).find((entry) => entry.code === wanted);
+}
+
+/** A problem of the catalogue; an error unless told. */
+export function problem(
+  name: CodeName,
+  finding: Omit<Problem, "code" | "severity"> & { readonly severity?: Problem["severity"] },
+): Problem {
+  return { ...finding, code: CODES[name].code, severity: finding.severity ?? "error" };
 }

@@ -1,0 +1,62 @@
+/** Header names and values in matches and operations, as Istio's pkg/config/validation checks them. */
+import type { Report } from "./schema.ts";
+
+const NAME = /^[!#$%&'*+,\-.^_`|~A-Za-z0-9]+$/;
+const PSEUDO = new Set([":method", ":scheme", ":authority", ":path", ":status"]);
+
+/** Istio's ValidateHTTPHeaderNameOrJwtClaimRoute, without the claims: those are for gateways only. */
+export function matchHeaderError(name: string): string | undefined {
+  if (name === "") return "a header's name must not be empty";
+  if (PSEUDO.has(name) || NAME.test(name)) return undefined;
+  if (name.startsWith("@request.auth.claims")) return "JWT claims can be matched at gateways only";
+  return `${JSON.stringify(name)} is no header name`;
+}
+
+export const isAuthority = (name: string) => /^(?::authority|host)$/i.test(name);
+
+/** Whether `name` may be set, added (authority too, in requests) or removed. */
+function operationError(name: string, authority: boolean): string | undefined {
+  if (name === "") return "a header's name must not be empty";
+  if (authority && isAuthority(name)) return undefined;
+  if (/^host$/i.test(name)) return "Host can be set in requests only";
+  if (name.startsWith(":")) return "headers that begin with ':' cannot be changed";
+  // Envoy refuses such names (header_name validation), which Istio finds out by a NACK only.
+  return NAME.test(name) ? undefined : `${JSON.stringify(name)} is no header name`;
+}
+
+/**
+ * Why Envoy would refuse a header value, or undefined: its format commands stand between percent signs, %COMMAND% or
+ * %COMMAND(argument)%; a percent sign itself is %%.
+ * https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#custom-request-response-headers
+ */
+export function headerValueError(value: string): string | undefined {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value)) return "holds a control character";
+  const rest = value.replaceAll("%%", "").replace(/%[^%()]+(?:\((?:[^()\\]|\\.)*\)\s*)?%/g, "");
+  if (!rest.includes("%")) return undefined;
+  return "has a percent sign that begins no %COMMAND%";
+}
+
+interface Operations {
+  readonly set?: Readonly<Record<string, string>>;
+  readonly add?: Readonly<Record<string, string>>;
+  readonly remove?: readonly string[];
+}
+
+/** Checks the operations on the headers of requests (where the authority may be set) or responses. */
+export function checkHeaderOperations(direction: "request" | "response"): (operations: Operations, report: Report) => void {
+  return (operations, report) => {
+    for (const verb of ["set", "add"] as const) {
+      for (const [name, value] of Object.entries(operations[verb] ?? {})) {
+        const badName = operationError(name, direction === "request");
+        if (badName) report("badHeader", badName, { path: [verb, name], atKey: true });
+        const badValue = headerValueError(value);
+        if (badValue) report("badHeader", badValue, { path: [verb, name], help: "write a percent sign as %%" });
+      }
+    }
+    for (const [index, name] of (operations.remove ?? []).entries()) {
+      const badName = operationError(name, false);
+      if (badName) report("badHeader", badName, { path: ["remove", index] });
+    }
+  };
+}
