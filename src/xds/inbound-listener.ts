@@ -1,0 +1,147 @@
+/**
+ * The listener of an inbound port, and its filter chains by mutual TLS mode
+ * (Istio, pilot/pkg/networking/core/filterchain_options.go and listener_inbound.go).
+ *
+ *     PERMISSIVE  TLS with a mesh ALPN -> mutual TLS;  plaintext -> as it is;  any other TLS -> HTTP: no chain, closed; TCP: passed through
+ *     STRICT      TLS -> mutual TLS;  plaintext -> no chain, closed
+ *     DISABLE     everything -> as it is
+ */
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { TrafficDirection } from "../gen/envoy/config/core/v3/base_pb.ts";
+import {
+  type Filter,
+  type FilterChain,
+  type FilterChainMatchSchema,
+  FilterChainSchema,
+  FilterSchema,
+  type ListenerFilter,
+  ListenerFilterSchema,
+} from "../gen/envoy/config/listener/v3/listener_components_pb.ts";
+import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.ts";
+import { TlsInspectorSchema } from "../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts";
+import { HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+import { TcpProxySchema } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
+import type { EncodedResource } from "../lib/encoded.ts";
+import type { Provenance } from "../lib/provenance.ts";
+import type { MtlsMode } from "../mesh/peer-authentication.ts";
+import type { InboundPort, Protocol, Settings, Workload } from "../mesh/types.ts";
+import { encodeResource, packAny } from "./encode.ts";
+import { accessLogs } from "./filters/access-log.ts";
+import { httpConnectionManager } from "./filters/http-connection-manager.ts";
+import { httpAuthorizationFilters, tcpAuthorizationFilters } from "./filters/rbac.ts";
+import { routerFilter } from "./filters/router.ts";
+import { inboundClusterName } from "./inbound-cluster.ts";
+import { inboundRoute } from "./inbound-route.ts";
+import { MESH_ALPNS, serverMutualTls } from "./tls.ts";
+
+const HTTP: ReadonlySet<Protocol> = new Set<Protocol>(["HTTP", "HTTP2", "GRPC", "GRPC-WEB"]);
+
+/** "inbound|8080||10.0.0.1": the workload's port and address. */
+export function inboundListenerName(workload: Workload, port: InboundPort): string {
+  return `${inboundClusterName(port)}${workload.address}`;
+}
+
+/**
+ * undefined where nothing may come in: STRICT at a workload without an identity, which cannot speak mutual TLS. Plaintext would break the
+ * policy, so the port stays closed. Without an identity the other modes take plaintext only.
+ */
+export function inboundListener(
+  workload: Workload,
+  port: InboundPort,
+  mode: MtlsMode,
+  settings: Settings,
+  sources: readonly Provenance[],
+): EncodedResource | undefined {
+  const effective = workload.spiffeId === undefined && mode === "PERMISSIVE" ? "DISABLE" : mode;
+  if (effective === "STRICT" && workload.spiffeId === undefined) return undefined;
+  const name = inboundListenerName(workload, port);
+  const filterChains = HTTP.has(port.protocol)
+    ? httpChains(effective, httpFilters(workload, port, settings), settings)
+    : tcpChains(effective, tcpFilters(port, settings), settings);
+  const listener = create(ListenerSchema, {
+    name,
+    address: {
+      address: { case: "socketAddress", value: { address: workload.address, portSpecifier: { case: "portValue", value: port.number } } },
+    },
+    trafficDirection: TrafficDirection.INBOUND,
+    listenerFilters: effective === "DISABLE" ? [] : [tlsInspector()],
+    // A client that waits for the server to speak first (MySQL, SMTP) sends nothing to inspect: after Envoy's 15 s it counts as plaintext.
+    continueOnListenerFiltersTimeout: true,
+    filterChains,
+  });
+  return encodeResource(ListenerSchema, name, listener, sources);
+}
+
+function httpChains(mode: MtlsMode, filters: Filter[], settings: Settings): FilterChain[] {
+  switch (mode) {
+    case "STRICT":
+      return [mutualTlsChain({ transportProtocol: "tls" }, filters, settings)];
+    case "PERMISSIVE":
+      return [mutualTlsChain(MESH_TLS, filters, settings), plainChain("plaintext", PLAINTEXT, filters)];
+    case "DISABLE":
+      return [plainChain("plaintext", {}, filters)];
+  }
+}
+
+function tcpChains(mode: MtlsMode, filters: Filter[], settings: Settings): FilterChain[] {
+  switch (mode) {
+    case "STRICT":
+      return [mutualTlsChain({ transportProtocol: "tls" }, filters, settings)];
+    case "PERMISSIVE":
+      return [
+        mutualTlsChain(MESH_TLS, filters, settings),
+        plainChain("tls-passthrough", { transportProtocol: "tls" }, filters),
+        plainChain("plaintext", PLAINTEXT, filters),
+      ];
+    case "DISABLE":
+      return [plainChain("plaintext", {}, filters)];
+  }
+}
+
+type Match = MessageInitShape<typeof FilterChainMatchSchema>;
+
+const MESH_TLS: Match = { transportProtocol: "tls", applicationProtocols: [...MESH_ALPNS] };
+const PLAINTEXT: Match = { transportProtocol: "raw_buffer" };
+
+function mutualTlsChain(filterChainMatch: Match, filters: Filter[], settings: Settings): FilterChain {
+  return create(FilterChainSchema, { name: "mtls", filterChainMatch, filters, transportSocket: serverMutualTls(settings) });
+}
+
+/** Without a transport socket: raw bytes. */
+function plainChain(name: string, filterChainMatch: Match, filters: Filter[]): FilterChain {
+  return create(FilterChainSchema, { name, filterChainMatch, filters });
+}
+
+function httpFilters(workload: Workload, port: InboundPort, settings: Settings): Filter[] {
+  return [
+    httpConnectionManager(settings, {
+      statPrefix: `inbound_${workload.address}_${port.number}`,
+      direction: "inbound",
+      routes: { inline: inboundRoute(port) },
+      filters: [...httpAuthorizationFilters(), routerFilter()],
+      // Istio's default (pilot/pkg/networking/util/util.go GetProxyHeaders).
+      forwardClientCert: { details: ForwardClientCert.APPEND_FORWARD, set: { subject: true, uri: true, dns: true } },
+    }),
+  ];
+}
+
+function tcpFilters(port: InboundPort, settings: Settings): Filter[] {
+  const cluster = inboundClusterName(port);
+  const proxy = create(TcpProxySchema, {
+    statPrefix: cluster,
+    clusterSpecifier: { case: "cluster", value: cluster },
+    accessLog: accessLogs(settings),
+  });
+  const tcpProxy = create(FilterSchema, {
+    name: "envoy.filters.network.tcp_proxy",
+    configType: { case: "typedConfig", value: packAny(TcpProxySchema, proxy) },
+  });
+  return [...tcpAuthorizationFilters(), tcpProxy];
+}
+
+function tlsInspector(): ListenerFilter {
+  return create(ListenerFilterSchema, {
+    name: "envoy.filters.listener.tls_inspector",
+    configType: { case: "typedConfig", value: packAny(TlsInspectorSchema, create(TlsInspectorSchema)) },
+  });
+}

@@ -1,0 +1,64 @@
+/**
+ * A proxy's side that takes calls: for each inbound port a listener on the workload's address, a cluster to the application, and the
+ * authorization that the listeners refer to by name (ECDS), so that a policy edit touches no listener.
+ */
+import type { EncodedResource } from "../lib/encoded.ts";
+import type { Provenance } from "../lib/provenance.ts";
+import type { WorkloadAuthorization } from "../mesh/authorization.ts";
+import { internList, memoize } from "../mesh/memo.ts";
+import { mtlsModeAt, type WorkloadMtls } from "../mesh/peer-authentication.ts";
+import type { InboundPort, Mesh, Service, Settings, Workload } from "../mesh/types.ts";
+import { authorizationResources } from "./filters/rbac.ts";
+import { inboundCluster } from "./inbound-cluster.ts";
+import { inboundListener } from "./inbound-listener.ts";
+
+export interface InboundResources {
+  readonly clusters: readonly EncodedResource[];
+  readonly listeners: readonly EncodedResource[];
+  /** ECDS: six, or none for a workload without inbound ports. */
+  readonly extensions: readonly EncodedResource[];
+}
+
+/**
+ * What the proxy of `workload` gets for calls in; the same object (===) as long as the workload, its services, its mode, its policies and the
+ * settings are.
+ */
+export function inboundResources(mesh: Mesh, workload: Workload): InboundResources {
+  const mtls = mesh.mtls.get(workload.key);
+  const authorization = mesh.authorization.get(workload.key);
+  // The Mesh has both for each of its workloads; any other gets nothing rather than an open port.
+  if (!mtls || !authorization) return NOTHING;
+  const services = internList(workload.inbound.flatMap((port) => mesh.services.get(port.service) ?? []));
+  return join(clustersOf(workload, services, mesh.settings), listenersOf(workload, services, mtls, mesh.settings), authorization);
+}
+
+const NOTHING: InboundResources = { clusters: [], listeners: [], extensions: [] };
+
+const join = memoize(
+  (
+    clusters: readonly EncodedResource[],
+    listeners: readonly EncodedResource[],
+    authorization: WorkloadAuthorization,
+  ): InboundResources => ({
+    clusters,
+    listeners,
+    extensions: clusters.length > 0 ? authorizationResources(authorization) : [],
+  }),
+);
+
+const clustersOf = memoize((workload: Workload, services: readonly Service[], settings: Settings) =>
+  workload.inbound.map((port) => inboundCluster(port, settings, sourcesOf(workload, services, port))),
+);
+
+const listenersOf = memoize((workload: Workload, services: readonly Service[], mtls: WorkloadMtls, settings: Settings) =>
+  workload.inbound.flatMap((port) => {
+    const { mode, source } = mtlsModeAt(mtls, port.number);
+    const sources = [...(source ? [source] : []), ...sourcesOf(workload, services, port)];
+    return inboundListener(workload, port, mode, settings, sources) ?? [];
+  }),
+);
+
+function sourcesOf(workload: Workload, services: readonly Service[], port: InboundPort): Provenance[] {
+  const service = services.find(({ host }) => host === port.service);
+  return [workload.source, ...(service ? [service.source] : [])];
+}

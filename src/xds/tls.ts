@@ -1,0 +1,166 @@
+/**
+ * Transport sockets: Istio's mutual TLS, the TLS that a DestinationRule asks for, and none. Keys and CA certificates of the mesh come over
+ * SDS on the same ADS stream (xds/secret.ts), so a rotation changes no listener and no cluster.
+ */
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type TransportSocket, TransportSocketSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
+import { RawBufferSchema } from "../gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts";
+import {
+  SubjectAltNameMatcher_SanType,
+  type SubjectAltNameMatcherSchema,
+  TlsParameters_TlsProtocol,
+  type TlsParametersSchema,
+} from "../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts";
+import type { SdsSecretConfigSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
+import {
+  type CommonTlsContextSchema,
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+} from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
+import type { Settings } from "../mesh/types.ts";
+import { adsSource } from "./config-source.ts";
+import { packAny } from "./encode.ts";
+import { BUNDLE_SECRET, SVID_SECRET } from "./secret.ts";
+
+/**
+ * What the client's sidecar offers, so that a PERMISSIVE server tells the mesh's mutual TLS from any other TLS. "istio" is weft's own and
+ * Istio's; the rest are what Istio's sidecars may send (pilot/pkg/networking/core/listener.go allIstioMtlsALPNs).
+ */
+export const MESH_ALPNS: readonly string[] = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
+
+/** Istio's server ciphers for TLS 1.2 (pilot/pkg/security/authn/utils/utils.go SupportedCiphers). */
+const SERVER_CIPHERS = [
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "AES256-GCM-SHA384",
+  "AES128-GCM-SHA256",
+];
+
+const TLS_1_2_TO_1_3: MessageInitShape<typeof TlsParametersSchema> = {
+  tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
+  tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+};
+
+export interface ClientMutualTlsOptions {
+  /** "outbound_.8080_._.orders.default.mesh.local", which `connection.sni` sees. */
+  readonly sni: string;
+  /** The server must present one of these; where none is known, any identity that the mesh's CA signed. */
+  readonly spiffeIds: readonly string[];
+  /** The connection carries HTTP/2. */
+  readonly http2?: boolean;
+}
+
+/** A sidecar's calls to a sidecar: its SVID, the mesh's CA, ALPN "istio" (DestinationRule ISTIO_MUTUAL). */
+export function clientMutualTls({ sni, spiffeIds, http2 }: ClientMutualTlsOptions): TransportSocket {
+  const context = create(UpstreamTlsContextSchema, {
+    sni,
+    commonTlsContext: {
+      tlsParams: TLS_1_2_TO_1_3,
+      alpnProtocols: http2 ? ["istio", "h2"] : ["istio"],
+      tlsCertificateSdsSecretConfigs: [sds(SVID_SECRET)],
+      validationContextType: meshValidation([...spiffeIds].sort().map((id) => uriSan({ case: "exact", value: id }))),
+    },
+  });
+  return tlsSocket(packAny(UpstreamTlsContextSchema, context));
+}
+
+export interface ClientTlsOptions {
+  readonly mode: "SIMPLE" | "MUTUAL";
+  /** Empty or undefined: no SNI is sent, unless the cluster sets it from the request's host (auto_sni). */
+  readonly sni?: string;
+  /** The server must present one of these; where none is given, the certificate's names are not looked at here. */
+  readonly subjectAltNames?: readonly string[];
+  /** Path of the CA certificates on the proxy's host; where absent, the host's own roots. */
+  readonly caCertificates?: string;
+  /** Paths on the proxy's host, for MUTUAL. */
+  readonly clientCertificate?: string;
+  readonly privateKey?: string;
+  readonly insecureSkipVerify?: boolean;
+  readonly http2?: boolean;
+}
+
+/** Calls out of the mesh over TLS (DestinationRule SIMPLE and MUTUAL; Istio, pilot/pkg/networking/core/cluster_tls.go constructUpstreamTLS). */
+export function clientTls(options: ClientTlsOptions): TransportSocket {
+  const { mode, sni, subjectAltNames = [], caCertificates, clientCertificate, privateKey, insecureSkipVerify, http2 } = options;
+  const certificates =
+    mode === "MUTUAL" && clientCertificate && privateKey
+      ? [{ certificateChain: file(clientCertificate), privateKey: file(privateKey) }]
+      : [];
+  const context = create(UpstreamTlsContextSchema, {
+    sni,
+    commonTlsContext: {
+      tlsParams: TLS_1_2_TO_1_3,
+      alpnProtocols: http2 ? ["h2"] : [],
+      tlsCertificates: certificates,
+      validationContextType: insecureSkipVerify
+        ? { case: "validationContext", value: {} }
+        : {
+            case: "validationContext",
+            value: {
+              ...(caCertificates ? { trustedCa: file(caCertificates) } : { systemRootCerts: {} }),
+              matchTypedSubjectAltNames: [...subjectAltNames].sort().flatMap(anySan),
+            },
+          },
+    },
+  });
+  return tlsSocket(packAny(UpstreamTlsContextSchema, context));
+}
+
+/**
+ * A sidecar's inbound mutual TLS: a client certificate is required, signed by the mesh's CA, for an identity in the trust domain or one of
+ * its aliases. ALPN never names "istio", which would stand in the way of HTTP/2 (Istio, pilot/pkg/security/authn/utils/utils.go BuildInboundTLS).
+ */
+export function serverMutualTls(settings: Settings): TransportSocket {
+  const trustDomains = [...new Set([settings.trustDomain, ...settings.trustDomainAliases])];
+  const context = create(DownstreamTlsContextSchema, {
+    requireClientCertificate: true,
+    commonTlsContext: {
+      tlsParams: { ...TLS_1_2_TO_1_3, cipherSuites: SERVER_CIPHERS },
+      alpnProtocols: ["h2", "http/1.1"],
+      tlsCertificateSdsSecretConfigs: [sds(SVID_SECRET)],
+      validationContextType: meshValidation(trustDomains.map((domain) => uriSan({ case: "prefix", value: `spiffe://${domain}/` }))),
+    },
+  });
+  return tlsSocket(packAny(DownstreamTlsContextSchema, context));
+}
+
+/** No TLS. */
+export function rawBuffer(): TransportSocket {
+  return create(TransportSocketSchema, {
+    name: "envoy.transport_sockets.raw_buffer",
+    configType: { case: "typedConfig", value: packAny(RawBufferSchema, create(RawBufferSchema)) },
+  });
+}
+
+type SanMatcher = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
+
+function meshValidation(sans: SanMatcher[]): MessageInitShape<typeof CommonTlsContextSchema>["validationContextType"] {
+  return {
+    case: "combinedValidationContext",
+    value: { defaultValidationContext: { matchTypedSubjectAltNames: sans }, validationContextSdsSecretConfig: sds(BUNDLE_SECRET) },
+  };
+}
+
+function uriSan(matchPattern: { case: "exact" | "prefix"; value: string }): SanMatcher {
+  return { sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern } };
+}
+
+/** A name of a DestinationRule may be of any sort; Envoy wants to know of which. */
+function anySan(name: string): SanMatcher[] {
+  const sort = SubjectAltNameMatcher_SanType;
+  return [sort.URI, sort.DNS, sort.IP_ADDRESS].map((sanType) => ({ sanType, matcher: { matchPattern: { case: "exact", value: name } } }));
+}
+
+function sds(name: string): MessageInitShape<typeof SdsSecretConfigSchema> {
+  return { name, sdsConfig: adsSource() };
+}
+
+function file(filename: string) {
+  return { specifier: { case: "filename" as const, value: filename } };
+}
+
+function tlsSocket(typedConfig: ReturnType<typeof packAny>): TransportSocket {
+  return create(TransportSocketSchema, { name: "envoy.transport_sockets.tls", configType: { case: "typedConfig", value: typedConfig } });
+}
