@@ -1,0 +1,45 @@
+import { chmod, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+
+/** The file operations that key material goes through, passed in so that tests can end the process between any two of them. */
+export interface Disk {
+  /** Makes `path` and its parents, mode 0700; what is there stays. */
+  makeDirectory(path: string): Promise<void>;
+  /** The file's text and its mode's permission bits. @throws Node's system errors */
+  read(path: string): Promise<{ readonly text: string; readonly mode: number }>;
+  /** Writes a new file with exactly `mode`, replacing an old one, and syncs it. */
+  writeSynced(path: string, text: string, mode: number): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** Makes a rename in `path` survive a power cut. */
+  syncDirectory(path: string): Promise<void>;
+}
+
+export const nodeDisk: Disk = {
+  async makeDirectory(path) {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  },
+  async read(path) {
+    const { mode } = await stat(path);
+    return { text: await readFile(path, "utf8"), mode: mode & 0o777 };
+  },
+  async writeSynced(path, text, mode) {
+    // A left-over of a crash may have another mode; "wx" makes sure that the file is ours from its first byte.
+    await rm(path, { force: true });
+    const file = await open(path, "wx", mode);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await chmod(path, mode);
+  },
+  rename,
+  async syncDirectory(path) {
+    const directory = await open(path, "r");
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  },
+};

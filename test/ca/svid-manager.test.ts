@@ -1,0 +1,168 @@
+import { expect, test } from "bun:test";
+import { LINGER_MS, RETRY_FIRST_MS, RETRY_LONGEST_MS, SVID_LIFETIME_MS, WALL_CLOCK_CHECK_MS } from "../../src/ca/constants.ts";
+import { SvidManager } from "../../src/ca/svid-manager.ts";
+import type { X509Svid } from "../../src/ca/types.ts";
+import { WeftError } from "../../src/lib/errors.ts";
+import { FakeClock } from "../fakes/clock.ts";
+
+const ORDERS = "spiffe://mesh.local/ns/default/sa/orders";
+const BILLING = "spiffe://mesh.local/ns/default/sa/billing";
+const MINUTE = 60_000;
+
+/** An authority without cryptography: serials count up, and `broken` makes it refuse. */
+function setUp({ random = 0.5 } = {}) {
+  const clock = new FakeClock();
+  const start = clock.now();
+  const state = { issued: 0, broken: false };
+  const failures: { attempt: number; retryInMs: number; expires?: number; message: string }[] = [];
+  const authority = {
+    async issueX509(spiffeId: string): Promise<X509Svid> {
+      if (state.broken) throw new WeftError("unavailable", "the CA is away");
+      const serial = String(++state.issued);
+      return { spiffeId, serial, chainPem: "", privateKeyPem: "", notBefore: clock.now(), notAfter: clock.now() + SVID_LIFETIME_MS };
+    },
+  };
+  const manager = new SvidManager({
+    authority,
+    clock,
+    random: () => random,
+    observer: {
+      failed: ({ error, attempt, retryInMs, expires }) => failures.push({ message: error.message, attempt, retryInMs, expires }),
+    },
+  });
+  const seen: string[] = [];
+  const record = (svid: X509Svid) => seen.push(`${svid.serial}@${(clock.now() - start) / MINUTE}`);
+  return { clock, state, failures, manager, seen, record };
+}
+
+test("All who ask for one identity share one certificate.", async () => {
+  const { clock, manager, seen, record } = setUp();
+  manager.subscribe(ORDERS, record);
+  manager.subscribe(ORDERS, record);
+  await clock.advance(0);
+  expect(seen).toEqual(["1@0", "1@0"]);
+  manager.subscribe(ORDERS, record);
+  expect(seen).toEqual(["1@0", "1@0", "1@0"]);
+  expect(manager.current(ORDERS)?.serial).toBe("1");
+});
+
+test.each([
+  [0, 27],
+  [0.5, 30],
+  [1, 33],
+])("A certificate of an hour is renewed at half its life, give or take a tenth (random %p: after %p minutes).", async (random, minutes) => {
+  const { clock, manager, seen, record } = setUp({ random });
+  manager.subscribe(ORDERS, record);
+  await clock.advance(minutes * MINUTE - 1);
+  expect(seen).toEqual(["1@0"]);
+  await clock.advance(1);
+  expect(seen).toEqual(["1@0", `2@${minutes}`]);
+});
+
+test("Renewal goes on for as long as somebody subscribes.", async () => {
+  const { clock, manager, seen, record } = setUp();
+  manager.subscribe(ORDERS, record);
+  await clock.advance(120 * MINUTE);
+  expect(seen).toEqual(["1@0", "2@30", "3@60", "4@90", "5@120"]);
+});
+
+test("When the CA fails, the old certificate stays, and the CA is asked again with growing waits until it answers.", async () => {
+  const { clock, state, failures, manager, seen, record } = setUp();
+  manager.subscribe(ORDERS, record);
+  await clock.advance(0);
+  const expires = manager.nextExpiry();
+  state.broken = true;
+  await clock.advance(40 * MINUTE);
+  expect(manager.current(ORDERS)?.serial).toBe("1");
+  const waits = failures.map((failure) => failure.retryInMs);
+  // With random 0.5 each wait is three quarters of its longest: 1 s doubled up to a minute.
+  expect(waits.slice(0, 8)).toEqual([1, 2, 4, 8, 16, 32, 60, 60].map((seconds) => seconds * 750));
+  expect(failures[0]).toEqual({ message: "the CA is away", attempt: 1, retryInMs: RETRY_FIRST_MS * 0.75, expires });
+  state.broken = false;
+  await clock.advance(RETRY_LONGEST_MS);
+  expect(manager.current(ORDERS)?.serial).toBe("2");
+  expect(seen.length).toBe(2);
+  const renewed = manager.current(ORDERS)?.notAfter ?? 0;
+  expect(renewed).toBeGreaterThan((expires ?? 0) + 40 * MINUTE);
+});
+
+test("A first certificate that cannot be issued is delivered as soon as it can.", async () => {
+  const { clock, state, failures, manager, seen, record } = setUp();
+  state.broken = true;
+  manager.subscribe(ORDERS, record);
+  await clock.advance(10_000);
+  expect(seen).toEqual([]);
+  expect(failures.at(-1)?.expires).toBeUndefined();
+  state.broken = false;
+  await clock.advance(RETRY_LONGEST_MS);
+  expect(seen.length).toBe(1);
+});
+
+test("Keys and timers are let go a moment after the last subscriber went.", async () => {
+  const { clock, manager, record } = setUp();
+  const first = manager.subscribe(ORDERS, record);
+  const second = manager.subscribe(ORDERS, record);
+  await clock.advance(0);
+  first();
+  first();
+  await clock.advance(LINGER_MS);
+  expect(manager.current(ORDERS)?.serial).toBe("1");
+  second();
+  await clock.advance(LINGER_MS - 1);
+  expect(manager.current(ORDERS)?.serial).toBe("1");
+  await clock.advance(1);
+  expect(manager.current(ORDERS)).toBeUndefined();
+  expect(manager.nextExpiry()).toBeUndefined();
+  await clock.advance(WALL_CLOCK_CHECK_MS);
+  expect(clock.pending).toBe(0);
+});
+
+test("A proxy that reconnects at once keeps its certificate.", async () => {
+  const { clock, manager, seen, record, state } = setUp();
+  const leave = manager.subscribe(ORDERS, record);
+  await clock.advance(0);
+  leave();
+  await clock.advance(LINGER_MS - 1);
+  manager.subscribe(ORDERS, record);
+  await clock.advance(LINGER_MS);
+  expect(state.issued).toBe(1);
+  expect(seen.map((entry) => entry.split("@")[0])).toEqual(["1", "1"]);
+  expect(manager.current(ORDERS)?.serial).toBe("1");
+});
+
+test("A machine that slept past the renewal renews when it wakes, although its timers stood still.", async () => {
+  const { clock, manager, state, record } = setUp();
+  manager.subscribe(ORDERS, record);
+  await clock.advance(MINUTE);
+  clock.setWallClock(clock.now() + 3 * 60 * MINUTE);
+  await clock.advance(WALL_CLOCK_CHECK_MS);
+  expect(state.issued).toBe(2);
+});
+
+test("The expiry of every certificate, and of the first to end, can be read.", async () => {
+  const { clock, manager, record } = setUp();
+  expect(manager.nextExpiry()).toBeUndefined();
+  manager.subscribe(ORDERS, record);
+  await clock.advance(MINUTE);
+  manager.subscribe(BILLING, record);
+  await clock.advance(0);
+  const first = clock.now() - MINUTE + SVID_LIFETIME_MS;
+  expect(manager.nextExpiry()).toBe(first);
+  expect([...manager.expiries()]).toEqual([
+    [ORDERS, first],
+    [BILLING, first + MINUTE],
+  ]);
+});
+
+test("After close nothing is issued, told or kept.", async () => {
+  const { clock, manager, seen, record } = setUp();
+  manager.subscribe(ORDERS, record);
+  const leave = manager.subscribe(BILLING, record);
+  manager.close();
+  leave();
+  await clock.advance(120 * MINUTE);
+  expect(seen).toEqual([]);
+  expect(clock.pending).toBe(0);
+  expect(manager.current(ORDERS)).toBeUndefined();
+  expect(() => manager.subscribe(ORDERS, record)).toThrow("shutting down");
+});
