@@ -1,0 +1,156 @@
+/** A store that forgets: for tests, for `--store memory:`, and as the plainest statement of what a store does. */
+import type { Clock } from "../../lib/clock.ts";
+import { WeftError } from "../../lib/errors.ts";
+import { follow, lostReason, Wakeups } from "../follow.ts";
+import { type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit } from "../history-limit.ts";
+import {
+  encodeTransaction,
+  idKey,
+  type LogRow,
+  planTransaction,
+  type StoredRow,
+  toHistoryEntry,
+  toResource,
+  toRevisionEvent,
+} from "../plan.ts";
+import type {
+  ApplyResult,
+  HistoryEntry,
+  ListFilter,
+  Listing,
+  LostEvent,
+  ResourceId,
+  RevisionEvent,
+  Store,
+  StoredResource,
+  Transaction,
+} from "../store.ts";
+
+export interface MemoryStoreOptions {
+  readonly clock: Clock;
+  readonly historyLimit?: HistoryLimit;
+  /** Default: random UUIDs. */
+  readonly newUid?: () => string;
+}
+
+export function openMemoryStore(options: MemoryStoreOptions): Store & Compactable {
+  return new MemoryStore(options);
+}
+
+class MemoryStore implements Store, Compactable {
+  readonly name = "memory";
+  readonly #clock: Clock;
+  readonly #limit: HistoryLimit;
+  readonly #newUid: () => string;
+  readonly #rows = new Map<string, StoredRow>();
+  /** One item a revision: revisions #compacted + 1 to #revision, with no gap. */
+  #log: (readonly LogRow[])[] = [];
+  #logBytes = 0;
+  #revision = 0;
+  #compacted = 0;
+  #closed = false;
+  readonly #wakeups = new Wakeups();
+
+  constructor(options: MemoryStoreOptions) {
+    this.#clock = options.clock;
+    this.#limit = options.historyLimit ?? DEFAULT_HISTORY_LIMIT;
+    this.#newUid = options.newUid ?? (() => crypto.randomUUID());
+  }
+
+  async list(filter: ListFilter = {}): Promise<Listing> {
+    this.#checkOpen();
+    const rows = [...this.#rows.values()].filter((row) => matches(row, filter)).sort(compareIds);
+    return { revision: this.#revision, resources: rows.map(toResource) };
+  }
+
+  async get(id: ResourceId): Promise<StoredResource | undefined> {
+    this.#checkOpen();
+    const row = this.#rows.get(idKey(id));
+    return row && toResource(row);
+  }
+
+  async apply(transaction: Transaction): Promise<ApplyResult> {
+    this.#checkOpen();
+    const at = new Date(this.#clock.now()).toISOString();
+    const stamp = { revision: this.#revision, at, newUid: this.#newUid };
+    const plan = planTransaction(encodeTransaction(transaction), (id) => this.#rows.get(idKey(id)), stamp);
+    for (const row of [...plan.written, ...plan.refreshed]) this.#rows.set(idKey(row), row);
+    for (const row of plan.removed) this.#rows.delete(idKey(row));
+    if (plan.log.length > 0) {
+      this.#revision = plan.revision;
+      this.#log.push(plan.log);
+      this.#logBytes += sizeOf(plan.log);
+      this.#trim(this.#limit);
+      this.#wakeups.wakeAll();
+    }
+    return { revision: plan.revision, changes: plan.changes };
+  }
+
+  watch(since: number, signal: AbortSignal): AsyncIterable<RevisionEvent | LostEvent> {
+    return follow(since, signal, (after) => this.#next(after), this.#wakeups);
+  }
+
+  async history(filter: ListFilter & { readonly limit?: number; readonly since?: number } = {}): Promise<readonly HistoryEntry[]> {
+    this.#checkOpen();
+    const found = this.#log.slice(Math.max(0, (filter.since ?? 0) - this.#compacted)).toReversed();
+    const rows = found.flat().filter(({ row }) => matches(row, filter));
+    return rows.slice(0, filter.limit ?? rows.length).map(toHistoryEntry);
+  }
+
+  async compact(keepRevisions: number): Promise<void> {
+    this.#checkOpen();
+    this.#trim({ revisions: keepRevisions, bytes: Number.POSITIVE_INFINITY });
+  }
+
+  async checkWritable(): Promise<void> {
+    this.#checkOpen();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#wakeups.wakeAll();
+  }
+
+  #next(after: number): RevisionEvent | LostEvent | undefined {
+    if (this.#closed) return { type: "lost", reason: "the store was closed" };
+    const lost = lostReason(after, { revision: this.#revision, compacted: this.#compacted });
+    if (lost) return lost;
+    const log = this.#log[after - this.#compacted];
+    return log && toRevisionEvent(after + 1, log);
+  }
+
+  #trim(limit: HistoryLimit): void {
+    let drop = Math.max(0, this.#log.length - Math.max(1, limit.revisions));
+    let bytes = this.#logBytes - this.#log.slice(0, drop).reduce((sum, log) => sum + sizeOf(log), 0);
+    while (bytes > limit.bytes && drop < this.#log.length - 1) bytes -= sizeOf(this.#log[drop++] ?? []);
+    if (drop === 0) return;
+    this.#log = this.#log.slice(drop);
+    this.#logBytes = bytes;
+    this.#compacted += drop;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new WeftError("unavailable", "the store is closed");
+  }
+}
+
+function sizeOf(log: readonly LogRow[]): number {
+  return log.reduce((sum, { row }) => sum + Buffer.byteLength(row.document) + Buffer.byteLength(row.source), 0);
+}
+
+function matches(row: ResourceId, filter: ListFilter): boolean {
+  return (
+    (filter.kind === undefined || filter.kind === row.kind) &&
+    (filter.namespace === undefined || filter.namespace === row.namespace) &&
+    (filter.name === undefined || filter.name === row.name)
+  );
+}
+
+/** By UTF-8 bytes, as SQLite and etcd sort. */
+function compareIds(a: ResourceId, b: ResourceId): number {
+  return compareText(a.kind, b.kind) || compareText(a.namespace, b.namespace) || compareText(a.name, b.name);
+}
+
+function compareText(a: string, b: string): number {
+  return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

@@ -1,0 +1,179 @@
+/**
+ * The store in one SQLite file: what is stored now, and a log of every revision. Documents are JSON as the user wrote them; keys, tokens
+ * and certificates have no place here, for the log never forgets on demand.
+ */
+import type { Clock } from "../../lib/clock.ts";
+import { follow, lostReason, Wakeups } from "../follow.ts";
+import { type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit } from "../history-limit.ts";
+import { encodeTransaction, type Plan, planTransaction, toHistoryEntry, toResource, toRevisionEvent } from "../plan.ts";
+import type {
+  ApplyResult,
+  HistoryEntry,
+  ListFilter,
+  Listing,
+  LostEvent,
+  ResourceId,
+  RevisionEvent,
+  Store,
+  StoredResource,
+  Transaction,
+} from "../store.ts";
+import type { Connection } from "./connection.ts";
+import { damaged } from "./errors.ts";
+import { checkWritable } from "./health.ts";
+import { openConnection } from "./open.ts";
+import {
+  dropHistory,
+  type Meta,
+  readHistory,
+  readMeta,
+  readNextRevision,
+  readResource,
+  readResources,
+  removeResource,
+  writeLog,
+  writeMeta,
+  writeResource,
+} from "./rows.ts";
+
+export interface SqliteStoreOptions {
+  /** Of the database file; it and its directory are made where missing. Two files, -wal and -shm, stand beside it while it is open. */
+  readonly path: string;
+  readonly clock: Clock;
+  readonly historyLimit?: HistoryLimit;
+  /** Upper bound on the file's size, in pages of 4 KiB; none unless given. */
+  readonly maxPages?: number;
+  /** Default: random UUIDs. */
+  readonly newUid?: () => string;
+}
+
+/**
+ * Opens, checks, migrates, and proves that it can write.
+ * @throws WeftError "unavailable", naming the file and the mend: it is damaged, not a database, another program's, of a newer schema,
+ * read-only, locked, or on a full disk. What is stored is unchanged then.
+ */
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store & Compactable> {
+  const connection = openConnection(options.path);
+  try {
+    if (options.maxPages !== undefined) connection.script(`PRAGMA max_page_count = ${Math.trunc(options.maxPages)}`);
+    const store = new SqliteStore(connection, options);
+    await store.checkWritable();
+    return store;
+  } catch (reason) {
+    connection.close();
+    throw reason;
+  }
+}
+
+class SqliteStore implements Store, Compactable {
+  readonly name: string;
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  readonly #limit: HistoryLimit;
+  readonly #newUid: () => string;
+  readonly #wakeups = new Wakeups();
+
+  constructor(connection: Connection, options: SqliteStoreOptions) {
+    this.name = `sqlite:${options.path}`;
+    this.#connection = connection;
+    this.#clock = options.clock;
+    this.#limit = options.historyLimit ?? DEFAULT_HISTORY_LIMIT;
+    this.#newUid = options.newUid ?? (() => crypto.randomUUID());
+  }
+
+  async list(filter: ListFilter = {}): Promise<Listing> {
+    const db = this.#connection;
+    const { revision, rows } = db.read(() => ({ revision: readMeta(db).revision, rows: readResources(db, filter) }));
+    return { revision, resources: this.#decode(() => rows.map(toResource)) };
+  }
+
+  async get(id: ResourceId): Promise<StoredResource | undefined> {
+    const row = readResource(this.#connection, id);
+    return row && this.#decode(() => toResource(row));
+  }
+
+  async apply(transaction: Transaction): Promise<ApplyResult> {
+    const db = this.#connection;
+    const encoded = encodeTransaction(transaction);
+    const at = new Date(this.#clock.now()).toISOString();
+    const plan = db.write(() => {
+      const meta = readMeta(db);
+      const stamp = { revision: meta.revision, at, newUid: this.#newUid };
+      const made = this.#decode(() => planTransaction(encoded, (id) => readResource(db, id), stamp));
+      this.#write(made, meta);
+      return made;
+    });
+    if (plan.log.length > 0) this.#wakeups.wakeAll();
+    return { revision: plan.revision, changes: plan.changes };
+  }
+
+  watch(since: number, signal: AbortSignal): AsyncIterable<RevisionEvent | LostEvent> {
+    return follow(since, signal, (after) => this.#next(after), this.#wakeups);
+  }
+
+  async history(filter: ListFilter & { readonly limit?: number; readonly since?: number } = {}): Promise<readonly HistoryEntry[]> {
+    return this.#decode(() => readHistory(this.#connection, filter).map(toHistoryEntry));
+  }
+
+  async compact(keepRevisions: number): Promise<void> {
+    const db = this.#connection;
+    db.write(() => {
+      const meta = readMeta(db);
+      writeMeta(db, this.#trim(meta, { revisions: keepRevisions, bytes: Number.POSITIVE_INFINITY }));
+    });
+  }
+
+  async checkWritable(): Promise<void> {
+    checkWritable(this.#connection, new Date(this.#clock.now()).toISOString());
+  }
+
+  async close(): Promise<void> {
+    this.#connection.close();
+    this.#wakeups.wakeAll();
+  }
+
+  #next(after: number): RevisionEvent | LostEvent | undefined {
+    const db = this.#connection;
+    if (db.closed) return { type: "lost", reason: "the store was closed" };
+    return db.read(() => {
+      const lost = lostReason(after, readMeta(db));
+      if (lost) return lost;
+      const log = readNextRevision(db, after);
+      const first = log[0];
+      return first && this.#decode(() => toRevisionEvent(first.revision, log));
+    });
+  }
+
+  /** JSON that was stored and no longer parses was damaged while the store was open. */
+  #decode<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (reason) {
+      if (reason instanceof SyntaxError) throw damaged(this.#connection.path, `a document is not readable: ${reason.message}`);
+      throw reason;
+    }
+  }
+
+  #write(plan: Plan, meta: Meta): void {
+    const db = this.#connection;
+    for (const row of [...plan.written, ...plan.refreshed]) writeResource(db, row);
+    for (const row of plan.removed) removeResource(db, row);
+    if (plan.log.length === 0) return;
+    const bytes = plan.log.reduce((sum, log) => sum + writeLog(db, log), 0);
+    writeMeta(db, this.#trim({ ...meta, revision: plan.revision, historyBytes: meta.historyBytes + bytes }, this.#limit));
+  }
+
+  /** Drops the oldest revisions over `limit`: at most one a write in the long run, so no write pays for many others. */
+  #trim(meta: Meta, limit: HistoryLimit): Meta {
+    const db = this.#connection;
+    let { compacted, historyBytes } = meta;
+    const drop = (through: number) => {
+      historyBytes -= dropHistory(db, through);
+      compacted = through;
+    };
+    const oldestKept = meta.revision - Math.max(1, limit.revisions);
+    if (oldestKept > compacted) drop(oldestKept);
+    while (historyBytes > limit.bytes && compacted + 1 < meta.revision) drop(compacted + 1);
+    return { revision: meta.revision, compacted, historyBytes };
+  }
+}

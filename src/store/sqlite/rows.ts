@@ -1,0 +1,123 @@
+/** Every SQL statement on the store's tables but health's. Times are RFC 3339. */
+import { documentHash, idKey, type LogRow, type StoredRow } from "../plan.ts";
+import type { Document, ListFilter, ResourceId } from "../store.ts";
+import type { Connection } from "./connection.ts";
+import { damaged } from "./errors.ts";
+
+export interface Meta {
+  readonly revision: number;
+  /** History up to this revision is gone. */
+  readonly compacted: number;
+  readonly historyBytes: number;
+}
+
+interface HistoryRow extends Omit<StoredRow, "revision">, Omit<LogRow, "row"> {
+  readonly resourceRevision: number;
+}
+
+const RESOURCE = "kind, namespace, name, document, hash, source, uid, revision, created_at AS createdAt, updated_at AS updatedAt";
+const HISTORY = `revision, sequence, action, who, at, kind, namespace, name, document, hash, source, uid,
+  resource_revision AS resourceRevision, created_at AS createdAt, updated_at AS updatedAt`;
+
+export function readMeta(connection: Connection): Meta {
+  const meta = connection.get<Meta>("SELECT revision, compacted, history_bytes AS historyBytes FROM meta WHERE id = 1");
+  if (meta === undefined) throw damaged(connection.path, "its revision is missing");
+  return meta;
+}
+
+export function writeMeta(connection: Connection, meta: Meta): void {
+  const sql = "UPDATE meta SET revision = $revision, compacted = $compacted, history_bytes = $historyBytes WHERE id = 1";
+  connection.run(sql, { ...meta });
+}
+
+export function readResource(connection: Connection, { kind, namespace, name }: ResourceId): StoredRow | undefined {
+  const sql = `SELECT ${RESOURCE} FROM resources WHERE kind = $kind AND namespace = $namespace AND name = $name`;
+  return connection.get<StoredRow>(sql, { kind, namespace, name });
+}
+
+/** Sorted by kind, namespace, name. */
+export function readResources(connection: Connection, filter: ListFilter): StoredRow[] {
+  const { where, bindings } = conditions(filter);
+  return connection.all<StoredRow>(`SELECT ${RESOURCE} FROM resources ${where} ORDER BY kind, namespace, name`, bindings);
+}
+
+export function writeResource(connection: Connection, row: StoredRow): void {
+  connection.run(
+    `INSERT INTO resources VALUES ($kind, $namespace, $name, $document, $hash, $source, $uid, $revision, $createdAt, $updatedAt)
+     ON CONFLICT (kind, namespace, name) DO UPDATE SET document = excluded.document, hash = excluded.hash, source = excluded.source,
+       uid = excluded.uid, revision = excluded.revision, created_at = excluded.created_at, updated_at = excluded.updated_at`,
+    { ...row },
+  );
+}
+
+export function removeResource(connection: Connection, { kind, namespace, name }: ResourceId): void {
+  connection.run("DELETE FROM resources WHERE kind = $kind AND namespace = $namespace AND name = $name", { kind, namespace, name });
+}
+
+/** Appends to the history. @returns the bytes that count towards its limit */
+export function writeLog(connection: Connection, { row, ...log }: LogRow): number {
+  const bytes = Buffer.byteLength(row.document) + Buffer.byteLength(row.source);
+  connection.run(
+    `INSERT INTO history VALUES (NULL, $revision, $sequence, $action, $who, $at, $kind, $namespace, $name, $document, $hash, $source, $uid,
+       $resourceRevision, $createdAt, $updatedAt, $bytes)`,
+    { ...row, ...log, resourceRevision: row.revision, bytes },
+  );
+  return bytes;
+}
+
+/** All changes of the first revision after `after`, in order; empty where there is none. */
+export function readNextRevision(connection: Connection, after: number): LogRow[] {
+  const sql = `SELECT ${HISTORY} FROM history
+    WHERE revision = (SELECT min(revision) FROM history WHERE revision > $after) ORDER BY sequence`;
+  return connection.all<HistoryRow>(sql, { after }).map(toLogRow);
+}
+
+/** Newest revision first, a revision's changes in their order. */
+export function readHistory(connection: Connection, filter: ListFilter & { limit?: number; since?: number }): LogRow[] {
+  const { where, bindings } = conditions(filter, "revision > $since");
+  const sql = `SELECT ${HISTORY} FROM history ${where} ORDER BY revision DESC, sequence LIMIT $limit`;
+  return connection.all<HistoryRow>(sql, { ...bindings, since: filter.since ?? 0, limit: filter.limit ?? -1 }).map(toLogRow);
+}
+
+/** Deletes the history up to and including `revision`. @returns the bytes that this gives back to its limit */
+export function dropHistory(connection: Connection, revision: number): number {
+  const sql = "SELECT coalesce(sum(bytes), 0) AS bytes FROM history WHERE revision <= $revision";
+  const bytes = connection.get<{ bytes: number }>(sql, { revision })?.bytes ?? 0;
+  connection.run("DELETE FROM history WHERE revision <= $revision", { revision });
+  return bytes;
+}
+
+/**
+ * SQLite checks its structure, not the text in it: a flipped bit inside a policy would go unnoticed. So each document is compared with the
+ * hash that was stored beside it.
+ * @throws WeftError "unavailable", naming the first resource that differs
+ */
+export function verifyDocuments(connection: Connection): void {
+  for (const row of readResources(connection, {})) {
+    let hash = "";
+    try {
+      hash = documentHash(row, JSON.parse(row.document) as Document);
+      JSON.parse(row.source);
+    } catch {
+      throw damaged(connection.path, `${idKey(row)} is not readable`);
+    }
+    if (hash !== row.hash) throw damaged(connection.path, `${idKey(row)} is not what was stored`);
+  }
+}
+
+function conditions(filter: ListFilter, ...more: readonly string[]): { where: string; bindings: Record<string, string> } {
+  const bindings: Record<string, string> = {};
+  const parts = [...more];
+  for (const column of ["kind", "namespace", "name"] as const) {
+    const value = filter[column];
+    if (value === undefined) continue;
+    parts.push(`${column} = $${column}`);
+    bindings[column] = value;
+  }
+  return { where: parts.length > 0 ? `WHERE ${parts.join(" AND ")}` : "", bindings };
+}
+
+function toLogRow(row: HistoryRow): LogRow {
+  const { revision, sequence, action, who, at, resourceRevision, ...rest } = row;
+  return { revision, sequence, action, who, at, row: { ...rest, revision: resourceRevision } };
+}
