@@ -66,14 +66,3 @@ export class Pool {
     return this.keep(`strings ${JSON.stringify(values)}`, () => values);
   }
 }
-
-/** `next`, or `before` where both hold the same entries (===) in the same order. */
-export function keepMap<K, V>(before: ReadonlyMap<K, V> | undefined, next: ReadonlyMap<K, V>): ReadonlyMap<K, V> {
-  if (!before || before.size !== next.size) return next;
-  const other = before.entries();
-  for (const [key, value] of next) {
-    const entry = other.next().value;
-    if (!entry || entry[0] !== key || entry[1] !== value) return next;
-  }
-  return before;
-}

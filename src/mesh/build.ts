@@ -1,0 +1,61 @@
+/**
+ * All resources of a revision, as one Mesh. Pure, total, and independent of the order of its input. Each processor below keeps the objects
+ * whose inputs did not change; pass the Mesh before as `previous`, so that what is kept by content is kept too.
+ */
+import type { AnyResource, Kind, Resource } from "../model/resource.ts";
+import { buildAuthorization } from "./authorization.ts";
+import { buildDestinationRules } from "./destination-rules.ts";
+import { endpointsOf, inlineMtls } from "./endpoints.ts";
+import { Pool } from "./memo.ts";
+import { buildOutbound } from "./outbound.ts";
+import { buildMtls } from "./peer-authentication.ts";
+import { byAge, reuseMap } from "./policy-scope.ts";
+import { buildSelection } from "./selection.ts";
+import { buildServices, type ServiceParts } from "./services.ts";
+import { buildSettings, type MeshOptions } from "./settings.ts";
+import type { Mesh } from "./types.ts";
+import { buildVirtualServices } from "./virtual-services.ts";
+import { buildWorkloads } from "./workloads.ts";
+
+export type { MeshOptions } from "./settings.ts";
+
+/** What each Mesh kept by content. */
+const pools = new WeakMap<Mesh, Pool>();
+
+export function buildMesh(resources: readonly AnyResource[], options: MeshOptions, previous?: Mesh): Mesh {
+  const pool = new Pool(previous && pools.get(previous));
+  const sorted = [...resources].sort(byAge);
+  const of = <K extends Kind>(kind: K) => sorted.filter((resource): resource is AnyResource & Resource<K> => resource.kind === kind);
+
+  const settings = buildSettings(of("MeshConfig"), options, pool);
+  const entries = of("ServiceEntry");
+  const index = buildServices(entries, settings);
+  const selection = buildSelection(entries, of("WorkloadEntry"));
+  const workloads = reuseMap(buildWorkloads(selection, settings), previous?.workloads);
+  const mtls = buildMtls(of("PeerAuthentication"), workloads, settings, previous);
+  const authorization = buildAuthorization(of("AuthorizationPolicy"), workloads, settings, previous);
+
+  const instanceMtls = new Map([...mtls, ...inlineMtls(of("PeerAuthentication"), entries, settings)]);
+  const endpointsByPart = new Map(
+    [...index.values()].flat().map((part) => [part, endpointsOf(part, { settings, pool, selection, mtls: instanceMtls })]),
+  );
+  const endpoints = (part: ServiceParts) => endpointsByPart.get(part) ?? [];
+  const rules = buildDestinationRules(of("DestinationRule"), settings);
+  const virtualServices = buildVirtualServices(of("VirtualService"), settings);
+  const outbound = buildOutbound({ settings, pool, services: index, endpoints, workloads, rules, virtualServices }, previous);
+
+  // For what asks without a namespace, the service of the oldest ServiceEntry stands for its host.
+  const oldest = [...index].flatMap(([host, [part]]) => (part ? [[host, part] as const] : []));
+  const mesh: Mesh = {
+    revision: options.revision,
+    settings,
+    services: reuseMap(new Map(oldest.map(([host, { service }]) => [host, service])), previous?.services),
+    endpoints: reuseMap(new Map(oldest.map(([host, part]) => [host, endpoints(part)])), previous?.endpoints),
+    workloads,
+    mtls,
+    authorization,
+    outbound: reuseMap(outbound, previous?.outbound),
+  };
+  pools.set(mesh, pool);
+  return mesh;
+}

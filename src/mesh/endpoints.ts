@@ -1,0 +1,157 @@
+/**
+ * A service's endpoints: the WorkloadEntries that its ServiceEntries select, and the endpoints written in them
+ * (Istio, pilot/pkg/serviceregistry/serviceentry/conversion.go).
+ */
+import { provenanceOf, type Resource } from "../model/resource.ts";
+import type { ServiceEntryEndpoint } from "../model/service-entry.ts";
+import type { WorkloadEntrySpec } from "../model/workload-entry.ts";
+import { compareText } from "./hosts.ts";
+import { internList, memoize, type Pool } from "./memo.ts";
+import { buildMtls, mtlsModeAt, type WorkloadMtls } from "./peer-authentication.ts";
+import { labelsOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
+import { type ServiceParts, servicePort } from "./services.ts";
+import type { Endpoint, Mesh, Settings, Workload } from "./types.ts";
+import { spiffeIdOf } from "./workloads.ts";
+
+export interface EndpointInputs {
+  readonly settings: Settings;
+  readonly pool: Pool;
+  readonly selection: Selection;
+  /** The effective PeerAuthentication of WorkloadEntries by key, and of inline endpoints by inlineKey. */
+  readonly mtls: ReadonlyMap<string, WorkloadMtls>;
+}
+
+/** Sorted by address, then ports. */
+export function endpointsOf({ entries }: ServiceParts, inputs: EndpointInputs): readonly Endpoint[] {
+  const byInstance = new Map<string, Endpoint>();
+  for (const entry of entries) {
+    for (const [key, endpoint] of endpointsOfEntry(entry, inputs)) {
+      const known = byInstance.get(key);
+      byInstance.set(key, known ? withPortsOf(known, endpoint) : endpoint);
+    }
+  }
+  return internList([...byInstance.values()].sort(byAddress));
+}
+
+/** The key of the `index`th endpoint written in a ServiceEntry. */
+function inlineKey({ metadata }: ServiceEntry, index: number): string {
+  return `${metadata.namespace}/ServiceEntry/${metadata.name}/${index}`;
+}
+
+/** Endpoints written in ServiceEntries have sidecars too where they have a service account: PeerAuthentication holds for them alike. */
+export function inlineMtls(
+  policies: readonly Resource<"PeerAuthentication">[],
+  entries: readonly ServiceEntry[],
+  settings: Settings,
+  previous?: Mesh,
+): ReadonlyMap<string, WorkloadMtls> {
+  const pseudo = new Map<string, Workload>();
+  for (const entry of entries) {
+    for (const [index, endpoint] of inlineEndpoints(entry).entries()) {
+      const key = inlineKey(entry, index);
+      pseudo.set(key, {
+        key,
+        namespace: entry.metadata.namespace,
+        name: entry.metadata.name,
+        address: endpoint.address ?? "",
+        labels: endpoint.labels ?? {},
+        inbound: [],
+        outbound: { address: "", port: 0 },
+        source: provenanceOf(entry, "spec", "endpoints", index),
+      });
+    }
+  }
+  return buildMtls(policies, pseudo, settings, previous);
+}
+
+function inlineEndpoints({ spec }: ServiceEntry): readonly ServiceEntryEndpoint[] {
+  return spec.workloadSelector ? [] : (spec.endpoints ?? []);
+}
+
+function endpointsOfEntry(entry: ServiceEntry, inputs: EndpointInputs): [string, Endpoint][] {
+  const selected = (inputs.selection.workloads.get(entry) ?? []).map((workload): [string, Endpoint] => {
+    const key = `${workload.metadata.namespace}/${workload.metadata.name}`;
+    return [key, workloadEndpoint(inputs.settings, entry, workload, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs))];
+  });
+  const inline = inlineEndpoints(entry).map((endpoint, index): [string, Endpoint] => {
+    const key = inlineKey(entry, index);
+    return [key, inlineEndpoint(inputs.settings, entry, endpoint, tlsPorts(entry, endpoint, endpoint.labels ?? {}, key, inputs))];
+  });
+  return [...selected, ...inline];
+}
+
+const workloadEndpoint = memoize(
+  (settings: Settings, entry: ServiceEntry, workload: WorkloadEntry, mtlsPorts: ReadonlySet<number>): Endpoint => {
+    const { namespace, name } = workload.metadata;
+    return {
+      ...endpoint(entry, workload.spec, labelsOf(workload)),
+      workload: `${namespace}/${name}`,
+      spiffeId: spiffeIdOf(settings, namespace, workload.spec.serviceAccount),
+      mtlsPorts,
+      source: provenanceOf(workload, "spec"),
+    };
+  },
+);
+
+const inlineEndpoint = memoize(
+  (settings: Settings, entry: ServiceEntry, spec: ServiceEntryEndpoint, mtlsPorts: ReadonlySet<number>): Endpoint => ({
+    ...endpoint(entry, spec, spec.labels ?? {}),
+    spiffeId: spiffeIdOf(settings, entry.metadata.namespace, spec.serviceAccount),
+    mtlsPorts,
+    source: provenanceOf(entry, "spec", "endpoints", entry.spec.endpoints?.indexOf(spec) ?? 0),
+  }),
+);
+
+function endpoint(entry: ServiceEntry, spec: WorkloadEntrySpec, labels: Readonly<Record<string, string>>) {
+  const address = spec.address ?? "";
+  const label = labels["istio-locality"];
+  return {
+    address: address.replace(/^unix:\/\//, ""),
+    ports: new Map((entry.spec.ports ?? []).map((port) => [port.number, instancePort(spec, servicePort(port))])),
+    labels,
+    // Zero means "not given": Envoy takes no zero (GetLoadBalancingWeight).
+    weight: spec.weight || 1,
+    // A label cannot hold "/", so "." stands for it (SanitizeLocalityLabel).
+    locality: spec.locality || (label?.includes("/") ? label : label?.replaceAll(".", "/")) || "",
+  };
+}
+
+/** unixAddress > ports of the instance > targetPort > number (convertWorkloadInstanceToServiceInstance). */
+function instancePort(spec: WorkloadEntrySpec, port: { readonly name: string; readonly targetPort: number }): number {
+  return spec.address?.startsWith("unix://") ? 0 : (spec.ports?.[port.name] ?? port.targetPort);
+}
+
+/** The service's ports at which the instance accepts Istio's mutual TLS. Kept by content, so that an unrelated policy changes no endpoint. */
+function tlsPorts(
+  entry: ServiceEntry,
+  spec: WorkloadEntrySpec,
+  labels: Readonly<Record<string, string>>,
+  key: string,
+  { mtls, pool }: EndpointInputs,
+): ReadonlySet<number> {
+  const tlsMode = labels["security.istio.io/tlsMode"] ?? (spec.serviceAccount ? "istio" : "disabled");
+  const policy = mtls.get(key);
+  const ports = (entry.spec.ports ?? [])
+    .filter((port) => tlsMode === "istio" && policy && mtlsModeAt(policy, instancePort(spec, servicePort(port))).mode !== "DISABLE")
+    .map((port) => port.number)
+    .sort((a, b) => a - b);
+  return pool.keep(`ports ${ports}`, () => new Set(ports));
+}
+
+/** One instance under two entries of the same host: their ports together, the older one's first. */
+const withPortsOf = memoize(
+  (older: Endpoint, younger: Endpoint): Endpoint => ({
+    ...older,
+    ports: new Map([...younger.ports, ...older.ports].sort(([a], [b]) => a - b)),
+    mtlsPorts: new Set([...older.mtlsPorts, ...younger.mtlsPorts].sort((a, b) => a - b)),
+  }),
+);
+
+function byAddress(a: Endpoint, b: Endpoint): number {
+  return (
+    compareText(a.address, b.address) ||
+    compareText(JSON.stringify([...a.ports]), JSON.stringify([...b.ports])) ||
+    compareText(a.workload ?? "", b.workload ?? "") ||
+    compareText(JSON.stringify(a.labels), JSON.stringify(b.labels))
+  );
+}

@@ -1,0 +1,252 @@
+/** What the calls out of a namespace's workloads meet: clusters, endpoints, route tables, TCP routes. Proxies of one namespace share it. */
+
+import { parseDuration } from "../lib/duration.ts";
+import type { Provenance } from "../lib/provenance.ts";
+import { provenanceOf } from "../model/resource.ts";
+import {
+  type DestinationRule,
+  type DestinationRuleIndex,
+  type EffectivePolicy,
+  effectivePolicy,
+  NO_SUBSET,
+  ruleFor,
+  type Subset,
+  sortedSubsets,
+} from "./destination-rules.ts";
+import { compareText } from "./hosts.ts";
+import { clusterName, type RouteTarget, type Surroundings, targetOf, tcpMatches } from "./http-routes.ts";
+import { internList, memoize, type Pool } from "./memo.ts";
+import { buildRouteTables, type RouteTable } from "./route-tables.ts";
+import { isIpAddress } from "./selection.ts";
+import { isHttp, type ServiceIndex, type ServiceParts, serviceFor } from "./services.ts";
+import type { Endpoint, Mesh, Service, ServicePort, Settings, Workload } from "./types.ts";
+import { tcpCandidates, type VirtualServiceIndex } from "./virtual-services.ts";
+
+/** How a port of a service, or of a subset of it, is called. */
+export interface OutboundCluster {
+  /** "outbound|8080|v1|orders.default.mesh.local" */
+  readonly name: string;
+  readonly service: Service;
+  readonly port: ServicePort;
+  readonly subset?: string;
+  readonly policy: EffectivePolicy;
+  /** Identities that a mutual TLS server may present: of the service's endpoints and its ServiceEntry, sorted. */
+  readonly subjectAltNames: readonly string[];
+  /** Resolution DNS only: what to resolve. Others get their endpoints by EDS. */
+  readonly endpoints?: readonly Endpoint[];
+  readonly sources: readonly Provenance[];
+}
+
+/** The endpoints of a cluster that gets them by EDS. */
+export interface LoadAssignment {
+  readonly cluster: string;
+  readonly port: ServicePort;
+  readonly endpoints: readonly Endpoint[];
+  readonly sources: readonly Provenance[];
+}
+
+/** Where TCP connections to a service's port go. */
+export interface TcpRoute {
+  /** At least one. */
+  readonly targets: readonly (RouteTarget & { readonly weight: number })[];
+  /** Envoy's stat prefix, Istio's form. */
+  readonly statPrefix: string;
+  readonly idleTimeoutMs?: number;
+  readonly maxConnectionDurationMs?: number;
+  readonly hashSourceIp: boolean;
+  readonly sources: readonly Provenance[];
+}
+
+/** A port of a service that callers may reach. */
+export interface OutboundPort {
+  readonly service: Service;
+  readonly port: ServicePort;
+  /** Undefined for HTTP: its routes are in the tables. */
+  readonly tcp?: TcpRoute;
+}
+
+export interface OutboundView {
+  readonly namespace: string;
+  /** Sorted by name. */
+  readonly clusters: readonly OutboundCluster[];
+  /** Sorted by cluster. */
+  readonly assignments: readonly LoadAssignment[];
+  /** By name: "http_proxy", "8080". */
+  readonly routes: ReadonlyMap<string, RouteTable>;
+  /** Sorted by host, then number. */
+  readonly ports: readonly OutboundPort[];
+}
+
+export interface OutboundInputs {
+  readonly settings: Settings;
+  readonly pool: Pool;
+  readonly services: ServiceIndex;
+  endpoints(parts: ServiceParts): readonly Endpoint[];
+  readonly workloads: ReadonlyMap<string, Workload>;
+  readonly rules: DestinationRuleIndex;
+  readonly virtualServices: VirtualServiceIndex;
+}
+
+/** By namespace of the calling workloads, sorted. */
+export function buildOutbound(inputs: OutboundInputs, previous?: Mesh): ReadonlyMap<string, OutboundView> {
+  const byNamespace = Map.groupBy(inputs.workloads.values(), ({ namespace }) => namespace);
+  const namespaces = [...byNamespace.keys()].sort(compareText);
+  return new Map(
+    namespaces.map((namespace) => {
+      const view = viewOf(namespace, byNamespace.get(namespace) ?? [], inputs);
+      const before = previous?.outbound.get(namespace);
+      return [namespace, before && sameView(before, view) ? before : view];
+    }),
+  );
+}
+
+function viewOf(namespace: string, workloads: readonly Workload[], inputs: OutboundInputs): OutboundView {
+  const { settings, pool, virtualServices } = inputs;
+  const parts = [...inputs.services.values()].flatMap((candidates) => serviceFor(candidates, namespace) ?? []);
+  const rules = new Map(parts.map(({ service }) => [service, ruleFor(inputs.rules, namespace, service, settings)]));
+  const surroundings: Surroundings = {
+    service: (host) => serviceFor(inputs.services.get(host) ?? [], namespace)?.service,
+    rule: (service) => rules.get(service) ?? ruleFor(inputs.rules, namespace, service, settings),
+  };
+  const built = parts.map((part) =>
+    clustersOf(part.service, inputs.endpoints(part), surroundings.rule(part.service), subjectAltNames(part, inputs)),
+  );
+  const services = parts.map(({ service }) => service);
+  return {
+    namespace,
+    clusters: internList(built.flatMap(({ clusters }) => clusters).sort((a, b) => compareText(a.name, b.name))),
+    assignments: internList(built.flatMap(({ assignments }) => assignments).sort((a, b) => compareText(a.cluster, b.cluster))),
+    routes: buildRouteTables({ namespace, settings, pool, services, virtualServices, surroundings }, listenedPorts(services, workloads)),
+    ports: internList(services.flatMap((service) => service.ports.map((port) => portOf(service, port, surroundings, inputs)))),
+  };
+}
+
+/** HTTP ports for which a listener may exist outside the outbound listener. */
+function listenedPorts(services: readonly Service[], workloads: readonly Workload[]): ReadonlySet<number> {
+  const asked = new Set(workloads.flatMap(({ listen }) => listen ?? []).map(({ host, port }) => `${host}:${port}`));
+  const ports = services.flatMap((service) =>
+    service.ports.filter(
+      ({ number, protocol }) => isHttp(protocol) && (service.addresses.some(isIpAddress) || asked.has(`${service.host}:${number}`)),
+    ),
+  );
+  return new Set(ports.map(({ number }) => number));
+}
+
+function subjectAltNames(part: ServiceParts, inputs: OutboundInputs): readonly string[] {
+  const ids = inputs.endpoints(part).flatMap(({ spiffeId }) => spiffeId ?? []);
+  return inputs.pool.strings([...new Set([...part.service.subjectAltNames, ...ids])].sort(compareText));
+}
+
+const clustersOf = memoize((service: Service, endpoints: readonly Endpoint[], rule: DestinationRule, names: readonly string[]) => {
+  const clusters: OutboundCluster[] = [];
+  const assignments: LoadAssignment[] = [];
+  for (const port of service.ports) {
+    for (const subset of [NO_SUBSET, ...sortedSubsets(rule)]) {
+      const own = internList(endpoints.filter((endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint, subset.labels)));
+      if (service.resolution === "STATIC") {
+        clusters.push(edsCluster(service, port, subset, rule, names));
+        assignments.push(assignmentOf(service, port, subset, own));
+      } else if (own.length > 0) {
+        // A DNS cluster without endpoints is none (cluster_builder.go, buildCluster): routes to it answer 503.
+        clusters.push(dnsCluster(service, port, subset, rule, names, own));
+      }
+    }
+  }
+  return { clusters, assignments };
+});
+
+function hasLabels(endpoint: Endpoint, labels: Readonly<Record<string, string>>): boolean {
+  return Object.entries(labels).every(([key, value]) => endpoint.labels[key] === value);
+}
+
+const edsCluster = memoize(clusterOf);
+const dnsCluster = memoize(
+  (
+    service: Service,
+    port: ServicePort,
+    subset: Subset,
+    rule: DestinationRule,
+    names: readonly string[],
+    endpoints: readonly Endpoint[],
+  ) => ({
+    ...clusterOf(service, port, subset, rule, names),
+    endpoints,
+  }),
+);
+
+function clusterOf(service: Service, port: ServicePort, subset: Subset, rule: DestinationRule, names: readonly string[]): OutboundCluster {
+  return {
+    name: clusterName(service.host, port.number, subset.name),
+    service,
+    port,
+    subset: subset.name || undefined,
+    policy: effectivePolicy(rule, subset, port),
+    subjectAltNames: names,
+    sources: [...(subset === NO_SUBSET ? [] : [subset.source]), ...rule.sources, service.source, ...service.otherSources],
+  };
+}
+
+const assignmentOf = memoize(
+  (service: Service, port: ServicePort, subset: Subset, endpoints: readonly Endpoint[]): LoadAssignment => ({
+    cluster: clusterName(service.host, port.number, subset.name),
+    port,
+    endpoints,
+    sources: [service.source, ...service.otherSources, ...endpoints.filter(({ workload }) => workload).map(({ source }) => source)],
+  }),
+);
+
+function portOf(service: Service, port: ServicePort, surroundings: Surroundings, inputs: OutboundInputs): OutboundPort {
+  if (isHttp(port.protocol)) return httpPort(service, port);
+  const tcp = tcpRoute(service, port, surroundings, inputs);
+  return inputs.pool.keep(`tcp ${service.host} ${JSON.stringify([tcp, service, port])}`, () => ({ service, port, tcp }));
+}
+
+const httpPort = memoize((service: Service, port: ServicePort): OutboundPort => ({ service, port }));
+
+/** The first tcp rule that holds at the port, of the oldest VirtualService that has one (tls.go, buildSidecarOutboundTCPFilterChainOpts). */
+function tcpRoute(service: Service, port: ServicePort, surroundings: Surroundings, inputs: OutboundInputs): TcpRoute {
+  const isTls = port.protocol === "TLS" || port.protocol === "HTTPS";
+  for (const { resource, namespace } of isTls ? [] : tcpCandidates(inputs.virtualServices, service.host)) {
+    for (const [index, rule] of (resource.spec.tcp ?? []).entries()) {
+      if (!rule.route?.length || !tcpMatches(rule.match, port.number)) continue;
+      const resolved = rule.route.map(({ destination, weight = 0 }) => ({
+        ...targetOf(destination, namespace, inputs.settings.domain, port.number, surroundings),
+        weight,
+      }));
+      const weighted = resolved.length === 1 ? resolved : resolved.filter(({ weight }) => weight > 0);
+      const [first] = weighted;
+      if (!first) continue;
+      const single = resolved.length === 1 ? first.target : undefined;
+      return {
+        targets: weighted.map(({ target, weight }) => ({ ...target, weight })),
+        statPrefix: single ? single.cluster : `${resource.metadata.name}.${resource.metadata.namespace}`,
+        ...tcpPolicy(resolved[0]?.service, single?.subset, surroundings),
+        sources: [provenanceOf(resource, "spec", "tcp", index), service.source, ...service.otherSources],
+      };
+    }
+  }
+  const cluster = clusterName(service.host, port.number);
+  return {
+    targets: [{ cluster, host: service.host, port: port.number, weight: 0 }],
+    statPrefix: cluster,
+    ...tcpPolicy(service, undefined, surroundings),
+    sources: [...surroundings.rule(service).sources, service.source, ...service.otherSources],
+  };
+}
+
+/** The listener's share of the rule is the host's own policy, whatever the port; only the hash looks at the subset (networkfilter.go). */
+function tcpPolicy(service: Service | undefined, subsetName: string | undefined, surroundings: Surroundings) {
+  const rule = service && surroundings.rule(service);
+  const pool = rule?.trafficPolicy?.connectionPool?.tcp;
+  const subset = rule?.subsets.find(({ name }) => name === subsetName)?.trafficPolicy?.loadBalancer;
+  return {
+    idleTimeoutMs: parseDuration(pool?.idleTimeout ?? ""),
+    maxConnectionDurationMs: parseDuration(pool?.maxConnectionDuration ?? ""),
+    hashSourceIp: (subset ?? rule?.trafficPolicy?.loadBalancer)?.consistentHash?.useSourceIp ?? false,
+  };
+}
+
+function sameView(a: OutboundView, b: OutboundView): boolean {
+  const sameRoutes = a.routes.size === b.routes.size && [...a.routes].every(([name, table]) => b.routes.get(name) === table);
+  return sameRoutes && a.clusters === b.clusters && a.assignments === b.assignments && a.ports === b.ports;
+}

@@ -1,0 +1,184 @@
+/**
+ * The route tables of a namespace's callers: "http_proxy" for the sidecar's outbound listener, where the Host header names host and port, and
+ * one named by the port number ("8080") for each port at which an address of a service is listened for (Istio, httproute.go).
+ */
+import type { Provenance } from "../lib/provenance.ts";
+import { provenanceOf } from "../model/resource.ts";
+import { DomainClaims, hostForms } from "./domains.ts";
+import { compareText, covers, isWildcard } from "./hosts.ts";
+import { buildHttpRoutes, defaultHttpRoutes, destinationHosts, type HttpRoute, type Surroundings } from "./http-routes.ts";
+import { internList, memoize, type Pool } from "./memo.ts";
+import { isHttp } from "./services.ts";
+import type { Service, ServicePort, Settings } from "./types.ts";
+import { httpCandidates, type VirtualService, type VirtualServiceIndex } from "./virtual-services.ts";
+
+export interface VirtualHost {
+  /** "orders.default.mesh.local:8080" */
+  readonly name: string;
+  /** As Envoy matches them against the Host header; no two virtual hosts of a table share one. */
+  readonly domains: readonly string[];
+  readonly routes: readonly HttpRoute[];
+  /** VirtualServices, then DestinationRules that hash, then the ServiceEntry. */
+  readonly sources: readonly Provenance[];
+}
+
+export interface RouteTable {
+  readonly name: string;
+  readonly virtualHosts: readonly VirtualHost[];
+  /** Whether the port in a Host header means nothing, because the listener's is meant. */
+  readonly ignorePort: boolean;
+}
+
+/** The route table of the outbound listener, by Istio's name for its HTTP proxy's. */
+export const HTTP_PROXY = "http_proxy";
+
+export interface RouteInputs {
+  readonly namespace: string;
+  readonly settings: Settings;
+  readonly pool: Pool;
+  /** Sorted by host. */
+  readonly services: readonly Service[];
+  readonly virtualServices: VirtualServiceIndex;
+  readonly surroundings: Surroundings;
+}
+
+/** A host and port with its routes, before it is known by which domains it is called. */
+interface Site {
+  readonly host: string;
+  readonly port: number;
+  /** Undefined for a host that only a VirtualService names. */
+  readonly service?: Service;
+  readonly routes: readonly HttpRoute[];
+  readonly sources: readonly Provenance[];
+}
+
+/** `ports`: the numbered tables that some listener needs. */
+export function buildRouteTables(inputs: RouteInputs, ports: ReadonlySet<number>): ReadonlyMap<string, RouteTable> {
+  const sites = [...inputs.services.flatMap((service) => serviceSites(service, inputs)), ...looseSites(inputs)];
+  const tables = new Map([[HTTP_PROXY, tableOf(HTTP_PROXY, sites, inputs)]]);
+  for (const port of [...ports].sort((a, b) => a - b)) {
+    const name = String(port);
+    tables.set(
+      name,
+      tableOf(
+        name,
+        sites.filter((site) => site.port === port),
+        inputs,
+      ),
+    );
+  }
+  return tables;
+}
+
+function serviceSites(service: Service, inputs: RouteInputs): Site[] {
+  return service.ports
+    .filter(({ protocol }) => isHttp(protocol))
+    .map((port) => ({ host: service.host, port: port.number, service, ...serviceRoutes(service, port, inputs) }));
+}
+
+function serviceRoutes(service: Service, port: ServicePort, inputs: RouteInputs): Pick<Site, "routes" | "sources"> {
+  for (const virtualService of httpCandidates(inputs.virtualServices, service.host)) {
+    const routes = routesOf(virtualService, port.number, inputs);
+    if (routes.length > 0) return { routes, sources: sourcesOf(virtualService.resource, service) };
+  }
+  const rule = inputs.surroundings.rule(service);
+  const routes = defaultHttpRoutes(service, port, rule);
+  return { routes, sources: sourcesOfService(service) };
+}
+
+/**
+ * Hosts that a VirtualService names and no ServiceEntry does: they are routed at the ports of the VirtualService's other hosts, or at
+ * port 80 when it has none (route.go, buildSidecarVirtualHostsForVirtualService).
+ */
+function looseSites(inputs: RouteInputs): Site[] {
+  const known = new Map(inputs.services.map((service) => [service.host, service]));
+  const sites = new Map<string, Site>();
+  for (const virtualService of inputs.virtualServices.all) {
+    const isLoose = (host: string) =>
+      isWildcard(host) ? !inputs.services.some((service) => covers(host, service.host)) : !known.has(host);
+    const loose = virtualService.hosts.filter(isLoose);
+    if (loose.length === 0) continue;
+    const named = virtualService.hosts.flatMap((host) => known.get(host) ?? []).flatMap(({ ports }) => ports);
+    const ports = new Set(named.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number));
+    for (const port of ports.size > 0 ? ports : [80]) {
+      const routes = routesOf(virtualService, port, inputs);
+      const sources = sourcesOf(virtualService.resource);
+      for (const host of loose) {
+        const name = `${host}:${port}`;
+        if (routes.length > 0 && !sites.has(name)) sites.set(name, { host, port, routes, sources });
+      }
+    }
+  }
+  return [...sites.values()].sort((a, b) => compareText(a.host, b.host) || a.port - b.port);
+}
+
+function tableOf(name: string, sites: readonly Site[], { namespace, settings, pool }: RouteInputs): RouteTable {
+  const isProxy = name === HTTP_PROXY;
+  const claims = new DomainClaims();
+  const forms = sites.map((site) => (site.service ? hostForms(site.service, namespace, settings) : { full: [site.host], short: [] }));
+  const withPorts = (hosts: readonly string[], site: Site) => (isProxy ? hosts.flatMap((host) => proxyForms(host, site)) : hosts);
+  // What a host is really called goes before every short form of another.
+  const full = sites.map((site, at) => claims.claim(withPorts(forms[at]?.full ?? [], site)));
+  const short = sites.map((site, at) => claims.claim(withPorts(forms[at]?.short ?? [], site)));
+  const virtualHosts = sites.flatMap((site, at) => {
+    const domains = [...(full[at] ?? []), ...(short[at] ?? [])];
+    return domains.length > 0 ? [virtualHost(site, pool.strings(domains))] : [];
+  });
+  return tablesOf(internList(virtualHosts))(name, !isProxy);
+}
+
+/** "host:port", and "host" alone where callers that name no port mean this one. */
+function proxyForms(host: string, { port, service }: Site): string[] {
+  return isDefaultPort(port, service) ? [host, `${host}:${port}`] : [`${host}:${port}`];
+}
+
+/** Port 80 as in every URL; a service without it is meant by its lowest HTTP port. */
+function isDefaultPort(port: number, service: Service | undefined): boolean {
+  if (port === 80) return true;
+  const http = (service?.ports ?? []).filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number);
+  return !http.includes(80) && http[0] === port;
+}
+
+/** The key holds all that the routes depend on: the VirtualService, the services that it leads to, and their rules. */
+function routesOf(virtualService: VirtualService, port: number, { settings, surroundings }: RouteInputs): readonly HttpRoute[] {
+  const services = destinationHosts(virtualService, settings.domain).map((host) => surroundings.service(host));
+  const inputs = services.flatMap((service) => (service ? [service, surroundings.rule(service)] : [NONE]));
+  const byPort = routesByPort(settings, virtualService, internList<object>(inputs));
+  const routes = byPort.get(port) ?? internList(buildHttpRoutes(virtualService, port, settings.domain, surroundings));
+  byPort.set(port, routes);
+  return routes;
+}
+
+const NONE = {};
+const routesByPort = memoize(
+  (_settings: Settings, _virtualService: VirtualService, _inputs: readonly object[]) => new Map<number, readonly HttpRoute[]>(),
+);
+
+/** The resources that stand behind a service, oldest ServiceEntry first. */
+const sourcesOfService = memoize((service: Service): readonly Provenance[] => [service.source, ...service.otherSources]);
+
+const sourcesOf = memoize((resource: VirtualService["resource"], ...services: Service[]): readonly Provenance[] => [
+  provenanceOf(resource, "spec"),
+  ...services.flatMap(sourcesOfService),
+]);
+
+function virtualHost(site: Site, domains: readonly string[]): VirtualHost {
+  const known = virtualHosts(site.routes, domains, site.sources);
+  const name = `${site.host}:${site.port}`;
+  const found = known.get(name) ?? { name, domains, routes: site.routes, sources: site.sources };
+  known.set(name, found);
+  return found;
+}
+
+const virtualHosts = memoize(
+  (_routes: readonly HttpRoute[], _domains: readonly string[], _sources: readonly Provenance[]) => new Map<string, VirtualHost>(),
+);
+
+const tablesOf = memoize((virtualHosts: readonly VirtualHost[]) => {
+  const byName = new Map<string, RouteTable>();
+  return (name: string, ignorePort: boolean): RouteTable => {
+    const table = byName.get(name) ?? { name, virtualHosts, ignorePort };
+    byName.set(name, table);
+    return table;
+  };
+});

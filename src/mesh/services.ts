@@ -1,0 +1,109 @@
+/**
+ * ServiceEntries, as services by host. Several entries for one host in one namespace make one service: the oldest decides, the others add
+ * ports and addresses (Istio, pilot/pkg/model/sidecar.go, appendSidecarServices). Entries for one host in different namespaces make
+ * different services: a caller meets the one of its own namespace, else the oldest.
+ */
+import { canonicalHost } from "../model/host.ts";
+import { provenanceOf } from "../model/resource.ts";
+import type { ServiceEntryPort } from "../model/service-entry.ts";
+import { compareText } from "./hosts.ts";
+import { internList, memoize } from "./memo.ts";
+import type { ServiceEntry } from "./selection.ts";
+import type { Protocol, Service, ServicePort, Settings } from "./types.ts";
+
+/** A service with the entries that make it, oldest first. */
+export interface ServiceParts {
+  readonly service: Service;
+  readonly entries: readonly ServiceEntry[];
+}
+
+/** By canonical host, sorted; for each one part for each namespace, the one with the oldest entry first. */
+export type ServiceIndex = ReadonlyMap<string, readonly ServiceParts[]>;
+
+/** `entries`: oldest first. */
+export function buildServices(entries: readonly ServiceEntry[], settings: Settings): ServiceIndex {
+  const byHost = new Map<string, Map<string, ServiceEntry[]>>();
+  for (const entry of entries) {
+    const { namespace } = entry.metadata;
+    for (const host of new Set(entry.spec.hosts.map((name) => canonicalHost(name, namespace, settings.domain)))) {
+      const byNamespace = byHost.get(host) ?? new Map<string, ServiceEntry[]>();
+      byHost.set(host, byNamespace);
+      byNamespace.set(namespace, [...(byNamespace.get(namespace) ?? []), entry]);
+    }
+  }
+  const index = new Map<string, readonly ServiceParts[]>();
+  for (const host of [...byHost.keys()].sort(compareText)) {
+    const parts = [...(byHost.get(host)?.values() ?? [])].map((sources) => partsOf(settings, host, sources));
+    index.set(host, internList(parts));
+  }
+  return index;
+}
+
+/** The service that callers of `namespace` mean by a host. */
+export function serviceFor(parts: readonly ServiceParts[], namespace: string): ServiceParts | undefined {
+  return parts.find(({ service }) => service.namespace === namespace) ?? parts[0];
+}
+
+const partsByHost = memoize((_settings: Settings, ..._entries: ServiceEntry[]) => new Map<string, ServiceParts>());
+
+function partsOf(settings: Settings, host: string, entries: readonly ServiceEntry[]): ServiceParts {
+  const known = partsByHost(settings, ...entries);
+  const parts = known.get(host) ?? { service: serviceOf(settings, host, entries), entries: internList(entries) };
+  known.set(host, parts);
+  return parts;
+}
+
+function serviceOf(settings: Settings, host: string, entries: readonly ServiceEntry[]): Service {
+  const [oldest, ...others] = entries;
+  if (!oldest) throw new TypeError("a service has at least one entry");
+  const ports = new Map<number, ServicePort>();
+  for (const port of entries.flatMap(({ spec }) => spec.ports ?? [])) {
+    if (!ports.has(port.number)) ports.set(port.number, servicePort(port));
+  }
+  const suffix = `.${settings.domain}`;
+  return {
+    host,
+    name: host.endsWith(suffix) ? (host.split(".")[0] ?? host) : host,
+    namespace: oldest.metadata.namespace,
+    ports: [...ports.values()].sort((a, b) => a.number - b.number),
+    resolution: oldest.spec.resolution ?? "STATIC",
+    // Istio's default: what does not say that it is part of the mesh is outside, and gets no automatic mutual TLS.
+    location: oldest.spec.location ?? "MESH_EXTERNAL",
+    addresses: [...new Set(entries.flatMap(({ spec }) => spec.addresses ?? []).map(withoutHostMask))].sort(compareText),
+    subjectAltNames: [...new Set(entries.flatMap(({ spec }) => spec.subjectAltNames ?? []))].sort(compareText),
+    source: provenanceOf(oldest, "spec"),
+    otherSources: others.map((other) => provenanceOf(other, "spec")),
+  };
+}
+
+/** The protocol as written, else by the port's name ("http-api"), else TCP: weft detects no protocol (Istio's protocol selection rules). */
+export function servicePort(port: ServiceEntryPort): ServicePort {
+  return {
+    number: port.number,
+    name: port.name,
+    protocol: protocolOf(port.protocol) ?? protocolOf(port.name.split("-")[0]) ?? (/^grpc-web(-|$)/i.test(port.name) ? "GRPC-WEB" : "TCP"),
+    targetPort: port.targetPort ?? port.number,
+  };
+}
+
+const PROTOCOLS: readonly Protocol[] = ["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "TLS", "HTTPS", "MONGO", "MYSQL", "REDIS"];
+
+function protocolOf(text: string | undefined): Protocol | undefined {
+  const wanted = text?.toUpperCase();
+  return PROTOCOLS.find((protocol) => protocol === wanted);
+}
+
+/** "10.0.0.1/32" is one address, and is treated as one (Istio, convertServices). */
+function withoutHostMask(address: string): string {
+  return address.includes(":") ? address.replace(/\/128$/, "") : address.replace(/\/32$/, "");
+}
+
+/** HTTP in the sense of Istio's protocol.IsHTTP: its requests are routed one by one. */
+export function isHttp(protocol: Protocol): boolean {
+  return protocol === "HTTP" || isHttp2(protocol);
+}
+
+/** Spoken as HTTP/2 to the service's instances. */
+export function isHttp2(protocol: Protocol): boolean {
+  return protocol === "HTTP2" || protocol === "GRPC" || protocol === "GRPC-WEB";
+}

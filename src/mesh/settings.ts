@@ -1,0 +1,41 @@
+import { parseDuration } from "../lib/duration.ts";
+import { provenanceOf, type Resource } from "../model/resource.ts";
+import type { Pool } from "./memo.ts";
+import { byAge } from "./policy-scope.ts";
+import type { Settings } from "./types.ts";
+
+/** The flags of `weft run` that the mesh depends on. */
+export interface MeshOptions {
+  readonly revision: number;
+  readonly trustDomain: string;
+  /** Suffix of the services in the mesh; "mesh.local" where absent. */
+  readonly domain?: string;
+  /** "weft-system" where absent. */
+  readonly rootNamespace?: string;
+}
+
+/** Istio's default (MeshConfig.connectTimeout). */
+const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+
+/** The oldest MeshConfig of the root namespace holds; there should be one. */
+export function buildSettings(configs: readonly Resource<"MeshConfig">[], options: MeshOptions, pool: Pool): Settings {
+  const rootNamespace = options.rootNamespace ?? "weft-system";
+  const [config] = configs.filter((candidate) => candidate.metadata.namespace === rootNamespace).sort(byAge);
+  const spec = config?.spec ?? {};
+  const level = spec.pathNormalization?.normalization ?? "DEFAULT";
+  const settings: Settings = {
+    trustDomain: options.trustDomain,
+    trustDomainAliases: [...new Set(["cluster.local", ...(spec.trustDomainAliases ?? [])])],
+    domain: options.domain ?? "mesh.local",
+    rootNamespace,
+    // One level stricter than Istio's BASE: a path rule that "//admin" gets around is no rule (docs, and `weft check`).
+    pathNormalization: level === "DEFAULT" ? "MERGE_SLASHES" : level,
+    connectTimeoutMs: parseDuration(spec.connectTimeout ?? "") ?? DEFAULT_CONNECT_TIMEOUT_MS,
+    enableAutoMtls: spec.enableAutoMtls ?? true,
+    defaultHttpRetryPolicy: spec.defaultHttpRetryPolicy,
+    accessLogFile: spec.accessLogFile || undefined,
+    accessLogFormat: spec.accessLogFormat || undefined,
+    source: config && provenanceOf(config, "spec"),
+  };
+  return pool.keep(`settings ${JSON.stringify(settings)}`, () => settings);
+}

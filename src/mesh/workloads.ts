@@ -1,0 +1,70 @@
+/** WorkloadEntries, each with its identity and the ports that the services which select it give it. */
+import { canonicalHost } from "../model/host.ts";
+import { provenanceOf } from "../model/resource.ts";
+import { parseAddressMap, parseSocketAddress } from "./annotations.ts";
+import { compareText } from "./hosts.ts";
+import { internList, memoize } from "./memo.ts";
+import { labelsOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
+import { servicePort } from "./services.ts";
+import type { InboundPort, Settings, Workload } from "./types.ts";
+
+const DEFAULT_OUTBOUND = { address: "127.0.0.1", port: 15001 };
+
+/** By "ns/name", sorted. The selection's entries are oldest first. */
+export function buildWorkloads(selection: Selection, settings: Settings): ReadonlyMap<string, Workload> {
+  const built = [...selection.entries].map(([workload, entries]) => workloadOf(settings, workload, internList(entries)));
+  return new Map(built.sort((a, b) => compareText(a.key, b.key)).map((workload) => [workload.key, workload]));
+}
+
+/** spiffe://TRUST_DOMAIN/ns/NS/sa/SA, undefined without a service account. */
+export function spiffeIdOf(settings: Settings, namespace: string, serviceAccount: string | undefined): string | undefined {
+  return serviceAccount ? `spiffe://${settings.trustDomain}/ns/${namespace}/sa/${serviceAccount}` : undefined;
+}
+
+const workloadOf = memoize((settings: Settings, entry: WorkloadEntry, selecting: readonly ServiceEntry[]): Workload => {
+  const { metadata, spec } = entry;
+  const { namespace, name, annotations } = metadata;
+  const listen = annotations["weft.dev/listen"];
+  return {
+    key: `${namespace}/${name}`,
+    namespace,
+    name,
+    address: spec.address ?? "",
+    labels: labelsOf(entry),
+    serviceAccount: spec.serviceAccount || undefined,
+    spiffeId: spiffeIdOf(settings, namespace, spec.serviceAccount),
+    inbound: inboundPorts(settings, entry, selecting),
+    outbound: parseSocketAddress(annotations["weft.dev/outbound"] ?? "") ?? DEFAULT_OUTBOUND,
+    listen: listen === undefined ? undefined : listeners(listen, namespace, settings),
+    source: provenanceOf(entry, "spec"),
+  };
+});
+
+function inboundPorts(settings: Settings, { metadata, spec }: WorkloadEntry, selecting: readonly ServiceEntry[]): readonly InboundPort[] {
+  const apps = parseAddressMap(metadata.annotations["weft.dev/app"]);
+  const ports = new Map<number, InboundPort>();
+  for (const entry of selecting) {
+    for (const port of (entry.spec.ports ?? []).map(servicePort)) {
+      const number = spec.ports?.[port.name] ?? port.targetPort;
+      // Of several services that claim a port the oldest gives it its protocol.
+      if (ports.has(number)) continue;
+      ports.set(number, {
+        number,
+        protocol: port.protocol,
+        app: apps.get(port.name) ?? apps.get(String(number)) ?? { address: "127.0.0.1", port: number },
+        service: canonicalHost(entry.spec.hosts[0] ?? "", entry.metadata.namespace, settings.domain),
+        servicePort: port.number,
+      });
+    }
+  }
+  return [...ports.values()].sort((a, b) => a.number - b.number);
+}
+
+/** weft.dev/listen: "HOST:PORT=ADDRESS:PORT,...". */
+function listeners(text: string, namespace: string, settings: Settings): NonNullable<Workload["listen"]> {
+  return [...parseAddressMap(text)].flatMap(([target, local]) => {
+    const [, name = "", port = ""] = /^(.*):(\d+)$/.exec(target) ?? [];
+    const host = name && canonicalHost(name, namespace, settings.domain);
+    return host ? [{ host, port: Number(port), address: local.address, localPort: local.port }] : [];
+  });
+}
