@@ -1,0 +1,93 @@
+/** What every route of the admin API shares: its surroundings, strict query parameters, replies. */
+import type { Context } from "hono";
+import type { Clock } from "../lib/clock.ts";
+import { parseDuration } from "../lib/duration.ts";
+import { WeftError } from "../lib/errors.ts";
+import { nearest } from "../model/suggest.ts";
+import type { SpanContext } from "../telemetry/tracing.ts";
+import { parentFromHeaders } from "../telemetry/tracing.ts";
+import type { ControlPlane } from "./control-plane.ts";
+
+/** How the request came in: on the Unix socket, which only its owner can open, or over TCP. */
+export type Transport = "unix" | "tcp";
+
+export interface AdminEnv {
+  Bindings: { readonly transport: Transport };
+}
+
+export type AdminContext = Context<AdminEnv>;
+
+export interface RouteContext {
+  readonly control: ControlPlane;
+  readonly clock: Clock;
+  readonly version: string;
+  /** Aborts when the server stops: ends the watches. */
+  readonly stopping: AbortSignal;
+}
+
+/** Who asks, for the history. */
+export const whoOf = (c: AdminContext): string => (c.env.transport === "unix" ? "unix socket" : "admin token");
+
+export const parentOf = (c: AdminContext): SpanContext | undefined =>
+  parentFromHeaders(c.req.header("traceparent"), c.req.header("tracestate"));
+
+/**
+ * The query parameters, which must all be known: a misspelt `dryRun` must not become an apply.
+ * @throws WeftError "invalid"
+ */
+export function queryOf<const Name extends string>(c: AdminContext, known: readonly Name[]): Partial<Record<Name | "pretty", string>> {
+  const names: readonly string[] = [...known, "pretty"];
+  const query: Record<string, string> = {};
+  for (const [name, values] of Object.entries(c.req.queries())) {
+    if (!names.includes(name)) {
+      const guess = nearest(name, names);
+      throw new WeftError("invalid", `There is no query parameter "${name}" here${guess ? `: did you mean "${guess}"?` : ""}`, {
+        help: known.length > 0 ? `known here: ${names.join(", ")}` : "this call takes none but pretty",
+      });
+    }
+    if (values.length > 1) throw new WeftError("invalid", `Query parameter "${name}" is given ${values.length} times`);
+    query[name] = values[0] ?? "";
+  }
+  return query as Partial<Record<Name | "pretty", string>>;
+}
+
+/** "", "true" and "1" are true. @throws WeftError "invalid" */
+export function flagOf(value: string | undefined, name: string): boolean {
+  if (value === undefined || value === "false" || value === "0") return false;
+  if (value === "" || value === "true" || value === "1") return true;
+  throw new WeftError("invalid", `Query parameter "${name}" must be true or false, not "${value}"`);
+}
+
+/** A revision: a whole number from 0. @throws WeftError "invalid" */
+export function revisionOf(value: string, name: string): number {
+  if (!/^\d{1,15}$/.test(value)) throw new WeftError("invalid", `${name} must be a revision (a whole number), not "${value}"`);
+  return Number(value);
+}
+
+/** "NS/NAME", or "NAME" in namespace default. @throws WeftError "invalid" */
+export function workloadOf(text: string): { namespace: string; name: string } {
+  const parts = text.split("/");
+  const [namespace, name] = parts.length === 1 ? ["default", parts[0]] : parts;
+  if (parts.length > 2 || !namespace || !name) {
+    throw new WeftError("invalid", `"${text}" names no workload`, { help: "write NAMESPACE/NAME, or NAME for one in namespace default" });
+  }
+  return { namespace, name };
+}
+
+/** Whole seconds from a duration such as "1h". @throws WeftError "invalid" */
+export function secondsOf(text: string, name: string): number {
+  const milliseconds = parseDuration(text);
+  if (milliseconds === undefined || milliseconds < 1000) {
+    throw new WeftError("invalid", `${name} must be a duration of a second or more, such as "1h", not "${text}"`);
+  }
+  return Math.floor(milliseconds / 1000);
+}
+
+/** JSON on one line with a line end, so that a terminal's prompt starts on its own; indented with ?pretty. */
+export function reply(c: AdminContext, value: unknown, status: 200 | 201 = 200, headers: Readonly<Record<string, string>> = {}): Response {
+  const pretty = flagOf(c.req.query("pretty"), "pretty");
+  return new Response(`${JSON.stringify(value, null, pretty ? 2 : undefined)}\n`, {
+    status,
+    headers: { "content-type": "application/json", ...headers },
+  });
+}

@@ -1,0 +1,130 @@
+/** What is in force: services, proxies, convergence; and identity: tokens, bootstraps, the CA. */
+import type { Hono } from "hono";
+import { type AdminEnv, queryOf, type RouteContext, reply, revisionOf, secondsOf, workloadOf } from "./context.ts";
+import { readObject } from "./input.ts";
+import { describe, query } from "./openapi.ts";
+import {
+  AnySchema,
+  BootstrapRequestSchema,
+  ConvergenceSchema,
+  MtlsReportSchema,
+  ProxyListSchema,
+  ServiceListSchema,
+  TokenRequestSchema,
+  TokenSchema,
+} from "./schemas.ts";
+
+export function meshRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void {
+  app.get(
+    "/v1/services",
+    describe({
+      id: "listServices",
+      summary: "Services, with their mTLS mode and workloads",
+      tag: "services",
+      parameters: [query("namespace", "Namespace")],
+      reply: ServiceListSchema,
+    }),
+    (c) => reply(c, { items: control.services(queryOf(c, ["namespace"]).namespace || undefined) }),
+  );
+
+  app.get(
+    "/v1/services/:service/mtls",
+    describe({
+      id: "getServiceMtls",
+      summary: "The effective mTLS mode of a service, from the store and the live proxies",
+      tag: "services",
+      parameters: [query("namespace", 'Where a short name is looked up; "default" where absent.')],
+      reply: MtlsReportSchema,
+      problems: [404],
+    }),
+    (c) => reply(c, control.mtls(c.req.param("service"), queryOf(c, ["namespace"]).namespace || "default")),
+  );
+
+  app.get(
+    "/v1/proxies",
+    describe({ id: "listProxies", summary: "Connected proxies, with what each ACKed and refused", tag: "proxies", reply: ProxyListSchema }),
+    (c) => {
+      queryOf(c, []);
+      return reply(c, { items: control.proxies() });
+    },
+  );
+
+  const CONFIG = {
+    summary: "A proxy's configuration as pushed, private keys redacted",
+    tag: "proxies",
+    reply: AnySchema,
+    problems: [404],
+  } as const;
+  app.get("/v1/proxies/:namespace/:name/config", describe({ ...CONFIG, id: "getProxyConfig" }), (c) => {
+    queryOf(c, []);
+    return reply(c, control.proxyConfig(`${c.req.param("namespace")}/${c.req.param("name")}`));
+  });
+  app.get("/v1/proxies/:id/config", describe({ ...CONFIG, id: "getProxyConfigById" }), (c) => {
+    queryOf(c, []);
+    const { namespace, name } = workloadOf(c.req.param("id"));
+    return reply(c, control.proxyConfig(`${namespace}/${name}`));
+  });
+
+  app.get(
+    "/v1/convergence",
+    describe({
+      id: "getConvergence",
+      summary: "Whether a revision is in force: the proxies that ACKed it, refused it, or have not answered",
+      tag: "proxies",
+      parameters: [{ ...query("revision", "Revision of the store", "integer"), required: true }],
+      reply: ConvergenceSchema,
+      problems: [400],
+    }),
+    (c) => {
+      const revision = revisionOf(queryOf(c, ["revision"]).revision ?? "", "revision");
+      return reply(c, { revision, ...control.convergence(revision) });
+    },
+  );
+}
+
+export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void {
+  app.post(
+    "/v1/tokens",
+    describe({
+      id: "createToken",
+      summary: "A token by which a workload's proxy proves who it is",
+      tag: "identity",
+      body: TokenRequestSchema,
+      reply: TokenSchema,
+      problems: [400, 404],
+    }),
+    async (c) => {
+      queryOf(c, []);
+      const { workload, ttl } = await readObject(c, TokenRequestSchema);
+      return reply(c, await control.issueToken(workloadOf(workload), ttl === undefined ? undefined : secondsOf(ttl, "ttl")), 201);
+    },
+  );
+
+  app.post(
+    "/v1/bootstrap",
+    describe({
+      id: "createBootstrap",
+      summary: "An Envoy bootstrap for a workload, with a new token in it",
+      tag: "identity",
+      parameters: [query("workload", "NAMESPACE/NAME, instead of a body")],
+      body: BootstrapRequestSchema,
+      reply: AnySchema,
+      problems: [400, 404],
+    }),
+    async (c) => {
+      const named = queryOf(c, ["workload"]).workload;
+      const workload = named ?? (await readObject(c, BootstrapRequestSchema)).workload;
+      return reply(c, await control.bootstrap(workloadOf(workload)), 201);
+    },
+  );
+
+  app.get("/v1/ca", describe({ id: "getCa", summary: "The CA: trust domain and certificates", tag: "identity", reply: AnySchema }), (c) => {
+    queryOf(c, []);
+    return reply(c, control.ca());
+  });
+
+  app.get("/v1/bundle", describe({ id: "getBundle", summary: "The SPIFFE bundle, a JWKS", tag: "identity", reply: AnySchema }), (c) => {
+    queryOf(c, []);
+    return reply(c, control.bundle());
+  });
+}

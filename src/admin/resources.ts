@@ -1,0 +1,145 @@
+/** Resources: apply many, read, write and delete one, watch all. */
+import type { Hono } from "hono";
+import { WeftError } from "../lib/errors.ts";
+import { type AdminContext, type AdminEnv, flagOf, parentOf, queryOf, type RouteContext, reply, whoOf } from "./context.ts";
+import type { ApplyOutcome } from "./control-plane.ts";
+import { preconditionOf, readFiles } from "./input.ts";
+import { describe, header, query } from "./openapi.ts";
+import { ApplyOutcomeSchema, ResourceListSchema, ResourceSchema } from "./schemas.ts";
+
+const ONE = "/v1/resources/:kind/:namespace/:name";
+const DRY_RUN = query("dryRun", "Validate and compare, but change nothing.", "boolean");
+const IF_MATCH = header("If-Match", 'The ETag that the resource must have now, or "*": it must exist.');
+
+function idOf(c: AdminContext) {
+  const { kind = "", namespace = "", name = "" } = c.req.param() as Partial<Record<"kind" | "namespace" | "name", string>>;
+  return { kind, namespace, name };
+}
+
+const etag = (resourceVersion: string) => `"${resourceVersion}"`;
+
+export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void {
+  app.post(
+    "/v1/apply",
+    describe({
+      id: "apply",
+      summary: "Apply all resources of the body in one transaction",
+      tag: "resources",
+      parameters: [DRY_RUN, query("file", "The file's name, for problems and provenance.")],
+      body: "files",
+      reply: ApplyOutcomeSchema,
+      problems: [400, 409, 413, 422, 503],
+    }),
+    async (c) => {
+      const { dryRun, file } = queryOf(c, ["dryRun", "file"]);
+      const files = await readFiles(c, file);
+      if (preconditionOf(c) !== undefined) {
+        throw new WeftError("invalid", "POST /v1/apply takes no If-Match: many resources have many ETags", {
+          help: "write metadata.resourceVersion in the documents",
+        });
+      }
+      return reply(c, await control.apply({ files, who: whoOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) }));
+    },
+  );
+
+  app.get(
+    "/v1/resources",
+    describe({
+      id: "listResources",
+      summary: "All resources, or those of a kind or namespace",
+      tag: "resources",
+      parameters: [query("kind", "VirtualService, ..."), query("namespace", "Namespace")],
+      reply: ResourceListSchema,
+      problems: [400],
+    }),
+    async (c) => {
+      const { kind, namespace } = queryOf(c, ["kind", "namespace"]);
+      return reply(c, await control.list({ ...(kind ? { kind } : {}), ...(namespace ? { namespace } : {}) }));
+    },
+  );
+
+  app.get(
+    ONE,
+    describe({ id: "getResource", summary: "One resource", tag: "resources", reply: ResourceSchema, problems: [404] }),
+    async (c) => {
+      queryOf(c, []);
+      const { kind, namespace, name } = idOf(c);
+      const resource = await control.get(kind, namespace, name);
+      const tag = etag(resource.metadata.resourceVersion);
+      const known = c.req
+        .header("if-none-match")
+        ?.split(",")
+        .map((one) => one.trim().replace(/^W\//, ""));
+      if (known?.includes(tag) || known?.includes("*")) return new Response(null, { status: 304, headers: { etag: tag } });
+      return reply(c, resource, 200, { etag: tag });
+    },
+  );
+
+  app.put(
+    ONE,
+    describe({
+      id: "putResource",
+      summary: "Create or replace one resource",
+      tag: "resources",
+      parameters: [
+        DRY_RUN,
+        query("file", "The file's name, for problems and provenance."),
+        IF_MATCH,
+        header("If-None-Match", '"*": create only.'),
+      ],
+      body: "resources",
+      reply: ResourceSchema,
+      problems: [400, 409, 412, 413, 422, 503],
+    }),
+    async (c) => {
+      const { dryRun, file } = queryOf(c, ["dryRun", "file"]);
+      const only = idOf(c);
+      const dry = flagOf(dryRun, "dryRun");
+      const request = { files: await readFiles(c, file), who: whoOf(c), dryRun: dry, parent: parentOf(c), only };
+      const expect = preconditionOf(c);
+      const outcome = await control.apply({ ...request, ...(expect === undefined ? {} : { expect }) });
+      const [applied] = outcome.applied;
+      if (dry || !applied) return reply(c, outcome);
+      const resource = await control.get(applied.kind, applied.namespace, applied.name);
+      const created = applied.action === "created";
+      const location = `/v1/resources/${[applied.kind, applied.namespace, applied.name].map(encodeURIComponent).join("/")}`;
+      return reply(c, resource, created ? 201 : 200, {
+        etag: etag(applied.resourceVersion),
+        "weft-revision": String(outcome.revision),
+        ...(created ? { location } : {}),
+        ...warningHeaders(outcome),
+      });
+    },
+  );
+
+  app.delete(
+    ONE,
+    describe({
+      id: "deleteResource",
+      summary: "Delete one resource",
+      tag: "resources",
+      parameters: [DRY_RUN, IF_MATCH],
+      reply: ApplyOutcomeSchema,
+      problems: [400, 404, 409, 412, 503],
+    }),
+    async (c) => {
+      const { dryRun } = queryOf(c, ["dryRun"]);
+      const expect = preconditionOf(c);
+      if (expect === "absent") throw new WeftError("invalid", "What is absent cannot be deleted: If-None-Match makes no sense here");
+      const request = { ...idOf(c), who: whoOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) };
+      // If-Match "*" asks for what a delete demands anyway: that the resource is there.
+      return reply(c, await control.remove({ ...request, ...(typeof expect === "number" ? { expect } : {}) }));
+    },
+  );
+}
+
+/** Warnings of a PUT, whose body is the resource: one header for each. Control characters and non-ASCII have no place in a header. */
+function warningHeaders(outcome: ApplyOutcome): Record<string, string> {
+  if (outcome.problems.length === 0) return {};
+  const clean = (text: string) => text.replace(/[^\x20-\x7e]/g, "?").replaceAll('"', "'");
+  return {
+    warning: outcome.problems
+      .map((problem) => `299 weft "${clean(`${problem.code} line ${problem.line}: ${problem.message}`)}"`)
+      .join(", "),
+  };
+}

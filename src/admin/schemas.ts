@@ -1,0 +1,162 @@
+/** The shapes of the admin API's JSON (control-plane.ts) as valibot schemas: the OpenAPI document comes from them, tests check replies by them. */
+import * as v from "valibot";
+
+const named = <S extends v.GenericSchema>(ref: string, schema: S) => v.pipe(schema, v.metadata({ ref }));
+const revision = v.pipe(v.number(), v.integer(), v.minValue(0));
+const text = v.string();
+
+export const ProvenanceSchema = named(
+  "Provenance",
+  v.strictObject({ kind: text, namespace: text, name: text, file: text, line: v.number() }),
+);
+
+export const ProblemSchema = named(
+  "Problem",
+  v.strictObject({
+    code: v.pipe(text, v.regex(/^WF\d{4}$/)),
+    severity: v.picklist(["error", "warning"]),
+    message: text,
+    file: text,
+    line: v.number(),
+    column: v.number(),
+    help: v.optional(text),
+    resource: v.optional(v.strictObject({ kind: text, namespace: text, name: text })),
+  }),
+);
+
+export const ProblemDetailsSchema = named(
+  "ProblemDetails",
+  v.strictObject({
+    type: text,
+    title: text,
+    status: v.number(),
+    detail: text,
+    instance: text,
+    code: text,
+    help: v.optional(text),
+    problems: v.optional(v.array(ProblemSchema)),
+  }),
+);
+
+export const ResourceSchema = named(
+  "Resource",
+  v.strictObject({
+    apiVersion: text,
+    kind: text,
+    metadata: v.looseObject({ name: text, namespace: text, resourceVersion: text }),
+    spec: v.unknown(),
+  }),
+);
+
+export const ResourceListSchema = named("ResourceList", v.strictObject({ revision, items: v.array(ResourceSchema) }));
+
+export const AppliedSchema = named(
+  "Applied",
+  v.strictObject({
+    kind: text,
+    namespace: text,
+    name: text,
+    action: v.picklist(["created", "updated", "deleted", "unchanged"]),
+    resourceVersion: text,
+  }),
+);
+
+export const ApplyOutcomeSchema = named(
+  "ApplyOutcome",
+  v.strictObject({ revision, applied: v.array(AppliedSchema), problems: v.array(ProblemSchema) }),
+);
+
+const mode = v.picklist(["STRICT", "PERMISSIVE", "DISABLE", "MIXED", "NONE"]);
+
+export const ServiceSummarySchema = named(
+  "ServiceSummary",
+  v.strictObject({
+    service: text,
+    namespace: text,
+    host: text,
+    ports: v.array(v.strictObject({ number: v.number(), name: text, protocol: text })),
+    mtls_mode: mode,
+    workloads: v.array(text),
+    endpoints: v.number(),
+  }),
+);
+
+export const ServiceListSchema = named("ServiceList", v.strictObject({ items: v.array(ServiceSummarySchema) }));
+
+export const MtlsReportSchema = named(
+  "MtlsReport",
+  v.strictObject({
+    service: text,
+    mtls_mode: mode,
+    workloads: v.array(text),
+    namespace: text,
+    host: text,
+    revision,
+    ports: v.array(v.strictObject({ port: v.number(), name: text, mode })),
+    details: v.array(
+      v.strictObject({
+        workload: text,
+        namespace: text,
+        port: v.number(),
+        mode: v.picklist(["STRICT", "PERMISSIVE", "DISABLE", "NONE"]),
+        source: v.optional(ProvenanceSchema),
+        in_force: v.boolean(),
+        proxy: v.picklist(["synced", "pending", "nacked", "disconnected"]),
+      }),
+    ),
+  }),
+);
+
+export const TypeStatusSchema = named(
+  "TypeStatus",
+  v.strictObject({
+    type: text,
+    status: v.picklist(["SYNCED", "PENDING", "NACKED", "NOT_SUBSCRIBED"]),
+    sent_revision: v.optional(revision),
+    acked_revision: v.optional(revision),
+    sent_at: v.optional(text),
+    acked_at: v.optional(text),
+    resources: v.number(),
+    nack: v.optional(
+      v.strictObject({
+        revision,
+        at: text,
+        message: text,
+        resources: v.array(v.strictObject({ name: text, sources: v.array(ProvenanceSchema) })),
+      }),
+    ),
+  }),
+);
+
+export const ProxyStatusSchema = named(
+  "ProxyStatus",
+  v.strictObject({
+    id: text,
+    workload: text,
+    namespace: text,
+    node: text,
+    envoy_version: text,
+    protocol: v.picklist(["delta", "sotw"]),
+    address: text,
+    connected_at: text,
+    status: v.picklist(["SYNCED", "PENDING", "NACKED"]),
+    types: v.array(TypeStatusSchema),
+  }),
+);
+
+export const ProxyListSchema = named("ProxyList", v.strictObject({ items: v.array(ProxyStatusSchema) }));
+
+export const ConvergenceSchema = named(
+  "Convergence",
+  v.strictObject({ revision, acked: v.array(text), nacked: v.array(ProxyStatusSchema), pending: v.array(text) }),
+);
+
+export const HealthSchema = named(
+  "Health",
+  v.strictObject({ ok: v.boolean(), parts: v.array(v.strictObject({ part: text, ok: v.boolean(), message: text })) }),
+);
+
+export const TokenRequestSchema = named("TokenRequest", v.strictObject({ workload: text, ttl: v.optional(text) }));
+export const TokenSchema = named("Token", v.strictObject({ token: text, expires: text, workload: text }));
+export const BootstrapRequestSchema = named("BootstrapRequest", v.strictObject({ workload: text }));
+export const AnySchema = v.record(text, v.unknown());

@@ -1,0 +1,256 @@
+/**
+ * A control plane of a few maps. The edges (HTTP, CLI) are tested against it because their promises are about requests, replies and exit
+ * codes: here a test can put a NACK, a failing disk or a lost watch in place in one line. The real one is tested behind the same edges
+ * with the compiled binary.
+ */
+import { parseAllDocuments } from "yaml";
+import type {
+  ApiResource,
+  Applied,
+  ApplyRequest,
+  ControlPlane,
+  Health,
+  MtlsReport,
+  ProxyStatus,
+  ServiceSummary,
+  WatchMessage,
+} from "../../src/admin/control-plane.ts";
+import { WeftError } from "../../src/lib/errors.ts";
+import type { Problem } from "../../src/lib/problem.ts";
+
+type Stored = ApiResource & { readonly metadata: ApiResource["metadata"] };
+
+const keyOf = (kind: string, namespace: string, name: string) => `${kind}/${namespace}/${name}`;
+
+export class FakeControlPlane implements ControlPlane {
+  revision = 0;
+  readonly resources = new Map<string, Stored>();
+  readonly requests: ApplyRequest[] = [];
+  readonly log: Extract<WatchMessage, { type: "revision" }>[] = [];
+  readonly #watchers = new Set<() => void>();
+  lost: string | undefined;
+  watching = 0;
+  proxyList: ProxyStatus[] = [];
+  answers: Partial<ReturnType<ControlPlane["convergence"]>> = {};
+  healthNow: Health = { ok: true, parts: (["store", "xds", "ca"] as const).map((part) => ({ part, ok: true, message: "ok" })) };
+  isReady = true;
+  warnings: Problem[] = [];
+  caReport: unknown = {
+    trustDomain: "mesh.local",
+    certificates: [
+      {
+        subject: "CN=weft CA",
+        serial: "0a",
+        fingerprint: "ab".repeat(32),
+        notBefore: "2026-01-01T00:00:00Z",
+        notAfter: "2036-01-01T00:00:00Z",
+      },
+    ],
+  };
+
+  async apply(request: ApplyRequest) {
+    this.requests.push(request);
+    const problems: Problem[] = [];
+    const documents: { apiVersion: string; kind: string; metadata: { name: string; namespace?: string }; spec: Record<string, unknown> }[] =
+      [];
+    for (const { text, file } of request.files) {
+      for (const document of parseAllDocuments(text)) {
+        const line = text.slice(0, document.range?.[0] ?? 0).split("\n").length;
+        const value = document.toJS();
+        if (typeof value?.kind === "string" && typeof value.metadata?.name === "string" && !value.spec?.bad) documents.push(value);
+        else problems.push({ code: "WF0199", severity: "error", message: "spec.bad is bad", file, line, column: 3, help: "leave it out" });
+      }
+    }
+    if (problems.length > 0) throw new WeftError("invalid", `${problems.length} problems`, { problems });
+    const { only, expect, dryRun } = request;
+    const changes = documents.map((document): Applied & { resource: ApiResource } => {
+      const { kind, metadata } = document;
+      const namespace = metadata.namespace ?? "default";
+      if (only && (only.kind !== kind || only.name !== metadata.name || only.namespace !== namespace)) {
+        throw new WeftError("invalid", `The body is ${keyOf(kind, namespace, metadata.name)}, the path another`);
+      }
+      const before = this.resources.get(keyOf(kind, namespace, metadata.name));
+      const met =
+        expect === undefined ||
+        (expect === "absent" ? !before : expect === "present" ? before !== undefined : before?.metadata.resourceVersion === String(expect));
+      if (!met) throw new WeftError("conflict", "It has changed since", { help: "read it again" });
+      const unchanged = before !== undefined && JSON.stringify(before.spec) === JSON.stringify(document.spec);
+      const resourceVersion = unchanged ? before.metadata.resourceVersion : String(this.revision + 1);
+      const resource = {
+        ...document,
+        metadata: { ...metadata, namespace, uid: "0000", resourceVersion, creationTimestamp: "2026-01-01T00:00:00Z" },
+      };
+      const action = unchanged ? "unchanged" : before ? "updated" : "created";
+      return { kind, namespace, name: metadata.name, action, resourceVersion, resource };
+    });
+    return this.#commit(changes, dryRun);
+  }
+
+  async remove(request: Parameters<ControlPlane["remove"]>[0]) {
+    const { kind, namespace, name, expect, dryRun } = request;
+    const resource = await this.get(kind, namespace, name);
+    if (expect !== undefined && String(expect) !== resource.metadata.resourceVersion)
+      throw new WeftError("conflict", "It has changed since");
+    return this.#commit(
+      [{ kind, namespace, name, action: "deleted", resourceVersion: resource.metadata.resourceVersion, resource }],
+      dryRun,
+    );
+  }
+
+  #commit(changes: readonly (Applied & { readonly resource: ApiResource })[], dryRun: boolean) {
+    const applied = changes.map(({ resource: _, ...rest }) => rest);
+    const real = changes.filter((change) => change.action !== "unchanged");
+    if (!dryRun && real.length > 0) {
+      this.revision++;
+      for (const { kind, namespace, name, action, resource } of real) {
+        if (action === "deleted") this.resources.delete(keyOf(kind, namespace, name));
+        else this.resources.set(keyOf(kind, namespace, name), resource);
+      }
+      this.log.push({ type: "revision", revision: this.revision, changes: real });
+      for (const wake of this.#watchers) wake();
+    }
+    return { revision: this.revision, applied, problems: this.warnings };
+  }
+
+  loseWatches(reason: string): void {
+    this.lost = reason;
+    for (const wake of this.#watchers) wake();
+  }
+
+  async list(filter: { kind?: string; namespace?: string }) {
+    const items = [...this.resources.values()].filter(
+      (one) => (!filter.kind || one.kind === filter.kind) && (!filter.namespace || one.metadata.namespace === filter.namespace),
+    );
+    return { revision: this.revision, items };
+  }
+
+  async get(kind: string, namespace: string, name: string) {
+    const found = this.resources.get(keyOf(kind, namespace, name));
+    if (!found) throw new WeftError("not_found", `There is no ${kind} ${namespace}/${name}`);
+    return found;
+  }
+
+  async *watch(since: number, signal: AbortSignal): AsyncIterable<WatchMessage> {
+    this.watching++;
+    let wake = () => {};
+    const notify = () => wake();
+    this.#watchers.add(notify);
+    signal.addEventListener("abort", notify);
+    try {
+      let at = since;
+      while (!signal.aborted) {
+        if (this.lost) {
+          yield { type: "lost", reason: this.lost };
+          return;
+        }
+        const next = this.log.find((message) => message.revision > at);
+        if (next) {
+          at = next.revision;
+          yield next;
+        } else {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+      }
+    } finally {
+      this.#watchers.delete(notify);
+      this.watching--;
+    }
+  }
+
+  services(namespace?: string): readonly ServiceSummary[] {
+    const orders: ServiceSummary = {
+      service: "orders",
+      namespace: "default",
+      host: "orders.default.mesh.local",
+      ports: [{ number: 8080, name: "http", protocol: "HTTP" }],
+      mtls_mode: "STRICT",
+      workloads: ["orders-v1-7f8d", "orders-v2-9a2e"],
+      endpoints: 2,
+    };
+    return !namespace || namespace === "default" ? [orders] : [];
+  }
+
+  mtls(service: string, namespace: string): MtlsReport {
+    const found = this.services(namespace).find((one) => one.service === service);
+    if (!found)
+      throw new WeftError("not_found", `There is no service "${service}" in namespace ${namespace}`, { help: "there are: orders" });
+    const { mtls_mode, workloads, host } = found;
+    return {
+      service,
+      mtls_mode,
+      workloads,
+      namespace,
+      host,
+      revision: this.revision,
+      ports: [{ port: 8080, name: "http", mode: "STRICT" }],
+      details: workloads.map((workload) => ({
+        workload,
+        namespace,
+        port: 8080,
+        mode: "STRICT",
+        source: { kind: "PeerAuthentication", namespace, name: "default", file: "mesh.yaml", line: 12 },
+        in_force: true,
+        proxy: "synced",
+      })),
+    };
+  }
+
+  proxies = () => this.proxyList;
+
+  proxyConfig(id: string): unknown {
+    if (!this.proxyList.some((proxy) => proxy.id === id)) throw new WeftError("not_found", `No proxy ${id} is connected`);
+    return { id, clusters: [] };
+  }
+
+  async issueToken(workload: { namespace: string; name: string }, ttlSeconds = 3600) {
+    return {
+      token: `token-for-${workload.name}-${ttlSeconds}`,
+      expires: "2026-01-01T01:00:00Z",
+      workload: `${workload.namespace}/${workload.name}`,
+    };
+  }
+
+  async bootstrap(workload: { namespace: string; name: string }) {
+    if (workload.name === "nobody") throw new WeftError("not_found", "There is no WorkloadEntry default/nobody");
+    return { node: { id: `${workload.namespace}/${workload.name}`, cluster: "yes" }, admin: { address: "127.0.0.1" } };
+  }
+
+  convergence = () => ({ acked: [], nacked: [], pending: [], ...this.answers });
+  ca = () => this.caReport;
+  bundle = () => ({ keys: [], spiffe_sequence: 1 });
+  health = async () => this.healthNow;
+  ready = () => this.isReady;
+}
+
+/** A proxy as `weft proxies` sees it; NACKED where `nack` is given. */
+export function fakeProxy(id: string, nack?: string): ProxyStatus {
+  const [namespace = "", workload = ""] = id.split("/");
+  const source = { kind: "VirtualService", namespace: "default", name: "orders", file: "mesh.yaml", line: 31 };
+  const at = "2026-01-01T00:00:00Z";
+  return {
+    id,
+    workload,
+    namespace,
+    node: id,
+    envoy_version: "1.40.0",
+    protocol: "delta",
+    address: "127.0.0.1:40000",
+    connected_at: at,
+    status: nack ? "NACKED" : "SYNCED",
+    types: [
+      { type: "CDS", status: "SYNCED", sent_revision: 1, acked_revision: 1, sent_at: at, acked_at: at, resources: 3 },
+      nack
+        ? {
+            type: "LDS",
+            status: "NACKED",
+            sent_revision: 1,
+            sent_at: at,
+            resources: 2,
+            nack: { revision: 1, at, message: nack, resources: [{ name: "inbound", sources: [source] }] },
+          }
+        : { type: "LDS", status: "SYNCED", sent_revision: 1, acked_revision: 1, sent_at: at, acked_at: at, resources: 2 },
+    ],
+  };
+}
