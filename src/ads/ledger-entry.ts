@@ -1,0 +1,141 @@
+/** One stream's part of the ledger. */
+import type { Clock } from "../lib/clock.ts";
+import type { EncodedResource, TypeUrl } from "../lib/encoded.ts";
+import type { NackRecord, ProxyRecord, SyncStatus, TypeRecord } from "./ledger.ts";
+import { isTypeUrl, ORDER } from "./order.ts";
+import type { Answer, Push, Subscription } from "./subscription.ts";
+
+export interface ProxyInfo {
+  /** "ns/name" of the workload. */
+  readonly id: string;
+  /** Envoy's node.id: what it says of itself, no proof of anything. */
+  readonly node: string;
+  /** "1.40.0", or "" where it does not say. */
+  readonly envoyVersion: string;
+  readonly protocol: "delta" | "sotw";
+  readonly address: string;
+  /** Milliseconds since the epoch. */
+  readonly connectedAt: number;
+}
+
+type Nack = Extract<Answer, { kind: "nack" }>;
+type Refused = NackRecord["resources"][number] & Omit<NackRecord, "resources">;
+
+interface TypeState {
+  sent?: { readonly push: Pick<Push, "revision" | "version">; readonly at: number };
+  acked?: { readonly version: string; readonly at: number };
+  /** The last refusal, and each refused resource with the refusal that was about it. */
+  nack?: NackRecord;
+  readonly refused: Map<string, Refused>;
+}
+
+export class LedgerEntry {
+  readonly info: ProxyInfo;
+  private readonly subscription: (typeUrl: TypeUrl) => Subscription | undefined;
+  private readonly clock: Clock;
+  private readonly types = new Map<TypeUrl, TypeState>();
+
+  constructor(info: ProxyInfo, subscription: (typeUrl: TypeUrl) => Subscription | undefined, clock: Clock) {
+    this.info = info;
+    this.subscription = subscription;
+    this.clock = clock;
+  }
+
+  sent(push: Push): void {
+    const { revision, version } = push;
+    const state = this.state(push.typeUrl);
+    if (state) state.sent = { push: { revision, version }, at: this.clock.now() };
+  }
+
+  acked(push: Push): void {
+    const state = this.state(push.typeUrl);
+    if (state) state.acked = { version: push.version, at: this.clock.now() };
+  }
+
+  nacked({ push, message, blamed }: Nack): void {
+    const state = this.state(push.typeUrl);
+    if (!state) return;
+    const record = { revision: push.revision, version: push.version, at: this.clock.now(), message };
+    const byName = new Map(push.resources.map((resource) => [resource.name, resource]));
+    const resources = blamed.map((name) => ({ name, version: byName.get(name)?.version ?? "", sources: byName.get(name)?.sources ?? [] }));
+    state.nack = { ...record, resources };
+    for (const resource of resources) state.refused.set(resource.name, { ...record, ...resource });
+  }
+
+  inForce(typeUrl: TypeUrl, name: string, version: string): boolean {
+    return this.subscription(typeUrl)?.inForce(name, version) === true;
+  }
+
+  ackedRevision(): number | undefined {
+    let least: number | undefined;
+    for (const typeUrl of ORDER) {
+      const subscription = this.subscription(typeUrl);
+      if (!subscription) continue;
+      const revision = subscription.ackedRevision;
+      if (revision === undefined) return undefined;
+      least = Math.min(revision, least ?? revision);
+    }
+    return least;
+  }
+
+  resources(): readonly EncodedResource[] {
+    return ORDER.flatMap((typeUrl) => [...(this.subscription(typeUrl)?.resources() ?? [])]);
+  }
+
+  record(): ProxyRecord {
+    const types = ORDER.map((typeUrl) => this.typeRecord(typeUrl));
+    return { ...this.info, status: worst(types), types };
+  }
+
+  private typeRecord(typeUrl: TypeUrl): TypeRecord {
+    const subscription = this.subscription(typeUrl);
+    if (!subscription) return { typeUrl, status: "NOT_SUBSCRIBED", resources: 0 };
+    const state = this.types.get(typeUrl);
+    const { status } = subscription;
+    return {
+      typeUrl,
+      status,
+      sentRevision: state?.sent?.push.revision,
+      sentVersion: state?.sent?.push.version,
+      sentAt: state?.sent?.at,
+      ackedRevision: subscription.ackedRevision,
+      ackedVersion: state?.acked?.version,
+      ackedAt: state?.acked?.at,
+      resources: subscription.size,
+      nack: status === "NACKED" && state ? standing(state, subscription) : undefined,
+    };
+  }
+
+  private state(typeUrl: string): TypeState | undefined {
+    if (!isTypeUrl(typeUrl)) return undefined;
+    let state = this.types.get(typeUrl);
+    if (!state) {
+      state = { refused: new Map() };
+      this.types.set(typeUrl, state);
+    }
+    return state;
+  }
+}
+
+/** Several refusals can stand at once, of different resources: the newest gives the time, all give their words. */
+function standing(state: TypeState, subscription: Subscription): NackRecord | undefined {
+  const names = new Set(subscription.refusedNames);
+  for (const name of state.refused.keys()) if (!names.has(name)) state.refused.delete(name);
+  const refused = [...state.refused.values()].sort((a, b) => b.at - a.at);
+  const newest = refused[0];
+  if (!newest) return state.nack;
+  const { revision, version, at } = newest;
+  return {
+    revision,
+    version,
+    at,
+    message: [...new Set(refused.map((resource) => resource.message))].join("; "),
+    resources: refused.map(({ name, version: of, sources }) => ({ name, version: of, sources })),
+  };
+}
+
+function worst(types: readonly TypeRecord[]): SyncStatus {
+  if (types.some((type) => type.status === "NACKED")) return "NACKED";
+  if (types.some((type) => type.status === "PENDING")) return "PENDING";
+  return types.some((type) => type.status === "SYNCED") ? "SYNCED" : "PENDING";
+}

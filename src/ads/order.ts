@@ -1,0 +1,129 @@
+/** In which order one stream's types are answered: the sequence of "Eventual consistency considerations" in Envoy's xDS protocol. Pure. */
+import { type ProxySnapshot, TYPE, type TypeUrl } from "../lib/encoded.ts";
+import { NO_RESOURCES } from "./diff.ts";
+import { SotwSubscription } from "./sotw.ts";
+import type { Push, Subscription } from "./subscription.ts";
+
+/** "CDS updates (if any) must always be pushed first"; then EDS, LDS, RDS, and what listeners and clusters refer to. */
+export const ORDER: readonly TypeUrl[] = [TYPE.cluster, TYPE.endpoint, TYPE.listener, TYPE.route, TYPE.secret, TYPE.extension];
+
+/**
+ * What refers to others goes before what it refers to: Envoy ignores a removed route or secret, but a listener that still refers to a removed
+ * extension answers with 500, and a route to a removed cluster with 503.
+ */
+const REMOVAL_ORDER: readonly TypeUrl[] = [TYPE.listener, TYPE.route, TYPE.extension, TYPE.cluster, TYPE.endpoint, TYPE.secret];
+
+/** What Envoy fetches while a resource of the type warms up ("Resource warming"). */
+const WARMED_BY: Readonly<Record<string, readonly TypeUrl[]>> = {
+  [TYPE.cluster]: [TYPE.endpoint, TYPE.secret],
+  [TYPE.listener]: [TYPE.route, TYPE.secret, TYPE.extension],
+};
+
+/** "LDS updates must arrive after corresponding CDS/EDS updates", and routes are not warmed: their clusters must be in place before. */
+const AFTER_CLUSTERS: ReadonlySet<string> = new Set([TYPE.listener, TYPE.route]);
+
+export function isTypeUrl(typeUrl: string): typeUrl is TypeUrl {
+  return ORDER.some((known) => known === typeUrl);
+}
+
+/**
+ * All subscriptions of one stream. Give it requests (through the subscriptions) and snapshots, and take() from it whenever the stream can
+ * carry another response: what was not taken is not queued, so a slow reader gets the latest state, not the history.
+ */
+export class Subscriptions<S extends Subscription> {
+  private readonly byType = new Map<string, S>();
+  private snapshot: ProxySnapshot | undefined;
+  private readonly create: (typeUrl: string) => S;
+
+  constructor(create: (typeUrl: string) => S) {
+    this.create = create;
+  }
+
+  /** The subscription of a type, made at the first call. A type that weft does not serve has no resources. */
+  of(typeUrl: string): S {
+    let subscription = this.byType.get(typeUrl);
+    if (!subscription) {
+      subscription = this.create(typeUrl);
+      this.byType.set(typeUrl, subscription);
+      if (this.snapshot) this.show(subscription, this.snapshot);
+    }
+    return subscription;
+  }
+
+  get(typeUrl: string): S | undefined {
+    return this.byType.get(typeUrl);
+  }
+
+  get size(): number {
+    return this.byType.size;
+  }
+
+  all(): Iterable<S> {
+    return this.byType.values();
+  }
+
+  /** A newer snapshot. Returns whether there may be something to send: types whose map is the same are not looked at. */
+  update(snapshot: ProxySnapshot): boolean {
+    this.snapshot = snapshot;
+    let changed = false;
+    for (const subscription of this.byType.values()) if (this.show(subscription, snapshot)) changed = true;
+    return changed;
+  }
+
+  private show(subscription: S, snapshot: ProxySnapshot): boolean {
+    const map = isTypeUrl(subscription.typeUrl) ? snapshot.resources.get(subscription.typeUrl) : undefined;
+    return subscription.update(map ?? NO_RESOURCES, snapshot.revision);
+  }
+
+  /** The next response to send, taken as sent; undefined when there is none now. */
+  take(nonce: string): Push | undefined {
+    return this.takeAddition(nonce) ?? this.takeRemoval(nonce);
+  }
+
+  private takeAddition(nonce: string): Push | undefined {
+    for (const subscription of this.inOrder(ORDER)) {
+      if (AFTER_CLUSTERS.has(subscription.typeUrl) && this.clustersUnderWay()) continue;
+      const push = subscription.take("additions", nonce);
+      if (push) {
+        this.prepareWarming(push);
+        return push;
+      }
+    }
+    return undefined;
+  }
+
+  /**
+   * "Stale CDS clusters and related EDS endpoints (ones no longer being referenced) can then be removed": when the client has answered all
+   * that came instead of them.
+   */
+  private takeRemoval(nonce: string): Push | undefined {
+    for (const subscription of this.byType.values()) if (subscription.answerDue) return undefined;
+    for (const subscription of this.inOrder(REMOVAL_ORDER)) {
+      const push = subscription.take("removals", nonce);
+      if (push) return push;
+    }
+    return undefined;
+  }
+
+  private *inOrder(order: readonly TypeUrl[]): Iterable<S> {
+    for (const typeUrl of order) {
+      const subscription = this.byType.get(typeUrl);
+      if (subscription) yield subscription;
+    }
+    for (const [typeUrl, subscription] of this.byType) if (!isTypeUrl(typeUrl)) yield subscription;
+  }
+
+  /** Envoy asks for a new cluster's endpoints before it ACKs the cluster, so when both are answered the clusters are in place. */
+  private clustersUnderWay(): boolean {
+    return this.byType.get(TYPE.cluster)?.answerDue === true || this.byType.get(TYPE.endpoint)?.askedUnderWay === true;
+  }
+
+  /** By convention of weft's resources, the assignment of an EDS cluster has the cluster's name. */
+  private prepareWarming(push: Push): void {
+    if (push.typeUrl === TYPE.cluster) this.byType.get(TYPE.endpoint)?.resend(push.changed);
+    for (const typeUrl of WARMED_BY[push.typeUrl] ?? []) {
+      const subscription = this.byType.get(typeUrl);
+      if (subscription instanceof SotwSubscription) subscription.expectRepeat();
+    }
+  }
+}
