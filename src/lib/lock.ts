@@ -39,7 +39,7 @@ export async function lockDirectory(directory: string): Promise<() => void> {
   };
 }
 
-/** Best effort: on a full disk the lock still holds, and only the message for a second process is poorer. */
+/** Best effort: the lock holds without it, and only the message for a second process is poorer. */
 function writePid(pidFile: string): void {
   try {
     rmSync(pidFile, { force: true });
@@ -57,12 +57,11 @@ function lockProblem(directory: string, pidFile: string, reason: unknown): WeftE
     });
   }
   const message = reason instanceof Error ? reason.message : String(reason);
-  const code = errnoOf(reason);
+  const full = errnoOf(reason) === "ENOSPC" || (reason instanceof SQLiteError && reason.code === "SQLITE_FULL");
   return new WeftError("unavailable", `data directory ${directory} cannot be used: ${message}`, {
-    help:
-      code === "ENOSPC"
-        ? "free some space on its disk"
-        : `make it a directory that uid ${process.getuid?.() ?? "?"} may write, or choose another one with --data`,
+    help: full
+      ? "free some space on its disk"
+      : `make it a directory that uid ${process.getuid?.() ?? "?"} may write, or choose another one with --data`,
     cause: reason,
   });
 }

@@ -9,25 +9,36 @@ const MAX_DEPTH = 500;
  * @throws WeftError "invalid" for what JSON cannot hold (NaN, Infinity, bigint, functions, dates, cycles), naming its path
  */
 export function canonicalJson(value: unknown): string {
-  return write(value, "", 0);
+  return write(value, []);
 }
 
-function write(value: unknown, path: string, depth: number): string {
-  if (depth > MAX_DEPTH) throw notJson(path.slice(0, 80), `nested deeper than ${MAX_DEPTH} levels, or a cycle`);
+/** @param trail the path to `value`; one list for the whole document, because building a text for each node costs more than writing it */
+function write(value: unknown, trail: (string | number)[]): string {
   if (value === null || typeof value === "boolean" || typeof value === "string") return JSON.stringify(value);
   if (typeof value === "number") {
-    if (!Number.isFinite(value)) throw notJson(path, String(value));
+    if (!Number.isFinite(value)) throw notJson(trail, String(value));
     return JSON.stringify(value);
   }
-  if (Array.isArray(value)) return `[${value.map((item, index) => write(item, `${path}.${index}`, depth + 1)).join(",")}]`;
-  if (isPlainObject(value)) {
-    const parts: string[] = [];
-    for (const key of Object.keys(value).sort()) {
-      if (value[key] !== undefined) parts.push(`${JSON.stringify(key)}:${write(value[key], `${path}.${key}`, depth + 1)}`);
+  if (trail.length > MAX_DEPTH) throw notJson(trail.slice(0, 8), `nested deeper than ${MAX_DEPTH} levels, or a cycle`);
+  const depth = trail.length;
+  let text = "";
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++) {
+      trail[depth] = index;
+      text += `${index === 0 ? "" : ","}${write(value[index], trail)}`;
     }
-    return `{${parts.join(",")}}`;
+    trail.length = depth;
+    return `[${text}]`;
   }
-  throw notJson(path, `a value of type ${typeof value === "object" ? (value?.constructor?.name ?? "object") : typeof value}`);
+  if (!isPlainObject(value)) throw notJson(trail, `a value of type ${typeName(value)}`);
+  for (const key of Object.keys(value).sort()) {
+    const item = value[key];
+    if (item === undefined) continue;
+    trail[depth] = key;
+    text += `${text === "" ? "" : ","}${JSON.stringify(key)}:${write(item, trail)}`;
+  }
+  trail.length = depth;
+  return `{${text}}`;
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {
@@ -36,7 +47,11 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
   return prototype === Object.prototype || prototype === null;
 }
 
-function notJson(path: string, what: string): WeftError {
-  const place = path === "" ? "the document" : `field ${path.slice(1)}`;
+function typeName(value: unknown): string {
+  return typeof value === "object" ? (value?.constructor?.name ?? "object") : typeof value;
+}
+
+function notJson(trail: readonly (string | number)[], what: string): WeftError {
+  const place = trail.length === 0 ? "the document" : `field ${trail.join(".")}`;
   return new WeftError("invalid", `${place} is not JSON: ${what}`, { help: "a store keeps JSON only" });
 }

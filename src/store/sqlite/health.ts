@@ -27,7 +27,8 @@ export function checkWritable(connection: Connection, at: string): void {
   });
 }
 
-function checkFreeSpace(path: string): void {
+/** @throws WeftError "unavailable" where the file system of the database at `path` has no room for a write */
+export function checkFreeSpace(path: string): void {
   const { blocks, bfree, bavail, bsize } = statfsSync(dirname(path));
   // Some network and user-space file systems count nothing: then only the write can tell.
   if (blocks === 0) return;

@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { errnoOf, WeftError } from "../../lib/errors.ts";
 import { Connection } from "./connection.ts";
 import { damaged, sqliteProblem } from "./errors.ts";
+import { checkFreeSpace } from "./health.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./migrations/index.ts";
 import { verifyDocuments } from "./rows.ts";
 
@@ -20,6 +21,8 @@ const WAL_LIMIT_BYTES = 4 * 1024 * 1024;
 /** @throws WeftError "unavailable" naming the file and the mend */
 export function openConnection(path: string): Connection {
   prepareFile(path);
+  // SQLite would call it an I/O error here, for even reading needs room for the -shm file.
+  checkFreeSpace(path);
   let database: Database;
   try {
     database = new Database(path, { readwrite: true, create: true, strict: true });
