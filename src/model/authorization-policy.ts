@@ -1,41 +1,66 @@
-/** AuthorizationPolicy: who may call a workload, and how. istio/api security/v1beta1/authorization_policy.proto. */
+/**
+ * AuthorizationPolicy: who may call a workload, and how. istio/api security/v1beta1/authorization_policy.proto, checked as Istio's
+ * ValidateAuthorizationPolicy does.
+ */
 import type * as v from "valibot";
-import { selector } from "./common.ts";
-import { choice, list, needed, notYet, object, text } from "./schema.ts";
+import { checkAccounts, checkCondition, checkIps, checkPaths, checkPorts, checkTrustDomains, NEEDS_JWT } from "./authorization-check.ts";
+import { filledList, selector } from "./common.ts";
+import { choice, list, needed, notYet, object, type Report, text } from "./schema.ts";
 
-const values = () => list(text());
+const accounts = () => list(text(), checkAccounts);
+const ips = () => list(text(), checkIps);
+const ports = () => list(text(), checkPorts);
+const paths = () => list(text(), checkPaths);
+const trustDomains = () => list(text(), checkTrustDomains);
 
-const NEEDS_JWT = "it needs RequestAuthentication, which is not translated yet";
+const isEmpty = (lists: Readonly<Record<string, readonly string[] | undefined>>) => Object.values(lists).every((values) => !values?.length);
 
-const source = object({
-  principals: values(),
-  notPrincipals: values(),
-  requestPrincipals: notYet(NEEDS_JWT),
-  notRequestPrincipals: notYet(NEEDS_JWT),
-  namespaces: values(),
-  notNamespaces: values(),
-  serviceAccounts: values(),
-  notServiceAccounts: values(),
-  ipBlocks: values(),
-  notIpBlocks: values(),
-  remoteIpBlocks: values(),
-  notRemoteIpBlocks: values(),
-  trustDomains: notYet('write principals: ["TRUST_DOMAIN/*"]'),
-  notTrustDomains: notYet('write notPrincipals: ["TRUST_DOMAIN/*"]'),
-});
+const source = object(
+  {
+    principals: filledList(),
+    notPrincipals: filledList(),
+    requestPrincipals: notYet(NEEDS_JWT),
+    notRequestPrincipals: notYet(NEEDS_JWT),
+    namespaces: filledList(),
+    notNamespaces: filledList(),
+    serviceAccounts: accounts(),
+    notServiceAccounts: accounts(),
+    ipBlocks: ips(),
+    notIpBlocks: ips(),
+    remoteIpBlocks: ips(),
+    notRemoteIpBlocks: ips(),
+    trustDomains: trustDomains(),
+    notTrustDomains: trustDomains(),
+  },
+  (value, report) => {
+    if (isEmpty(value) && !("requestPrincipals" in value || "notRequestPrincipals" in value)) {
+      report("missing", "must say something", { help: "leave from out to allow any source" });
+    }
+    const named = ["principals", "notPrincipals", "namespaces", "notNamespaces"] as const;
+    const byAccount = value.serviceAccounts?.length || value.notServiceAccounts?.length;
+    if (byAccount && named.some((name) => value[name]?.length)) {
+      report("exclusive", "serviceAccounts may not stand beside principals or namespaces", { help: "write two sources" });
+    }
+  },
+);
 
-const operation = object({
-  hosts: values(),
-  notHosts: values(),
-  ports: values(),
-  notPorts: values(),
-  methods: values(),
-  notMethods: values(),
-  paths: values(),
-  notPaths: values(),
-});
+const operation = object(
+  {
+    hosts: filledList(),
+    notHosts: filledList(),
+    ports: ports(),
+    notPorts: ports(),
+    methods: filledList(),
+    notMethods: filledList(),
+    paths: paths(),
+    notPaths: paths(),
+  },
+  (value, report) => {
+    if (isEmpty(value)) report("missing", "must say something", { help: "leave to out to allow any operation" });
+  },
+);
 
-const condition = object({ key: needed(text()), values: values(), notValues: values() });
+const condition = object({ key: needed(text()), values: filledList(), notValues: filledList() }, checkCondition);
 
 const rule = object({
   from: list(object({ source: needed(source) })),
@@ -43,17 +68,41 @@ const rule = object({
   when: list(condition),
 });
 
-export const AuthorizationPolicySchema = object({
-  selector: selector(),
-  targetRef: notYet("select workloads with selector.matchLabels"),
-  targetRefs: notYet("select workloads with selector.matchLabels"),
-  rules: list(rule),
-  action: choice(["ALLOW", "DENY", "AUDIT"], { CUSTOM: "external authorization is not there yet" }),
-  provider: notYet("it belongs to action CUSTOM"),
-});
-
-export type AuthorizationPolicySpec = v.InferOutput<typeof AuthorizationPolicySchema>;
 export type AuthorizationRule = v.InferOutput<typeof rule>;
 export type AuthorizationSource = v.InferOutput<typeof source>;
 export type AuthorizationOperation = v.InferOutput<typeof operation>;
 export type AuthorizationCondition = v.InferOutput<typeof condition>;
+
+export const AuthorizationPolicySchema = object(
+  {
+    selector: selector(),
+    targetRef: notYet("select workloads with selector.matchLabels"),
+    targetRefs: notYet("select workloads with selector.matchLabels"),
+    rules: list(rule),
+    action: choice(["ALLOW", "DENY", "AUDIT"], { CUSTOM: "external authorization is not there yet" }),
+    provider: notYet("it belongs to action CUSTOM"),
+  },
+  (spec, report) => {
+    if (spec.action !== "DENY") return;
+    if (!spec.rules?.length) {
+      report("missing", "DENY without rules denies nothing", { path: ["action"], help: "write rules: [{}] to deny every request" });
+    }
+    for (const [index, part] of (spec.rules ?? []).entries()) warnOfTcp(part, index, report);
+  },
+);
+
+export type AuthorizationPolicySpec = v.InferOutput<typeof AuthorizationPolicySchema>;
+
+/** A DENY rule's HTTP attributes are left out on TCP ports, where the rest of the rule then denies more (Istio warns of it too). */
+function warnOfTcp(part: AuthorizationRule, index: number, report: Report): void {
+  const sources = (part.from ?? []).map((from) => from.source);
+  const operations = (part.to ?? []).map((to) => to.operation);
+  const onlyHttpFrom = sources.length > 0 && operations.length === 0 && sources.every((value) => Object.keys(value).length === 0);
+  const onlyHttpTo = operations.length > 0 && !operations.some((value) => value.ports || value.notPorts);
+  if (!onlyHttpFrom && !onlyHttpTo) return;
+  report("surprising", "this DENY rule has HTTP attributes and no ports: on the workloads' TCP ports it denies every connection", {
+    path: ["rules", index],
+    severity: "warning",
+    help: "add to.operation.ports",
+  });
+}

@@ -53,6 +53,12 @@ function reporter(dataset: Dataset): Report {
     );
 }
 
+const HELP: Readonly<Record<string, string>> = {
+  "a string": "put the value in quotes",
+  "true or false": "write true or false, without quotes",
+  "a whole number": "write digits only, without quotes",
+};
+
 /** A type mismatch, in words; null is named for what it is in YAML. */
 function refuseType(dataset: Dataset, expected: string): Dataset {
   dataset.typed = false;
@@ -60,7 +66,7 @@ function refuseType(dataset: Dataset, expected: string): Dataset {
   if (value === null) {
     reporter(dataset)("wrongType", `is empty, but must be ${expected}`, { help: "leave the field out, or give it a value" });
   } else {
-    const help = expected === "a string" && typeof value !== "object" ? `write it in quotes: "${String(value)}"` : undefined;
+    const help = typeof value === "object" ? undefined : HELP[expected];
     reporter(dataset)("wrongType", `must be ${expected}, not ${describe(value)}`, { help });
   }
   return dataset;

@@ -1,29 +1,158 @@
-/** ServiceEntry: a service, in the mesh or outside. istio/api networking/v1alpha3/service_entry.proto. */
+/**
+ * ServiceEntry: a service, in the mesh or outside. istio/api networking/v1alpha3/service_entry.proto, checked as Istio's
+ * ValidateServiceEntry does.
+ */
 import type * as v from "valibot";
+import { checkHost, checkIpBlock, fqdnError, isIpAddress } from "./check.ts";
+import { checkSelector } from "./check-label.ts";
 import { port } from "./common.ts";
-import { choice, list, map, needed, notYet, object, text } from "./schema.ts";
-import { workloadEntryFields } from "./workload-entry.ts";
+import { choice, list, map, needed, notYet, object, type Report, text } from "./schema.ts";
+import { checkPortName, isUnix, workloadEntry } from "./workload-entry.ts";
 
-const servicePort = object({ number: needed(port()), protocol: text(), name: needed(text()), targetPort: port() });
+const PROTOCOLS = ["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "TLS", "HTTPS", "MONGO", "MYSQL", "REDIS"];
+const LATER: Readonly<Record<string, string>> = { UDP: "Envoy's sidecars take TCP only", HTTP_PROXY: "write HTTP" };
 
-const endpoint = object(workloadEntryFields);
+/** Istio's protocol.Parse ignores case. */
+function checkProtocol(protocol: string, report: Report): void {
+  const name = protocol.toUpperCase();
+  if (name === "" || PROTOCOLS.includes(name)) return;
+  if (Object.hasOwn(LATER, name)) report("notYet", `${protocol} is not translated yet`, { help: LATER[name] });
+  else report("notOneOf", `must be one of ${PROTOCOLS.join(", ")}, not ${JSON.stringify(protocol)}`);
+}
 
-export const ServiceEntrySchema = object({
-  hosts: needed(list(text())),
-  addresses: list(text()),
-  ports: list(servicePort),
-  location: choice(["MESH_EXTERNAL", "MESH_INTERNAL"]),
-  resolution: choice(["STATIC", "DNS"], {
-    NONE: "write STATIC with endpoints, or DNS",
-    DNS_ROUND_ROBIN: "write DNS",
-    DYNAMIC_DNS: "write DNS with the names that you call",
-  }),
-  endpoints: list(endpoint),
-  workloadSelector: object({ labels: map(text()) }),
-  exportTo: notYet("every service is visible in every namespace"),
-  subjectAltNames: list(text()),
-});
+const servicePort = object(
+  {
+    number: needed(port()),
+    protocol: text(checkProtocol),
+    name: needed(text((name, report) => checkPortName(name, report))),
+    targetPort: port(),
+  },
+  (value, report) => {
+    if (value.protocol) return;
+    report("surprising", "has no protocol, and weft does not detect protocols: it goes by the port's name, else TCP", {
+      severity: "warning",
+      help: "write protocol: HTTP, or what it is",
+    });
+  },
+);
 
-export type ServiceEntrySpec = v.InferOutput<typeof ServiceEntrySchema>;
+const endpoint = workloadEntry();
+
 export type ServiceEntryPort = v.InferOutput<typeof servicePort>;
 export type ServiceEntryEndpoint = v.InferOutput<typeof endpoint>;
+
+function checkPorts(ports: readonly ServiceEntryPort[], report: Report): void {
+  const names = new Set<string>();
+  const numbers = new Set<number>();
+  for (const [index, { name, number }] of ports.entries()) {
+    if (names.has(name)) report("duplicateItem", `port name ${JSON.stringify(name)} occurs twice`, { path: [index, "name"] });
+    if (numbers.has(number)) report("duplicateItem", `port number ${number} occurs twice`, { path: [index, "number"] });
+    names.add(name);
+    numbers.add(number);
+  }
+}
+
+const LATER_RESOLUTION = {
+  NONE: "write STATIC with endpoints or workloadSelector, or DNS",
+  DNS_ROUND_ROBIN: "write DNS",
+  DYNAMIC_DNS: "write DNS, and the names that you call",
+};
+
+export const ServiceEntrySchema = object(
+  {
+    hosts: needed(list(text())),
+    addresses: list(text(), (addresses, report) => {
+      for (const [index, address] of addresses.entries()) checkIpBlock(address, report, [index]);
+    }),
+    ports: list(servicePort, checkPorts),
+    location: choice(["MESH_EXTERNAL", "MESH_INTERNAL"]),
+    resolution: choice(["STATIC", "DNS"], LATER_RESOLUTION),
+    endpoints: list(endpoint),
+    workloadSelector: object({ labels: map(text(), checkSelector) }),
+    exportTo: notYet("every service is visible in every namespace"),
+    subjectAltNames: list(text()),
+  },
+  checkServiceEntry,
+);
+
+export type ServiceEntrySpec = v.InferOutput<typeof ServiceEntrySchema>;
+
+interface Spec {
+  readonly hosts: readonly string[];
+  readonly addresses?: readonly string[];
+  readonly ports?: readonly ServiceEntryPort[];
+  readonly resolution?: "STATIC" | "DNS";
+  readonly endpoints?: readonly ServiceEntryEndpoint[];
+  readonly workloadSelector?: { readonly labels?: Readonly<Record<string, string>> };
+}
+
+function checkServiceEntry(spec: Spec, report: Report): void {
+  const { hosts, addresses = [], ports = [], resolution, endpoints, workloadSelector } = spec;
+  checkHosts(hosts, report);
+  if (resolution === undefined)
+    report("notYet", "resolution is left out, which means NONE, and that is not translated yet", { help: LATER_RESOLUTION.NONE });
+  if (resolution === "DNS" && addresses.some((address) => address.includes("/"))) {
+    report("exclusive", "CIDR blocks go with resolution STATIC only", { path: ["addresses"], atKey: true });
+  }
+  if (workloadSelector && endpoints) report("exclusive", "may have only one of workloadSelector and endpoints");
+  if (workloadSelector && Object.keys(workloadSelector.labels ?? {}).length === 0) {
+    const message = "has no labels, so it selects every workload of the namespace";
+    report("surprising", message, { path: ["workloadSelector"], severity: "warning" });
+  }
+  if (resolution === "STATIC" && !endpoints?.length && !workloadSelector) {
+    report("noEffect", "resolution STATIC without endpoints and workloadSelector: every call to it fails", {
+      path: ["resolution"],
+      severity: "warning",
+    });
+  }
+  if (resolution === "DNS" && !endpoints?.length) {
+    for (const [index, host] of hosts.entries()) {
+      if (host !== "*" && fqdnError(host)) {
+        report("badHost", "without endpoints, resolution DNS needs a full DNS name", { path: ["hosts", index] });
+      }
+    }
+  }
+  for (const [index, part] of (endpoints ?? []).entries()) checkEndpoint(part, index, spec, report);
+  const opaque = ports.findIndex(({ protocol = "" }) => !/^(?:http|http2|http_proxy|grpc|grpc-web|https|tls)$/i.test(protocol));
+  if (hosts.length > 1 && opaque >= 0) {
+    report("exclusive", "plain TCP cannot tell hosts apart: with several hosts, every port must be HTTP or TLS", {
+      path: ["ports", opaque],
+    });
+  }
+}
+
+function checkHosts(hosts: readonly string[], report: Report): void {
+  if (hosts.length === 0) report("missing", "must have at least one host", { path: ["hosts"] });
+  for (const [index, host] of hosts.entries()) {
+    const path = ["hosts", index];
+    if (host === "*") report("badHost", "a service may not stand for every host", { path });
+    else {
+      checkHost(host, report, path);
+      if (host.startsWith("*") && !host.startsWith("*."))
+        report("surprising", "a wildcard usually is a whole label: *.example.com", { path, severity: "warning" });
+    }
+  }
+}
+
+function checkEndpoint(part: ServiceEntryEndpoint, index: number, spec: Spec, report: Report): void {
+  const { ports = [], resolution } = spec;
+  const path = ["endpoints", index];
+  const { address } = part;
+  if (resolution === "STATIC" && address && !isUnix(address) && !isIpAddress(address)) {
+    report("badAddress", "resolution STATIC takes IP addresses", {
+      path: [...path, "address"],
+      help: "write an IP address, or resolution: DNS",
+    });
+  }
+  if (resolution === "STATIC" && isUnix(address) && ports.length !== 1) {
+    report("together", "a Unix socket needs a service with exactly one port", { path: [...path, "address"] });
+  }
+  if (resolution === "DNS" && isUnix(address)) {
+    report("badAddress", "resolution DNS takes DNS names and IP addresses", { path: [...path, "address"] });
+  }
+  for (const name of Object.keys(part.ports ?? {})) {
+    if (!ports.some((known) => known.name === name)) {
+      report("badValue", `the service has no port named ${JSON.stringify(name)}`, { path: [...path, "ports", name], atKey: true });
+    }
+  }
+}

@@ -1,19 +1,59 @@
 /** WorkloadEntry: one instance of a service, on a host or a VM. istio/api networking/v1alpha3/workload_entry.proto. */
 import type * as v from "valibot";
-import { port } from "./common.ts";
-import { map, notYet, object, text, uint32 } from "./schema.ts";
+import { fqdnError, isDnsLabel, isIpAddress } from "./check.ts";
+import { checkLabels } from "./check-label.ts";
+import { filled, port } from "./common.ts";
+import { map, needed, notYet, object, type Report, text, uint32 } from "./schema.ts";
 
-/** The shape that WorkloadEntry and the endpoints of a ServiceEntry share. */
-export const workloadEntryFields = {
-  address: text(),
-  ports: map(port()),
-  labels: map(text()),
-  network: notYet("all workloads are on one network"),
-  locality: text(),
-  weight: uint32(),
-  serviceAccount: text(),
-} as const;
+const UNIX = "unix://";
 
-export const WorkloadEntrySchema = object(workloadEntryFields);
+/** Istio's ValidateUnixAddress: an absolute path to a file, or an abstract socket. */
+function unixError(path: string): string | undefined {
+  if (path.startsWith("@")) return undefined;
+  return path.startsWith("/") && !path.endsWith("/")
+    ? undefined
+    : "after unix:// there must be an absolute path of a file, or @ and a name";
+}
+
+function checkAddress(address: string, report: Report): void {
+  if (address === "") report("badAddress", "must not be empty");
+  else if (address.startsWith(UNIX)) {
+    const error = unixError(address.slice(UNIX.length));
+    if (error) report("badAddress", error);
+  } else if (!isIpAddress(address) && fqdnError(address)) {
+    const help = /:\d+$/.test(address) ? "the port goes under ports" : undefined;
+    report("badAddress", `${JSON.stringify(address)} is neither an IP address nor a DNS name`, { help });
+  }
+}
+
+/** Port names are DNS labels (Istio's ValidatePortName). */
+export function checkPortName(name: string, report: Report, path: readonly (string | number)[] = [], atKey = false): void {
+  if (!isDnsLabel(name)) report("badValue", `${JSON.stringify(name)} is no name of a port: use letters, digits and '-'`, { path, atKey });
+}
+
+export const isUnix = (address: string) => address.startsWith(UNIX);
+
+/** The shape that WorkloadEntry and the endpoints of a ServiceEntry share (Istio's validateWorkloadEntry). */
+export const workloadEntry = () =>
+  object(
+    {
+      address: needed(text(checkAddress)),
+      ports: map(port(), (ports, report) => {
+        for (const name of Object.keys(ports)) checkPortName(name, report, [name], true);
+      }),
+      labels: map(text(), checkLabels),
+      network: notYet("all workloads are on one network"),
+      locality: text(),
+      weight: uint32(),
+      serviceAccount: filled(),
+    },
+    (value, report) => {
+      if (isUnix(value.address) && Object.keys(value.ports ?? {}).length > 0) {
+        report("exclusive", "a Unix socket has no ports", { path: ["ports"], atKey: true });
+      }
+    },
+  );
+
+export const WorkloadEntrySchema = workloadEntry();
 
 export type WorkloadEntrySpec = v.InferOutput<typeof WorkloadEntrySchema>;

@@ -1,0 +1,120 @@
+/** weft's own annotations, which wire a WorkloadEntry's sidecar. */
+import { isIpAddress, wildcardDomainError } from "./check.ts";
+import type { Report } from "./schema.ts";
+import { suggestion } from "./schema.ts";
+
+export const ANNOTATION = {
+  /** Where the application listens, by port name: "http=127.0.0.1:9001,tcp-db=127.0.0.1:9002". */
+  app: "weft.dev/app",
+  /** Where the sidecar takes HTTP calls out: "127.0.0.1:15101". */
+  outbound: "weft.dev/outbound",
+  /** Local listeners for TCP services: "db.default.mesh.local:5432=127.0.0.1:15432". */
+  listen: "weft.dev/listen",
+  /** Envoy's admin address: "127.0.0.1:15000". */
+  envoyAdmin: "weft.dev/envoy-admin",
+} as const;
+
+/** Set by Istio's users on an AuthorizationPolicy that is to be counted only. */
+export const DRY_RUN = "istio.io/dry-run";
+
+export interface AddressPort {
+  /** IP address, without brackets. */
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface ListenEntry {
+  /** The service's host, as written. */
+  readonly host: string;
+  readonly port: number;
+  readonly address: string;
+  readonly localPort: number;
+}
+
+export type Parsed<T> = { readonly value: T } | { readonly error: string };
+
+function parsePort(text: string): number | undefined {
+  const port = /^[1-9][0-9]{0,4}$/.test(text) ? Number(text) : 0;
+  return port >= 1 && port <= 65535 ? port : undefined;
+}
+
+/** "127.0.0.1:9001" or "[::1]:9001". */
+export function parseAddressPort(text: string): Parsed<AddressPort> {
+  const match = /^(?:\[([^\]]*)\]|([^:]*)):(.*)$/.exec(text.trim());
+  const address = match?.[1] ?? match?.[2] ?? "";
+  const port = parsePort(match?.[3] ?? "");
+  const bracketsFit = address.includes(":") === (match?.[1] !== undefined);
+  if (!isIpAddress(address) || !bracketsFit)
+    return { error: `${JSON.stringify(text)} is no ADDRESS:PORT such as 127.0.0.1:9001 or [::1]:9001` };
+  if (port === undefined) return { error: `the port of ${JSON.stringify(text)} must be from 1 to 65535` };
+  return { value: { address, port } };
+}
+
+function parseItems<T>(text: string, parse: (item: string) => Parsed<T>): Parsed<T[]> {
+  const values: T[] = [];
+  for (const item of text.split(",")) {
+    const parsed = parse(item.trim());
+    if ("error" in parsed) return parsed;
+    values.push(parsed.value);
+  }
+  return { value: values };
+}
+
+/** "http=127.0.0.1:9001,tcp-db=127.0.0.1:9002": where the application listens, by port name. */
+export function parseAppAnnotation(text: string): Parsed<ReadonlyMap<string, AddressPort>> {
+  const items = parseItems(text, (item): Parsed<readonly [string, AddressPort]> => {
+    const equals = item.indexOf("=");
+    if (equals < 1) return { error: `${JSON.stringify(item)} is no PORTNAME=ADDRESS:PORT such as http=127.0.0.1:9001` };
+    const target = parseAddressPort(item.slice(equals + 1));
+    return "error" in target ? target : { value: [item.slice(0, equals).trim(), target.value] };
+  });
+  if ("error" in items) return items;
+  const value = new Map(items.value);
+  const twice = items.value.find(([name], index) => items.value.findIndex(([other]) => other === name) !== index);
+  return twice ? { error: `port ${twice[0]} occurs twice` } : { value };
+}
+
+/** "db.default.mesh.local:5432=127.0.0.1:15432,...": which local address stands for which port of which TCP service. */
+export function parseListenAnnotation(text: string): Parsed<readonly ListenEntry[]> {
+  const items = parseItems(text, (item): Parsed<ListenEntry> => {
+    const form = `${JSON.stringify(item)} is no HOST:PORT=ADDRESS:PORT such as db:5432=127.0.0.1:15432`;
+    const [service = "", local] = item.split("=");
+    const colon = service.lastIndexOf(":");
+    const host = service.slice(0, Math.max(0, colon)).trim();
+    const port = parsePort(service.slice(colon + 1).trim());
+    if (local === undefined || wildcardDomainError(host) || host.includes("*") || port === undefined) return { error: form };
+    const target = parseAddressPort(local);
+    return "error" in target ? target : { value: { host, port, address: target.value.address, localPort: target.value.port } };
+  });
+  if ("error" in items) return items;
+  const twice = items.value.find(({ address, localPort }, index) => {
+    return items.value.findIndex((other) => other.address === address && other.localPort === localPort) !== index;
+  });
+  return twice ? { error: `${twice.address}:${twice.localPort} occurs twice` } : items;
+}
+
+const PARSERS: Readonly<Record<string, (text: string) => Parsed<unknown>>> = {
+  [ANNOTATION.app]: parseAppAnnotation,
+  [ANNOTATION.outbound]: parseAddressPort,
+  [ANNOTATION.listen]: parseListenAnnotation,
+  [ANNOTATION.envoyAdmin]: parseAddressPort,
+};
+
+/** Checks the annotations that mean something to weft; others are anybody's. */
+export function checkAnnotations(kind: string, annotations: Readonly<Record<string, string>>, report: Report): void {
+  for (const [key, value] of Object.entries(annotations)) {
+    const at = { path: ["metadata", "annotations", key] };
+    if (key === DRY_RUN && kind !== "AuthorizationPolicy") {
+      report("badAnnotation", `${DRY_RUN} has a meaning on an AuthorizationPolicy only`, { ...at, atKey: true });
+    }
+    if (!key.startsWith("weft.dev/")) continue;
+    const parse = Object.hasOwn(PARSERS, key) ? PARSERS[key] : undefined;
+    if (!parse)
+      report("badAnnotation", `${key} is no annotation of weft's`, { ...at, atKey: true, help: suggestion(key, Object.keys(PARSERS)) });
+    else if (kind !== "WorkloadEntry") report("badAnnotation", `${key} has a meaning on a WorkloadEntry only`, { ...at, atKey: true });
+    else {
+      const parsed = parse(value);
+      if ("error" in parsed) report("badAnnotation", `${key}: ${parsed.error}`, at);
+    }
+  }
+}

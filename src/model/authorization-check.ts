@@ -1,0 +1,114 @@
+/** Checks of the values in an AuthorizationPolicy's rules, as Istio's pkg/config/security makes them. */
+import { checkIpBlock } from "./check.ts";
+import { type Report, suggestion } from "./schema.ts";
+
+export const NEEDS_JWT = "it needs RequestAuthentication, which is not translated yet";
+
+type Check = (values: readonly string[], report: Report) => void;
+
+/** `check` for each value that is not empty; the empty ones are refused. */
+const each =
+  (check: (value: string, refuse: (message: string) => void, report: Report, index: number) => void): Check =>
+  (values, report) => {
+    for (const [index, value] of values.entries()) {
+      if (value === "") report("badValue", "must not be empty", { path: [index] });
+      else check(value, (message) => report("badPattern", message, { path: [index] }), report, index);
+    }
+  };
+
+export const checkIps: Check = each((value, _refuse, report, index) => checkIpBlock(value, report, [index]));
+
+/** Ports are strings here, as Istio's API has it. 0 is one (Istio's ValidatePorts). */
+export const checkPorts: Check = each((value, refuse) => {
+  if (!/^[0-9]+$/.test(value) || Number(value) > 65535) refuse(`must be a port from 0 to 65535, not ${JSON.stringify(value)}`);
+});
+
+/** "account" or "namespace/account", 16 at most (CheckServiceAccount). */
+export const checkAccounts: Check = (values, report) => {
+  if (values.length > 16) report("outOfRange", `may have 16 values, not ${values.length}`);
+  each((value, refuse) => {
+    if (value.includes("*")) refuse("wildcards are not allowed here");
+    else if (value.length > 320) refuse("must not be longer than 320 characters");
+    else if (!/^[^/]+(?:\/[^/]+)?$/.test(value)) refuse(`must be SERVICEACCOUNT or NAMESPACE/SERVICEACCOUNT, not ${JSON.stringify(value)}`);
+  })(values, report);
+};
+
+/** At most one wildcard, at the start or the end (CheckWildcardValues). */
+const checkWildcards: Check = each((value, refuse) => {
+  if (!/^(?:\*?[^*]*|[^*]*\*)$/.test(value)) refuse("may have one '*', at its start or its end");
+});
+
+export const checkTrustDomains: Check = (values, report) => {
+  checkWildcards(values, report);
+  for (const [index, value] of values.entries()) {
+    if (value.includes("/")) report("badPattern", "a trust domain has no '/'", { path: [index] });
+  }
+};
+
+/** Envoy's path templates, {*} and {**}, each a whole segment, {**} the last of them (CheckValidPathTemplate). */
+export const checkPaths: Check = each((value, refuse) => {
+  const isTemplate = value.includes("{*}") || value.includes("{**}");
+  let anySeen = false;
+  for (const segment of value.replace(/^\/+|\/+$/g, "").split("/")) {
+    if (segment === "{*}" || segment === "{**}") {
+      if (anySeen) return refuse("{**} must be the last template of a path");
+      anySeen = segment === "{**}";
+    } else if (/[{}]/.test(segment)) return refuse("{ and } may stand in {*} and {**} only, each a whole segment");
+    else if (isTemplate && !/^[a-zA-Z0-9\-._~%!$&'()+,;:@=]+$/.test(segment)) {
+      return refuse(`with a template, ${JSON.stringify(segment)} may hold no wildcard and no other than a path's characters`);
+    }
+  }
+});
+
+const filled: Check = each(() => {});
+
+const KEYS: Readonly<Record<string, Check>> = {
+  "source.ip": checkIps,
+  "remote.ip": checkIps,
+  "source.namespace": filled,
+  "source.serviceAccount": checkAccounts,
+  "source.principal": filled,
+  "source.trustDomain": checkWildcards,
+  "destination.ip": checkIps,
+  "destination.port": checkPorts,
+  "connection.sni": filled,
+};
+
+const REPLACED: Readonly<Record<string, string>> = {
+  "destination.namespace": "a policy holds for its own namespace",
+  "destination.labels": "select workloads with selector.matchLabels",
+  "destination.name": "select workloads with selector.matchLabels",
+  "destination.user": "select workloads with selector.matchLabels",
+};
+
+interface Condition {
+  readonly key: string;
+  readonly values?: readonly string[];
+  readonly notValues?: readonly string[];
+}
+
+/** Istio's ValidateAttribute. */
+export function checkCondition({ key, values, notValues }: Condition, report: Report): void {
+  const at = { path: ["key"] };
+  if (key === "") return report("badValue", "must not be empty", at);
+  if (!values?.length && !notValues?.length) report("missing", "needs values or notValues");
+  if (/^request\.auth\.(?:principal|audiences|presenter)$|^request\.auth\.claims\[/.test(key)) {
+    return report("notYet", `${key} is not translated yet`, { ...at, help: NEEDS_JWT });
+  }
+  if (key.startsWith("experimental.envoy.filters.")) return report("notYet", `${key} is not translated yet`, at);
+  if (key.startsWith("request.headers")) {
+    if (!/^request\.headers\[.+\]$/.test(key)) report("badValue", "must be request.headers[NAME]", at);
+    return;
+  }
+  const replaced = REPLACED[key.replace(/\[.*$/, "")];
+  if (replaced) return report("badValue", `${key} is no condition`, { ...at, help: replaced });
+  const check = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined;
+  if (!check)
+    return report("badValue", `${JSON.stringify(key)} is no condition`, {
+      ...at,
+      help: suggestion(key, [...Object.keys(KEYS), "request.headers[NAME]"]),
+    });
+  for (const [name, list] of Object.entries({ values, notValues })) {
+    if (list) check(list, (code, message, options = {}) => report(code, message, { ...options, path: [name, ...(options.path ?? [])] }));
+  }
+}

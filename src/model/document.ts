@@ -1,0 +1,43 @@
+/** A resource as it is stored and shown: a JSON object, as the user wrote it. */
+import type { AnyResource, Kind, Metadata, Resource, Source } from "./resource.ts";
+
+/** The JSON object to store: the user's apiVersion and spec, the canonical kind, and the metadata that has a meaning. */
+export function documentOf(resource: AnyResource): Readonly<Record<string, unknown>> {
+  const { apiVersion, kind, metadata, spec } = resource;
+  const { name, namespace, labels, annotations, creationTimestamp } = metadata;
+  return {
+    apiVersion,
+    kind,
+    metadata: {
+      name,
+      namespace,
+      ...(Object.keys(labels).length > 0 ? { labels } : {}),
+      ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
+      ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
+    },
+    spec,
+  };
+}
+
+/**
+ * The resource of a stored document. It is not validated again: only what parseDocuments accepted is stored. A document without a
+ * creationTimestamp of the user's was created when the store says.
+ */
+export function resourceFromStored(stored: {
+  readonly document: Readonly<Record<string, unknown>>;
+  readonly source: Source;
+  readonly createdAt: string;
+}): AnyResource {
+  const { apiVersion, kind, metadata, spec } = stored.document as unknown as Pick<Resource, "apiVersion" | "kind" | "spec"> & {
+    readonly metadata: Partial<Metadata> & Pick<Metadata, "name" | "namespace">;
+  };
+  const { name, namespace, labels = {}, annotations = {}, creationTimestamp = stored.createdAt } = metadata;
+  const resource: Resource<Kind> = {
+    apiVersion,
+    kind,
+    metadata: { name, namespace, labels, annotations, creationTimestamp },
+    spec,
+    source: stored.source,
+  };
+  return resource as AnyResource;
+}

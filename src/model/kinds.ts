@@ -1,0 +1,95 @@
+/** The kinds that weft serves: their API groups, the names people call them by, their schemas. */
+import type * as v from "valibot";
+import { AuthorizationPolicySchema } from "./authorization-policy.ts";
+import { DestinationRuleSchema } from "./destination-rule.ts";
+import { MeshConfigSchema } from "./mesh-config.ts";
+import { PeerAuthenticationSchema } from "./peer-authentication.ts";
+import type { Kind } from "./resource.ts";
+import { ServiceEntrySchema } from "./service-entry.ts";
+import { nearest } from "./suggest.ts";
+import { VirtualServiceSchema } from "./virtual-service.ts";
+import { WorkloadEntrySchema } from "./workload-entry.ts";
+
+export interface KindInfo<K extends Kind = Kind> {
+  readonly kind: K;
+  readonly group: string;
+  /** Newest first. */
+  readonly versions: readonly string[];
+  /** As in an address of Kubernetes' API, "virtualservices". */
+  readonly plural: string;
+  /** As kubectl's users type them, "vs". */
+  readonly shortNames: readonly string[];
+  /** The schema of the spec. */
+  readonly schema: v.GenericSchema;
+}
+
+const NETWORKING = { group: "networking.istio.io", versions: ["v1", "v1beta1", "v1alpha3"] } as const;
+const SECURITY = { group: "security.istio.io", versions: ["v1", "v1beta1"] } as const;
+
+export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
+  ServiceEntry: { kind: "ServiceEntry", ...NETWORKING, plural: "serviceentries", shortNames: ["se"], schema: ServiceEntrySchema },
+  WorkloadEntry: { kind: "WorkloadEntry", ...NETWORKING, plural: "workloadentries", shortNames: ["we"], schema: WorkloadEntrySchema },
+  VirtualService: { kind: "VirtualService", ...NETWORKING, plural: "virtualservices", shortNames: ["vs"], schema: VirtualServiceSchema },
+  DestinationRule: {
+    kind: "DestinationRule",
+    ...NETWORKING,
+    plural: "destinationrules",
+    shortNames: ["dr"],
+    schema: DestinationRuleSchema,
+  },
+  PeerAuthentication: {
+    kind: "PeerAuthentication",
+    ...SECURITY,
+    plural: "peerauthentications",
+    shortNames: ["pa"],
+    schema: PeerAuthenticationSchema,
+  },
+  AuthorizationPolicy: {
+    kind: "AuthorizationPolicy",
+    ...SECURITY,
+    plural: "authorizationpolicies",
+    shortNames: ["ap"],
+    schema: AuthorizationPolicySchema,
+  },
+  MeshConfig: {
+    kind: "MeshConfig",
+    group: "weft.dev",
+    versions: ["v1"],
+    plural: "meshconfigs",
+    shortNames: ["mc"],
+    schema: MeshConfigSchema,
+  },
+};
+
+/** Other names of kinds in documents. */
+export const KIND_ALIASES: Readonly<Record<string, Kind>> = { PeerAuthenticationPolicy: "PeerAuthentication" };
+
+/** Istio's other kinds, refused as not translated yet. */
+export const LATER_KINDS: ReadonlySet<string> = new Set([
+  "EnvoyFilter",
+  "Gateway",
+  "ProxyConfig",
+  "RequestAuthentication",
+  "Sidecar",
+  "Telemetry",
+  "TrafficExtension",
+  "WasmPlugin",
+  "WorkloadGroup",
+]);
+
+/** The schema of a kind's spec, for OpenAPI. */
+export const schemaOf = (kind: Kind): v.GenericSchema => KINDS[kind].schema;
+
+const BY_NAME = new Map<string, KindInfo>();
+for (const info of Object.values(KINDS)) {
+  for (const name of [info.kind, info.plural, `${info.plural}.${info.group}`, ...info.shortNames]) BY_NAME.set(name.toLowerCase(), info);
+}
+for (const [alias, kind] of Object.entries(KIND_ALIASES)) BY_NAME.set(alias.toLowerCase(), KINDS[kind]);
+
+/** The kind that `text` names: "VirtualService", "virtualservices", "vs", in any case. Else the nearest kind's name, where one is near. */
+export function findKind(text: string): { readonly found?: KindInfo; readonly suggestion?: Kind } {
+  const found = BY_NAME.get(text.toLowerCase());
+  if (found) return { found };
+  const near = nearest(text, BY_NAME.keys());
+  return { suggestion: near === undefined ? undefined : BY_NAME.get(near)?.kind };
+}

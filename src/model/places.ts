@@ -1,0 +1,69 @@
+/** Where the parts of a document stand in the user's text. */
+import type { LineCounter } from "yaml";
+
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+interface Place {
+  /** Offset of the value. */
+  readonly value: number;
+  /** Offset of the key, where the part is a mapping's value. */
+  readonly key?: number;
+  /** A list or a mapping. */
+  readonly collection: boolean;
+}
+
+/** The places of one document, by dotted path; "" is the document. */
+export class Places {
+  #counter: LineCounter;
+  #places = new Map<string, Place>();
+
+  constructor(counter: LineCounter) {
+    this.#counter = counter;
+  }
+
+  set(path: string, place: Place): void {
+    this.#places.set(path, place);
+  }
+
+  /** The place of the part at `path`, or of the nearest part around it. A collection is shown by its key, a scalar by itself. */
+  find(path: readonly (string | number)[], atKey = false): Position {
+    for (let depth = path.length; depth >= 0; depth--) {
+      const place = this.#places.get(path.slice(0, depth).join("."));
+      if (!place) continue;
+      const whole = depth === path.length;
+      const byKey = place.key !== undefined && (place.collection || (whole && atKey));
+      return this.position(byKey ? (place.key ?? place.value) : place.value);
+    }
+    return { line: 1, column: 1 };
+  }
+
+  /** 1-based. */
+  position(offset: number): Position {
+    const { line, col } = this.#counter.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  }
+
+  /** The line of every part: of its key, where it has one. */
+  lines(): Record<string, number> {
+    const lines: Record<string, number> = {};
+    for (const [path, place] of this.#places) lines[path] = this.position(place.key ?? place.value).line;
+    return lines;
+  }
+
+  /** The places of each item of the list at `prefix`, as documents of their own. */
+  split(prefix: string): Places[] {
+    const items: Places[] = [];
+    for (const [path, place] of this.#places) {
+      if (!path.startsWith(`${prefix}.`)) continue;
+      const rest = path.slice(prefix.length + 1);
+      const dot = rest.indexOf(".");
+      const index = Number(dot < 0 ? rest : rest.slice(0, dot));
+      items[index] ??= new Places(this.#counter);
+      items[index].set(dot < 0 ? "" : rest.slice(dot + 1), place);
+    }
+    return items;
+  }
+}

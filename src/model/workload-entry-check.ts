@@ -1,0 +1,58 @@
+/** What a resource's annotations and spec mean together. */
+import { ANNOTATION, DRY_RUN, parseAppAnnotation } from "./annotations.ts";
+import type { AnyResource, Resource } from "./resource.ts";
+import type { Report } from "./schema.ts";
+
+/** Addresses that the application's 127.0.0.1 is, or is part of. */
+const LOCAL: Readonly<Record<string, readonly string[]>> = {
+  "127.0.0.1": ["127.0.0.1"],
+  "::1": ["::1"],
+  "0.0.0.0": ["127.0.0.1", "0.0.0.0"],
+  "::": ["127.0.0.1", "::1", "::"],
+};
+
+/** Checks that need both the metadata and the spec. */
+export function checkWorkload(resource: AnyResource, report: Report): void {
+  if (resource.kind === "WorkloadEntry") checkSelfForward(resource, report);
+  else if (resource.kind === "AuthorizationPolicy") checkDryRun(resource, report);
+}
+
+/**
+ * The sidecar listens on the workload's address and forwards to 127.0.0.1 at the same port, unless weft.dev/app names another place. A
+ * workload without a service account has no sidecar.
+ */
+function checkSelfForward(workload: Resource<"WorkloadEntry">, report: Report): void {
+  const { address, ports = {}, serviceAccount } = workload.spec;
+  if (!serviceAccount || address.startsWith("unix://")) return;
+  const written = workload.metadata.annotations[ANNOTATION.app];
+  const parsed = written === undefined ? undefined : parseAppAnnotation(written);
+  if (parsed && "error" in parsed) return;
+  const apps = parsed?.value;
+  const taken = [address, ...(LOCAL[address] ?? [])];
+  const defaultApp = address === "::1" ? "::1" : "127.0.0.1";
+  for (const [name, port] of Object.entries(ports)) {
+    const app = apps?.get(name) ?? { address: defaultApp, port };
+    if (app.port !== port || !taken.includes(app.address)) continue;
+    report("selfForward", `the sidecar would listen on ${address}:${port} and forward to ${app.address}:${port}, itself`, {
+      path: apps?.has(name) ? ["metadata", "annotations", ANNOTATION.app] : ["spec", "ports", name],
+      help: `let the application listen elsewhere, and say where: annotation ${ANNOTATION.app}: "${name}=127.0.0.1:${port === 65535 ? 1024 : port + 1}"`,
+    });
+  }
+  if (Object.keys(ports).length === 0 && !apps && Object.hasOwn(LOCAL, address)) {
+    report("selfForward", `the sidecar would listen on ${address} and forward to the same ports of ${defaultApp}, itself`, {
+      path: ["spec", "address"],
+      help: `name the ports, and where the application listens: annotation ${ANNOTATION.app}: "http=127.0.0.1:9001"`,
+    });
+  }
+}
+
+/** Istio's checkDryRunAnnotation: a boolean as Go's strconv.ParseBool takes it, for ALLOW and DENY. */
+function checkDryRun(policy: Resource<"AuthorizationPolicy">, report: Report): void {
+  const value = policy.metadata.annotations[DRY_RUN];
+  if (value === undefined) return;
+  const path = ["metadata", "annotations", DRY_RUN];
+  if (policy.spec.action === "AUDIT") report("badAnnotation", `${DRY_RUN} goes with the actions ALLOW and DENY only`, { path });
+  else if (!/^(?:1|t|T|TRUE|true|True|0|f|F|FALSE|false|False)$/.test(value)) {
+    report("badAnnotation", `${DRY_RUN} must be "true" or "false", not ${JSON.stringify(value)}`, { path });
+  }
+}

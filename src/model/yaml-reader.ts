@@ -1,0 +1,84 @@
+/**
+ * YAML (and JSON, which is YAML) as plain values with places. The text is not trusted: its size, depth and aliases are limited, and
+ * every problem of the text is reported, not only the first.
+ */
+import { Composer, type Document, Lexer, LineCounter, Parser } from "yaml";
+import type { Problem } from "../lib/problem.ts";
+import { type CodeName, problem } from "./codes.ts";
+import { Places } from "./places.ts";
+import { MAX_ALIASED_PARTS, ValueReader } from "./yaml-value.ts";
+
+/** As much as one input may hold, in bytes of UTF-8. */
+export const MAX_INPUT_BYTES = 4 * 1024 * 1024;
+
+/** Levels of lists and mappings in one document; the deepest field of any kind is at 14. */
+export const MAX_DEPTH = 64;
+
+/** Errors after these in one document only repeat that it is broken. */
+const MAX_SYNTAX_PROBLEMS = 10;
+
+export interface RawDocument {
+  readonly value: unknown;
+  readonly places: Places;
+}
+
+/** All documents of `text` that are not empty. Those with a problem of their own are left out: their values would mislead. */
+export function readYaml(text: string, file: string): { documents: RawDocument[]; problems: Problem[] } {
+  const documents: RawDocument[] = [];
+  const problems: Problem[] = [];
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MAX_INPUT_BYTES) {
+    const message = `the input has ${bytes} bytes; one input may have ${MAX_INPUT_BYTES} (4 MiB)`;
+    return { documents, problems: [problem("tooLarge", { message, file, line: 1, column: 1, help: "split it into several files" })] };
+  }
+  const counter = new LineCounter();
+  const budget = { left: MAX_ALIASED_PARTS };
+  for (const document of compose(text, counter, (offset) => {
+    const message = `lists and mappings are nested more than ${MAX_DEPTH} levels deep; nothing after this place was read`;
+    problems.push(problem("tooDeep", { message, file, ...new Places(counter).position(offset) }));
+  })) {
+    const places = new Places(counter);
+    const before = problems.length;
+    const complain = (name: CodeName, offset: number, message: string, help?: string) => {
+      problems.push(problem(name, { message, file, ...places.position(offset), help }));
+    };
+    for (const error of [...document.errors, ...document.warnings].slice(0, MAX_SYNTAX_PROBLEMS)) {
+      const tag = error.code === "TAG_RESOLVE_FAILED";
+      complain(tag ? "unsupportedYaml" : "syntax", error.pos[0], error.message, hintOf(error.code));
+    }
+    if (problems.length > before) continue;
+    const value = new ValueReader(places, complain, budget).document(document);
+    if (problems.length > before || document.contents === null || value === null) continue;
+    documents.push({ value, places });
+  }
+  return { documents, problems };
+}
+
+/** The documents of `text`, as long as none is too deep: the composer recurses, so depth is measured before it, on the parser's stack. */
+function* compose(text: string, counter: LineCounter, tooDeep: (offset: number) => void): Generator<Document.Parsed> {
+  const parser = new Parser(counter.addNewLine);
+  const composer = new Composer({
+    schema: "core",
+    // Keys are checked by ValueReader: the library compares each with each.
+    uniqueKeys: false,
+    stringKeys: true,
+    resolveKnownTags: false,
+    prettyErrors: false,
+    logLevel: "silent",
+  });
+  counter.addNewLine(0);
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const token of parser.next(lexeme)) yield* composer.next(token);
+    // The document itself is on the stack, and the scalar in the innermost level.
+    if (parser.stack.length > MAX_DEPTH + 2) return tooDeep(parser.offset);
+  }
+  for (const token of parser.end()) yield* composer.next(token);
+  yield* composer.end(false, text.length);
+}
+
+function hintOf(code: string): string | undefined {
+  if (code === "TAB_AS_INDENT") return "indent with spaces";
+  if (code === "NON_STRING_KEY") return "put the key in quotes; templates such as {{ x }} are not filled in";
+  if (code === "TAG_RESOLVE_FAILED") return "remove the tag";
+  return undefined;
+}
