@@ -96,33 +96,36 @@ function draftRule(policy: Policy, rule: Rule, index: number, settings: Settings
   const of = (part: Part) => when.filter((clause) => clause.subject.part === part);
   const alternatives = <T>(list: readonly T[] | undefined, part: Part, drafts: (entry: T, i: number) => Draft[]) =>
     list && list.length > 0 ? list.map((entry, i) => [...drafts(entry, i), ...of(part)]) : [of(part)];
-  const principals = alternatives(rule.from, "principal", ({ source }, i) =>
-    SOURCE_FIELDS.flatMap(([field, notField, key]) =>
-      draft(key, source?.[field], source?.[notField], ["from", i, "source", field], ["from", i, "source", notField]),
-    ),
-  );
+  const fields = (given: Fields | undefined, table: FieldTable, path: readonly (string | number)[]) =>
+    table.flatMap(([field, notField, key]) => draft(key, given?.[field], given?.[notField], [...path, field], [...path, notField]));
+  const principals = alternatives(rule.from, "principal", ({ source }, i) => fields(source, SOURCE_FIELDS, ["from", i, "source"]));
   const permissions = alternatives(rule.to, "permission", ({ operation }, i) =>
-    OPERATION_FIELDS.flatMap(([field, notField, key]) =>
-      draft(key, operation?.[field], operation?.[notField], ["to", i, "operation", field], ["to", i, "operation", notField]),
-    ),
+    fields(operation, OPERATION_FIELDS, ["to", i, "operation"]),
   );
   return { name: `ns[${namespace}]-policy[${name}]-rule[${index}]`, permissions, principals, source: provenanceOf(policy, ...at) };
 }
 
-const SOURCE_FIELDS = [
+/** A source or an operation, by field: those that the model refuses today are in the lists below too, so that none is ever passed over. */
+type Fields = Readonly<Record<string, Values>>;
+/** [field, its negation, the key it is one with]. */
+type FieldTable = readonly (readonly [string, string, string])[];
+
+const SOURCE_FIELDS: FieldTable = [
   ["principals", "notPrincipals", "source.principal"],
+  ["requestPrincipals", "notRequestPrincipals", "request.auth.principal"],
   ["serviceAccounts", "notServiceAccounts", "source.serviceAccount"],
+  ["trustDomains", "notTrustDomains", "source.trustDomain"],
   ["namespaces", "notNamespaces", "source.namespace"],
   ["remoteIpBlocks", "notRemoteIpBlocks", "remote.ip"],
   ["ipBlocks", "notIpBlocks", "source.ip"],
-] as const;
+];
 
-const OPERATION_FIELDS = [
+const OPERATION_FIELDS: FieldTable = [
   ["hosts", "notHosts", "operation.hosts"],
   ["methods", "notMethods", "operation.methods"],
   ["paths", "notPaths", "operation.paths"],
   ["ports", "notPorts", "destination.port"],
-] as const;
+];
 
 /**
  * The rule as it stands on a port. What cannot be decided there (an HTTP field on TCP, an unreadable value) makes an ALLOW rule vanish whole,
