@@ -11,7 +11,7 @@ import type { Change, Document, DocumentSource, HistoryEntry, ResourceId, Revisi
 export interface StoredRow extends ResourceId {
   /** JSON, keys in the user's order. */
   readonly document: string;
-  /** SHA-256 over the id and the canonical document: equal means "unchanged", and a mismatch on disk means damage. */
+  /** SHA-256 over the canonical document: equal means "unchanged". */
   readonly hash: string;
   /** Canonical JSON. */
   readonly source: string;
@@ -63,11 +63,6 @@ export function idKey(id: ResourceId): string {
   return `${id.kind}/${id.namespace}/${id.name}`;
 }
 
-/** The hash that StoredRow.hash holds. */
-export function documentHash(id: ResourceId, document: Document): string {
-  return sha256(canonicalJson([id.kind, id.namespace, id.name, document]));
-}
-
 /** @throws WeftError "invalid": an id that is empty or twice in the transaction, or a document that is not JSON. */
 export function encodeTransaction(transaction: Transaction): EncodedTransaction {
   const seen = new Set<string>();
@@ -81,7 +76,7 @@ export function encodeTransaction(transaction: Transaction): EncodedTransaction 
   }
   const puts = transaction.puts.map((put) => {
     const { kind, namespace, name, expect } = put;
-    const hash = documentHash(put, put.document);
+    const hash = sha256(canonicalJson(put.document));
     return { kind, namespace, name, expect, hash, document: JSON.stringify(put.document), source: canonicalJson(put.source) };
   });
   return { puts, deletes: transaction.deletes, who: transaction.who };

@@ -17,6 +17,7 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { WeftError } from "../../src/lib/errors.ts";
 import { openSqliteStore, openStore } from "../../src/store/index.ts";
 import { APPLICATION_ID, MIGRATIONS } from "../../src/store/sqlite/migrations/index.ts";
+import { openConnection } from "../../src/store/sqlite/open.ts";
 import { codeOf, idOf, put } from "./contract.ts";
 import { startChild, temporaryDirectories } from "./temporary.ts";
 
@@ -70,6 +71,15 @@ describe("the file of the SQLite store", () => {
     const again = await open(path);
     expect(modes()).toEqual([0o600, 0o600, 0o600]);
     await again.close();
+  });
+
+  test("is written through a synced write-ahead log", async () => {
+    const connection = openConnection(join(temporary(), "weft.db"));
+    const settings = ["journal_mode", "synchronous", "foreign_keys", "application_id", "user_version"];
+    const values = settings.map((name) => connection.get<Record<string, unknown>>(`PRAGMA ${name}`)?.[name]);
+    connection.close();
+    // synchronous 2 is FULL.
+    expect(values).toEqual(["wal", 2, 1, APPLICATION_ID, MIGRATIONS.length]);
   });
 
   for (let version = 1; version < MIGRATIONS.length; version++) {

@@ -7,7 +7,7 @@ import { Connection } from "./connection.ts";
 import { damaged, sqliteProblem } from "./errors.ts";
 import { checkFreeSpace } from "./health.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./migrations/index.ts";
-import { verifyDocuments } from "./rows.ts";
+import { verifyResources } from "./rows.ts";
 
 /**
  * SQLite's own wait blocks the whole process, for the call is synchronous. weft is the only writer; this covers a backup or a shell that
@@ -40,7 +40,7 @@ export function openConnection(path: string): Connection {
     connection.script(`PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`);
     checkIsWhole(connection);
     migrate(connection);
-    verifyDocuments(connection);
+    verifyResources(connection);
   } catch (reason) {
     connection.close();
     throw reason;

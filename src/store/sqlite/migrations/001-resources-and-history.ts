@@ -19,6 +19,7 @@ export const resourcesAndHistory = `
     revision   INTEGER NOT NULL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
+    checksum   TEXT NOT NULL,
     PRIMARY KEY (kind, namespace, name)
   ) STRICT;
 
