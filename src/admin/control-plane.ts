@@ -116,7 +116,10 @@ export interface ProxyStatus {
   readonly envoy_version: string;
   readonly protocol: "delta" | "sotw";
   readonly address: string;
+  readonly connected: boolean;
   readonly connected_at: string;
+  /** Absent while it is connected; then the rest is what was known last. */
+  readonly disconnected_at?: string;
   readonly status: "SYNCED" | "PENDING" | "NACKED";
   readonly types: readonly TypeStatus[];
 }

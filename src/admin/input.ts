@@ -2,12 +2,9 @@
 import * as v from "valibot";
 import { parse } from "yaml";
 import { WeftError } from "../lib/errors.ts";
-import { CODES } from "../model/codes.ts";
+import { decodeUtf8, MAX_INPUT_BYTES } from "../model/index.ts";
 import type { AdminContext } from "./context.ts";
 import type { InputFile } from "./control-plane.ts";
-
-/** As much as the model reads of one input (WF0002). */
-export const BODY_LIMIT_BYTES = 4 * 1024 * 1024;
 
 /** Besides JSON and YAML: what curl sends by default (--data-binary), and what file servers say of YAML. Told apart by content. */
 const READABLE = /^(application\/(json|x-yaml|yaml|octet-stream|x-www-form-urlencoded)|text\/[\w.+-]+|application\/[\w.-]+\+(json|yaml))$/;
@@ -15,41 +12,25 @@ const READABLE = /^(application\/(json|x-yaml|yaml|octet-stream|x-www-form-urlen
 /** @throws WeftError "too_large" */
 async function readBytes(request: Request): Promise<Uint8Array> {
   const tooLarge = () =>
-    new WeftError("too_large", `The body is larger than ${BODY_LIMIT_BYTES / 1024 / 1024} MiB`, {
+    new WeftError("too_large", `The body is larger than ${MAX_INPUT_BYTES / 1024 / 1024} MiB`, {
       help: "split it, and apply the parts one after the other",
     });
-  if (Number(request.headers.get("content-length") ?? 0) > BODY_LIMIT_BYTES) throw tooLarge();
+  if (Number(request.headers.get("content-length") ?? 0) > MAX_INPUT_BYTES) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body ?? []) {
     size += chunk.byteLength;
-    if (size > BODY_LIMIT_BYTES) throw tooLarge();
+    if (size > MAX_INPUT_BYTES) throw tooLarge();
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 }
 
 /** @throws WeftError "invalid", with the place of the first byte that is no UTF-8. */
-export function decodeUtf8(bytes: Uint8Array, file: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    const lenient = new TextDecoder().decode(bytes);
-    const before = lenient.slice(0, lenient.indexOf("\uFFFD")).split("\n");
-    throw new WeftError("invalid", `${file} is not UTF-8`, {
-      problems: [
-        {
-          code: CODES.notUtf8.code,
-          severity: "error",
-          message: CODES.notUtf8.title,
-          file,
-          line: before.length,
-          column: (before.at(-1) ?? "").length + 1,
-          help: CODES.notUtf8.mend,
-        },
-      ],
-    });
-  }
+function textOf(bytes: Uint8Array, file: string): string {
+  const decoded = decodeUtf8(bytes, file);
+  if ("problem" in decoded) throw new WeftError("invalid", `${file} is not UTF-8`, { problems: [decoded.problem] });
+  return decoded.text;
 }
 
 function mediaType(request: Request): string {
@@ -72,7 +53,7 @@ export async function readFiles(c: AdminContext, file: string | undefined): Prom
       });
     }
     const name = file || "<http>";
-    return [{ file: name, text: decodeUtf8(bytes, name) }];
+    return [{ file: name, text: textOf(bytes, name) }];
   }
   const files: InputFile[] = [];
   const whole = new Response(bytes, { headers: { "content-type": c.req.header("content-type") ?? "" } });
@@ -81,7 +62,7 @@ export async function readFiles(c: AdminContext, file: string | undefined): Prom
   });
   for (const [field, part] of form) {
     if (typeof part === "string") files.push({ file: field, text: part });
-    else files.push({ file: part.name || field, text: decodeUtf8(await part.bytes(), part.name || field) });
+    else files.push({ file: part.name || field, text: textOf(await part.bytes(), part.name || field) });
   }
   return files;
 }
@@ -95,7 +76,7 @@ function refuseEncoded(request: Request): void {
 /** A small JSON or YAML object of the API's own, checked against `schema`. @throws WeftError "invalid" */
 export async function readObject<S extends v.GenericSchema>(c: AdminContext, schema: S): Promise<v.InferOutput<S>> {
   refuseEncoded(c.req.raw);
-  const text = decodeUtf8(await readBytes(c.req.raw), "<http>");
+  const text = textOf(await readBytes(c.req.raw), "<http>");
   let value: unknown;
   try {
     value = parse(text, { uniqueKeys: true, maxAliasCount: 0 });

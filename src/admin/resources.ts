@@ -1,6 +1,7 @@
 /** Resources: apply many, read, write and delete one, watch all. */
 import type { Hono } from "hono";
 import { WeftError } from "../lib/errors.ts";
+import { findKind, KINDS } from "../model/index.ts";
 import { type AdminContext, type AdminEnv, flagOf, parentOf, queryOf, type RouteContext, reply, whoOf } from "./context.ts";
 import type { ApplyOutcome } from "./control-plane.ts";
 import { preconditionOf, readFiles } from "./input.ts";
@@ -13,7 +14,15 @@ const IF_MATCH = header("If-Match", 'The ETag that the resource must have now, o
 
 function idOf(c: AdminContext) {
   const { kind = "", namespace = "", name = "" } = c.req.param() as Partial<Record<"kind" | "namespace" | "name", string>>;
-  return { kind, namespace, name };
+  return { kind: kindOf(kind), namespace, name };
+}
+
+/** The canonical kind for any of its names ("vs", "virtualservices"). @throws WeftError "not_found" */
+function kindOf(text: string): string {
+  const { found, suggestion } = findKind(text);
+  if (found) return found.kind;
+  const guess = suggestion ? `: did you mean ${suggestion}?` : "";
+  throw new WeftError("not_found", `There is no kind "${text}"${guess}`, { help: `kinds: ${Object.keys(KINDS).join(", ")}` });
 }
 
 const etag = (resourceVersion: string) => `"${resourceVersion}"`;
@@ -54,7 +63,7 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
     }),
     async (c) => {
       const { kind, namespace } = queryOf(c, ["kind", "namespace"]);
-      return reply(c, await control.list({ ...(kind ? { kind } : {}), ...(namespace ? { namespace } : {}) }));
+      return reply(c, await control.list({ ...(kind ? { kind: kindOf(kind) } : {}), ...(namespace ? { namespace } : {}) }));
     },
   );
 

@@ -1,8 +1,8 @@
 /** The admin API on its two sockets: TCP (loopback unless told otherwise) and a Unix socket for the data directory's owner. */
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
-import type { GenericSchema } from "valibot";
 import type { Clock } from "../lib/clock.ts";
 import { errnoOf, WeftError } from "../lib/errors.ts";
+import { KINDS } from "../model/index.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { createApp } from "./app.ts";
 import type { Transport } from "./context.ts";
@@ -15,8 +15,6 @@ export interface AdminServerOptions {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly version: string;
-  /** The schema of each kind's spec (model), for the OpenAPI document. */
-  readonly kinds: Readonly<Record<string, GenericSchema>>;
   /** Names besides loopback's that the API answers to, read at each request, so that a reload can change them. */
   readonly adminHosts?: () => readonly string[];
 }
@@ -54,7 +52,8 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
   const servers: ReturnType<typeof Bun.serve>[] = [];
   const bound = new Set<string>();
   const hosts = () => [...bound, ...(options.adminHosts?.() ?? [])];
-  const app = createApp({ ...options, hosts, stopping: stopping.signal });
+  const kinds = Object.fromEntries(Object.values(KINDS).map(({ kind, schema }) => [kind, schema]));
+  const app = createApp({ ...options, kinds, hosts, stopping: stopping.signal });
   const serving = (transport: Transport) => ({
     idleTimeout: IDLE_SECONDS,
     maxRequestBodySize: HARD_BODY_LIMIT_BYTES,
@@ -84,7 +83,7 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
     const mask = process.umask(0o777 & ~mode);
     try {
       // Bun's types allow idleTimeout with TCP only; without it Bun cuts a silent watch on a Unix socket after 10 seconds too.
-      servers.push(Bun.serve({ ...serving("unix"), unix: path } as Parameters<typeof Bun.serve>[0]));
+      servers.push(Bun.serve({ ...serving("unix"), unix: path } as unknown as Parameters<typeof Bun.serve>[0]));
       chmodSync(path, mode);
     } catch (cause) {
       throw new WeftError("unavailable", `Cannot listen on ${path}: ${WeftError.from(cause).message}`, { cause });

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import * as v from "valibot";
 import { createAdminServer } from "../../src/admin/server.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
@@ -14,8 +13,7 @@ export async function startAdmin({ hosts = [] as string[], clock = systemClock }
   const token = `weft_admin_${Buffer.alloc(32, 7).toString("base64url")}`;
   const adminToken = { matches: (presented: string) => presented === token };
   const metrics = createMetrics({ clock, version: "1.2.3" });
-  const kinds = { PeerAuthentication: v.object({ mtls: v.optional(v.object({ mode: v.picklist(["STRICT", "PERMISSIVE"]) })) }) };
-  const server = createAdminServer({ control, adminToken, clock, metrics, version: "1.2.3", kinds, adminHosts: () => hosts });
+  const server = createAdminServer({ control, adminToken, clock, metrics, version: "1.2.3", adminHosts: () => hosts });
   const { port } = await server.listen({ host: "127.0.0.1", port: 0 });
   const socket = join(data, "admin.sock");
   await server.listen({ path: socket, mode: 0o600 });

@@ -147,6 +147,15 @@ describe("A resource over HTTP", () => {
     await admin.call("/v1/apply", { method: "POST", body: peerAuthentication("STRICT") });
     const list = async (query: string) =>
       v.parse(ResourceListSchema, await (await admin.call(`/v1/resources${query}`)).json()).items.length;
-    expect([await list(""), await list("?kind=Sidecar"), await list("?kind=PeerAuthentication&namespace=default")]).toEqual([1, 0, 1]);
+    expect([await list(""), await list("?kind=vs"), await list("?kind=PeerAuthentication&namespace=default")]).toEqual([1, 0, 1]);
+  });
+
+  test("is found by any name of its kind, and a kind that is not one gets a suggestion", async () => {
+    await using admin = await startAdmin();
+    await admin.call(ONE, { method: "PUT", body: peerAuthentication("STRICT") });
+    expect((await admin.call("/v1/resources/pa/default/default")).status).toBe(200);
+    const wrong = await admin.call("/v1/resources/PeerAuthenticaton/default/default");
+    expect(wrong.status).toBe(404);
+    expect(((await wrong.json()) as ProblemDetails).detail).toContain("did you mean PeerAuthentication?");
   });
 });
