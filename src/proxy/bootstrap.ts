@@ -1,0 +1,110 @@
+/** The bootstrap of a workload's Envoy: everything it must know before weft tells it the rest. */
+
+export interface BootstrapOptions {
+  readonly workload: { readonly namespace: string; readonly name: string };
+  /** The workload token. The bootstrap carries it in the clear: keep it in a file of mode 0600. */
+  readonly token: string;
+  /** Where weft serves ADS: an address (IP or DNS name), or the absolute path of its Unix socket. */
+  readonly ads: { readonly host: string; readonly port: number } | { readonly path: string };
+  /** Envoy's own admin port; the default is a port on loopback that the system chooses. */
+  readonly envoyAdmin?: { readonly address: string; readonly port: number };
+  /** Default "delta"; "sotw" is the state-of-the-world protocol. */
+  readonly protocol?: "delta" | "sotw";
+}
+
+/** Name of the cluster that leads to weft; the mesh's own names all hold a "|". */
+export const XDS_CLUSTER = "xds_cluster";
+
+/** A JSON object: the same options give the same one, key order included. For Envoy 1.36 to 1.40. */
+export function envoyBootstrap(options: BootstrapOptions): Record<string, unknown> {
+  const { workload, envoyAdmin = { address: "127.0.0.1", port: 0 } } = options;
+  return {
+    // For people, logs and metrics: weft trusts only the token.
+    node: { id: `sidecar~${workload.namespace}/${workload.name}`, cluster: `${workload.name}.${workload.namespace}` },
+    admin: {
+      address: socketAddress(envoyAdmin.address, envoyAdmin.port),
+      // So that an Envoy that is full can still be asked why.
+      ignore_global_conn_limit: true,
+    },
+    dynamic_resources: { ads_config: adsConfig(options), cds_config: overAds(), lds_config: overAds() },
+    static_resources: { clusters: [xdsCluster(options.ads)] },
+    layered_runtime: {
+      layers: [
+        // Envoy's own limit, 100, refuses regular expressions that are ordinary in routes.
+        { name: "weft", static_layer: { "re2.max_program_size.error_level": 32768 } },
+        // What an operator sets by hand through /runtime_modify wins.
+        { name: "admin", admin_layer: {} },
+      ],
+    },
+    overload_manager: {
+      resource_monitors: [
+        {
+          name: "envoy.resource_monitors.global_downstream_max_connections",
+          typed_config: {
+            "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            // Without any limit a flood of connections ends Envoy for want of memory or file descriptors, and every caller with it.
+            max_active_downstream_connections: 50000,
+          },
+        },
+      ],
+    },
+    stats_config: {
+      use_all_default_tags: true,
+      stats_tags: [
+        { tag_name: "weft.namespace", fixed_value: workload.namespace },
+        { tag_name: "weft.workload", fixed_value: workload.name },
+      ],
+    },
+  };
+}
+
+function adsConfig({ token, protocol = "delta" }: BootstrapOptions): Record<string, unknown> {
+  return {
+    api_type: protocol === "delta" ? "DELTA_GRPC" : "GRPC",
+    transport_api_version: "V3",
+    set_node_on_first_message_only: true,
+    grpc_services: [
+      {
+        envoy_grpc: {
+          cluster_name: XDS_CLUSTER,
+          // Envoy's default grows to 30 s: too long to wait for a weft that was only restarted.
+          retry_policy: { retry_back_off: { base_interval: "0.250s", max_interval: "5s" } },
+        },
+        initial_metadata: [{ key: "authorization", value: `Bearer ${token}` }],
+      },
+    ],
+  };
+}
+
+/** No timeout on the first answer: an Envoy without its configuration has no policies either, and must not begin to serve. */
+function overAds(): Record<string, unknown> {
+  return { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" };
+}
+
+function xdsCluster(ads: BootstrapOptions["ads"]): Record<string, unknown> {
+  const address = "path" in ads ? { pipe: { path: ads.path } } : socketAddress(ads.host, ads.port);
+  return {
+    name: XDS_CLUSTER,
+    type: "path" in ads || isIpAddress(ads.host) ? "STATIC" : "STRICT_DNS",
+    connect_timeout: "5s",
+    typed_extension_protocol_options: {
+      "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        explicit_http_config: {
+          // A weft that vanished with its machine sends no FIN; pings find out.
+          http2_protocol_options: { connection_keepalive: { interval: "30s", timeout: "10s" } },
+        },
+      },
+    },
+    load_assignment: { cluster_name: XDS_CLUSTER, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
+  };
+}
+
+function socketAddress(address: string, port: number): Record<string, unknown> {
+  return { socket_address: { address, port_value: port } };
+}
+
+/** Digits and dots, or anything with a colon, which no DNS name has. */
+function isIpAddress(host: string): boolean {
+  return /^\d+(\.\d+){3}$/.test(host) || host.includes(":");
+}

@@ -1,0 +1,25 @@
+/** The supervisor's waits, with their reasons. Milliseconds. */
+
+/** First wait before a crashed Envoy is started again, doubled each time: short, because its workload is unreachable meanwhile. */
+export const RESTART_FIRST_MS = 250;
+
+/** The longest wait: a crash that needs an operator should not cost a machine its processor. */
+export const RESTART_LONGEST_MS = 30_000;
+
+/** An Envoy that ran this long was healthy: its next crash starts counting anew. */
+export const HEALTHY_RUN_MS = 60_000;
+
+/** This many crashes with no healthy run between them are a loop, and are called so. */
+export const CRASH_LOOP = 3;
+
+/** How long requests in flight may take to end after SIGTERM; shorter than the 30 s after which container runtimes kill. */
+export const DRAIN_LIMIT_MS = 20_000;
+
+/** How often a draining Envoy is asked whether it is idle. */
+export const DRAIN_POLL_MS = 100;
+
+/** How long an Envoy may take to answer on its admin port. */
+export const ADMIN_TIMEOUT_MS = 2_000;
+
+/** How long Envoy may take to end after its own SIGTERM. */
+export const TERMINATE_LIMIT_MS = 5_000;

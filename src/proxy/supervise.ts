@@ -1,0 +1,166 @@
+/**
+ * Runs a workload's Envoy for as long as weft lives: starts it, starts it again when it crashes, and ends it without breaking requests.
+ *
+ * @example
+ * await superviseEnvoy({ envoyPath: findEnvoy(process.env), bootstrap: envoyBootstrap(options), clock: systemClock, ... });
+ */
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Clock } from "../lib/clock.ts";
+import { sleep } from "../lib/clock.ts";
+import { CRASH_LOOP, DRAIN_LIMIT_MS, HEALTHY_RUN_MS, RESTART_FIRST_MS, RESTART_LONGEST_MS, TERMINATE_LIMIT_MS } from "./constants.ts";
+import { drain } from "./drain.ts";
+import { type Ended, type EnvoyProcess, type Output, startEnvoy } from "./process.ts";
+import type { SignalSource } from "./signals.ts";
+
+export interface SuperviseOptions {
+  readonly envoyPath: string;
+  /** As envoyBootstrap makes it; written to a file of mode 0600 that is gone afterwards. */
+  readonly bootstrap: Readonly<Record<string, unknown>>;
+  /** Further arguments of the user's for Envoy; last, so that they win. */
+  readonly args?: readonly string[];
+  readonly clock: Clock;
+  /** What the operator should know. Envoy's own log is not part of it: that goes to `output.stderr`. */
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+  readonly signals: SignalSource;
+  readonly output?: Output;
+  /** How long SIGTERM waits for requests in flight; milliseconds. */
+  readonly drainLimitMs?: number;
+  /** Told each time that Envoy has started. */
+  readonly onStart?: (run: { readonly pid: number; readonly adminAddressFile: string }) => void;
+}
+
+/**
+ * Resolves when Envoy has ended because a signal asked for it. SIGTERM and SIGINT drain, a second one of them ends at once; SIGHUP, SIGUSR1
+ * (Envoy reopens its access logs) and SIGUSR2 are passed on.
+ * @throws WeftError "unavailable" where Envoy cannot be started at all.
+ */
+export async function superviseEnvoy(options: SuperviseOptions): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), "weft-proxy-"));
+  const supervisor = new Supervisor(options, directory);
+  // Between two runs of Envoy nothing else keeps this process: the clock's timers do not, nor do signal handlers.
+  const keepAlive = setInterval(() => {}, 2 ** 31 - 1);
+  try {
+    await supervisor.run();
+  } finally {
+    clearInterval(keepAlive);
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+class Supervisor {
+  readonly #options: SuperviseOptions;
+  readonly #bootstrapFile: string;
+  readonly #adminAddressFile: string;
+  readonly #stop = new AbortController();
+  readonly #hurry = new AbortController();
+  #envoy: EnvoyProcess | undefined;
+
+  constructor(options: SuperviseOptions, directory: string) {
+    this.#options = options;
+    this.#bootstrapFile = join(directory, "bootstrap.json");
+    this.#adminAddressFile = join(directory, "admin-address");
+  }
+
+  async run(): Promise<void> {
+    const { bootstrap, clock, signals } = this.#options;
+    await writeFile(this.#bootstrapFile, JSON.stringify(bootstrap), { mode: 0o600, flag: "wx" });
+    const unsubscribe = [
+      ...(["SIGTERM", "SIGINT"] as const).map((name) => signals.on(name, () => this.#asked(name))),
+      ...(["SIGHUP", "SIGUSR1", "SIGUSR2"] as const).map((name) => signals.on(name, () => this.#envoy?.kill(name))),
+    ];
+    try {
+      let crashes = 0;
+      while (!this.#stop.signal.aborted) {
+        const started = clock.monotonic();
+        const ended = await this.#runOnce();
+        if (!ended || this.#stop.signal.aborted) return;
+        crashes = clock.monotonic() - started >= HEALTHY_RUN_MS ? 1 : crashes + 1;
+        const waitMs = Math.min(RESTART_LONGEST_MS, RESTART_FIRST_MS * 2 ** (crashes - 1));
+        this.#report(ended, crashes, waitMs);
+        await this.#pause(waitMs);
+      }
+    } finally {
+      for (const stop of unsubscribe) stop();
+    }
+  }
+
+  /** One life of Envoy, its drain included. */
+  async #runOnce(): Promise<Ended | undefined> {
+    const { envoyPath, args = [], output = { stdout: "inherit", stderr: "inherit" }, onStart } = this.#options;
+    await rm(this.#adminAddressFile, { force: true });
+    const envoy = await startEnvoy(envoyPath, [...this.#fixedArguments(), ...args], output);
+    this.#envoy = envoy;
+    onStart?.({ pid: envoy.pid, adminAddressFile: this.#adminAddressFile });
+    const stopAsked = aborted(this.#stop.signal);
+    const first = await Promise.race([envoy.ended, stopAsked]);
+    if (!first) await this.#end(envoy);
+    const ended = await envoy.ended;
+    this.#envoy = undefined;
+    return ended;
+  }
+
+  #fixedArguments(): string[] {
+    const { drainLimitMs = DRAIN_LIMIT_MS } = this.#options;
+    return [
+      ...["--config-path", this.#bootstrapFile],
+      ...["--admin-address-path", this.#adminAddressFile],
+      // Without hot restart Envoy has no shared memory and no base id: any number run side by side, and a killed one leaves nothing behind.
+      "--disable-hot-restart",
+      // At once, not more and more often over the drain time: each client is told with its next answer.
+      ...["--drain-strategy", "immediate", "--drain-time-s", String(Math.max(1, Math.ceil(drainLimitMs / 1_000)))],
+    ];
+  }
+
+  async #end(envoy: EnvoyProcess): Promise<void> {
+    const { clock, log, drainLimitMs = DRAIN_LIMIT_MS } = this.#options;
+    const over = new AbortController();
+    void envoy.ended.then(() => over.abort());
+    const signal = AbortSignal.any([over.signal, this.#hurry.signal]);
+    try {
+      const admin = (await readFile(this.#adminAddressFile, "utf8")).trim();
+      log("info", `draining Envoy (at most ${drainLimitMs / 1_000} s; a second signal ends it at once)`);
+      const left = await drain({ admin, clock, limitMs: drainLimitMs, signal });
+      if (left > 0) log("warn", `${left} requests or connections were still open after ${drainLimitMs / 1_000} s, and are cut off`);
+    } catch (reason) {
+      const why = reason instanceof Error ? reason.message : String(reason);
+      if (!signal.aborted) log("warn", `Envoy is ended without draining: its admin port does not answer (${why})`);
+    }
+    envoy.kill("SIGTERM");
+    const cancel = clock.after(TERMINATE_LIMIT_MS, () => {
+      log("warn", `Envoy did not end within ${TERMINATE_LIMIT_MS / 1_000} s of SIGTERM: it is killed`);
+      envoy.kill("SIGKILL");
+    });
+    await envoy.ended;
+    cancel();
+  }
+
+  #asked(name: string): void {
+    if (this.#stop.signal.aborted) this.#hurry.abort();
+    else this.#stop.abort(name);
+  }
+
+  #report(ended: Ended, crashes: number, waitMs: number): void {
+    const how = ended.signal ? `was ended by ${ended.signal}` : `exited with code ${ended.code}`;
+    const next = `starting it again in ${waitMs / 1_000} s`;
+    if (crashes < CRASH_LOOP) {
+      this.#options.log("warn", `Envoy ${how}; ${next}`);
+      return;
+    }
+    const again = `Envoy is in a crash loop: it ${how}, for the ${crashes}. time without a healthy minute between`;
+    this.#options.log("error", `${again}; its own log, above, says why; ${next}`);
+  }
+
+  /** Ends early when a signal asks weft to stop. */
+  async #pause(milliseconds: number): Promise<void> {
+    await Promise.race([sleep(this.#options.clock, milliseconds), aborted(this.#stop.signal)]);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+}
