@@ -1,0 +1,111 @@
+/**
+ * Runs the steps of scripts/test, two at a time (the machine that counts has 2 cores), prints the output of each when it ends, and closes
+ * with one plain line "N passed, N failed" over everything. A step that is no test run (lint, types, ...) counts as one.
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+interface Step {
+  readonly name: string;
+  readonly command: readonly string[];
+  /** A `bun test` run: its own count is taken from its JUnit report. */
+  readonly tests?: boolean;
+}
+
+interface Outcome {
+  readonly step: Step;
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly seconds: number;
+}
+
+const bin = (name: string) => `node_modules/.bin/${name}`;
+const tests = (name: string, ...paths: string[]): Step => ({ name, command: ["bun", "test", ...paths], tests: true });
+
+/** In the order in which they start: the long ones first, so that the two lanes end together. */
+const STEPS: readonly Step[] = [
+  tests("envoy", "test/envoy"),
+  { name: "demo", command: ["scripts/demo", "--check"] },
+  tests("unit", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca"),
+  tests("store", "test/store"),
+  tests("feature", "test/feature", "test/control"),
+  tests("edges", "test/admin", "test/cli", "test/proxy"),
+  { name: "lint", command: [bin("biome"), "check", "--error-on-warnings", "."] },
+  { name: "types", command: [bin("tsc"), "--noEmit"] },
+  { name: "unused", command: [bin("knip")] },
+];
+
+const LANES = 2;
+/** A step that hangs is ended, and counts as failed. */
+const STEP_LIMIT_MS = 15 * 60_000;
+const scratch = mkdtempSync(join(tmpdir(), "weft-test-"));
+
+async function runStep(step: Step): Promise<Outcome> {
+  const began = performance.now();
+  const report = join(scratch, `${step.name}.xml`);
+  const extra = step.tests ? ["--reporter=junit", `--reporter-outfile=${report}`] : [];
+  const child = Bun.spawn([...step.command, ...extra], { stdout: "pipe", stderr: "pipe", stdin: "ignore", timeout: STEP_LIMIT_MS });
+  const [out, err, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+  const seconds = (performance.now() - began) / 1000;
+  const counts = step.tests ? countTests(report, code) : { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+  console.log(`\n=== ${step.name}: ${counts.passed} passed, ${counts.failed} failed (${seconds.toFixed(1)} s)`);
+  const shown = code === 0 ? onlyNotable(out + err, step) : out + err;
+  if (shown.trim()) console.log(shown.trimEnd());
+  return { step, ...counts, seconds };
+}
+
+/** Of a step that passed: the demo's table, and whatever was skipped, loudly. */
+function onlyNotable(output: string, step: Step): string {
+  if (step.name === "demo") return output;
+  return output
+    .split("\n")
+    .filter((line) => /\bSKIPPED\b|seed/i.test(line))
+    .join("\n");
+}
+
+function countTests(report: string, code: number): { passed: number; failed: number; skipped: number } {
+  let xml = "";
+  try {
+    xml = readFileSync(report, "utf8");
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  const attribute = (name: string) => Number(new RegExp(`<testsuites[^>]*\\b${name}="(\\d+)"`).exec(xml)?.[1] ?? 0);
+  const [total, failures, skipped] = [attribute("tests"), attribute("failures") + attribute("errors"), attribute("skipped")];
+  // A run that ended badly without a failed test (a crash, no test found) is a failure all the same.
+  const failed = failures === 0 && (code !== 0 || total === 0) ? 1 : failures;
+  return { passed: Math.max(0, total - failures - skipped), failed, skipped };
+}
+
+const args = process.argv.slice(2);
+if (args[0] === "--list") {
+  for (const step of STEPS) console.log(`${step.name}: ${step.command.join(" ")}`);
+  process.exit(0);
+}
+let queue = [...STEPS];
+if (args[0] === "--only") queue = queue.filter((step) => args.slice(1).includes(step.name));
+else if (args.length > 0) queue = [tests("chosen", ...args)];
+if (queue.length === 0) {
+  console.error("no such step: scripts/test --list names them");
+  process.exit(2);
+}
+
+const outcomes: Outcome[] = [];
+const lane = async () => {
+  for (let step = queue.shift(); step; step = queue.shift()) outcomes.push(await runStep(step));
+};
+await Promise.all(Array.from({ length: LANES }, lane));
+rmSync(scratch, { recursive: true, force: true });
+
+const sum = (pick: (outcome: Outcome) => number) => outcomes.reduce((total, outcome) => total + pick(outcome), 0);
+console.log("");
+for (const { step, passed, failed, skipped, seconds } of outcomes) {
+  const note = skipped > 0 ? `, ${skipped} SKIPPED` : "";
+  console.log(
+    `${failed > 0 ? "FAILED" : "ok    "} ${step.name.padEnd(8)} ${seconds.toFixed(1).padStart(6)} s  ${passed} passed, ${failed} failed${note}`,
+  );
+}
+console.log(`${sum((outcome) => outcome.passed)} passed, ${sum((outcome) => outcome.failed)} failed`);
+process.exit(sum((outcome) => outcome.failed) > 0 ? 1 : 0);

@@ -1,0 +1,235 @@
+/** Reading and changing what is stored: the path of an apply from text to a committed revision. */
+import type { ApiResource, Applied, ApplyOutcome, ApplyRequest, ControlPlane, WatchMessage } from "../admin/control-plane.ts";
+import { WeftError } from "../lib/errors.ts";
+import type { Problem } from "../lib/problem.ts";
+import { documentOf, parseDocuments, problem } from "../model/index.ts";
+import { type AnyResource, resourceKey } from "../model/resource.ts";
+import { canonicalJson } from "../store/canonical.ts";
+import type { ApplyResult, Change, Put, ResourceId, Store, StoredResource, Transaction } from "../store/store.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { ATTRIBUTE, failSpan, policyType, type Span, type SpanContext, type Tracing } from "../telemetry/tracing.ts";
+import type { Journal } from "./journal.ts";
+import type { Reconciler } from "./reconciler.ts";
+
+export interface ChangesOptions {
+  readonly store: Store;
+  readonly reconciler: Reconciler;
+  readonly journal: Journal;
+  readonly tracing: Tracing;
+  readonly metrics: Metrics;
+}
+
+type RemoveRequest = Parameters<ControlPlane["remove"]>[0];
+
+export class Changes {
+  #options: ChangesOptions;
+
+  constructor(options: ChangesOptions) {
+    this.#options = options;
+  }
+
+  /** Parses, validates and commits all files as one transaction, and returns when the control plane serves the new revision. */
+  apply(request: ApplyRequest): Promise<ApplyOutcome> {
+    return this.#traced(request.parent, async (span) => {
+      const { resources, problems } = this.#validate(request, span);
+      span.setAttribute(ATTRIBUTE.policyType, policyType(resources.map((resource) => resource.kind)));
+      const puts = await Promise.all(resources.map((resource) => this.#putOf(resource, request.expect)));
+      if (request.dryRun) return this.#dryRun(puts, problems);
+      return { ...(await this.#commit({ puts, deletes: [], who: request.who }, span)), problems };
+    });
+  }
+
+  remove(request: RemoveRequest): Promise<ApplyOutcome> {
+    return this.#traced(request.parent, async (span) => {
+      span.setAttribute(ATTRIBUTE.policyType, policyType([request.kind]));
+      const found = await this.#find(request);
+      if (request.dryRun) {
+        checkExpected(request, request.expect, found);
+        const change: Change = { ...idOf(found), action: "deleted", resource: found };
+        return { revision: this.#options.reconciler.mesh?.revision ?? 0, applied: [appliedOf(change)], problems: [] };
+      }
+      return this.#commit({ puts: [], deletes: [{ ...idOf(found), expect: request.expect }], who: request.who }, span);
+    });
+  }
+
+  async list(filter: { kind?: string; namespace?: string }): Promise<{ revision: number; items: readonly ApiResource[] }> {
+    const { revision, resources } = await this.#options.store.list(filter);
+    return { revision, items: resources.map(apiResourceOf) };
+  }
+
+  async get(kind: string, namespace: string, name: string): Promise<ApiResource> {
+    return apiResourceOf(await this.#find({ kind, namespace, name }));
+  }
+
+  async *watch(since: number, signal: AbortSignal): AsyncIterable<WatchMessage> {
+    for await (const event of this.#options.store.watch(since, signal)) {
+      if (event.type === "lost") yield event;
+      else {
+        const changes = event.changes.map((change) => ({ ...appliedOf(change), resource: apiResourceOf(change.resource) }));
+        yield { type: "revision", revision: event.revision, changes };
+      }
+    }
+  }
+
+  async #traced(parent: SpanContext | undefined, work: (span: Span) => Promise<ApplyOutcome>): Promise<ApplyOutcome> {
+    const { tracing, metrics } = this.#options;
+    const span = tracing.startSpan("apply", { parent });
+    try {
+      const outcome = await work(span);
+      const changed = outcome.applied.some((applied) => applied.action !== "unchanged");
+      metrics.applies.inc({ result: changed ? "applied" : "unchanged" });
+      span.end();
+      return outcome;
+    } catch (reason) {
+      const { code } = WeftError.from(reason);
+      metrics.applies.inc({ result: code === "invalid" || code === "conflict" ? code : "error" });
+      failSpan(span, reason);
+      throw reason;
+    }
+  }
+
+  #validate(request: ApplyRequest, parent: Span): { resources: AnyResource[]; problems: Problem[] } {
+    const span = this.#options.tracing.startSpan("validate", { parent: parent.spanContext() });
+    try {
+      const parsed = parseFiles(request);
+      span.end();
+      return parsed;
+    } catch (reason) {
+      failSpan(span, reason);
+      throw reason;
+    }
+  }
+
+  async #commit(transaction: Transaction, parent: Span): Promise<ApplyOutcome> {
+    const { store, reconciler, journal, tracing } = this.#options;
+    const span = tracing.startSpan("store", { parent: parent.spanContext() });
+    let result: ApplyResult;
+    try {
+      result = await store.apply(transaction);
+      span.setAttribute(ATTRIBUTE.revision, result.revision);
+      span.end();
+    } catch (reason) {
+      failSpan(span, reason);
+      throw reason;
+    }
+    const { revision, changes } = result;
+    if (changes.some((change) => change.action !== "unchanged")) journal.began(revision, parent.spanContext());
+    await reconciler.reached(revision);
+    return { revision, applied: changes.map(appliedOf), problems: [] };
+  }
+
+  async #find(id: ResourceId): Promise<StoredResource> {
+    const found = await this.#options.store.get(id);
+    if (found) return found;
+    throw new WeftError("not_found", `${id.kind} ${id.namespace}/${id.name} does not exist`, {
+      help: `weft get ${id.kind} -n ${id.namespace} lists what there is`,
+    });
+  }
+
+  async #putOf(resource: AnyResource, expect: ApplyRequest["expect"]): Promise<Put> {
+    const id = { kind: resource.kind, namespace: resource.metadata.namespace, name: resource.metadata.name };
+    const put = { ...id, document: documentOf(resource), source: resource.source };
+    if (expect === "present") return { ...put, expect: (await this.#find(id)).revision };
+    if (expect !== undefined) return { ...put, expect };
+    const { resourceVersion } = resource.metadata;
+    if (resourceVersion === undefined) return put;
+    if (!/^\d+$/.test(resourceVersion)) {
+      throw new WeftError(
+        "conflict",
+        `${id.kind} ${id.namespace}/${id.name}: resourceVersion "${resourceVersion}" is none of this store's`,
+        {
+          help: "remove metadata.resourceVersion, or take it from `weft get -o yaml`",
+        },
+      );
+    }
+    return { ...put, expect: Number(resourceVersion) };
+  }
+
+  /** What an apply would do, by the same comparison as the store makes; commits nothing. */
+  async #dryRun(puts: readonly Put[], problems: readonly Problem[]): Promise<ApplyOutcome> {
+    const applied: Applied[] = [];
+    for (const put of puts) {
+      const found = await this.#options.store.get(put);
+      checkExpected(put, put.expect, found);
+      const same = found && canonicalJson(found.document) === canonicalJson(put.document);
+      const action = same ? "unchanged" : found ? "updated" : "created";
+      applied.push({ ...idOf(put), action, resourceVersion: found ? String(found.revision) : "" });
+    }
+    return { revision: this.#options.reconciler.mesh?.revision ?? 0, applied, problems };
+  }
+}
+
+/** @throws WeftError "invalid" with every error of every file; the warnings come back. */
+function parseFiles(request: ApplyRequest): { resources: AnyResource[]; problems: Problem[] } {
+  const resources: AnyResource[] = [];
+  const problems: Problem[] = [];
+  const seen = new Map<string, AnyResource>();
+  for (const file of request.files) {
+    const parsed = parseDocuments(file.text, file.file);
+    problems.push(...parsed.problems);
+    for (const resource of parsed.resources) {
+      const key = resourceKey(resource.kind, resource.metadata.namespace, resource.metadata.name);
+      const first = seen.get(key);
+      if (first) problems.push(duplicate(resource, first));
+      seen.set(key, resource);
+      resources.push(resource);
+    }
+  }
+  const errors = problems.filter((found) => found.severity === "error");
+  if (errors.length > 0) {
+    const count = errors.length === 1 ? "1 error" : `${errors.length} errors`;
+    throw new WeftError("invalid", `nothing was applied: ${count} in the input`, { problems });
+  }
+  if (resources.length === 0) throw new WeftError("invalid", "the input holds no resource");
+  const [only] = resources;
+  if (request.only && only) {
+    const { kind, namespace, name } = request.only;
+    const matches = only.kind === kind && only.metadata.namespace === namespace && only.metadata.name === name;
+    if (resources.length !== 1 || !matches) {
+      throw new WeftError("invalid", `the body must hold exactly ${kind} ${namespace}/${name}`, {
+        help: "make kind, metadata.namespace and metadata.name those of the address, or use POST /v1/apply",
+      });
+    }
+  }
+  return { resources, problems };
+}
+
+function duplicate(resource: AnyResource, first: AnyResource): Problem {
+  const { kind, metadata, source } = resource;
+  return problem("duplicateResource", {
+    message: `${kind} ${metadata.namespace}/${metadata.name} stands in ${first.source.file}:${first.source.lines[""] ?? 1} already`,
+    file: source.file,
+    line: source.lines[""] ?? 1,
+    column: 1,
+    help: "keep one of the two",
+    resource: { kind, namespace: metadata.namespace, name: metadata.name },
+  });
+}
+
+function checkExpected(id: ResourceId, expect: number | "absent" | undefined, found: StoredResource | undefined): void {
+  const actual = found?.revision ?? "absent";
+  if (expect === undefined || expect === actual) return;
+  throw new WeftError("conflict", `${id.kind} ${id.namespace}/${id.name} is at resourceVersion ${actual}, not ${expect}`);
+}
+
+function idOf(resource: ResourceId): ResourceId {
+  return { kind: resource.kind, namespace: resource.namespace, name: resource.name };
+}
+
+function appliedOf(change: Change): Applied {
+  return { ...idOf(change), action: change.action, resourceVersion: String(change.resource.revision) };
+}
+
+/** The stored document with the metadata that the store keeps, as Kubernetes' clients know it. */
+export function apiResourceOf(stored: StoredResource): ApiResource {
+  const document = stored.document as { apiVersion: string; kind: string; metadata?: Record<string, unknown>; spec?: unknown };
+  const metadata = {
+    creationTimestamp: stored.createdAt,
+    ...document.metadata,
+    name: stored.name,
+    namespace: stored.namespace,
+    uid: stored.uid,
+    resourceVersion: String(stored.revision),
+  };
+  return { apiVersion: document.apiVersion, kind: stored.kind, metadata, spec: document.spec ?? {} };
+}

@@ -1,0 +1,105 @@
+/** The ControlPlane that the admin API serves, joined from its parts. */
+import type { ControlPlane } from "../admin/control-plane.ts";
+import type { LedgerReader } from "../ads/index.ts";
+import { type Authority, type SvidManager, spiffeBundle, type WorkloadTokens } from "../ca/index.ts";
+import { WeftError } from "../lib/errors.ts";
+import type { Mesh, Workload } from "../mesh/types.ts";
+import { ANNOTATION, parseAddressPort } from "../model/index.ts";
+import { envoyBootstrap } from "../proxy/bootstrap.ts";
+import { describeResource } from "../xds/describe.ts";
+import type { Changes } from "./changes.ts";
+import type { HealthChecks } from "./health.ts";
+import { typeName } from "./observer.ts";
+import { proxyStatus, timestamp } from "./proxy-status.ts";
+import type { Reconciler } from "./reconciler.ts";
+import { mtlsReport, serviceSummaries } from "./services-view.ts";
+
+export interface ControlPlaneParts {
+  readonly changes: Changes;
+  readonly reconciler: Reconciler;
+  readonly ledger: LedgerReader;
+  readonly authority: Authority;
+  readonly svids: SvidManager;
+  readonly tokens: WorkloadTokens;
+  readonly health: HealthChecks;
+  /** Where proxies on this machine reach ADS. */
+  readonly ads: { readonly host: string; readonly port: number };
+}
+
+export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
+  const { changes, reconciler, ledger, authority, svids, tokens, health } = parts;
+
+  const mesh = (): Mesh => {
+    if (reconciler.mesh) return reconciler.mesh;
+    throw new WeftError("unavailable", "weft is still loading its resources: try again in a moment");
+  };
+  const workloadOf = ({ namespace, name }: { namespace: string; name: string }): Workload => {
+    const found = mesh().workloads.get(`${namespace}/${name}`);
+    if (found) return found;
+    throw new WeftError("not_found", `there is no workload ${namespace}/${name}`, {
+      help: `apply a WorkloadEntry of that name first; there are: ${[...mesh().workloads.keys()].slice(0, 10).join(", ") || "none"}`,
+    });
+  };
+  const statuses = () => ledger.proxies().map(proxyStatus);
+
+  return {
+    apply: (request) => changes.apply(request),
+    remove: (request) => changes.remove(request),
+    list: (filter) => changes.list(filter),
+    get: (kind, namespace, name) => changes.get(kind, namespace, name),
+    watch: (since, signal) => changes.watch(since, signal),
+
+    services: (namespace) => serviceSummaries(mesh(), namespace),
+    mtls: (service, namespace) => mtlsReport(mesh(), ledger, service, namespace),
+    proxies: statuses,
+
+    proxyConfig(id) {
+      const record = ledger.proxy(id);
+      if (!record || record.disconnectedAt !== undefined) {
+        const there = statuses().map((proxy) => proxy.id);
+        throw new WeftError("not_found", `proxy ${id} is not connected`, { help: `connected are: ${there.join(", ") || "none"}` });
+      }
+      const resources = ledger.resources(id).map((resource) => ({
+        type: typeName(resource.typeUrl),
+        name: resource.name,
+        version: resource.version,
+        sources: resource.sources,
+        config: describeResource(resource),
+      }));
+      return { id, revision: mesh().revision, resources };
+    },
+
+    async issueToken(workload, ttlSeconds) {
+      const { key } = workloadOf(workload);
+      const { token, expiresAt } = await tokens.issue(workload, ttlSeconds === undefined ? undefined : ttlSeconds * 1000);
+      return { token, expires: timestamp(expiresAt), workload: key };
+    },
+
+    async bootstrap(workload) {
+      const { key } = workloadOf(workload);
+      const { token } = await tokens.issue(workload);
+      return envoyBootstrap({ workload, token, ads: parts.ads, envoyAdmin: envoyAdminOf(reconciler, key) });
+    },
+
+    convergence(revision) {
+      const live = statuses().filter((proxy) => proxy.connected);
+      const acked = live.filter((proxy) => (ledger.ackedRevision(proxy.id) ?? -1) >= revision);
+      const nacked = live.filter((proxy) => proxy.status === "NACKED");
+      const pending = live.filter((proxy) => !acked.includes(proxy) && !nacked.includes(proxy));
+      const ids = (proxies: typeof live) => proxies.map((proxy) => proxy.id);
+      return { acked: ids(acked.filter((proxy) => !nacked.includes(proxy))), nacked, pending: ids(pending) };
+    },
+
+    ca: () => ({ ...authority.report(), svids: Object.fromEntries([...svids.expiries()].map(([id, at]) => [id, timestamp(at)])) }),
+    bundle: () => spiffeBundle(authority.bundlePem()),
+    health: () => health.run(),
+    ready: () => reconciler.mesh !== undefined,
+  };
+}
+
+/** The workload's annotation weft.dev/envoy-admin; undefined (the system chooses a port) where it has none. */
+function envoyAdminOf(reconciler: Reconciler, workloadKey: string): { address: string; port: number } | undefined {
+  const text = reconciler.resource(`WorkloadEntry/${workloadKey}`)?.metadata.annotations[ANNOTATION.envoyAdmin];
+  const parsed = text === undefined ? undefined : parseAddressPort(text);
+  return parsed && "value" in parsed ? parsed.value : undefined;
+}

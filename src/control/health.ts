@@ -1,0 +1,52 @@
+/** Whether weft does its work now, found out by doing it: the store takes a write, ADS answers a stream, the CA signs. */
+import type { Health, HealthPart } from "../admin/control-plane.ts";
+import type { Clock } from "../lib/clock.ts";
+import { WeftError } from "../lib/errors.ts";
+
+export type Check = () => Promise<void>;
+
+/** A part that takes longer counts as failed. */
+const CHECK_LIMIT_MS = 3_000;
+/** Answers are shared for this long, so that a caller of /healthz, who needs no token, cannot keep the disk busy. */
+const SHARE_MS = 250;
+
+export class HealthChecks {
+  #checks: readonly (readonly [HealthPart["part"], Check])[];
+  #clock: Clock;
+  #onPart: (part: HealthPart) => void;
+  #last: { readonly at: number; readonly health: Promise<Health> } | undefined;
+
+  /** `onPart` is told each finding, for metrics. */
+  constructor(checks: Readonly<Record<HealthPart["part"], Check>>, clock: Clock, onPart: (part: HealthPart) => void = () => {}) {
+    this.#onPart = onPart;
+    this.#checks = (["store", "xds", "ca"] as const).map((part) => [part, checks[part]]);
+    this.#clock = clock;
+  }
+
+  run(): Promise<Health> {
+    const at = this.#clock.monotonic();
+    if (!this.#last || at - this.#last.at > SHARE_MS) this.#last = { at, health: this.#runAll() };
+    return this.#last.health;
+  }
+
+  async #runAll(): Promise<Health> {
+    const parts = await Promise.all(this.#checks.map(([part, check]) => this.#runOne(part, check)));
+    for (const part of parts) this.#onPart(part);
+    return { ok: parts.every((part) => part.ok), parts };
+  }
+
+  async #runOne(part: HealthPart["part"], check: Check): Promise<HealthPart> {
+    let cancel = () => {};
+    const limit = new Promise<never>((_, reject) => {
+      cancel = this.#clock.after(CHECK_LIMIT_MS, () => reject(new WeftError("unavailable", `no answer within ${CHECK_LIMIT_MS} ms`)));
+    });
+    try {
+      await Promise.race([check(), limit]);
+      return { part, ok: true, message: "ok" };
+    } catch (reason) {
+      return { part, ok: false, message: WeftError.from(reason).message };
+    } finally {
+      cancel();
+    }
+  }
+}

@@ -1,0 +1,28 @@
+/** A Store that counts and times what is asked of it. */
+import type { Clock } from "../lib/clock.ts";
+import type { Store } from "../store/store.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+
+export function meteredStore(store: Store, metrics: Metrics, clock: Clock): Store {
+  const timed = async <T>(operation: string, work: () => Promise<T>): Promise<T> => {
+    const began = clock.monotonic();
+    try {
+      return await work();
+    } catch (reason) {
+      metrics.storeErrors.inc({ operation });
+      throw reason;
+    } finally {
+      metrics.storeOperation.observe({ operation }, (clock.monotonic() - began) / 1000);
+    }
+  };
+  return {
+    name: store.name,
+    list: (filter) => timed("list", () => store.list(filter)),
+    get: (id) => timed("get", () => store.get(id)),
+    apply: (transaction) => timed("apply", () => store.apply(transaction)),
+    history: (filter) => timed("history", () => store.history(filter)),
+    checkWritable: () => timed("check", () => store.checkWritable()),
+    watch: (since, signal) => store.watch(since, signal),
+    close: () => store.close(),
+  };
+}

@@ -1,0 +1,101 @@
+/** What ADS reports, as metrics, spans and log lines. */
+import type { AdsObserver, AnswerEvent } from "../ads/types.ts";
+import type { Clock } from "../lib/clock.ts";
+import { TYPE, type TypeUrl } from "../lib/encoded.ts";
+import { logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { ATTRIBUTE, failSpan, type Span, type Tracing } from "../telemetry/tracing.ts";
+import type { Journal } from "./journal.ts";
+
+/** The short names that operators know the types by, in the order in which they are pushed. */
+export const TYPE_NAMES: ReadonlyMap<TypeUrl, string> = new Map([
+  [TYPE.cluster, "CDS"],
+  [TYPE.endpoint, "EDS"],
+  [TYPE.listener, "LDS"],
+  [TYPE.route, "RDS"],
+  [TYPE.secret, "SDS"],
+  [TYPE.extension, "ECDS"],
+]);
+
+export function typeName(typeUrl: TypeUrl): string {
+  return TYPE_NAMES.get(typeUrl) ?? typeUrl;
+}
+
+export function createObserver(options: {
+  readonly metrics: Metrics;
+  readonly tracing: Tracing;
+  readonly journal: Journal;
+  readonly clock: Clock;
+}): AdsObserver {
+  const { metrics, tracing, journal, clock } = options;
+  const log = logger("ads");
+  /** Push spans that wait for their answer, by "proxy nonce"; only of changes that are remembered, only when tracing. */
+  const pushes = new Map<string, Span>();
+  const keyOf = (event: AnswerEvent) => `${event.proxy.id} ${event.nonce}`;
+
+  const answered = (event: AnswerEvent, refusal?: string) => {
+    const push = pushes.get(keyOf(event));
+    if (!push) return;
+    pushes.delete(keyOf(event));
+    const attributes = { ...attributesOf(event), [ATTRIBUTE.nack]: refusal !== undefined };
+    const ack = tracing.startSpan("ack", { parent: push.spanContext(), attributes });
+    if (refusal === undefined) ack.end();
+    else failSpan(ack, refusal);
+    push.end();
+  };
+
+  return {
+    streamOpened({ proxy, protocol, node, address }) {
+      metrics.streams.inc({ protocol });
+      log.info("proxy {proxy} connected", { proxy: proxy.id, protocol, node, address });
+    },
+    streamClosed({ proxy, protocol, reason }) {
+      metrics.streams.dec({ protocol });
+      for (const [key, span] of pushes) {
+        if (!key.startsWith(`${proxy.id} `)) continue;
+        pushes.delete(key);
+        failSpan(span, "the stream ended before the answer");
+      }
+      log.info("proxy {proxy} disconnected", { proxy: proxy.id, reason });
+    },
+    refused({ reason, address }) {
+      metrics.streamsRefused.inc({ reason });
+      log.warning("an ADS stream was refused ({reason}): the proxy needs a bootstrap from `weft proxy bootstrap WORKLOAD`", {
+        reason,
+        address,
+      });
+    },
+    pushed(event) {
+      const type = typeName(event.typeUrl);
+      metrics.pushes.inc({ type });
+      metrics.pushedBytes.inc({ type }, event.bytes);
+      if (!tracing.enabled) return;
+      const change = journal.find(event.revision);
+      if (!change) return;
+      const attributes = { ...attributesOf(event), [ATTRIBUTE.resources]: event.resources };
+      pushes.set(keyOf(event), tracing.startSpan("push", { parent: change.span, attributes }));
+    },
+    acked(event) {
+      const type = typeName(event.typeUrl);
+      metrics.acks.inc({ type });
+      const change = journal.find(event.revision);
+      if (change) metrics.convergence.observe({ type }, (clock.monotonic() - change.at) / 1000);
+      answered(event);
+    },
+    nacked(event) {
+      const type = typeName(event.typeUrl);
+      metrics.nacks.inc({ type });
+      log.error("proxy {proxy} refused {type}: {message}; what it had stays in force, `weft proxies {proxy}` names the YAML line", {
+        proxy: event.proxy.id,
+        type,
+        message: event.message,
+        revision: event.revision,
+      });
+      answered(event, event.message);
+    },
+  };
+}
+
+function attributesOf(event: AnswerEvent) {
+  return { [ATTRIBUTE.proxy]: event.proxy.id, [ATTRIBUTE.xdsType]: typeName(event.typeUrl), [ATTRIBUTE.revision]: event.revision };
+}

@@ -1,0 +1,50 @@
+/** The ledger of ADS in the API's words. */
+import type { ProxyStatus, TypeStatus } from "../admin/control-plane.ts";
+import type { ProxyRecord, TypeRecord } from "../ads/index.ts";
+import { typeName } from "./observer.ts";
+
+export function proxyStatus(record: ProxyRecord): ProxyStatus {
+  const [namespace = "", workload = ""] = record.id.split("/");
+  return {
+    id: record.id,
+    workload,
+    namespace,
+    node: record.node,
+    envoy_version: record.envoyVersion,
+    protocol: record.protocol,
+    address: record.address,
+    connected: record.disconnectedAt === undefined,
+    connected_at: timestamp(record.connectedAt),
+    disconnected_at: optionalTimestamp(record.disconnectedAt),
+    status: record.status,
+    types: record.types.map(typeStatus),
+  };
+}
+
+function typeStatus(record: TypeRecord): TypeStatus {
+  const { nack } = record;
+  return {
+    type: typeName(record.typeUrl),
+    status: record.status,
+    sent_revision: record.sentRevision,
+    acked_revision: record.ackedRevision,
+    sent_at: optionalTimestamp(record.sentAt),
+    acked_at: optionalTimestamp(record.ackedAt),
+    resources: record.resources,
+    nack: nack && {
+      revision: nack.revision,
+      at: timestamp(nack.at),
+      message: nack.message,
+      resources: nack.resources.map(({ name, sources }) => ({ name, sources })),
+    },
+  };
+}
+
+/** RFC 3339, UTC. */
+export function timestamp(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
+}
+
+function optionalTimestamp(milliseconds: number | undefined): string | undefined {
+  return milliseconds === undefined ? undefined : timestamp(milliseconds);
+}

@@ -1,0 +1,163 @@
+/**
+ * Follows the store: keeps every resource of the newest revision in memory, and turns them into a Mesh whenever they change.
+ *
+ * There is no debounce. A change is built as soon as the event loop is free; revisions that arrive while one is being built are taken
+ * together by the next build.
+ */
+import type { Clock } from "../lib/clock.ts";
+import { sleep } from "../lib/clock.ts";
+import { WeftError } from "../lib/errors.ts";
+import { buildMesh } from "../mesh/build.ts";
+import type { Mesh } from "../mesh/types.ts";
+import { KINDS, resourceFromStored } from "../model/index.ts";
+import { type AnyResource, resourceKey } from "../model/resource.ts";
+import type { RevisionEvent, Store, StoredResource } from "../store/store.ts";
+
+export interface ReconcilerOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly trustDomain: string;
+  /** Called after each build, before `reached` resolves for its revision. */
+  readonly onMesh: (mesh: Mesh, milliseconds: number) => void;
+  /** Told when the store's watch fails or loses its place; the reconciler goes on by itself. */
+  readonly onTrouble: (message: string) => void;
+}
+
+interface Held {
+  readonly stored: StoredResource;
+  readonly resource: AnyResource;
+}
+
+/** Wait between tries to reach a store that fails: doubles from the first to the second, in milliseconds. */
+const RETRY_MS = { first: 100, longest: 10_000 };
+
+export class Reconciler {
+  #options: ReconcilerOptions;
+  #held = new Map<string, Held>();
+  #revision = -1;
+  #mesh: Mesh | undefined;
+  #scheduled = false;
+  #waiting: { readonly revision: number; readonly resolve: () => void; readonly reject: (reason: Error) => void }[] = [];
+  #stop = new AbortController();
+  #loop: Promise<void> | undefined;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  /** The newest Mesh; undefined until the first full load. */
+  get mesh(): Mesh | undefined {
+    return this.#mesh;
+  }
+
+  /** Loads everything, builds the first Mesh, then follows the store in the background. @throws WeftError where the first load fails. */
+  async start(): Promise<void> {
+    await this.#load();
+    this.#build();
+    this.#loop = this.#follow();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#loop;
+    for (const waiter of this.#waiting.splice(0)) waiter.reject(new WeftError("unavailable", "weft is shutting down"));
+  }
+
+  /** Resolves once a Mesh of `revision` or later was built and handed on. */
+  reached(revision: number): Promise<void> {
+    if (this.#mesh && this.#mesh.revision >= revision) return Promise.resolve();
+    return new Promise((resolve, reject) => this.#waiting.push({ revision, resolve, reject }));
+  }
+
+  /** A resource of the newest revision that was seen, by "kind/namespace/name". */
+  resource(key: string): AnyResource | undefined {
+    return this.#held.get(key)?.resource;
+  }
+
+  /** How many resources of each kind there are; 0 too. */
+  counts(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>(Object.keys(KINDS).map((kind) => [kind, 0]));
+    for (const { resource } of this.#held.values()) counts.set(resource.kind, (counts.get(resource.kind) ?? 0) + 1);
+    return counts;
+  }
+
+  async #load(): Promise<void> {
+    const { revision, resources } = await this.#options.store.list();
+    const next = new Map<string, Held>();
+    for (const stored of resources) next.set(keyOf(stored), this.#hold(stored));
+    this.#held = next;
+    this.#revision = revision;
+  }
+
+  /** Keeps the object that is already held where the resource is the same, so that the Mesh can reuse what was made from it. */
+  #hold(stored: StoredResource): Held {
+    const held = this.#held.get(keyOf(stored));
+    if (held && held.stored.uid === stored.uid && held.stored.revision === stored.revision) return held;
+    return { stored, resource: resourceFromStored(stored) };
+  }
+
+  async #follow(): Promise<void> {
+    let wait = RETRY_MS.first;
+    const { store, clock, onTrouble } = this.#options;
+    while (!this.#stop.signal.aborted) {
+      try {
+        for await (const event of store.watch(this.#revision, this.#stop.signal)) {
+          if (event.type === "lost") {
+            onTrouble(`the store's watch lost its place (${event.reason}): listing again`);
+            await this.#load();
+          } else {
+            this.#take(event);
+          }
+          wait = RETRY_MS.first;
+          this.#schedule();
+        }
+      } catch (reason) {
+        onTrouble(`the store cannot be followed (${WeftError.from(reason).message}); trying again in ${wait} ms`);
+      }
+      if (this.#stop.signal.aborted) return;
+      await Promise.race([sleep(clock, wait), aborted(this.#stop.signal)]);
+      wait = Math.min(wait * 2, RETRY_MS.longest);
+    }
+  }
+
+  #take(event: RevisionEvent): void {
+    for (const change of event.changes) {
+      const key = keyOf(change);
+      if (change.action === "deleted") this.#held.delete(key);
+      else this.#held.set(key, this.#hold(change.resource));
+    }
+    this.#revision = event.revision;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#build();
+    });
+  }
+
+  #build(): void {
+    const { clock, trustDomain, onMesh } = this.#options;
+    const began = clock.monotonic();
+    const resources = [...this.#held.values()].map((held) => held.resource);
+    this.#mesh = buildMesh(resources, { revision: this.#revision, trustDomain }, this.#mesh);
+    onMesh(this.#mesh, clock.monotonic() - began);
+    const { revision } = this.#mesh;
+    const done = this.#waiting.filter((waiter) => waiter.revision <= revision);
+    this.#waiting = this.#waiting.filter((waiter) => waiter.revision > revision);
+    for (const waiter of done) waiter.resolve();
+  }
+}
+
+function keyOf(id: { kind: string; namespace: string; name: string }): string {
+  return resourceKey(id.kind, id.namespace, id.name);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

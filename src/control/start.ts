@@ -1,0 +1,172 @@
+/** Starts a whole weft: opens what is in the data directory, joins the layers, listens, and ends well. */
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createAdminServer } from "../admin/index.ts";
+import { createAdsServer } from "../ads/index.ts";
+import { openAdminToken, openAuthority, SvidManager, type SvidObserver, WorkloadTokens } from "../ca/index.ts";
+import type { Clock } from "../lib/clock.ts";
+import { lockDirectory } from "../lib/lock.ts";
+import { KINDS } from "../model/index.ts";
+import { openStore } from "../store/index.ts";
+import { logger } from "../telemetry/log.ts";
+import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
+import { createTracing } from "../telemetry/tracing.ts";
+import { Changes } from "./changes.ts";
+import { createControlPlane } from "./control-plane.ts";
+import { ProxyFeeds } from "./feeds.ts";
+import { HealthChecks } from "./health.ts";
+import { Journal } from "./journal.ts";
+import { meteredStore } from "./metered-store.ts";
+import { createObserver } from "./observer.ts";
+import { Reconciler } from "./reconciler.ts";
+import { secretsFrom } from "./secrets.ts";
+
+export interface StartOptions {
+  readonly data: string;
+  readonly ads: { readonly host: string; readonly port: number };
+  readonly admin: { readonly host: string; readonly port: number };
+  readonly trustDomain: string;
+  readonly store: string;
+  /** Names besides loopback's under which the admin API is reached. */
+  readonly adminHosts: () => readonly string[];
+  readonly version: string;
+  readonly clock: Clock;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Written to DATA/listening.json: what was bound, for scripts and the CLI. */
+export interface Listening {
+  readonly pid: number;
+  readonly ads: string;
+  readonly ads_socket: string;
+  readonly admin: string;
+  readonly admin_socket: string;
+}
+
+export interface RunningWeft {
+  readonly listening: Listening;
+  /** Ends well: stops taking changes, tells proxies to reconnect elsewhere or later, flushes traces, releases the data directory. */
+  close(): Promise<void>;
+}
+
+/** How long streams get to end by themselves at a shutdown. Envoy keeps its configuration and reconnects; there is nothing to wait for longer. */
+const DRAIN_MS = 2_000;
+
+/** @throws WeftError: the port is taken, the directory locked, the store or CA unusable; everything opened so far is closed again. */
+export async function startWeft(options: StartOptions): Promise<RunningWeft> {
+  const closers: (() => unknown)[] = [];
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    return { listening: await open(options, (closer) => closers.push(closer)), close };
+  } catch (reason) {
+    await close();
+    throw reason;
+  }
+}
+
+async function open(options: StartOptions, onClose: (closer: () => unknown) => void): Promise<Listening> {
+  const { data, clock, trustDomain, version, env } = options;
+  const log = logger("run");
+  onClose(await lockDirectory(data));
+
+  const metrics = createMetrics({ clock, version });
+  const tracing = createTracing({ env, version });
+  onClose(() => tracing.shutdown());
+  const store = meteredStore(await openStore(options.store, { dataDir: data, clock }), metrics, clock);
+  onClose(() => store.close());
+  const authority = await openAuthority({ dir: data, trustDomain, clock });
+  for (const certificate of authority.report().certificates) {
+    metrics.certificateExpiry.set({ certificate: "ca" }, Date.parse(certificate.notAfter) / 1000);
+  }
+  const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock });
+  const adminToken = await openAdminToken({ dir: data });
+
+  const svids: SvidManager = new SvidManager({
+    authority,
+    clock,
+    random: Math.random,
+    observer: observeSvids(metrics, () => svids.nextExpiry()),
+  });
+  onClose(() => svids.close());
+  const journal = new Journal(clock);
+  const feeds = new ProxyFeeds(secretsFrom(svids, authority));
+  const reconciler = new Reconciler({
+    store,
+    clock,
+    trustDomain,
+    onTrouble: (message) => log.warning(message),
+    onMesh(mesh, milliseconds) {
+      metrics.revision.set(mesh.revision);
+      for (const [kind, count] of reconciler.counts()) metrics.resources.set({ kind }, count);
+      const span = tracing.startSpan("translate", { parent: journal.find(mesh.revision)?.span, startTime: clock.now() - milliseconds });
+      feeds.update(mesh);
+      span.end();
+    },
+  });
+  const ads = createAdsServer({
+    authenticate: async ({ authorization }) => {
+      const { namespace, name } = await tokens.verifyHeader(authorization);
+      return { id: `${namespace}/${name}` };
+    },
+    source: feeds,
+    clock,
+    observer: createObserver({ metrics, tracing, journal, clock }),
+  });
+  const changes = new Changes({ store, reconciler, journal, tracing, metrics });
+  const health = new HealthChecks(
+    { store: () => store.checkWritable(), xds: () => ads.selfTest(), ca: () => authority.check() },
+    clock,
+    ({ part, ok }) => metrics.healthy.set({ part }, ok ? 1 : 0),
+  );
+
+  // Listening comes before the first load: a proxy that connects meanwhile waits for it instead of being refused.
+  const adsSocket = join(data, "ads.sock");
+  const adsBound = await ads.listen(options.ads);
+  onClose(() => ads.close(DRAIN_MS));
+  const adsAddress = { host: adsBound.address, port: adsBound.port };
+  await ads.listen({ path: adsSocket, mode: 0o660 });
+  await reconciler.start();
+  onClose(() => reconciler.stop());
+
+  const control = createControlPlane({ changes, reconciler, ledger: ads.ledger, authority, svids, tokens, health, ads: adsAddress });
+  const kinds = Object.fromEntries(Object.values(KINDS).map(({ kind, schema }) => [kind, schema]));
+  const admin = createAdminServer({ control, adminToken, clock, metrics, version, kinds, hosts: options.adminHosts });
+  onClose(() => admin.close());
+  const adminAddress = await admin.listen(options.admin);
+  const adminSocket = join(data, "admin.sock");
+  await admin.listen({ path: adminSocket, mode: 0o600 });
+
+  const bound: Listening = {
+    pid: process.pid,
+    ads: `${adsAddress.host}:${adsAddress.port}`,
+    ads_socket: adsSocket,
+    admin: `${adminAddress.host}:${adminAddress.port}`,
+    admin_socket: adminSocket,
+  };
+  const listeningFile = join(data, "listening.json");
+  writeFileSync(listeningFile, `${JSON.stringify(bound, null, 2)}\n`);
+  onClose(() => rmSync(listeningFile, { force: true }));
+  return bound;
+}
+
+function observeSvids(metrics: Metrics, nextExpiry: () => number | undefined): SvidObserver {
+  const log = logger("ca");
+  return {
+    issued({ spiffeId, serial, notAfter }) {
+      metrics.svidsIssued.inc();
+      metrics.certificateExpiry.set({ certificate: "svid" }, (nextExpiry() ?? notAfter) / 1000);
+      log.debug("issued an X.509-SVID for {spiffeId}", { spiffeId, serial });
+    },
+    failed({ spiffeId, error, retryInMs, expires }) {
+      const until = expires === undefined ? "it has none yet" : `the present one ends at ${new Date(expires).toISOString()}`;
+      log.error("no X.509-SVID could be issued for {spiffeId}: {reason}; {until}; trying again in {retryInMs} ms. Look at `weft ca show`", {
+        spiffeId,
+        reason: error.message,
+        until,
+        retryInMs,
+      });
+    },
+  };
+}
