@@ -159,7 +159,7 @@ const sourcesOfService = memoize((service: Service): readonly Provenance[] => [s
 
 const sourcesOf = memoize((resource: VirtualService["resource"], ...services: Service[]): readonly Provenance[] => [
   provenanceOf(resource, "spec"),
-  ...services.flatMap(sourcesOfService),
+  ...services.flatMap((service) => sourcesOfService(service)),
 ]);
 
 function virtualHost(site: Site, domains: readonly string[]): VirtualHost {

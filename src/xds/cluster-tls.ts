@@ -1,0 +1,60 @@
+/** With which TLS a cluster's endpoints are called (Istio, pilot/pkg/networking/core/cluster_tls.go). */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { OutboundCluster } from "../mesh/outbound.ts";
+import type { Settings } from "../mesh/types.ts";
+import { clientMutualTls, clientTls, rawBuffer } from "./tls.ts";
+
+type Sockets = Pick<MessageInitShape<typeof ClusterSchema>, "transportSocket" | "transportSocketMatches">;
+
+/** A DestinationRule's tls decides; without one each endpoint of the mesh gets what it accepts (automatic mutual TLS). */
+export function upstreamTls(settings: Settings, cluster: OutboundCluster, http2: boolean): Sockets {
+  const { tls } = cluster.policy;
+  const isOriginalDestination = cluster.policy.loadBalancer?.simple === "PASSTHROUGH";
+  switch (tls && (tls.mode ?? "DISABLE")) {
+    case undefined:
+      return settings.enableAutoMtls && cluster.service.location === "MESH_INTERNAL" && !isOriginalDestination
+        ? automatic(cluster, http2)
+        : {};
+    case "DISABLE":
+      return {};
+    case "ISTIO_MUTUAL":
+      return {
+        transportSocket: clientMutualTls({
+          sni: tls?.sni || meshSni(cluster),
+          spiffeIds: tls?.subjectAltNames ?? cluster.subjectAltNames,
+          http2,
+        }),
+      };
+    case "SIMPLE":
+    case "MUTUAL":
+      return {
+        transportSocket: clientTls({
+          mode: tls?.mode === "MUTUAL" ? "MUTUAL" : "SIMPLE",
+          sni: tls?.sni,
+          subjectAltNames: tls?.subjectAltNames?.length ? tls.subjectAltNames : cluster.subjectAltNames,
+          caCertificates: tls?.caCertificates,
+          clientCertificate: tls?.clientCertificate,
+          privateKey: tls?.privateKey,
+          insecureSkipVerify: tls?.insecureSkipVerify,
+          http2,
+        }),
+      };
+  }
+}
+
+/** Endpoints say in their metadata whether their sidecar takes mutual TLS (xds/endpoint.ts). */
+function automatic(cluster: OutboundCluster, http2: boolean): Sockets {
+  const mutual = clientMutualTls({ sni: meshSni(cluster), spiffeIds: cluster.subjectAltNames, http2 });
+  return {
+    transportSocketMatches: [
+      { name: "tlsMode-istio", match: { tlsMode: "istio" }, transportSocket: mutual },
+      { name: "tlsMode-disabled", match: {}, transportSocket: rawBuffer() },
+    ],
+  };
+}
+
+/** "outbound_.8080_.v1_.orders.default.mesh.local" (model.BuildDNSSrvSubsetKey). */
+function meshSni({ port, subset = "", service }: OutboundCluster): string {
+  return `outbound_.${port.number}_.${subset}_.${service.host}`;
+}

@@ -1,0 +1,103 @@
+/** A DestinationRule's traffic policy as parts of a cluster. A count of 0 means "not set", as in Istio. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { CircuitBreakersSchema } from "../gen/envoy/config/cluster/v3/circuit_breaker_pb.ts";
+import { Cluster_LbPolicy, type ClusterSchema, type UpstreamConnectionOptionsSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { OutlierDetectionSchema } from "../gen/envoy/config/cluster/v3/outlier_detection_pb.ts";
+import { parseDuration } from "../lib/duration.ts";
+import type { EffectivePolicy } from "../mesh/destination-rules.ts";
+import { durationOf } from "./duration.ts";
+
+type ConnectionPool = NonNullable<EffectivePolicy["connectionPool"]>;
+type LoadBalancer = NonNullable<EffectivePolicy["loadBalancer"]>;
+
+/** Envoy's own limits of 1024 (and 3 retries) would break calls that no policy limits (getDefaultCircuitBreakerThresholds). */
+const UNLIMITED = 2 ** 32 - 1;
+
+export function circuitBreakers(pool: ConnectionPool | undefined): MessageInitShape<typeof CircuitBreakersSchema> {
+  return {
+    thresholds: [
+      {
+        maxConnections: pool?.tcp?.maxConnections || UNLIMITED,
+        maxPendingRequests: pool?.http?.http1MaxPendingRequests || UNLIMITED,
+        maxRequests: pool?.http?.http2MaxRequests || UNLIMITED,
+        maxRetries: pool?.http?.maxRetries || UNLIMITED,
+        trackRemaining: true,
+      },
+    ],
+  };
+}
+
+export function keepalive(
+  settings: NonNullable<ConnectionPool["tcp"]>["tcpKeepalive"],
+): MessageInitShape<typeof UpstreamConnectionOptionsSchema> | undefined {
+  if (!settings) return undefined;
+  const seconds = (text: string | undefined) =>
+    text === undefined ? undefined : Math.floor((parseDuration(text) ?? 0) / 1000) || undefined;
+  return {
+    tcpKeepalive: {
+      keepaliveProbes: settings.probes || undefined,
+      keepaliveTime: seconds(settings.time),
+      keepaliveInterval: seconds(settings.interval),
+    },
+  };
+}
+
+/** Only what is asked for ejects: success rates never do (applyOutlierDetection). */
+export function outlierDetection(
+  outlier: EffectivePolicy["outlierDetection"],
+): MessageInitShape<typeof OutlierDetectionSchema> | undefined {
+  if (!outlier) return undefined;
+  const split = outlier.splitExternalLocalOriginErrors === true;
+  const localFailures = split && outlier.consecutiveLocalOriginFailures ? outlier.consecutiveLocalOriginFailures : undefined;
+  return {
+    enforcingSuccessRate: 0,
+    consecutive5xx: outlier.consecutive5xxErrors,
+    enforcingConsecutive5xx: enforced(outlier.consecutive5xxErrors),
+    consecutiveGatewayFailure: outlier.consecutiveGatewayErrors,
+    enforcingConsecutiveGatewayFailure: enforced(outlier.consecutiveGatewayErrors),
+    interval: durationOf(outlier.interval),
+    baseEjectionTime: durationOf(outlier.baseEjectionTime),
+    maxEjectionPercent: outlier.maxEjectionPercent || undefined,
+    splitExternalLocalOriginErrors: split,
+    consecutiveLocalOriginFailure: localFailures,
+    enforcingConsecutiveLocalOriginFailure: localFailures && 100,
+    enforcingLocalOriginSuccessRate: split ? 0 : undefined,
+  };
+}
+
+/** 0 turns a detector off; one that is not mentioned is Envoy's default. */
+function enforced(count: number | undefined): number | undefined {
+  return count === undefined ? undefined : count > 0 ? 100 : 0;
+}
+
+type Balancing = Pick<MessageInitShape<typeof ClusterSchema>, "lbPolicy" | "lbConfig">;
+
+export function loadBalancer(settings: LoadBalancer | undefined): Balancing {
+  const hash = settings?.consistentHash;
+  if (hash) return consistentHash(hash);
+  switch (settings?.simple) {
+    case "PASSTHROUGH":
+      return {};
+    case "RANDOM":
+      return { lbPolicy: Cluster_LbPolicy.RANDOM };
+    case "ROUND_ROBIN":
+      return { lbPolicy: Cluster_LbPolicy.ROUND_ROBIN };
+    default:
+      return { lbPolicy: Cluster_LbPolicy.LEAST_REQUEST };
+  }
+}
+
+function consistentHash(hash: NonNullable<LoadBalancer["consistentHash"]>): Balancing {
+  if (hash.maglev) {
+    const tableSize = BigInt(hash.maglev.tableSize ?? 0);
+    return {
+      lbPolicy: Cluster_LbPolicy.MAGLEV,
+      lbConfig: tableSize ? { case: "maglevLbConfig", value: { tableSize } } : { case: undefined },
+    };
+  }
+  const minimumRingSize = BigInt(hash.ringHash ? (hash.ringHash.minimumRingSize ?? 0) : hash.minimumRingSize || 1024);
+  return {
+    lbPolicy: Cluster_LbPolicy.RING_HASH,
+    lbConfig: minimumRingSize ? { case: "ringHashLbConfig", value: { minimumRingSize } } : { case: undefined },
+  };
+}

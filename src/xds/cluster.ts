@@ -1,0 +1,75 @@
+/** Outbound clusters (Istio, pilot/pkg/networking/core/cluster_builder.go and cluster_traffic_policy.go). */
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type Cluster,
+  Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
+  Cluster_LbPolicy,
+  ClusterSchema,
+} from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { EncodedResource } from "../lib/encoded.ts";
+import { memoize } from "../mesh/memo.ts";
+import type { OutboundCluster } from "../mesh/outbound.ts";
+import type { Settings } from "../mesh/types.ts";
+import { httpProtocolOptions } from "./cluster-protocol.ts";
+import { upstreamTls } from "./cluster-tls.ts";
+import { circuitBreakers, keepalive, loadBalancer, outlierDetection } from "./cluster-traffic-policy.ts";
+import { adsSource } from "./config-source.ts";
+import { durationOf, durationOfMs } from "./duration.ts";
+import { encodeResource } from "./encode.ts";
+import { localityEndpoints } from "./endpoint.ts";
+
+type Discovery = Pick<
+  MessageInitShape<typeof ClusterSchema>,
+  "clusterDiscoveryType" | "edsClusterConfig" | "lbPolicy" | "dnsLookupFamily" | "dnsRefreshRate" | "respectDnsTtl" | "loadAssignment"
+>;
+
+/** Istio's default (MeshConfig.dnsRefreshRate), where a name's TTL says nothing. */
+const DNS_REFRESH_MS = 60_000;
+
+/** The same object for the same cluster, whichever proxy gets it. */
+export const clusterResource = memoize(
+  (settings: Settings, cluster: OutboundCluster): EncodedResource =>
+    encodeResource(ClusterSchema, cluster.name, clusterToProto(settings, cluster), cluster.sources),
+);
+
+function clusterToProto(settings: Settings, cluster: OutboundCluster): Cluster {
+  const { connectionPool, outlierDetection: outlier, loadBalancer: balancing } = cluster.policy;
+  const options = httpProtocolOptions(cluster);
+  return create(ClusterSchema, {
+    name: cluster.name,
+    connectTimeout: durationOf(connectionPool?.tcp?.connectTimeout) ?? durationOfMs(settings.connectTimeoutMs),
+    circuitBreakers: circuitBreakers(connectionPool),
+    upstreamConnectionOptions: keepalive(connectionPool?.tcp?.tcpKeepalive),
+    typedExtensionProtocolOptions: options.extensions,
+    // A service has few instances: rather all of the healthy ones' load than calls to those that were ejected (applyOutlierDetection).
+    commonLbConfig: outlier ? { healthyPanicThreshold: { value: outlier.minHealthPercent ?? 0 } } : {},
+    outlierDetection: outlierDetection(outlier),
+    ...discovery(cluster),
+    ...loadBalancer(balancing),
+    ...upstreamTls(settings, cluster, options.isHttp2),
+  });
+}
+
+function discovery({ name, policy, endpoints, port }: OutboundCluster): Discovery {
+  if (policy.loadBalancer?.simple === "PASSTHROUGH") {
+    return {
+      clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
+      lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    };
+  }
+  if (!endpoints) {
+    return {
+      clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
+      edsClusterConfig: { edsConfig: adsSource(), serviceName: name },
+    };
+  }
+  return {
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STRICT_DNS },
+    // A proxy's own address families are its host's business: IPv4 where there is any.
+    dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
+    dnsRefreshRate: durationOfMs(DNS_REFRESH_MS),
+    respectDnsTtl: true,
+    loadAssignment: { clusterName: name, endpoints: localityEndpoints(port, endpoints) },
+  };
+}

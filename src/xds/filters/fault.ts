@@ -1,0 +1,65 @@
+/** Delays and aborts of a VirtualService's route (Istio, route.go TranslateFault). The filter stands in every outbound chain; the route tells it what to do. */
+import { create } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
+import { HTTPFaultSchema } from "../../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
+import {
+  type HttpFilter,
+  HttpFilterSchema,
+} from "../../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+import type { HttpRoute } from "../../mesh/http-routes.ts";
+import { durationOf } from "../duration.ts";
+import { packAny } from "../encode.ts";
+import { fractionalPercent } from "../percent.ts";
+
+export const FAULT_FILTER = "envoy.filters.http.fault";
+
+type Fault = NonNullable<NonNullable<HttpRoute["rule"]>["fault"]>;
+
+export function faultFilter(): HttpFilter {
+  return create(HttpFilterSchema, {
+    name: FAULT_FILTER,
+    configType: { case: "typedConfig", value: packAny(HTTPFaultSchema, create(HTTPFaultSchema)) },
+  });
+}
+
+/** For the route's typed_per_filter_config; undefined where nothing is to happen. Without a percentage no request is hit, as in Istio. */
+export function faultOfRoute({ delay, abort }: Fault): Any | undefined {
+  const fixedDelay = durationOf(delay?.fixedDelay);
+  const errorType = abort && abortType(abort);
+  if (!fixedDelay && !errorType) return undefined;
+  const fault = create(HTTPFaultSchema, {
+    delay: fixedDelay && {
+      faultDelaySecifier: { case: "fixedDelay", value: fixedDelay },
+      percentage: fractionalPercent(delay?.percentage ? (delay.percentage.value ?? 0) : (delay?.percent ?? 0)),
+    },
+    abort: errorType && { errorType, percentage: fractionalPercent(abort?.percentage?.value ?? 0) },
+  });
+  return packAny(HTTPFaultSchema, fault);
+}
+
+function abortType({ httpStatus, grpcStatus }: NonNullable<Fault["abort"]>) {
+  if (httpStatus !== undefined) return { case: "httpStatus", value: httpStatus } as const;
+  const code = GRPC_STATUS.indexOf(grpcStatus ?? "");
+  return code < 0 ? undefined : ({ case: "grpcStatus", value: code } as const);
+}
+
+/** By number. https://grpc.io/docs/guides/status-codes/ */
+const GRPC_STATUS: readonly string[] = [
+  "OK",
+  "CANCELLED",
+  "UNKNOWN",
+  "INVALID_ARGUMENT",
+  "DEADLINE_EXCEEDED",
+  "NOT_FOUND",
+  "ALREADY_EXISTS",
+  "PERMISSION_DENIED",
+  "RESOURCE_EXHAUSTED",
+  "FAILED_PRECONDITION",
+  "ABORTED",
+  "OUT_OF_RANGE",
+  "UNIMPLEMENTED",
+  "INTERNAL",
+  "UNAVAILABLE",
+  "DATA_LOSS",
+  "UNAUTHENTICATED",
+];

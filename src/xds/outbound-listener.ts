@@ -1,0 +1,132 @@
+/**
+ * Where a sidecar takes the application's calls out: one listener for HTTP, at which the Host header names the service, and one for each port
+ * of a service that is called at an address of its own. There is no interception, so every listener is bound.
+ */
+import { create } from "@bufbuild/protobuf";
+import { TrafficDirection } from "../gen/envoy/config/core/v3/base_pb.ts";
+import { type Filter, FilterSchema } from "../gen/envoy/config/listener/v3/listener_components_pb.ts";
+import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.ts";
+import { TcpProxySchema } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
+import type { EncodedResource } from "../lib/encoded.ts";
+import type { Provenance } from "../lib/provenance.ts";
+import { memoize } from "../mesh/memo.ts";
+import type { OutboundPort, TcpRoute } from "../mesh/outbound.ts";
+import { HTTP_PROXY } from "../mesh/route-tables.ts";
+import { isIpAddress } from "../mesh/selection.ts";
+import type { Settings, Workload } from "../mesh/types.ts";
+import { toAddress } from "./address.ts";
+import { durationOfMs } from "./duration.ts";
+import { encodeResource, packAny } from "./encode.ts";
+import { accessLogs } from "./filters/access-log.ts";
+import { faultFilter } from "./filters/fault.ts";
+import { httpConnectionManager } from "./filters/http-connection-manager.ts";
+import { routerFilter } from "./filters/router.ts";
+
+interface Place {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Sorted by name. Of two that ask for one place the first has it: the outbound listener, then services by host. */
+export const outboundListeners = memoize(
+  (settings: Settings, workload: Workload, ports: readonly OutboundPort[]): ReadonlyMap<string, EncodedResource> => {
+    const taken: Place[] = workload.inbound.map(({ number }) => ({ address: workload.address, port: number }));
+    const listeners = new Map<string, EncodedResource>();
+    const add = (place: Place, make: (name: string) => EncodedResource) => {
+      if (taken.some((other) => collides(place, other))) return;
+      taken.push(place);
+      const name = `${place.address}_${place.port}`;
+      listeners.set(name, make(name));
+    };
+    add(workload.outbound, (name) => proxyListener(settings, name, workload.outbound));
+    for (const port of ports) {
+      for (const place of placesOf(workload, port)) add(place, (name) => serviceListener(settings, port, name, place));
+    }
+    return new Map([...listeners].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+  },
+);
+
+/** The annotation weft.dev/listen where there is one, else the addresses of the ServiceEntry that are single ones. */
+function placesOf(workload: Workload, { service, port }: OutboundPort): Place[] {
+  if (!workload.listen) return service.addresses.filter(isIpAddress).map((address) => ({ address, port: port.number }));
+  const asked = workload.listen.filter((entry) => entry.host === service.host && entry.port === port.number);
+  return asked.map(({ address, localPort }) => ({ address, port: localPort }));
+}
+
+function collides(a: Place, b: Place): boolean {
+  return a.port === b.port && (a.address === b.address || isAny(a.address) || isAny(b.address));
+}
+
+function isAny(address: string): boolean {
+  return address === "0.0.0.0" || address === "::";
+}
+
+/** Shared by all proxies that listen at the same place. */
+function proxyListener(settings: Settings, name: string, place: Place): EncodedResource {
+  const made = proxyListeners(settings);
+  const listener = made.get(name) ?? listenerResource(name, place, httpFilters(settings, name, HTTP_PROXY), []);
+  made.set(name, listener);
+  return listener;
+}
+
+function serviceListener(settings: Settings, port: OutboundPort, name: string, place: Place): EncodedResource {
+  const made = serviceListeners(settings, port);
+  const { service, tcp } = port;
+  const listener =
+    made.get(name) ??
+    (tcp
+      ? listenerResource(name, place, [tcpProxy(settings, tcp)], tcp.sources)
+      : listenerResource(name, place, httpFilters(settings, name, String(port.port.number)), [service.source, ...service.otherSources]));
+  made.set(name, listener);
+  return listener;
+}
+
+const proxyListeners = memoize((_settings: Settings) => new Map<string, EncodedResource>());
+const serviceListeners = memoize((_settings: Settings, _port: OutboundPort) => new Map<string, EncodedResource>());
+
+function listenerResource(name: string, place: Place, filters: Filter[], sources: readonly Provenance[]): EncodedResource {
+  const listener = create(ListenerSchema, {
+    name,
+    address: toAddress(place.address, place.port),
+    trafficDirection: TrafficDirection.OUTBOUND,
+    filterChains: [{ filters }],
+    // Several sidecars on one machine must not share a port silently: the second one's bind fails, and `weft proxies` shows it.
+    enableReusePort: false,
+    // A service's address need not be one of this host's; a listener that nobody can reach harms nobody, a refused one stays a NACK.
+    freebind: isLoopback(place.address) ? undefined : true,
+  });
+  return encodeResource(ListenerSchema, name, listener, sources);
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith("127.") || address === "::1";
+}
+
+function httpFilters(settings: Settings, name: string, table: string): Filter[] {
+  return [
+    httpConnectionManager(settings, {
+      statPrefix: `outbound_${name}`,
+      direction: "outbound",
+      routes: { rds: table },
+      filters: [faultFilter(), routerFilter()],
+    }),
+  ];
+}
+
+function tcpProxy(settings: Settings, route: TcpRoute): Filter {
+  const [first, ...more] = route.targets;
+  const clusters = route.targets.map(({ cluster, weight }) => ({ name: cluster, weight }));
+  const proxy = create(TcpProxySchema, {
+    statPrefix: route.statPrefix,
+    clusterSpecifier:
+      first && more.length === 0 ? { case: "cluster", value: first.cluster } : { case: "weightedClusters", value: { clusters } },
+    idleTimeout: route.idleTimeoutMs === undefined ? undefined : durationOfMs(route.idleTimeoutMs),
+    maxDownstreamConnectionDuration: route.maxConnectionDurationMs === undefined ? undefined : durationOfMs(route.maxConnectionDurationMs),
+    hashPolicy: route.hashSourceIp ? [{ policySpecifier: { case: "sourceIp", value: {} } }] : [],
+    accessLog: accessLogs(settings),
+  });
+  return create(FilterSchema, {
+    name: "envoy.filters.network.tcp_proxy",
+    configType: { case: "typedConfig", value: packAny(TcpProxySchema, proxy) },
+  });
+}

@@ -1,0 +1,96 @@
+/** What becomes of a request that matched (Istio, route.go applyHTTPRouteDestination and ApplyRedirect). */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type RedirectActionSchema,
+  RedirectAction_RedirectResponseCode as RedirectCode,
+  type RouteAction_HashPolicySchema,
+  type RouteActionSchema,
+} from "../gen/envoy/config/route/v3/route_components_pb.ts";
+import type { HttpRoute, WeightedTarget } from "../mesh/http-routes.ts";
+import type { Settings } from "../mesh/types.ts";
+import { durationOf } from "./duration.ts";
+import { fractionalPercent } from "./percent.ts";
+import { authorityOf, headerOperations } from "./route-headers.ts";
+import { retryPolicy } from "./route-retry.ts";
+
+type RouteAction = MessageInitShape<typeof RouteActionSchema>;
+type Rule = NonNullable<HttpRoute["rule"]>;
+
+/** Istio limits no request that no VirtualService limits. */
+const NO_TIMEOUT = { seconds: 0n };
+
+export function routeAction(settings: Settings, { rule, targets, mirrors }: HttpRoute): RouteAction {
+  const timeout = durationOf(rule?.timeout) ?? NO_TIMEOUT;
+  const only = targets.length === 1 ? targets[0] : undefined;
+  const authority = rule?.rewrite?.authority || authorityOf(rule?.headers) || authorityOf(only?.headers);
+  return {
+    clusterSpecifier: only ? { case: "cluster", value: only.cluster } : weightedClusters(targets),
+    timeout,
+    maxGrpcTimeout: timeout,
+    prefixRewrite: rule?.rewrite?.uri,
+    hostRewriteSpecifier: authority ? { case: "hostRewriteLiteral", value: authority } : { case: undefined },
+    requestMirrorPolicies: mirrors.map(({ cluster, percent }) => ({
+      cluster,
+      runtimeFraction: { defaultValue: fractionalPercent(percent) },
+      traceSampled: false,
+    })),
+    hashPolicy: targets.filter((target) => only || target.weight > 0).flatMap(({ hash }) => (hash ? (hashPolicy(hash) ?? []) : [])),
+    retryPolicy: retryPolicy(rule?.retries ?? settings.defaultHttpRetryPolicy, only?.hash !== undefined),
+  };
+}
+
+/** A destination of weight 0 gets nothing where there are others. */
+function weightedClusters(targets: readonly WeightedTarget[]): RouteAction["clusterSpecifier"] {
+  const clusters = targets
+    .filter(({ weight }) => weight > 0)
+    .map(({ cluster, weight, headers }) => {
+      const authority = authorityOf(headers);
+      return {
+        name: cluster,
+        weight,
+        ...headerOperations(headers),
+        hostRewriteSpecifier: authority ? ({ case: "hostRewriteLiteral", value: authority } as const) : { case: undefined },
+      };
+    });
+  return { case: "weightedClusters", value: { clusters } };
+}
+
+/** Undefined where nothing says what to hash: then the ring is entered at random (ConsistentHashToHashPolicy). */
+function hashPolicy(hash: NonNullable<WeightedTarget["hash"]>): MessageInitShape<typeof RouteAction_HashPolicySchema> | undefined {
+  if (hash.httpHeaderName) return { policySpecifier: { case: "header", value: { headerName: hash.httpHeaderName } } };
+  if (hash.httpCookie) {
+    const { name, path, ttl, attributes = [] } = hash.httpCookie;
+    const value = {
+      name,
+      path,
+      ttl: durationOf(ttl),
+      attributes: attributes.map((attribute) => ({ name: attribute.name, value: attribute.value ?? "" })),
+    };
+    return { policySpecifier: { case: "cookie", value } };
+  }
+  if (hash.useSourceIp !== undefined) return { policySpecifier: { case: "connectionProperties", value: { sourceIp: hash.useSourceIp } } };
+  if (hash.httpQueryParameterName) return { policySpecifier: { case: "queryParameter", value: { name: hash.httpQueryParameterName } } };
+  return undefined;
+}
+
+const REDIRECT_CODES: Readonly<Record<number, RedirectCode>> = {
+  301: RedirectCode.MOVED_PERMANENTLY,
+  302: RedirectCode.FOUND,
+  303: RedirectCode.SEE_OTHER,
+  307: RedirectCode.TEMPORARY_REDIRECT,
+  308: RedirectCode.PERMANENT_REDIRECT,
+};
+
+/** `port`: the one that the caller called. The outbound side is plain HTTP. */
+export function redirectAction(redirect: NonNullable<Rule["redirect"]>, port: number): MessageInitShape<typeof RedirectActionSchema> {
+  const scheme = redirect.scheme || "http";
+  const asked = redirect.port ?? (redirect.derivePort === "FROM_REQUEST_PORT" ? port : 0);
+  const isImplied = (asked === 80 && scheme === "http") || (asked === 443 && scheme === "https");
+  return {
+    hostRedirect: redirect.authority,
+    pathRewriteSpecifier: redirect.uri ? { case: "pathRedirect", value: redirect.uri } : { case: undefined },
+    schemeRewriteSpecifier: redirect.scheme ? { case: "schemeRedirect", value: redirect.scheme } : { case: undefined },
+    portRedirect: isImplied ? 0 : asked,
+    responseCode: REDIRECT_CODES[redirect.redirectCode || 301],
+  };
+}

@@ -1,0 +1,63 @@
+/** Route tables (Istio, pilot/pkg/networking/core/httproute.go and route/route.go). */
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type RouteSchema,
+  type VirtualHost as VirtualHostProto,
+  VirtualHostSchema,
+} from "../gen/envoy/config/route/v3/route_components_pb.ts";
+import { RouteConfigurationSchema } from "../gen/envoy/config/route/v3/route_pb.ts";
+import type { EncodedResource } from "../lib/encoded.ts";
+import type { Provenance } from "../lib/provenance.ts";
+import type { HttpRoute } from "../mesh/http-routes.ts";
+import { memoize } from "../mesh/memo.ts";
+import type { RouteTable, VirtualHost } from "../mesh/route-tables.ts";
+import type { Settings } from "../mesh/types.ts";
+import { encodeResource } from "./encode.ts";
+import { FAULT_FILTER, faultOfRoute } from "./filters/fault.ts";
+import { redirectAction, routeAction } from "./route-action.ts";
+import { headerOperations } from "./route-headers.ts";
+import { routeMatch } from "./route-match.ts";
+
+export const routeResource = memoize((settings: Settings, table: RouteTable): EncodedResource => {
+  const configuration = create(RouteConfigurationSchema, {
+    name: table.name,
+    virtualHosts: table.virtualHosts.map((host) => virtualHost(settings, host)),
+    // A destination that does not exist is an answer 503 to those who call it, not a table that Envoy refuses.
+    validateClusters: false,
+    ignorePortInHostMatching: table.ignorePort,
+  });
+  return encodeResource(RouteConfigurationSchema, table.name, configuration, sourcesOf(table));
+});
+
+/** Kept by itself: when one service of a table changes, the others' virtual hosts are not built again. */
+const virtualHost = memoize(
+  (settings: Settings, { name, domains, routes }: VirtualHost): VirtualHostProto =>
+    create(VirtualHostSchema, {
+      name,
+      domains: [...domains],
+      routes: routes.map((route) => toRoute(settings, route)),
+      includeRequestAttemptCount: true,
+    }),
+);
+
+function toRoute(settings: Settings, route: HttpRoute): MessageInitShape<typeof RouteSchema> {
+  const { rule, targets } = route;
+  const fault = rule?.fault && faultOfRoute(rule.fault);
+  // With one destination its headers are the route's own; with several each has its own (processDestination).
+  const single = rule?.redirect || targets.length !== 1 ? undefined : targets[0];
+  return {
+    name: route.name,
+    match: routeMatch(route.match),
+    action: rule?.redirect
+      ? { case: "redirect", value: redirectAction(rule.redirect, route.port) }
+      : { case: "route", value: routeAction(settings, route) },
+    ...headerOperations(rule?.headers, single?.headers),
+    typedPerFilterConfig: fault ? { [FAULT_FILTER]: fault } : {},
+  };
+}
+
+/** Each once, in the order of the virtual hosts. */
+function sourcesOf({ virtualHosts }: RouteTable): Provenance[] {
+  const byText = new Map(virtualHosts.flatMap(({ sources }) => sources).map((source) => [JSON.stringify(source), source]));
+  return [...byText.values()];
+}

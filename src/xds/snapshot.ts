@@ -1,0 +1,53 @@
+/** Everything that one proxy gets: its namespace's outbound side, shared with its neighbours, and its own inbound side and secrets. */
+import { type EncodedResource, type ProxySnapshot, TYPE, type TypeUrl } from "../lib/encoded.ts";
+import { memoize } from "../mesh/memo.ts";
+import type { LoadAssignment, OutboundCluster, OutboundView } from "../mesh/outbound.ts";
+import type { Mesh, Settings } from "../mesh/types.ts";
+import { clusterResource } from "./cluster.ts";
+import { endpointResource } from "./endpoint.ts";
+import { inboundResources } from "./inbound.ts";
+import { outboundListeners } from "./outbound-listener.ts";
+import { routeResource } from "./route.ts";
+
+type Resources = ReadonlyMap<string, EncodedResource>;
+
+/**
+ * undefined where the mesh has no such workload ("ns/name"). The map of a type is the same object (===) as long as none of its resources
+ * changed; endpoints and routes are so for all proxies of a namespace.
+ */
+export function buildSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly EncodedResource[]): ProxySnapshot | undefined {
+  const workload = mesh.workloads.get(workloadKey);
+  const view = workload && mesh.outbound.get(workload.namespace);
+  if (!workload || !view) return undefined;
+  const inbound = inboundResources(mesh, workload);
+  const resources = new Map<TypeUrl, Resources>([
+    [TYPE.cluster, union(outboundClusters(mesh.settings, view.clusters), listed(inbound.clusters))],
+    [TYPE.endpoint, assignments(view.assignments)],
+    [TYPE.listener, union(outboundListeners(mesh.settings, workload, view.ports), listed(inbound.listeners))],
+    [TYPE.route, routeTables(mesh.settings, view)],
+    [TYPE.secret, listed(secrets)],
+    [TYPE.extension, listed(inbound.extensions)],
+  ]);
+  return { revision: mesh.revision, resources };
+}
+
+const byName = (resources: readonly EncodedResource[]) => new Map(resources.map((resource) => [resource.name, resource]));
+
+const listed = memoize((resources: readonly EncodedResource[]): Resources => byName(resources));
+
+const union = memoize((one: Resources, other: Resources): Resources => new Map([...one, ...other]));
+
+const outboundClusters = memoize((settings: Settings, clusters: readonly OutboundCluster[]) =>
+  byName(clusters.map((cluster) => clusterResource(settings, cluster))),
+);
+
+const assignments = memoize((all: readonly LoadAssignment[]) => byName(all.map((assignment) => endpointResource(assignment))));
+
+/** A view is new whenever a cluster changed, though its tables may not be. */
+function routeTables(settings: Settings, { routes }: OutboundView): Resources {
+  return tables(settings, ...routes.values());
+}
+
+const tables = memoize((settings: Settings, ...all: Parameters<typeof routeResource>[1][]) =>
+  byName(all.map((table) => routeResource(settings, table))),
+);
