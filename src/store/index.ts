@@ -8,7 +8,6 @@ import { openSqliteStore } from "./sqlite/index.ts";
 import type { Store } from "./store.ts";
 
 export type { Compactable, HistoryLimit } from "./history-limit.ts";
-export { DEFAULT_HISTORY_LIMIT } from "./history-limit.ts";
 export { openMemoryStore } from "./memory/index.ts";
 export { openSqliteStore } from "./sqlite/index.ts";
 export type * from "./store.ts";

@@ -148,6 +148,16 @@ describe("the file of the SQLite store", () => {
     expect((await refusal(open(path))).message).toContain("it is damaged");
   });
 
+  test("is refused where a page of its history is damaged, though nothing has asked for that page", async () => {
+    const path = await filled();
+    const database = new Database(path, { readonly: true });
+    const sql = "SELECT pageno FROM dbstat WHERE name = 'history' AND pagetype = 'leaf' ORDER BY pageno DESC LIMIT 1";
+    const { pageno } = database.query(sql).get() as { pageno: number };
+    database.close();
+    overwrite(path, (pageno - 1) * 4096, Buffer.alloc(64, 0xa5));
+    expect((await refusal(open(path))).message).toContain("it is damaged");
+  });
+
   test("is refused where its end is missing", async () => {
     const path = await filled();
     truncateSync(path, Math.floor(statSync(path).size / 2 / 4096) * 4096);
@@ -177,6 +187,25 @@ describe("the file of the SQLite store", () => {
     expect(refused.code).toBe("unavailable");
     expect(refused.message).toContain(path);
     expect(refused.message).toContain("damaged");
+    await store.close();
+  });
+
+  test("in which a document is no JSON any more gives an error that says so, whoever reads it", async () => {
+    const path = await filled();
+    const store = await open(path);
+    edit(path, "UPDATE resources SET document = '{' WHERE name = 'vs-5'; UPDATE history SET document = '{' WHERE name = 'vs-5'");
+    const watched = async () => {
+      for await (const _ of store.watch(0, new AbortController().signal)) break;
+    };
+    const readers = [
+      store.get(idOf("vs-5")),
+      store.list(),
+      store.history(),
+      watched(),
+      store.apply({ puts: [], deletes: [idOf("vs-5")], who: "" }),
+    ];
+    for (const reader of readers) expect((await refusal(reader)).message).toContain(`store ${path}: it is damaged`);
+    expect((await store.get(idOf("vs-6")))?.name).toBe("vs-6");
     await store.close();
   });
 

@@ -61,16 +61,25 @@ export class Connection {
   }
 
   #within<T>(begin: string, work: () => T): T {
+    this.#rollBack();
     this.run(begin);
     try {
       const result = work();
       this.run("COMMIT");
       return result;
     } catch (reason) {
-      // SQLite itself rolls back after some errors (full disk, I/O), and a second ROLLBACK would hide the first error.
-      if (this.#database.inTransaction) this.run("ROLLBACK");
+      try {
+        this.#rollBack();
+      } catch {
+        // The first error is the one to tell; the next transaction tries again to roll back.
+      }
       throw reason;
     }
+  }
+
+  /** SQLite itself has rolled back after some errors (full disk, I/O); a second ROLLBACK would be an error. */
+  #rollBack(): void {
+    if (!this.#closed && this.#database.inTransaction) this.run("ROLLBACK");
   }
 
   #prepare(sql: string): Statement<Record<string, unknown>, [Bindings]> {
