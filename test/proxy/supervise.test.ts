@@ -1,0 +1,195 @@
+/** The supervisor's rules, tried on programs that misbehave as Envoy might, on a clock that the test moves. */
+import { expect, test } from "bun:test";
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../src/lib/clock.ts";
+import { TERMINATE_LIMIT_MS } from "../../src/proxy/constants.ts";
+import { drain, workInFlight } from "../../src/proxy/drain.ts";
+import { type SuperviseOptions, superviseEnvoy } from "../../src/proxy/supervise.ts";
+import { FakeClock } from "../fakes/clock.ts";
+import { FakeSignals, isRunning, waitFor } from "./harness.ts";
+
+interface Setup {
+  readonly clock: FakeClock;
+  readonly signals: FakeSignals;
+  /** "warn: message". */
+  readonly lines: string[];
+  readonly runs: { readonly pid: number; readonly adminAddressFile: string }[];
+  readonly dir: string;
+  readonly done: Promise<void>;
+}
+
+/** Supervises a shell script in Envoy's place. `$READY` in it is a file by which it can say that it is set up. */
+async function withScript(script: string, body: (setup: Setup) => Promise<void>): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), "weft-test-"));
+  const envoyPath = join(dir, "envoy");
+  await writeFile(envoyPath, `#!/bin/sh\nREADY=${dir}/ready\n${script}\n`);
+  await chmod(envoyPath, 0o755);
+  const clock = new FakeClock();
+  const signals = new FakeSignals();
+  const lines: string[] = [];
+  const runs: Setup["runs"] = [];
+  const options: SuperviseOptions = {
+    envoyPath,
+    bootstrap: { admin: "secret" },
+    clock,
+    signals,
+    log: (level, message) => lines.push(`${level}: ${message}`),
+    onStart: (run) => runs.push(run),
+  };
+  const done = superviseEnvoy(options);
+  let over = false;
+  void done.catch(() => {}).then(() => (over = true));
+  try {
+    await body({ clock, signals, lines, runs, dir, done });
+  } finally {
+    signals.send("SIGTERM");
+    signals.send("SIGTERM");
+    const last = runs.at(-1);
+    if (last && isRunning(last.pid)) process.kill(last.pid, "SIGKILL");
+    await waitFor("the supervisor ends", () => over);
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Waits for the `count`th report of a crash, and gives the wait that it announces, in milliseconds. */
+async function announcedWait(lines: readonly string[], count: number): Promise<number> {
+  const line = await waitFor(`report ${count} of a crash`, () => lines[count - 1]);
+  return Number(/again in ([\d.]+) s/.exec(line)?.[1]) * 1_000;
+}
+
+const STAYS = "exec sleep 600";
+
+test("An Envoy that crashes is started again, after waits that double up to half a minute.", () =>
+  withScript("exit 7", async ({ clock, lines, runs }) => {
+    const waits: number[] = [];
+    for (let crash = 1; crash <= 9; crash++) {
+      const wait = await announcedWait(lines, crash);
+      waits.push(wait);
+      expect(runs.length).toBe(crash);
+      await clock.advance(wait - 1);
+      expect(runs.length).toBe(crash);
+      await clock.advance(1);
+      await waitFor("the next run", () => runs.length === crash + 1);
+    }
+    expect(waits).toEqual([250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+    expect(lines[0]).toBe("warn: Envoy exited with code 7; starting it again in 0.25 s");
+    expect(lines[1]).toStartWith("warn: ");
+    expect(lines[2]).toStartWith("error: Envoy is in a crash loop: it exited with code 7, for the 3. time");
+  }));
+
+test("After a healthy minute the waits begin anew.", () =>
+  withScript(STAYS, async ({ clock, lines, runs }) => {
+    const crash = async (count: number) => {
+      const run = await waitFor("a run", () => runs[count - 1]);
+      process.kill(run.pid, "SIGKILL");
+      const wait = await announcedWait(lines, count);
+      await clock.advance(wait);
+      return wait;
+    };
+    expect(await crash(1)).toBe(250);
+    expect(await crash(2)).toBe(500);
+    await waitFor("the third run", () => runs.length === 3);
+    await clock.advance(60_000);
+    expect(await crash(3)).toBe(250);
+    expect(lines[2]).toBe("warn: Envoy was ended by SIGKILL; starting it again in 0.25 s");
+  }));
+
+test("A signal between two runs ends the supervisor at once.", () =>
+  withScript("exit 1", async ({ lines, runs, signals, done }) => {
+    await announcedWait(lines, 1);
+    signals.send("SIGTERM");
+    await done;
+    expect(runs.length).toBe(1);
+    expect(signals.count).toBe(0);
+  }));
+
+test("An Envoy that ignores SIGTERM is killed after five seconds.", () =>
+  withScript('trap "" TERM; touch $READY; while :; do sleep 0.05; done', async ({ clock, dir, lines, runs, signals, done }) => {
+    await waitFor("the script ignores SIGTERM", async () => (await readdir(dir)).includes("ready"));
+    const pid = runs[0]?.pid ?? 0;
+    signals.send("SIGTERM");
+    await waitFor("the supervisor has no admin port to drain by", () => lines.some((line) => line.includes("ended without draining")));
+    await clock.advance(TERMINATE_LIMIT_MS - 1);
+    expect(isRunning(pid)).toBe(true);
+    await clock.advance(1);
+    await done;
+    expect(isRunning(pid)).toBe(false);
+    expect(lines.at(-1)).toContain("it is killed");
+  }));
+
+test.each(["SIGHUP", "SIGUSR1", "SIGUSR2"] as const)("%s is passed on to Envoy.", (name) =>
+  withScript(`trap 'touch "$READY.got"' ${name.slice(3)}; touch $READY; while :; do sleep 0.05; done`, async ({ dir, signals }) => {
+    await waitFor("the script has its trap", async () => (await readdir(dir)).includes("ready"));
+    signals.send(name);
+    await waitFor("the signal arrives", async () => (await readdir(dir)).includes("ready.got"));
+  }),
+);
+
+test("The bootstrap is in a file that only its owner can read, in a directory that is gone afterwards.", () =>
+  withScript(STAYS, async ({ runs, signals, done }) => {
+    const run = await waitFor("a run", () => runs[0]);
+    const directory = join(run.adminAddressFile, "..");
+    const file = join(directory, "bootstrap.json");
+    expect((await stat(directory)).mode & 0o777).toBe(0o700);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect(JSON.parse(await readFile(file, "utf8"))).toEqual({ admin: "secret" });
+    signals.send("SIGTERM");
+    await done;
+    expect(await stat(directory).catch(() => "gone")).toBe("gone");
+  }));
+
+test("A program that cannot be started at all is an error that names it, not a crash to try again.", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "weft-test-"));
+  try {
+    const envoyPath = join(dir, "envoy");
+    const signals = new FakeSignals();
+    const run = superviseEnvoy({ envoyPath, bootstrap: {}, clock: new FakeClock(), signals, log: () => {} });
+    await expect(run).rejects.toThrow(`Envoy cannot be started: ${envoyPath}: ENOENT`);
+    expect(signals.count).toBe(0);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+});
+
+test("Work in flight is requests, and connections that carry no HTTP; not idle keep-alive, nor Envoy's admin port.", () => {
+  const stats = (values: Record<string, number>) =>
+    Object.entries(values)
+      .map(([name, value]) => `${name}: ${value}`)
+      .join("\n");
+  const idle = {
+    "http.admin.downstream_cx_active": 1,
+    "http.admin.downstream_rq_active": 1,
+    "http.inbound_8080.downstream_cx_active": 3,
+    "http.inbound_8080.downstream_rq_active": 0,
+    "listener.127.0.0.1_8080.downstream_cx_active": 3,
+    "listener.127.0.0.1_8080.worker_0.downstream_cx_active": 3,
+    "listener.admin.downstream_cx_active": 1,
+  };
+  expect(workInFlight(stats(idle))).toBe(0);
+  expect(workInFlight(stats({ ...idle, "http.inbound_8080.downstream_rq_active": 2 }))).toBe(2);
+  expect(workInFlight(stats({ ...idle, "listener.127.0.0.1_5432.downstream_cx_active": 4 }))).toBe(4);
+  expect(workInFlight("")).toBe(0);
+});
+
+test("Under steady load, where it is never idle, Envoy stops listening at half of the limit, and what it has then can still end.", async () => {
+  const calls: string[] = [];
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch(request) {
+      const { pathname, search } = new URL(request.url);
+      if (request.method === "POST") calls.push(pathname + search);
+      return new Response(`http.inbound.downstream_rq_active: ${calls.at(-1) === "/drain_listeners" ? 0 : 5}\n`);
+    },
+  });
+  try {
+    const admin = `127.0.0.1:${server.port}`;
+    const left = await drain({ admin, clock: systemClock, limitMs: 400, signal: new AbortController().signal });
+    expect(left).toBe(0);
+    expect(calls).toEqual(["/drain_listeners?graceful&skip_exit", "/drain_listeners"]);
+  } finally {
+    await server.stop(true);
+  }
+});
