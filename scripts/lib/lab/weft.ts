@@ -1,6 +1,7 @@
 /** A weft of our own, from the compiled binary: started, asked, killed and started again on the same data directory. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { formatAddress, type SocketAddress } from "./network.ts";
 import { cleanEnvironment, type Processes, type StartedProcess } from "./processes.ts";
 import { waitFor } from "./wait.ts";
 
@@ -47,13 +48,24 @@ export interface WeftOptions {
   readonly processes: Processes;
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
+  /** Where it serves ADS, default a port that the system chooses; a weft that is to be started again needs one that stays. */
+  readonly ads?: SocketAddress;
 }
 
-export async function startWeft({ binary, data, processes, env = {}, args = [] }: WeftOptions): Promise<Weft> {
+export async function startWeft({
+  binary,
+  data,
+  processes,
+  env = {},
+  args = [],
+  ads = { address: "127.0.0.1", port: 0 },
+}: WeftOptions): Promise<Weft> {
   let current: StartedProcess;
   const start = async () => {
     rmSync(join(data, "listening.json"), { force: true });
-    current = processes.start("weft", [binary, "run", "--data", data, "--ads", "127.0.0.1:0", "--admin", "127.0.0.1:0", ...args], { env });
+    current = processes.start("weft", [binary, "run", "--data", data, "--ads", formatAddress(ads), "--admin", "127.0.0.1:0", ...args], {
+      env,
+    });
     await waitFor(
       "weft to be ready",
       async () => (current.running() ? (await api("GET", "/readyz")).status : -1),
