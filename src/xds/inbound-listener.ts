@@ -75,9 +75,9 @@ export function inboundListener(
 function httpChains(mode: MtlsMode, filters: Filter[], settings: Settings): FilterChain[] {
   switch (mode) {
     case "STRICT":
-      return [mutualTlsChain({ transportProtocol: "tls" }, filters, settings)];
+      return strictChains(filters, settings);
     case "PERMISSIVE":
-      return [mutualTlsChain(MESH_TLS, filters, settings), plainChain("plaintext", PLAINTEXT, filters)];
+      return [mutualTlsChain("mtls", MESH_TLS, filters, settings), plainChain("plaintext", PLAINTEXT, filters)];
     case "DISABLE":
       return [plainChain("plaintext", {}, filters)];
   }
@@ -86,11 +86,11 @@ function httpChains(mode: MtlsMode, filters: Filter[], settings: Settings): Filt
 function tcpChains(mode: MtlsMode, filters: Filter[], settings: Settings): FilterChain[] {
   switch (mode) {
     case "STRICT":
-      return [mutualTlsChain({ transportProtocol: "tls" }, filters, settings)];
+      return strictChains(filters, settings);
     case "PERMISSIVE":
       return [
-        mutualTlsChain(MESH_TLS, filters, settings),
-        plainChain("tls-passthrough", { transportProtocol: "tls" }, filters),
+        mutualTlsChain("mtls", MESH_TLS, filters, settings),
+        plainChain("tls-passthrough", ANY_TLS, filters),
         plainChain("plaintext", PLAINTEXT, filters),
       ];
     case "DISABLE":
@@ -98,13 +98,22 @@ function tcpChains(mode: MtlsMode, filters: Filter[], settings: Settings): Filte
   }
 }
 
+/**
+ * The first chain is PERMISSIVE's, byte for byte, so that a change between the two modes (an in-place update) closes none of the mesh's
+ * connections, only those that the new mode forbids.
+ */
+function strictChains(filters: Filter[], settings: Settings): FilterChain[] {
+  return [mutualTlsChain("mtls", MESH_TLS, filters, settings), mutualTlsChain("mtls-any-alpn", ANY_TLS, filters, settings)];
+}
+
 type Match = MessageInitShape<typeof FilterChainMatchSchema>;
 
 const MESH_TLS: Match = { transportProtocol: "tls", applicationProtocols: [...MESH_ALPNS] };
+const ANY_TLS: Match = { transportProtocol: "tls" };
 const PLAINTEXT: Match = { transportProtocol: "raw_buffer" };
 
-function mutualTlsChain(filterChainMatch: Match, filters: Filter[], settings: Settings): FilterChain {
-  return create(FilterChainSchema, { name: "mtls", filterChainMatch, filters, transportSocket: serverMutualTls(settings) });
+function mutualTlsChain(name: string, filterChainMatch: Match, filters: Filter[], settings: Settings): FilterChain {
+  return create(FilterChainSchema, { name, filterChainMatch, filters, transportSocket: serverMutualTls(settings) });
 }
 
 /** Without a transport socket: raw bytes. */

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
 import { ClusterSchema } from "../../src/gen/envoy/config/cluster/v3/cluster_pb.ts";
 import { TrafficDirection } from "../../src/gen/envoy/config/core/v3/base_pb.ts";
-import type { FilterChain } from "../../src/gen/envoy/config/listener/v3/listener_components_pb.ts";
+import { type FilterChain, FilterChainSchema } from "../../src/gen/envoy/config/listener/v3/listener_components_pb.ts";
 import { ListenerSchema } from "../../src/gen/envoy/config/listener/v3/listener_pb.ts";
 import {
   HttpConnectionManager_ForwardClientCertDetails,
@@ -88,7 +88,18 @@ describe("Inbound listeners", () => {
 
   test("STRICT takes mutual TLS only", () => {
     const [http, tcp] = inMode("STRICT").listeners;
-    expect([chains(http), chains(tcp)]).toEqual([[ANY_MTLS], [ANY_MTLS]]);
+    expect([chains(http), chains(tcp)]).toEqual([
+      [MESH, ANY_MTLS],
+      [MESH, ANY_MTLS],
+    ]);
+  });
+
+  test("A change between PERMISSIVE and STRICT leaves the mesh's own filter chain as it is, so that Envoy keeps its connections", () => {
+    const bytes = (mode: MtlsMode) =>
+      inMode(mode)
+        .listeners.map((one) => decode(ListenerSchema, one).filterChains[0])
+        .map((chain) => chain && toBinary(FilterChainSchema, chain));
+    expect(bytes("STRICT")).toEqual(bytes("PERMISSIVE"));
   });
 
   test("DISABLE takes everything as it is, without looking at its first bytes", () => {
@@ -119,7 +130,7 @@ describe("Inbound listeners", () => {
     });
     const [http, tcp] = inboundResources(meshOf(orders, { peers: [own] }), orders).listeners;
     expect(chains(http)).toEqual([MESH, PLAINTEXT]);
-    expect(chains(tcp)).toEqual([ANY_MTLS]);
+    expect(chains(tcp)).toEqual([MESH, ANY_MTLS]);
     expect(tcp?.sources.map(({ kind }) => kind)).toEqual(["PeerAuthentication", "WorkloadEntry"]);
   });
 
