@@ -24,16 +24,16 @@ export interface Output {
 /**
  * Waits until its standard input ends. A line on it says that Envoy ended first; an end without one, that weft is dead, by whatever cause: the
  * kernel closes a dead process's pipes, so this needs no luck and works after kill -9. prctl(PR_SET_PDEATHSIG) would do on Linux alone, and can
- * only be called between fork and exec, where a Bun program has no code.
+ * only be called between fork and exec, where a Bun program has no code. It also removes the files, because the bootstrap holds a token.
  */
-const WATCHER = 'if read -r _; then exit 0; fi; kill -TERM "$1"';
+const WATCHER = 'if read -r _; then exit 0; fi; kill -TERM "$1"; rm -f "$2"/bootstrap.json "$2"/admin-address; rmdir "$2"';
 
 /**
  * Starts Envoy with `args`. Its output goes straight to `output`, not through a pipe of ours: Envoy cannot open /dev/stdout for its access
- * log where that is a socket, as Bun's and Node's pipes are, and its last words must not be lost with weft.
+ * log where that is a socket, as Bun's and Node's pipes are, and its last words must not be lost with weft. `directory` holds its files, which go when weft is killed.
  * @throws WeftError "unavailable" where it cannot be started.
  */
-export async function startEnvoy(path: string, args: readonly string[], output: Output): Promise<EnvoyProcess> {
+export async function startEnvoy(path: string, args: readonly string[], output: Output, directory: string): Promise<EnvoyProcess> {
   // A session of its own: Ctrl-C in a terminal reaches weft only, which drains; else Envoy would end at once, with its requests.
   const child = spawn(path, args, { detached: true, stdio: ["ignore", output.stdout, output.stderr] });
   let running = true;
@@ -44,7 +44,10 @@ export async function startEnvoy(path: string, args: readonly string[], output: 
     });
   });
   const pid = await started(child, path);
-  const watcher = spawn("/bin/sh", ["-c", WATCHER, "weft-watch", String(pid)], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
+  const watcher = spawn("/bin/sh", ["-c", WATCHER, "weft-watch", String(pid), directory], {
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
   // No shell, no watcher: Envoy runs all the same.
   watcher.on("error", () => {});
   watcher.stdin?.on("error", () => {});

@@ -33,7 +33,7 @@ export interface SuperviseOptions {
 
 /**
  * Resolves when Envoy has ended because a signal asked for it. SIGTERM and SIGINT drain, a second one of them ends at once; SIGHUP, SIGUSR1
- * (Envoy reopens its access logs) and SIGUSR2 are passed on.
+ * (Envoy reopens its access logs) and SIGUSR2 (Envoy has no handler: it ends, and is started again) are passed on.
  * @throws WeftError "unavailable" where Envoy cannot be started at all.
  */
 export async function superviseEnvoy(options: SuperviseOptions): Promise<void> {
@@ -51,6 +51,7 @@ export async function superviseEnvoy(options: SuperviseOptions): Promise<void> {
 
 class Supervisor {
   readonly #options: SuperviseOptions;
+  readonly #directory: string;
   readonly #bootstrapFile: string;
   readonly #adminAddressFile: string;
   readonly #stop = new AbortController();
@@ -59,6 +60,7 @@ class Supervisor {
 
   constructor(options: SuperviseOptions, directory: string) {
     this.#options = options;
+    this.#directory = directory;
     this.#bootstrapFile = join(directory, "bootstrap.json");
     this.#adminAddressFile = join(directory, "admin-address");
   }
@@ -90,7 +92,7 @@ class Supervisor {
   async #runOnce(): Promise<Ended | undefined> {
     const { envoyPath, args = [], output = { stdout: "inherit", stderr: "inherit" }, onStart } = this.#options;
     await rm(this.#adminAddressFile, { force: true });
-    const envoy = await startEnvoy(envoyPath, [...this.#fixedArguments(), ...args], output);
+    const envoy = await startEnvoy(envoyPath, [...this.#fixedArguments(), ...args], output, this.#directory);
     this.#envoy = envoy;
     onStart?.({ pid: envoy.pid, adminAddressFile: this.#adminAddressFile });
     const stopAsked = aborted(this.#stop.signal);

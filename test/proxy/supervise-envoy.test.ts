@@ -1,5 +1,6 @@
 /** The supervisor with a real Envoy under it. */
 import { expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { Agent, createServer, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -228,7 +229,7 @@ test.skipIf(!realEnvoy)("Envoy does not outlive a supervisor that is killed; its
     await supervisor.exited;
     await waitFor("Envoy ends too", () => !isRunning(second.pid));
     expect(await readFile(log, "utf8")).toContain("starting main dispatch loop");
-    await rm(join(second.adminAddressFile, ".."), { recursive: true, force: true });
+    await waitFor("the bootstrap, with its token, is gone", () => !existsSync(join(second.adminAddressFile, "..")));
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
