@@ -1,5 +1,5 @@
 /** The Host headers by which callers name a service (Istio, httproute.go generateVirtualHostDomains, in weft's domain). */
-import { isIpAddress } from "./selection.ts";
+import { isIpAddress } from "../model/check.ts";
 import type { Service, Settings } from "./types.ts";
 
 export interface HostForms {

@@ -2,6 +2,7 @@
 
 import { parseDuration } from "../lib/duration.ts";
 import type { Provenance } from "../lib/provenance.ts";
+import { isIpAddress } from "../model/check.ts";
 import { provenanceOf } from "../model/resource.ts";
 import {
   type DestinationRule,
@@ -17,7 +18,6 @@ import { compareText } from "./hosts.ts";
 import { clusterName, type RouteTarget, type Surroundings, targetOf, tcpMatches } from "./http-routes.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
 import { buildRouteTables, type RouteTable } from "./route-tables.ts";
-import { isIpAddress } from "./selection.ts";
 import { isHttp, type ServiceIndex, type ServiceParts, serviceFor } from "./services.ts";
 import type { Endpoint, Mesh, Service, ServicePort, Settings, Workload } from "./types.ts";
 import { tcpCandidates, type VirtualServiceIndex } from "./virtual-services.ts";
@@ -61,6 +61,8 @@ export interface TcpRoute {
 export interface OutboundPort {
   readonly service: Service;
   readonly port: ServicePort;
+  /** The service's addresses that are single ones, where a listener can be. */
+  readonly addresses: readonly string[];
   /** Undefined for HTTP: its routes are in the tables. */
   readonly tcp?: TcpRoute;
 }
@@ -198,10 +200,12 @@ const assignmentOf = memoize(
 function portOf(service: Service, port: ServicePort, surroundings: Surroundings, inputs: OutboundInputs): OutboundPort {
   if (isHttp(port.protocol)) return httpPort(service, port);
   const tcp = tcpRoute(service, port, surroundings, inputs);
-  return inputs.pool.keep(`tcp ${service.host} ${JSON.stringify([tcp, service, port])}`, () => ({ service, port, tcp }));
+  return inputs.pool.keep(`tcp ${service.host} ${JSON.stringify([tcp, service, port])}`, () => ({ ...httpPort(service, port), tcp }));
 }
 
-const httpPort = memoize((service: Service, port: ServicePort): OutboundPort => ({ service, port }));
+const httpPort = memoize(
+  (service: Service, port: ServicePort): OutboundPort => ({ service, port, addresses: service.addresses.filter(isIpAddress) }),
+);
 
 /** The first tcp rule that holds at the port, of the oldest VirtualService that has one (tls.go, buildSidecarOutboundTCPFilterChainOpts). */
 function tcpRoute(service: Service, port: ServicePort, surroundings: Surroundings, inputs: OutboundInputs): TcpRoute {

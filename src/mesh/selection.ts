@@ -1,4 +1,5 @@
 /** Which WorkloadEntries each ServiceEntry selects: same namespace, all labels (Istio, conversion.go, services). */
+import { isIpAddress } from "../model/check.ts";
 import type { Resource } from "../model/resource.ts";
 
 export type ServiceEntry = Resource<"ServiceEntry">;
@@ -56,8 +57,4 @@ function indexByLabel(workloads: readonly WorkloadEntry[]): ReadonlyMap<string, 
 
 function labelKey(namespace: string, key: string, value: string): string {
   return `${namespace} ${key}=${value}`;
-}
-
-export function isIpAddress(text: string): boolean {
-  return /^\d+\.\d+\.\d+\.\d+$/.test(text) || (text.includes(":") && /^[0-9A-Fa-f:.]+$/.test(text));
 }

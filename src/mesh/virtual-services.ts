@@ -37,7 +37,7 @@ export function buildVirtualServices(resources: readonly Resource<"VirtualServic
 
 const virtualServiceOf = memoize((settings: Settings, resource: Resource<"VirtualService">): VirtualService => {
   const { namespace } = resource.metadata;
-  return { resource, namespace, hosts: resource.spec.hosts.map((host) => canonicalHost(host, namespace, settings.domain)) };
+  return { resource, namespace, hosts: (resource.spec.hosts ?? []).map((host) => canonicalHost(host, namespace, settings.domain)) };
 });
 
 function holdsForSidecars({ spec }: Resource<"VirtualService">): boolean {

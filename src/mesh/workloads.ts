@@ -1,7 +1,7 @@
 /** WorkloadEntries, each with its identity and the ports that the services which select it give it. */
+import { ANNOTATION, type Parsed, parseAddressPort, parseAppAnnotation, parseListenAnnotation } from "../model/annotations.ts";
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf } from "../model/resource.ts";
-import { parseAddressMap, parseSocketAddress } from "./annotations.ts";
 import { compareText } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
 import { labelsOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
@@ -24,7 +24,7 @@ export function spiffeIdOf(settings: Settings, namespace: string, serviceAccount
 const workloadOf = memoize((settings: Settings, entry: WorkloadEntry, selecting: readonly ServiceEntry[]): Workload => {
   const { metadata, spec } = entry;
   const { namespace, name, annotations } = metadata;
-  const listen = annotations["weft.dev/listen"];
+  const listen = read(annotations[ANNOTATION.listen], parseListenAnnotation);
   return {
     key: `${namespace}/${name}`,
     namespace,
@@ -34,14 +34,14 @@ const workloadOf = memoize((settings: Settings, entry: WorkloadEntry, selecting:
     serviceAccount: spec.serviceAccount || undefined,
     spiffeId: spiffeIdOf(settings, namespace, spec.serviceAccount),
     inbound: inboundPorts(settings, entry, selecting),
-    outbound: parseSocketAddress(annotations["weft.dev/outbound"] ?? "") ?? DEFAULT_OUTBOUND,
-    listen: listen === undefined ? undefined : listeners(listen, namespace, settings),
+    outbound: read(annotations[ANNOTATION.outbound], parseAddressPort) ?? DEFAULT_OUTBOUND,
+    listen: listen?.map((entry) => ({ ...entry, host: canonicalHost(entry.host, namespace, settings.domain) })),
     source: provenanceOf(entry, "spec"),
   };
 });
 
 function inboundPorts(settings: Settings, { metadata, spec }: WorkloadEntry, selecting: readonly ServiceEntry[]): readonly InboundPort[] {
-  const apps = parseAddressMap(metadata.annotations["weft.dev/app"]);
+  const apps = read(metadata.annotations[ANNOTATION.app], parseAppAnnotation);
   const ports = new Map<number, InboundPort>();
   for (const entry of selecting) {
     for (const port of (entry.spec.ports ?? []).map(servicePort)) {
@@ -51,7 +51,7 @@ function inboundPorts(settings: Settings, { metadata, spec }: WorkloadEntry, sel
       ports.set(number, {
         number,
         protocol: port.protocol,
-        app: apps.get(port.name) ?? apps.get(String(number)) ?? { address: "127.0.0.1", port: number },
+        app: apps?.get(port.name) ?? apps?.get(String(number)) ?? { address: "127.0.0.1", port: number },
         service: canonicalHost(entry.spec.hosts[0] ?? "", entry.metadata.namespace, settings.domain),
         servicePort: port.number,
       });
@@ -60,11 +60,8 @@ function inboundPorts(settings: Settings, { metadata, spec }: WorkloadEntry, sel
   return [...ports.values()].sort((a, b) => a.number - b.number);
 }
 
-/** weft.dev/listen: "HOST:PORT=ADDRESS:PORT,...". */
-function listeners(text: string, namespace: string, settings: Settings): NonNullable<Workload["listen"]> {
-  return [...parseAddressMap(text)].flatMap(([target, local]) => {
-    const [, name = "", port = ""] = /^(.*):(\d+)$/.exec(target) ?? [];
-    const host = name && canonicalHost(name, namespace, settings.domain);
-    return host ? [{ host, port: Number(port), address: local.address, localPort: local.port }] : [];
-  });
+/** The model has refused what cannot be read; a mesh is built of anything. */
+function read<T>(text: string | undefined, parse: (text: string) => Parsed<T>): T | undefined {
+  const parsed = text === undefined ? undefined : parse(text);
+  return parsed && "value" in parsed ? parsed.value : undefined;
 }

@@ -12,7 +12,6 @@ import type { Provenance } from "../lib/provenance.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { OutboundPort, TcpRoute } from "../mesh/outbound.ts";
 import { HTTP_PROXY } from "../mesh/route-tables.ts";
-import { isIpAddress } from "../mesh/selection.ts";
 import type { Settings, Workload } from "../mesh/types.ts";
 import { toAddress } from "./address.ts";
 import { durationOfMs } from "./duration.ts";
@@ -47,8 +46,8 @@ export const outboundListeners = memoize(
 );
 
 /** The annotation weft.dev/listen where there is one, else the addresses of the ServiceEntry that are single ones. */
-function placesOf(workload: Workload, { service, port }: OutboundPort): Place[] {
-  if (!workload.listen) return service.addresses.filter(isIpAddress).map((address) => ({ address, port: port.number }));
+function placesOf(workload: Workload, { service, port, addresses }: OutboundPort): Place[] {
+  if (!workload.listen) return addresses.map((address) => ({ address, port: port.number }));
   const asked = workload.listen.filter((entry) => entry.host === service.host && entry.port === port.number);
   return asked.map(({ address, localPort }) => ({ address, port: localPort }));
 }

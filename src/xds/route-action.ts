@@ -88,9 +88,17 @@ export function redirectAction(redirect: NonNullable<Rule["redirect"]>, port: nu
   const isImplied = (asked === 80 && scheme === "http") || (asked === 443 && scheme === "https");
   return {
     hostRedirect: redirect.authority,
-    pathRewriteSpecifier: redirect.uri ? { case: "pathRedirect", value: redirect.uri } : { case: undefined },
+    pathRewriteSpecifier: pathRewrite(redirect),
     schemeRewriteSpecifier: redirect.scheme ? { case: "schemeRedirect", value: redirect.scheme } : { case: undefined },
     portRedirect: isImplied ? 0 : asked,
     responseCode: REDIRECT_CODES[redirect.redirectCode || 301],
   };
+}
+
+function pathRewrite({
+  uri,
+  prefixRewrite,
+}: NonNullable<Rule["redirect"]>): MessageInitShape<typeof RedirectActionSchema>["pathRewriteSpecifier"] {
+  if (prefixRewrite) return { case: "prefixRewrite", value: prefixRewrite };
+  return uri ? { case: "pathRedirect", value: uri } : { case: undefined };
 }
