@@ -6,7 +6,6 @@ import { createAdsServer } from "../ads/index.ts";
 import { openAdminToken, openAuthority, SvidManager, type SvidObserver, WorkloadTokens } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import { lockDirectory } from "../lib/lock.ts";
-import { KINDS } from "../model/index.ts";
 import { openStore } from "../store/index.ts";
 import { logger } from "../telemetry/log.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
@@ -131,8 +130,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(() => reconciler.stop());
 
   const control = createControlPlane({ changes, reconciler, ledger: ads.ledger, authority, svids, tokens, health, ads: adsAddress });
-  const kinds = Object.fromEntries(Object.values(KINDS).map(({ kind, schema }) => [kind, schema]));
-  const admin = createAdminServer({ control, adminToken, clock, metrics, version, kinds, hosts: options.adminHosts });
+  const admin = createAdminServer({ control, adminToken, clock, metrics, version, hosts: options.adminHosts });
   onClose(() => admin.close());
   const adminAddress = await admin.listen(options.admin);
   const adminSocket = join(data, "admin.sock");

@@ -1,0 +1,50 @@
+/** weft: wiring only. The command line decides what runs; `weft run` runs the control plane until it is told to end. */
+import packageJson from "../package.json" with { type: "json" };
+import type { RunSettings } from "./cli/config.ts";
+import { processIo, runCli } from "./cli/index.ts";
+import { startWeft } from "./control/start.ts";
+import { systemClock } from "./lib/clock.ts";
+import { WeftError } from "./lib/errors.ts";
+import { configureLogging, logger } from "./telemetry/log.ts";
+
+const { version } = packageJson;
+
+/** Runs until SIGTERM or SIGINT (ends well; a second one ends at once); SIGHUP reads the configuration file again. */
+async function startServer(settings: RunSettings, reload: () => Promise<RunSettings>): Promise<number> {
+  let current = settings;
+  const logging = () => configureLogging({ level: current.logLevel, stream: process.stderr, env: process.env });
+  logging();
+  const log = logger("run");
+  const ended = new Promise<string>((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve(signal));
+  });
+  process.on("SIGHUP", () => {
+    reload().then(
+      (next) => {
+        const fixed = (["data", "ads", "admin", "trustDomain", "store"] as const).filter(
+          (key) => JSON.stringify(next[key]) !== JSON.stringify(current[key]),
+        );
+        current = { ...current, logLevel: next.logLevel, adminHosts: next.adminHosts };
+        logging();
+        log.info("the configuration was read again: logLevel and adminHosts are in force");
+        if (fixed.length > 0) log.warning("restart weft for the changed settings {settings}: they cannot change while it runs", { settings: fixed });
+      },
+      (reason) => log.error("the configuration file is wrong, and nothing of it was taken: {reason}", { reason: WeftError.from(reason) }),
+    );
+  });
+
+  const weft = await startWeft({ ...settings, adminHosts: () => current.adminHosts, version, clock: systemClock, env: process.env });
+  const { listening } = weft;
+  process.stdout.write(
+    `weft ${version} is ready\n  ADS    ${listening.ads} and ${listening.ads_socket}\n  admin  http://${listening.admin} and ${listening.admin_socket}\n` +
+      `  next   weft apply -f FILE --data ${settings.data}\n`,
+  );
+  log.info("ready", { ...listening, trustDomain: settings.trustDomain, store: settings.store });
+  const signal = await ended;
+  log.info("ending on {signal}: proxies keep their configuration and reconnect", { signal });
+  process.once("SIGINT", () => process.exit(130));
+  await weft.close();
+  return 0;
+}
+
+process.exitCode = await runCli(process.argv.slice(2), processIo({ clock: systemClock, version, startServer }));
