@@ -50,13 +50,18 @@ export const checkPaths: Check = each((value, refuse) => {
   const isTemplate = value.includes("{*}") || value.includes("{**}");
   let anySeen = false;
   for (const segment of value.replace(/^\/+|\/+$/g, "").split("/")) {
-    if (segment === "{*}" || segment === "{**}") {
-      if (anySeen) return refuse("{**} must be the last template of a path");
-      anySeen = segment === "{**}";
-    } else if (/[{}]/.test(segment)) return refuse("{ and } may stand in {*} and {**} only, each a whole segment");
-    else if (isTemplate && !/^[a-zA-Z0-9\-._~%!$&'()+,;:@=]+$/.test(segment)) {
-      return refuse(`with a template, ${JSON.stringify(segment)} may hold no wildcard and no other than a path's characters`);
+    const template = segment === "{*}" || segment === "{**}";
+    let error: string | undefined;
+    if (template && anySeen) error = "{**} must be the last template of a path";
+    else if (!template && /[{}]/.test(segment)) error = "{ and } may stand in {*} and {**} only, each a whole segment";
+    else if (!template && isTemplate && !/^[a-zA-Z0-9\-._~%!$&'()+,;:@=]+$/.test(segment)) {
+      error = `beside a template, ${JSON.stringify(segment)} may hold a path's characters only, and no wildcard`;
     }
+    if (error) {
+      refuse(error);
+      break;
+    }
+    anySeen ||= segment === "{**}";
   }
 });
 
@@ -87,28 +92,29 @@ interface Condition {
   readonly notValues?: readonly string[];
 }
 
-/** Istio's ValidateAttribute. */
+/** Istio's ValidateAttribute, and what weft does not translate yet. */
 export function checkCondition({ key, values, notValues }: Condition, report: Report): void {
-  const at = { path: ["key"] };
-  if (key === "") return report("badValue", "must not be empty", at);
+  const refusal = refusalOf(key);
+  if (refusal) report(refusal.name, refusal.message, { path: ["key"], help: refusal.help });
   if (!values?.length && !notValues?.length) report("missing", "needs values or notValues");
-  if (/^request\.auth\.(?:principal|audiences|presenter)$|^request\.auth\.claims\[/.test(key)) {
-    return report("notYet", `${key} is not translated yet`, { ...at, help: NEEDS_JWT });
+  const check = Object.hasOwn(KEYS, key) ? KEYS[key] : filled;
+  for (const [name, list] of Object.entries({ values, notValues })) {
+    if (list) check?.(list, (code, message, options = {}) => report(code, message, { ...options, path: [name, ...(options.path ?? [])] }));
   }
-  if (key.startsWith("experimental.envoy.filters.")) return report("notYet", `${key} is not translated yet`, at);
+}
+
+/** Why `key` is no condition, or undefined where it is one. */
+function refusalOf(key: string): { readonly name: "notYet" | "badValue"; readonly message: string; readonly help?: string } | undefined {
+  if (Object.hasOwn(KEYS, key)) return undefined;
+  if (key === "") return { name: "badValue", message: "must not be empty" };
+  if (/^request\.auth\.(?:principal|audiences|presenter)$|^request\.auth\.claims\[/.test(key)) {
+    return { name: "notYet", message: `${key} is not translated yet`, help: NEEDS_JWT };
+  }
+  if (key.startsWith("experimental.envoy.filters.")) return { name: "notYet", message: `${key} is not translated yet` };
   if (key.startsWith("request.headers")) {
-    if (!/^request\.headers\[.+\]$/.test(key)) report("badValue", "must be request.headers[NAME]", at);
-    return;
+    return /^request\.headers\[.+\]$/.test(key) ? undefined : { name: "badValue", message: "must be request.headers[NAME]" };
   }
   const replaced = REPLACED[key.replace(/\[.*$/, "")];
-  if (replaced) return report("badValue", `${key} is no condition`, { ...at, help: replaced });
-  const check = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined;
-  if (!check)
-    return report("badValue", `${JSON.stringify(key)} is no condition`, {
-      ...at,
-      help: suggestion(key, [...Object.keys(KEYS), "request.headers[NAME]"]),
-    });
-  for (const [name, list] of Object.entries({ values, notValues })) {
-    if (list) check(list, (code, message, options = {}) => report(code, message, { ...options, path: [name, ...(options.path ?? [])] }));
-  }
+  const help = replaced ?? suggestion(key, [...Object.keys(KEYS), "request.headers[NAME]"]);
+  return { name: "badValue", message: `${JSON.stringify(key)} is no condition`, help };
 }

@@ -60,7 +60,7 @@ const operation = object(
   },
 );
 
-const condition = object({ key: needed(text()), values: filledList(), notValues: filledList() }, checkCondition);
+const condition = object({ key: needed(text()), values: list(text()), notValues: list(text()) }, checkCondition);
 
 const rule = object({
   from: list(object({ source: needed(source) })),

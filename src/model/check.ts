@@ -11,9 +11,9 @@ const LONGEST_MS = 9_223_372_036_854;
 export function checkDuration(options: { readonly atLeastMs: number; readonly zero?: boolean }): (value: string, report: Report) => void {
   return (value, report) => {
     const ms = parseDuration(value);
-    if (ms === undefined) return report("badDuration", `must be a duration such as 1.5s, 250ms or 1h30m, not ${JSON.stringify(value)}`);
     if (ms === 0 && options.zero) return;
-    if (ms < options.atLeastMs) report("badDuration", `must be at least ${options.atLeastMs}ms, not ${value}`);
+    if (ms === undefined) report("badDuration", `must be a duration such as 1.5s, 250ms or 1h30m, not ${JSON.stringify(value)}`);
+    else if (ms < options.atLeastMs) report("badDuration", `must be at least ${options.atLeastMs}ms, not ${value}`);
     else if (ms > LONGEST_MS) report("badDuration", `is longer than any duration may be: ${value}`);
     else if (Math.abs(ms - Math.round(ms)) > 1e-6) report("badDuration", `must be whole milliseconds, not ${value}`);
   };

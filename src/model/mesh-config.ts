@@ -1,13 +1,25 @@
 /** MeshConfig: what holds for the whole mesh. Names and meaning are those of istio/api mesh/v1alpha1/config.proto. */
 import type * as v from "valibot";
-import { duration } from "./common.ts";
+import { parseDuration } from "../lib/duration.ts";
+import { checkDuration, trustDomainError } from "./check.ts";
 import { choice, flag, list, notYet, object, text } from "./schema.ts";
 import { retries } from "./virtual-service-route.ts";
 
+/** Istio's connectTimeoutMax. */
+const LONGEST_CONNECT_MS = 3_600_000;
+
 export const MeshConfigSchema = object({
-  trustDomainAliases: list(text()),
+  trustDomainAliases: list(
+    text((name, report) => {
+      const error = trustDomainError(name);
+      if (error) report("badValue", error);
+    }),
+  ),
   pathNormalization: object({ normalization: choice(["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]) }),
-  connectTimeout: duration(),
+  connectTimeout: text((value, report) => {
+    checkDuration({ atLeastMs: 1 })(value, report);
+    if ((parseDuration(value) ?? 0) > LONGEST_CONNECT_MS) report("badDuration", `must be at most 1h, not ${value}`);
+  }),
   enableAutoMtls: flag(),
   accessLogFile: text(),
   accessLogFormat: text(),
@@ -50,6 +62,7 @@ export const MeshConfigSchema = object({
   ca: notYet(),
   extensionProviders: notYet(),
   defaultProviders: notYet(),
+  defaultInboundHttpRetryPolicy: notYet(),
   discoverySelectors: notYet(),
   meshMTLS: notYet(),
   tlsDefaults: notYet(),

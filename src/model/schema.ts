@@ -118,9 +118,17 @@ export const notYet = (help?: string): NotYet => ({ notYet: true, help });
 export interface Needed<S extends v.GenericSchema> {
   readonly needed: true;
   readonly schema: S;
+  readonly missing?: Missing;
 }
 
-export const needed = <S extends v.GenericSchema>(schema: S): Needed<S> => ({ needed: true, schema });
+/** What to say where a needed field is missing, instead of "needs NAME". */
+export interface Missing {
+  readonly name: CodeName;
+  readonly message: string;
+  readonly help?: string;
+}
+
+export const needed = <S extends v.GenericSchema>(schema: S, missing?: Missing): Needed<S> => ({ needed: true, schema, missing });
 
 type Entry = v.GenericSchema | NotYet | Needed<v.GenericSchema>;
 
@@ -147,13 +155,13 @@ export function object<const E extends Record<string, Entry>>(
 ): ObjectSchema<E> {
   const known = new Map<string, v.GenericSchema>();
   const refused = new Map<string, NotYet>();
-  const required: string[] = [];
+  const required = new Map<string, Missing>();
   const shape: Record<string, v.GenericSchema> = {};
   for (const [name, entry] of Object.entries(entries)) {
     if (isNotYet(entry)) refused.set(name, entry);
     else if (isNeeded(entry)) {
       known.set(name, entry.schema);
-      required.push(name);
+      required.set(name, entry.missing ?? { name: "missing", message: `needs ${name}` });
       shape[name] = entry.schema;
     } else {
       known.set(name, entry);
@@ -180,11 +188,10 @@ export function object<const E extends Record<string, Entry>>(
           });
       }
     }
-    for (const name of required) {
-      if (!Object.hasOwn(value, name)) {
-        dataset.typed = false;
-        report("missing", `needs ${name}`);
-      }
+    for (const [name, missing] of required) {
+      if (Object.hasOwn(value, name)) continue;
+      dataset.typed = false;
+      report(missing.name, missing.message, { help: missing.help });
     }
     if (dataset.typed) rules?.(value as v.InferOutput<ObjectSchema<E>>, report);
     return dataset;

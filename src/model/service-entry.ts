@@ -66,7 +66,11 @@ export const ServiceEntrySchema = object(
     }),
     ports: list(servicePort, checkPorts),
     location: choice(["MESH_EXTERNAL", "MESH_INTERNAL"]),
-    resolution: choice(["STATIC", "DNS"], LATER_RESOLUTION),
+    resolution: needed(choice(["STATIC", "DNS"], LATER_RESOLUTION), {
+      name: "notYet",
+      message: "resolution is left out, which means NONE, and that is not translated yet",
+      help: LATER_RESOLUTION.NONE,
+    }),
     endpoints: list(endpoint),
     workloadSelector: object({ labels: map(text(), checkSelector) }),
     exportTo: notYet("every service is visible in every namespace"),
@@ -81,7 +85,7 @@ interface Spec {
   readonly hosts: readonly string[];
   readonly addresses?: readonly string[];
   readonly ports?: readonly ServiceEntryPort[];
-  readonly resolution?: "STATIC" | "DNS";
+  readonly resolution: "STATIC" | "DNS";
   readonly endpoints?: readonly ServiceEntryEndpoint[];
   readonly workloadSelector?: { readonly labels?: Readonly<Record<string, string>> };
 }
@@ -89,8 +93,6 @@ interface Spec {
 function checkServiceEntry(spec: Spec, report: Report): void {
   const { hosts, addresses = [], ports = [], resolution, endpoints, workloadSelector } = spec;
   checkHosts(hosts, report);
-  if (resolution === undefined)
-    report("notYet", "resolution is left out, which means NONE, and that is not translated yet", { help: LATER_RESOLUTION.NONE });
   if (resolution === "DNS" && addresses.some((address) => address.includes("/"))) {
     report("exclusive", "CIDR blocks go with resolution STATIC only", { path: ["addresses"], atKey: true });
   }

@@ -1,61 +1,140 @@
-/** What a VirtualService's HTTP route does with a request: send, redirect, rewrite, retry, break, mirror. istio/api virtual_service.proto. */
+/**
+ * What a VirtualService's route does with a request: send, redirect, rewrite, break, mirror. istio/api virtual_service.proto, checked
+ * as Istio's pkg/config/validation does.
+ */
 import type * as v from "valibot";
-import { duration, portSelector } from "./common.ts";
-import { choice, flag, integer, list, map, needed, notYet, number, object, text, uint32 } from "./schema.ts";
+import { checkHost, isDnsLabel } from "./check.ts";
+import { checkHeaderOperations } from "./check-header.ts";
+import { duration, onlyOne, percent, percentNumber, portSelector } from "./common.ts";
+import { choice, integer, list, map, needed, notYet, object, type Report, text, uint32 } from "./schema.ts";
 
-export const destination = object({ host: needed(text()), subset: text(), port: portSelector() });
+export { type HttpRetry, retries } from "./virtual-service-retry.ts";
 
-export const percent = object({ value: number() });
+/** Istio's validateSubsetName; an empty one in a destination is none. */
+function checkSubset(name: string, report: Report): void {
+  if (name !== "" && !isDnsLabel(name)) report("badValue", `${JSON.stringify(name)} is no name of a subset: use letters, digits and '-'`);
+}
 
-const headerOperations = object({ set: map(text()), add: map(text()), remove: list(text()) });
-
-export const headers = object({ request: headerOperations, response: headerOperations });
-
-export const httpDestination = object({ destination: needed(destination), weight: integer(), headers });
-
-export const routeDestination = object({ destination: needed(destination), weight: integer() });
-
-export const redirect = object({
-  uri: text(),
-  authority: text(),
-  port: uint32(),
-  derivePort: choice(["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]),
-  scheme: text(),
-  redirectCode: uint32(),
-  prefixRewrite: notYet("redirect.uri replaces the whole path"),
+export const destination = object({
+  host: needed(
+    text((host, report) => {
+      if (host === "*") report("badHost", "a destination is one host");
+      else checkHost(host, report);
+    }),
+  ),
+  subset: text(checkSubset),
+  port: portSelector(),
 });
 
-export const rewrite = object({ uri: text(), authority: text(), uriRegexRewrite: notYet("rewrite.uri replaces the matched prefix") });
+export const percentage = percent();
 
-export const retries = object({
-  attempts: integer(),
-  perTryTimeout: duration(),
-  retryOn: text(),
-  retryRemoteLocalities: flag(),
-  retryIgnorePreviousHosts: flag(),
-  backoff: duration(),
+const headerOperations = (direction: "request" | "response") =>
+  object({ set: map(text()), add: map(text()), remove: list(text()) }, checkHeaderOperations(direction));
+
+const requestOperations = headerOperations("request");
+
+export const headers = object({ request: requestOperations, response: headerOperations("response") });
+
+const weight = () => integer(0);
+
+export const httpDestination = object({ destination: needed(destination), weight: weight(), headers });
+
+export const routeDestination = object({ destination: needed(destination), weight: weight() });
+
+/** Among several destinations, one without a weight gets nothing; so one must have a weight. */
+export function checkWeights(routes: readonly { readonly weight?: number }[], report: Report): void {
+  if (routes.length > 1 && routes.every((route) => !route.weight)) {
+    report("together", "has several destinations and no weight: nothing would be sent", { help: "give each destination a weight" });
+  }
+}
+
+export const redirect = object(
+  {
+    uri: text(),
+    authority: text(),
+    port: uint32(),
+    derivePort: choice(["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]),
+    scheme: text(),
+    redirectCode: uint32(),
+    prefixRewrite: text(),
+  },
+  (value, report) => {
+    onlyOne(value, ["port", "derivePort"], report);
+    const { uri, authority, scheme, port, derivePort, prefixRewrite, redirectCode } = value;
+    if (uri && prefixRewrite) report("exclusive", "may have only one of uri, prefixRewrite");
+    if (!uri && !authority && !scheme && !prefixRewrite && port === undefined && derivePort === undefined) {
+      report("missing", "needs uri, authority, scheme, port or prefixRewrite");
+    }
+    if (port !== undefined && port > 65535) report("outOfRange", `must be from 1 to 65535, not ${port}`, { path: ["port"] });
+    if (redirectCode && (redirectCode < 300 || redirectCode > 399)) report("outOfRange", "must be 3xx", { path: ["redirectCode"] });
+    // Envoy has these five only (RedirectResponseCode), and Istio silently makes 301 of the others.
+    else if (redirectCode && ![301, 302, 303, 307, 308].includes(redirectCode)) {
+      report("notYet", `${redirectCode} is none that Envoy sends: 301, 302, 303, 307 or 308`, { path: ["redirectCode"] });
+    }
+    if (scheme && scheme !== "http" && scheme !== "https") report("notOneOf", "must be http or https", { path: ["scheme"] });
+  },
+);
+
+export const rewrite = object(
+  { uri: text(), authority: text(), uriRegexRewrite: notYet("rewrite.uri replaces the matched prefix") },
+  (value, report) => {
+    if (!value.uri && !value.authority && !("uriRegexRewrite" in value)) report("missing", "needs uri or authority");
+  },
+);
+
+/** The names of gRPC's status codes. https://github.com/grpc/grpc/blob/master/doc/statuscodes.md */
+export const GRPC_STATUS = [
+  "OK",
+  "CANCELLED",
+  "UNKNOWN",
+  "INVALID_ARGUMENT",
+  "DEADLINE_EXCEEDED",
+  "NOT_FOUND",
+  "ALREADY_EXISTS",
+  "PERMISSION_DENIED",
+  "RESOURCE_EXHAUSTED",
+  "FAILED_PRECONDITION",
+  "ABORTED",
+  "OUT_OF_RANGE",
+  "UNIMPLEMENTED",
+  "INTERNAL",
+  "UNAVAILABLE",
+  "DATA_LOSS",
+  "UNAUTHENTICATED",
+] as const;
+
+const delay = object(
+  { percent: percentNumber(), fixedDelay: duration(), exponentialDelay: notYet("write fixedDelay"), percentage },
+  (value, report) => {
+    if (value.fixedDelay === undefined && !("exponentialDelay" in value)) {
+      report("noEffect", "has no fixedDelay, so nothing is delayed", { severity: "warning" });
+    }
+  },
+);
+
+const abort = object(
+  { httpStatus: integer(200, 599), grpcStatus: choice(GRPC_STATUS), http2Error: notYet("write httpStatus"), percentage },
+  (value, report) => {
+    onlyOne(value, ["httpStatus", "grpcStatus", "http2Error"], report);
+    if (value.httpStatus === undefined && value.grpcStatus === undefined && !("http2Error" in value)) {
+      report("noEffect", "has neither httpStatus nor grpcStatus, so nothing is aborted", { severity: "warning" });
+    }
+  },
+);
+
+export const fault = object({ delay, abort }, (value, report) => {
+  if (!value.delay && !value.abort) report("missing", "needs delay or abort");
 });
 
-export const fault = object({
-  delay: object({
-    percent: integer(),
-    fixedDelay: duration(),
-    exponentialDelay: notYet("write fixedDelay"),
-    percentage: percent,
-  }),
-  abort: object({ httpStatus: integer(), grpcStatus: text(), http2Error: notYet("write httpStatus"), percentage: percent }),
-});
-
-export const mirrorPolicy = object({ destination: needed(destination), percentage: percent });
+export const mirrorPolicy = object({ destination: needed(destination), percentage });
 
 export type Destination = v.InferOutput<typeof destination>;
-export type Percent = v.InferOutput<typeof percent>;
-export type HeaderOperations = v.InferOutput<typeof headerOperations>;
+export type Percent = v.InferOutput<typeof percentage>;
+export type HeaderOperations = v.InferOutput<typeof requestOperations>;
 export type Headers = v.InferOutput<typeof headers>;
 export type HttpRouteDestination = v.InferOutput<typeof httpDestination>;
 export type RouteDestination = v.InferOutput<typeof routeDestination>;
 export type HttpRedirect = v.InferOutput<typeof redirect>;
 export type HttpRewrite = v.InferOutput<typeof rewrite>;
-export type HttpRetry = v.InferOutput<typeof retries>;
 export type HttpFault = v.InferOutput<typeof fault>;
 export type HttpMirrorPolicy = v.InferOutput<typeof mirrorPolicy>;

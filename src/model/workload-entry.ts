@@ -2,7 +2,7 @@
 import type * as v from "valibot";
 import { fqdnError, isDnsLabel, isIpAddress } from "./check.ts";
 import { checkLabels } from "./check-label.ts";
-import { filled, port } from "./common.ts";
+import { port } from "./common.ts";
 import { map, needed, notYet, object, type Report, text, uint32 } from "./schema.ts";
 
 const UNIX = "unix://";
@@ -45,7 +45,7 @@ export const workloadEntry = () =>
       network: notYet("all workloads are on one network"),
       locality: text(),
       weight: uint32(),
-      serviceAccount: filled(),
+      serviceAccount: text(),
     },
     (value, report) => {
       if (isUnix(value.address) && Object.keys(value.ports ?? {}).length > 0) {
