@@ -4,7 +4,7 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { WeftError } from "../../src/lib/errors.ts";
 import { lockDirectory } from "../../src/lib/lock.ts";
 import { openSqliteStore } from "../../src/store/index.ts";
-import { put } from "./contract.ts";
+import { put } from "./harness.ts";
 
 const [verb = "", path = ""] = process.argv.slice(2);
 

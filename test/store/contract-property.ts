@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { ResourceId, Transaction } from "../../src/store/index.ts";
-import { clockAt, codeOf, type OpenForTest, take } from "./contract.ts";
+import { clockAt, codeOf, type OpenForTest, take } from "./harness.ts";
 
 const id = fc.record({
   kind: fc.constantFrom("A", "B"),

@@ -1,85 +1,16 @@
 /**
- * What every store promises (src/store/store.ts), as tests that each backend runs: `storeContract("sqlite", open)`. The property test
- * against a model is in contract-property.ts.
+ * What every store promises (src/store/store.ts), as tests that each backend runs: `storeContract("sqlite", open)`. Reading and writing
+ * are here; watching and the past in contract-watch.ts, any sequence of transactions against a model in contract-property.ts.
  */
-import { afterEach, describe, expect, test } from "bun:test";
-import type { Clock } from "../../src/lib/clock.ts";
-import { WeftError } from "../../src/lib/errors.ts";
-import type { Compactable, HistoryLimit, LostEvent, Put, ResourceId, RevisionEvent, Store } from "../../src/store/index.ts";
-
-export interface OpenOptions {
-  readonly clock: Clock;
-  readonly historyLimit?: HistoryLimit;
-}
-
-export interface Opened {
-  readonly store: Store & Compactable;
-  /** Closes the store and removes what it left. */
-  dispose(): Promise<void>;
-}
-
-export type OpenForTest = (options: OpenOptions) => Promise<Opened>;
-
-export function clockAt(start: string): Clock & { set(time: string): void } {
-  let now = Date.parse(start);
-  return {
-    now: () => now,
-    monotonic: () => now,
-    after: () => () => {},
-    set(time) {
-      now = Date.parse(time);
-    },
-  };
-}
-
-export const SOURCE = { file: "mesh.yaml", lines: { "": 1, "metadata.name": 4 } };
-
-export function put(name: string, spec: unknown, more: Partial<Put> = {}): Put {
-  const id = { kind: "VirtualService", namespace: "default", name };
-  const document = { apiVersion: "networking.istio.io/v1", kind: id.kind, metadata: { name, namespace: id.namespace }, spec };
-  return { ...id, document, source: SOURCE, ...more };
-}
-
-export function idOf(name: string): ResourceId {
-  return { kind: "VirtualService", namespace: "default", name };
-}
-
-/** The code of the WeftError that `promise` rejects with; any other outcome is returned as text, so that the test shows it. */
-export async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-    return "resolved";
-  } catch (reason) {
-    return reason instanceof WeftError ? reason.code : String(reason);
-  }
-}
-
-export async function take(
-  events: AsyncIterable<RevisionEvent | LostEvent>,
-  enough: (event: RevisionEvent | LostEvent) => boolean,
-): Promise<(RevisionEvent | LostEvent)[]> {
-  const taken: (RevisionEvent | LostEvent)[] = [];
-  for await (const event of events) {
-    taken.push(event);
-    if (enough(event)) break;
-  }
-  return taken;
-}
+import { describe, expect, test } from "bun:test";
+import type { Store } from "../../src/store/index.ts";
+import { storeProperty } from "./contract-property.ts";
+import { watchContract } from "./contract-watch.ts";
+import { apply, clockAt, codeOf, idOf, type OpenForTest, opener, put, remove, SOURCE } from "./harness.ts";
 
 export function storeContract(name: string, open: OpenForTest): void {
   describe(`the ${name} store`, () => {
-    const opened: Opened[] = [];
-    const start = async (options: Partial<OpenOptions> = {}) => {
-      const one = await open({ clock: clockAt("2026-01-01T00:00:00Z"), ...options });
-      opened.push(one);
-      return one.store;
-    };
-    const apply = (store: Store, ...puts: Put[]) => store.apply({ puts, deletes: [], who: "uid 1000" });
-    const remove = (store: Store, name: string, expected?: number) =>
-      store.apply({ puts: [], deletes: [{ ...idOf(name), expect: expected }], who: "uid 1000" });
-    afterEach(async () => {
-      for (const one of opened.splice(0)) await one.dispose();
-    });
+    const start = opener(open);
 
     test("begins empty at revision 0", async () => {
       const store = await start();
@@ -273,133 +204,7 @@ export function storeContract(name: string, open: OpenForTest): void {
       expect(JSON.stringify((await store.get(idOf("proto")))?.document.spec)).toBe('{"__proto__":{"a":1}}');
       expect((await apply(store, put("large", large), put("odd-名前-\u{1f600}", odd))).revision).toBe(1);
     });
-
-    test("tells its history newest first, with who, when, what and the document of then", async () => {
-      const clock = clockAt("2026-01-01T00:00:00Z");
-      const store = await start({ clock });
-      await store.apply({ puts: [put("a", 1), put("b", 1)], deletes: [], who: "uid 1000" });
-      clock.set("2026-01-02T00:00:00Z");
-      await store.apply({ puts: [put("a", 2)], deletes: [idOf("b")], who: "admin token" });
-      const entry = (name: string, revision: number, action: string, spec: number) => ({
-        ...idOf(name),
-        revision,
-        action,
-        who: revision === 1 ? "uid 1000" : "admin token",
-        at: `2026-01-0${revision}T00:00:00.000Z`,
-        document: put(name, spec).document,
-      });
-      const second = [entry("a", 2, "updated", 2), entry("b", 2, "deleted", 1)];
-      const first = [entry("a", 1, "created", 1), entry("b", 1, "created", 1)];
-      expect(await store.history()).toEqual([...second, ...first] as never);
-      expect(await store.history({ since: 1 })).toEqual(second as never);
-      expect(await store.history({ limit: 3 })).toEqual([...second, first[0]] as never);
-      expect(await store.history({ name: "b" })).toEqual([second[1], first[1]] as never);
-      expect(await store.history({ kind: "ServiceEntry" })).toEqual([]);
-    });
-
-    test("a watcher sees what was there and then what comes, whole revisions, each once and in order", async () => {
-      const store = await start();
-      await apply(store, put("a", 0), put("b", 0));
-      await apply(store, put("a", 1));
-      const abort = new AbortController();
-      const seen = take(store.watch(0, abort.signal), (event) => event.type === "revision" && event.revision === 4);
-      await apply(store, put("b", 0));
-      await store.apply({ puts: [put("c", 0)], deletes: [idOf("a")], who: "uid 1000" });
-      await apply(store, put("d", 0));
-      const events = await seen;
-      const short = events.map((event) => event.type === "revision" && [event.revision, event.changes.map((c) => `${c.action} ${c.name}`)]);
-      expect(short).toEqual([
-        [1, ["created a", "created b"]],
-        [2, ["updated a"]],
-        [3, ["created c", "deleted a"]],
-        [4, ["created d"]],
-      ]);
-      const third = events[2];
-      expect(third?.type === "revision" && third.changes[1]?.resource).toMatchObject({ revision: 2, document: put("a", 1).document });
-    });
-
-    test("watchers that start in the midst of writes see each revision once, at any speed", async () => {
-      const store = await start();
-      const last = 150;
-      const watchers: Promise<number[]>[] = [];
-      const watch = async (since: number, turns: number) => {
-        const seen: number[] = [];
-        for await (const event of store.watch(since, new AbortController().signal)) {
-          if (event.type === "lost") throw new Error(event.reason);
-          seen.push(event.revision);
-          if (event.revision === last) break;
-          for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
-        }
-        return seen;
-      };
-      for (let revision = 1; revision <= last; revision++) {
-        if (revision % 30 === 0) watchers.push(watch(revision - 1, 0), watch(revision - 20, 3), watch(0, 1));
-        await apply(store, put("a", revision));
-        if (revision % 7 === 0) await new Promise((resolve) => setImmediate(resolve));
-      }
-      for (const [index, seen] of (await Promise.all(watchers)).entries()) {
-        const begin = [30, 60, 90, 120, 150][Math.floor(index / 3)] ?? 0;
-        const since = [begin - 1, begin - 20, 0][index % 3] ?? 0;
-        expect(seen).toEqual(Array.from({ length: last - since }, (_, offset) => since + 1 + offset));
-      }
-    });
-
-    test("a watch ends quietly when it is aborted, before, between and during waits", async () => {
-      const store = await start();
-      await apply(store, put("a", 1));
-      expect(await take(store.watch(0, AbortSignal.abort()), () => false)).toEqual([]);
-      const abort = new AbortController();
-      const waiting = take(store.watch(0, abort.signal), () => false);
-      await new Promise((resolve) => setImmediate(resolve));
-      abort.abort();
-      await apply(store, put("a", 2));
-      expect((await waiting).map((event) => event.type === "revision" && event.revision)).toEqual([1]);
-    });
-
-    test("a watch from a revision that the store has not reached is lost", async () => {
-      const store = await start();
-      await apply(store, put("a", 1));
-      const events = await take(store.watch(2, new AbortController().signal), () => false);
-      expect(events).toEqual([{ type: "lost", reason: expect.stringContaining("ahead of the store") }]);
-    });
-
-    test("compaction forgets old history, keeps what is stored, and watches from before it are lost", async () => {
-      const store = await start();
-      for (let revision = 1; revision <= 10; revision++) await apply(store, put("a", revision), put("b", 1));
-      const slow = store.watch(5, new AbortController().signal)[Symbol.asyncIterator]();
-      expect((await slow.next()).value).toMatchObject({ type: "revision", revision: 6 });
-      await store.compact(3);
-      expect((await store.history()).map((entry) => entry.revision)).toEqual([10, 9, 8]);
-      expect((await store.list()).resources).toHaveLength(2);
-      expect((await slow.next()).value).toMatchObject({ type: "lost", reason: expect.stringContaining("compacted") });
-      expect((await slow.next()).done).toBe(true);
-      const kept = await take(store.watch(7, new AbortController().signal), (e) => e.type === "lost" || e.revision === 10);
-      expect(kept.map((event) => event.type === "revision" && event.revision)).toEqual([8, 9, 10]);
-      expect((await apply(store, put("a", 11))).revision).toBe(11);
-    });
-
-    test("keeps its history within its limits of revisions and bytes, and always the newest revision", async () => {
-      const few = await start({ historyLimit: { revisions: 4, bytes: 1e9 } });
-      for (let revision = 1; revision <= 9; revision++) await apply(few, put("a", revision));
-      expect((await few.history()).map((entry) => entry.revision)).toEqual([9, 8, 7, 6]);
-      const small = await start({ historyLimit: { revisions: 1000, bytes: 10_000 } });
-      for (let revision = 1; revision <= 9; revision++) await apply(small, put("a", String(revision).repeat(3_000)));
-      expect((await small.history()).map((entry) => entry.revision)).toEqual([9, 8, 7]);
-      await apply(small, put("a", "x".repeat(50_000)));
-      expect((await small.history()).map((entry) => entry.revision)).toEqual([10]);
-    });
-
-    test("says that it can be written to, and that it is closed when it is", async () => {
-      const store = await start();
-      await store.checkWritable();
-      expect((await store.list()).revision).toBe(0);
-      const watching = take(store.watch(0, new AbortController().signal), () => false);
-      await new Promise((resolve) => setImmediate(resolve));
-      await store.close();
-      await store.close();
-      expect(await watching).toEqual([{ type: "lost", reason: "the store was closed" }]);
-      const calls = [store.list(), store.get(idOf("a")), apply(store, put("a", 1)), store.history(), store.checkWritable()];
-      expect(await Promise.all(calls.map(codeOf))).toEqual(Array(5).fill("unavailable"));
-    });
   });
+  watchContract(name, open);
+  storeProperty(name, open);
 }

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { systemClock } from "../../src/lib/clock.ts";
 import { openSqliteStore } from "../../src/store/index.ts";
-import { idOf } from "./contract.ts";
+import { idOf } from "./harness.ts";
 import { startChild, temporaryDirectories } from "./temporary.ts";
 
 const temporary = temporaryDirectories();

@@ -6,7 +6,7 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { errnoOf, WeftError } from "../../src/lib/errors.ts";
 import { lockDirectory } from "../../src/lib/lock.ts";
 import { openSqliteStore, type Store } from "../../src/store/index.ts";
-import { codeOf, put } from "./contract.ts";
+import { codeOf, put, refusal } from "./harness.ts";
 
 const base = mkdtempSync(join(tmpdir(), "weft-full-"));
 const disk = join(base, "disk");
@@ -19,16 +19,6 @@ afterAll(() => {
   if (mounted) Bun.spawnSync(["umount", disk]);
   rmSync(base, { recursive: true, force: true });
 });
-
-async function failure(promise: Promise<unknown>): Promise<WeftError> {
-  try {
-    await promise;
-  } catch (reason) {
-    if (reason instanceof WeftError) return reason;
-    throw reason;
-  }
-  throw new Error("it should have failed");
-}
 
 /** Applies documents of 8 kB until one fails. @returns how many were acknowledged, and the failure */
 async function applyUntilFull(store: Store): Promise<{ acknowledged: number; full: WeftError }> {
@@ -87,7 +77,7 @@ describe.skipIf(!mounted)("on a disk that is full", () => {
     const filler = fill();
     expect(await store.list()).toMatchObject({ revision: acknowledged, resources: { length: acknowledged } });
     expect(await codeOf(store.apply({ puts: [put("more", "x".repeat(8_000))], deletes: [], who: "test" }))).toBe("unavailable");
-    expect((await failure(store.checkWritable())).message).toContain("the disk is full");
+    expect((await refusal(store.checkWritable())).message).toContain("the disk is full");
 
     rmSync(filler);
     Bun.spawnSync(["mount", "-o", "remount,size=16m", disk]);
@@ -112,10 +102,10 @@ describe.skipIf(!mounted)("on a disk that is full", () => {
     const before = await store.list();
     await store.close();
     const filler = fill();
-    const refused = await failure(openSqliteStore({ path, clock: systemClock }));
+    const refused = await refusal(openSqliteStore({ path, clock: systemClock }));
     expect(refused.code).toBe("unavailable");
     expect(refused.message).toContain(`store ${path}: the disk is full`);
-    expect((await failure(lockDirectory(disk))).help).toContain("free some space");
+    expect((await refusal(lockDirectory(disk))).help).toContain("free some space");
     rmSync(filler);
     (await lockDirectory(disk))();
     store = await openSqliteStore({ path, clock: systemClock });
@@ -125,7 +115,7 @@ describe.skipIf(!mounted)("on a disk that is full", () => {
   test("a read-only file system is refused by name, and what is on it is there when it is writable again", async () => {
     await store.close();
     expect(mount("-o", "remount,ro", disk)).toBe(true);
-    const refused = await failure(openSqliteStore({ path, clock: systemClock }));
+    const refused = await refusal(openSqliteStore({ path, clock: systemClock }));
     expect(refused.message).toContain("read-only file system");
     expect(refused.help).toContain("writable");
     expect(mount("-o", "remount,rw", disk)).toBe(true);

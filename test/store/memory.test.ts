@@ -1,6 +1,6 @@
 import { openMemoryStore } from "../../src/store/index.ts";
-import { type OpenForTest, storeContract } from "./contract.ts";
-import { storeProperty } from "./contract-property.ts";
+import { storeContract } from "./contract.ts";
+import type { OpenForTest } from "./harness.ts";
 
 const open: OpenForTest = async (options) => {
   const store = openMemoryStore(options);
@@ -8,4 +8,3 @@ const open: OpenForTest = async (options) => {
 };
 
 storeContract("memory", open);
-storeProperty("memory", open);

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSqliteStore } from "../../src/store/index.ts";
-import { type OpenForTest, storeContract } from "./contract.ts";
-import { storeProperty } from "./contract-property.ts";
+import { storeContract } from "./contract.ts";
+import type { OpenForTest } from "./harness.ts";
 
 const open: OpenForTest = async (options) => {
   const directory = mkdtempSync(join(tmpdir(), "weft-store-"));
@@ -16,4 +16,3 @@ const open: OpenForTest = async (options) => {
 };
 
 storeContract("sqlite", open);
-storeProperty("sqlite", open);

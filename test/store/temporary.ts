@@ -2,6 +2,7 @@ import { afterEach } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /** Directories that are gone after each test; call it once at the top of a test file. */
 export function temporaryDirectories(): () => string {
@@ -18,7 +19,10 @@ export function temporaryDirectories(): () => string {
 
 /** Starts children.ts; `lines` gives what it prints. */
 export function startChild(verb: string, path: string) {
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, "children.ts"), verb, path], { stdout: "pipe", stderr: "inherit" });
+  const child = Bun.spawn([process.execPath, fileURLToPath(import.meta.resolve("./children.ts")), verb, path], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
   return { child, lines: linesOf(child.stdout) };
 }
 
