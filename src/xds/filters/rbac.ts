@@ -2,7 +2,8 @@
  * Authorization as Envoy filters: on every inbound chain one filter for AUDIT, one for DENY and one for ALLOW, in this order, each of whose
  * configuration comes by name over ECDS. The three are there whether or not a policy is, so that the first policy changes no listener.
  *
- * A changed HTTP filter decides the next request on an open connection. A changed network filter decides new connections only.
+ * A changed HTTP filter decides the next request on an open connection. A changed network filter decides new connections only, and it
+ * decides at the caller's first byte, as in Istio: a server that speaks first is heard by a caller that is refused as soon as it answers.
  */
 import { create } from "@bufbuild/protobuf";
 import { TypedExtensionConfigSchema } from "../../gen/envoy/config/core/v3/extension_pb.ts";
