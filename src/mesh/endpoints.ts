@@ -10,7 +10,7 @@ import { internList, memoize, type Pool } from "./memo.ts";
 import { buildMtls, mtlsModeAt, type WorkloadMtls } from "./peer-authentication.ts";
 import { labelsOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
 import { type ServiceParts, servicePort } from "./services.ts";
-import type { Endpoint, Mesh, Settings, Workload } from "./types.ts";
+import type { Endpoint, Mesh, Service, Settings, Workload } from "./types.ts";
 import { spiffeIdOf } from "./workloads.ts";
 
 export interface EndpointInputs {
@@ -22,9 +22,10 @@ export interface EndpointInputs {
 }
 
 /** Sorted by address, then ports. */
-export function endpointsOf({ entries }: ServiceParts, inputs: EndpointInputs): readonly Endpoint[] {
+export function endpointsOf({ service, entries }: ServiceParts, inputs: EndpointInputs): readonly Endpoint[] {
   const byInstance = new Map<string, Endpoint>();
   for (const entry of entries) {
+    if (resolvesItself(entry)) byInstance.set(service.host, hostEndpoint(service, entry));
     for (const [key, endpoint] of endpointsOfEntry(entry, inputs)) {
       const known = byInstance.get(key);
       byInstance.set(key, known ? withPortsOf(known, endpoint) : endpoint);
@@ -67,6 +68,19 @@ export function inlineMtls(
 function inlineEndpoints({ spec }: ServiceEntry): readonly ServiceEntryEndpoint[] {
   return spec.workloadSelector ? [] : (spec.endpoints ?? []);
 }
+
+/** A DNS service that names no instance is reached by resolving its own host (convertServiceEntryToInstances). */
+function resolvesItself({ spec }: ServiceEntry): boolean {
+  return spec.resolution === "DNS" && !spec.workloadSelector && !spec.endpoints?.length;
+}
+
+const hostEndpoint = memoize(
+  (service: Service, entry: ServiceEntry): Endpoint => ({
+    ...endpoint(entry, { address: service.host }, {}),
+    mtlsPorts: new Set(),
+    source: service.source,
+  }),
+);
 
 function endpointsOfEntry(entry: ServiceEntry, inputs: EndpointInputs): [string, Endpoint][] {
   const selected = (inputs.selection.workloads.get(entry) ?? []).map((workload): [string, Endpoint] => {
