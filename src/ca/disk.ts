@@ -4,8 +4,10 @@ import { chmod, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises
 export interface Disk {
   /** Makes `path` and its parents, mode 0700; what is there stays. */
   makeDirectory(path: string): Promise<void>;
-  /** The file's text and its mode's permission bits. @throws Node's system errors */
-  read(path: string): Promise<{ readonly text: string; readonly mode: number }>;
+  /** The permission bits of the file's mode. @throws Node's system errors */
+  mode(path: string): Promise<number>;
+  /** The file's text. @throws Node's system errors */
+  read(path: string): Promise<string>;
   /** Writes a new file with exactly `mode`, replacing an old one, and syncs it. */
   writeSynced(path: string, text: string, mode: number): Promise<void>;
   rename(from: string, to: string): Promise<void>;
@@ -17,10 +19,8 @@ export const nodeDisk: Disk = {
   async makeDirectory(path) {
     await mkdir(path, { recursive: true, mode: 0o700 });
   },
-  async read(path) {
-    const { mode } = await stat(path);
-    return { text: await readFile(path, "utf8"), mode: mode & 0o777 };
-  },
+  mode: async (path) => (await stat(path)).mode & 0o777,
+  read: (path) => readFile(path, "utf8"),
   async writeSynced(path, text, mode) {
     // A left-over of a crash may have another mode; "wx" makes sure that the file is ours from its first byte.
     await rm(path, { force: true });

@@ -11,25 +11,23 @@ const OWNER_READS = 0o400;
  * @throws WeftError "unavailable": not readable, or readable by others than its owner; the help is the command that mends it.
  */
 export async function readSecret(disk: Disk, path: string, what: string): Promise<string | undefined> {
-  const file = await readFile(disk, path, what);
-  if (!file) return undefined;
-  if ((file.mode & GROUP_OR_OTHERS) !== 0) {
-    throw new WeftError("unavailable", `${what} ${path} has mode ${octal(file.mode)}: users other than its owner have access to it`, {
+  const mode = await attempt(path, what, () => disk.mode(path));
+  if (mode === undefined) return undefined;
+  if ((mode & GROUP_OR_OTHERS) !== 0) {
+    throw new WeftError("unavailable", `${what} ${path} has mode ${octal(mode)}: users other than its owner have access to it`, {
       help: `if nobody can have read it: chmod 600 ${path}; else replace it`,
     });
   }
   // Root reads it all the same, but another start of weft, as the user it belongs to, would not.
-  if ((file.mode & OWNER_READS) === 0) {
-    throw new WeftError("unavailable", `${what} ${path} has mode ${octal(file.mode)}: its owner cannot read it`, {
-      help: `chmod 600 ${path}`,
-    });
+  if ((mode & OWNER_READS) === 0) {
+    throw new WeftError("unavailable", `${what} ${path} has mode ${octal(mode)}: its owner cannot read it`, { help: `chmod 600 ${path}` });
   }
-  return file.text;
+  return await attempt(path, what, () => disk.read(path));
 }
 
 /** As readSecret, for a file that anyone may read. */
 export async function readPublic(disk: Disk, path: string, what: string): Promise<string | undefined> {
-  return (await readFile(disk, path, what))?.text;
+  return await attempt(path, what, () => disk.read(path));
 }
 
 /** Makes the file at `path` appear whole or not at all, on disk when this resolves. @throws WeftError "unavailable" */
@@ -48,13 +46,13 @@ export async function writeAtomically(disk: Disk, path: string, text: string, mo
   }
 }
 
-async function readFile(disk: Disk, path: string, what: string): Promise<{ text: string; mode: number } | undefined> {
+async function attempt<T>(path: string, what: string, action: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await disk.read(path);
+    return await action();
   } catch (reason) {
     if (errnoOf(reason) === "ENOENT") return undefined;
     throw new WeftError("unavailable", `cannot read ${what} ${path}: ${messageOf(reason)}`, {
-      help: `make it readable for the user that runs weft: chmod 600 ${path}, and chown it`,
+      help: `make it readable for the user that runs weft: chown it, and chmod 600 ${path}`,
       cause: reason,
     });
   }

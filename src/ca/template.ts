@@ -35,6 +35,16 @@ export async function signCaCertificate(trustDomain: string, keys: KeyPair, now:
   });
 }
 
+/** What is the same in all SVIDs: made once, because ASN.1 is most of what a certificate costs. */
+const LEAF_EXTENSIONS: readonly x509.Extension[] = [
+  // 4.1: cA MUST be false.
+  new x509.BasicConstraintsExtension(false, undefined, true),
+  // 4.3: digitalSignature MUST, keyCertSign and cRLSign MUST NOT. keyEncipherment may not stand with an EC key (RFC 8813, 3).
+  new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+  // 4.4: both, because every workload is client and server.
+  new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+];
+
 export interface SvidRequest {
   readonly spiffeId: string;
   /** The CA's own: it signs for no other. */
@@ -63,31 +73,37 @@ export async function signSvid({ spiffeId, trustDomain, publicKey, ca, caKey, no
       help: "set the machine's clock right, or, where it is, start a new CA: move the ca folder of the data directory away and restart weft",
     });
   }
-  const caKeyId = ca.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId;
-  if (!caKeyId) throw new WeftError("invalid", "the CA certificate has no subject key identifier");
   return await x509.X509CertificateGenerator.create({
     serialNumber: randomSerial(),
     // Empty: the identity is the SAN alone, which therefore is critical (RFC 5280, 4.2.1.6).
     subject: [],
-    issuer: ca.subjectName.toJSON(),
+    issuer: ca.subjectName,
     notBefore: wholeSecond(Math.max(now - NOT_BEFORE_BACKDATE_MS, ca.notBefore.getTime())),
     notAfter: wholeSecond(Math.min(now + lifetimeMs, ca.notAfter.getTime())),
     signingAlgorithm: SIGNATURE,
     signingKey: caKey,
     publicKey,
     extensions: [
-      // 4.1: cA MUST be false.
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      // 4.3: digitalSignature MUST, keyCertSign and cRLSign MUST NOT. keyEncipherment may not stand with an EC key (RFC 8813, 3).
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      // 4.4: both, because every workload is client and server.
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+      ...LEAF_EXTENSIONS,
       // 2: exactly one URI SAN.
       new x509.SubjectAlternativeNameExtension([{ type: "url", value: spiffeId }], true),
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
-      new x509.AuthorityKeyIdentifierExtension(caKeyId),
+      issuerKeyId(ca),
     ],
   });
+}
+
+const issuerKeyIds = new WeakMap<Certificate, x509.Extension>();
+
+/** The authority key identifier of what `ca` signs: its own subject key identifier (RFC 5280, 4.2.1.1). */
+function issuerKeyId(ca: Certificate): x509.Extension {
+  const known = issuerKeyIds.get(ca);
+  if (known) return known;
+  const keyId = ca.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId;
+  if (!keyId) throw new WeftError("unavailable", "the CA certificate has no subject key identifier", { help: "put it back from a backup" });
+  const extension = new x509.AuthorityKeyIdentifierExtension(keyId);
+  issuerKeyIds.set(ca, extension);
+  return extension;
 }
 
 /** DER knows whole seconds only. */

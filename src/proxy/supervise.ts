@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/clock.ts";
+import { errnoOf, WeftError } from "../lib/errors.ts";
 import { CRASH_LOOP, DRAIN_LIMIT_MS, HEALTHY_RUN_MS, RESTART_FIRST_MS, RESTART_LONGEST_MS, TERMINATE_LIMIT_MS } from "./constants.ts";
 import { drain } from "./drain.ts";
 import { type Ended, type EnvoyProcess, type Output, startEnvoy } from "./process.ts";
@@ -25,6 +26,8 @@ export interface SuperviseOptions {
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
   readonly signals: SignalSource;
   readonly output?: Output;
+  /** Where the bootstrap's own directory is made; default the system's directory for temporary files. */
+  readonly runtimeDirectory?: string;
   /** How long SIGTERM waits for requests in flight; milliseconds. */
   readonly drainLimitMs?: number;
   /** Told each time that Envoy has started. */
@@ -32,12 +35,12 @@ export interface SuperviseOptions {
 }
 
 /**
- * Resolves when Envoy has ended because a signal asked for it. SIGTERM and SIGINT drain, a second one of them ends at once; SIGHUP, SIGUSR1
+ * Resolves when Envoy has ended because a signal, or its admin interface, asked for it. SIGTERM and SIGINT drain, a second one of them ends at once; SIGHUP, SIGUSR1
  * (Envoy reopens its access logs) and SIGUSR2 (Envoy has no handler: it ends, and is started again) are passed on.
  * @throws WeftError "unavailable" where Envoy cannot be started at all.
  */
 export async function superviseEnvoy(options: SuperviseOptions): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "weft-proxy-"));
+  const directory = await makeDirectory(options.runtimeDirectory ?? tmpdir());
   const supervisor = new Supervisor(options, directory);
   // Between two runs of Envoy nothing else keeps this process: the clock's timers do not, nor do signal handlers.
   const keepAlive = setInterval(() => {}, 2 ** 31 - 1);
@@ -46,6 +49,19 @@ export async function superviseEnvoy(options: SuperviseOptions): Promise<void> {
   } finally {
     clearInterval(keepAlive);
     await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Only its owner can enter it: mkdtemp makes it 0700. */
+async function makeDirectory(parent: string): Promise<string> {
+  try {
+    return await mkdtemp(join(parent, "weft-proxy-"));
+  } catch (reason) {
+    const why = errnoOf(reason) ?? String(reason);
+    throw new WeftError("unavailable", `cannot make a directory in ${parent} for Envoy's bootstrap: ${why}`, {
+      help: "set TMPDIR to a directory that weft can write to",
+      cause: reason,
+    });
   }
 }
 
@@ -66,7 +82,7 @@ class Supervisor {
   }
 
   async run(): Promise<void> {
-    const { bootstrap, clock, signals } = this.#options;
+    const { bootstrap, clock, log, signals } = this.#options;
     await writeFile(this.#bootstrapFile, JSON.stringify(bootstrap), { mode: 0o600, flag: "wx" });
     const unsubscribe = [
       ...(["SIGTERM", "SIGINT"] as const).map((name) => signals.on(name, () => this.#asked(name))),
@@ -77,7 +93,11 @@ class Supervisor {
       while (!this.#stop.signal.aborted) {
         const started = clock.monotonic();
         const ended = await this.#runOnce();
-        if (!ended || this.#stop.signal.aborted) return;
+        if (this.#stop.signal.aborted) return;
+        if (ended.code === 0) {
+          log("info", "Envoy ended by itself, with exit code 0: that is no crash, and weft ends too");
+          return;
+        }
         crashes = clock.monotonic() - started >= HEALTHY_RUN_MS ? 1 : crashes + 1;
         const waitMs = Math.min(RESTART_LONGEST_MS, RESTART_FIRST_MS * 2 ** (crashes - 1));
         this.#report(ended, crashes, waitMs);
@@ -89,7 +109,7 @@ class Supervisor {
   }
 
   /** One life of Envoy, its drain included. */
-  async #runOnce(): Promise<Ended | undefined> {
+  async #runOnce(): Promise<Ended> {
     const { envoyPath, args = [], output = { stdout: "inherit", stderr: "inherit" }, onStart } = this.#options;
     await rm(this.#adminAddressFile, { force: true });
     const envoy = await startEnvoy(envoyPath, [...this.#fixedArguments(), ...args], output, this.#directory);

@@ -24,7 +24,8 @@ function dyingDisk(step: number, torn: boolean): Disk {
       tick();
       await nodeDisk.makeDirectory(path);
     },
-    read: (path) => nodeDisk.read(path),
+    mode: nodeDisk.mode,
+    read: nodeDisk.read,
     writeSynced: async (path, text, mode) => {
       if (torn && done === step) await nodeDisk.writeSynced(path, text.slice(0, text.length / 2), mode);
       tick();

@@ -96,6 +96,13 @@ test("After a healthy minute the waits begin anew.", () =>
     expect(lines[2]).toBe("warn: Envoy was ended by SIGKILL; starting it again in 0.25 s");
   }));
 
+test("An Envoy that ends with exit code 0 was asked to, and is not started again.", () =>
+  withScript("exit 0", async ({ lines, runs, done }) => {
+    await done;
+    expect(runs.length).toBe(1);
+    expect(lines).toEqual(["info: Envoy ended by itself, with exit code 0: that is no crash, and weft ends too"]);
+  }));
+
 test("A signal between two runs ends the supervisor at once.", () =>
   withScript("exit 1", async ({ lines, runs, signals, done }) => {
     await announcedWait(lines, 1);
@@ -151,6 +158,19 @@ test("A program that cannot be started at all is an error that names it, not a c
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
+});
+
+test("Without a directory to write to, the message names it and the mend.", async () => {
+  const runtimeDirectory = "/proc/nowhere";
+  const run = superviseEnvoy({
+    envoyPath: "",
+    bootstrap: {},
+    clock: new FakeClock(),
+    signals: new FakeSignals(),
+    log: () => {},
+    runtimeDirectory,
+  });
+  await expect(run).rejects.toThrow(expect.objectContaining({ code: "unavailable", help: expect.stringContaining("TMPDIR") }));
 });
 
 test("Work in flight is requests, and connections that carry no HTTP; not idle keep-alive, nor Envoy's admin port.", () => {
