@@ -114,6 +114,7 @@ export class Changes {
     }
     const { revision, changes } = result;
     if (changes.some((change) => change.action !== "unchanged")) journal.began(revision, parent.spanContext());
+    for (const change of changes) if (change.action === "unchanged") reconciler.moved(change.resource);
     await reconciler.reached(revision);
     return { revision, applied: changes.map(appliedOf), problems: [] };
   }

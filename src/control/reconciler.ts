@@ -74,6 +74,14 @@ export class Reconciler {
     return this.#held.get(key)?.resource;
   }
 
+  /** The same resource stands elsewhere in the user's files now: no revision tells of it, but provenance must name the new lines. */
+  moved(stored: StoredResource): void {
+    const held = this.#held.get(keyOf(stored));
+    if (!held || held.stored.revision !== stored.revision || Bun.deepEquals(held.stored.source, stored.source)) return;
+    this.#held.set(keyOf(stored), { stored, resource: resourceFromStored(stored) });
+    this.#schedule();
+  }
+
   /** How many resources of each kind there are; 0 too. */
   counts(): ReadonlyMap<string, number> {
     const counts = new Map<string, number>(Object.keys(KINDS).map((kind) => [kind, 0]));

@@ -130,7 +130,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(() => reconciler.stop());
 
   const control = createControlPlane({ changes, reconciler, ledger: ads.ledger, authority, svids, tokens, health, ads: adsAddress });
-  const admin = createAdminServer({ control, adminToken, clock, metrics, version, hosts: options.adminHosts });
+  const admin = createAdminServer({ control, adminToken, clock, metrics, version, adminHosts: options.adminHosts });
   onClose(() => admin.close());
   const adminAddress = await admin.listen(options.admin);
   const adminSocket = join(data, "admin.sock");
