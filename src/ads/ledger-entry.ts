@@ -19,7 +19,10 @@ export interface ProxyInfo {
 }
 
 type Nack = Extract<Answer, { kind: "nack" }>;
-type Refused = NackRecord["resources"][number] & Omit<NackRecord, "resources">;
+interface Refused {
+  readonly resource: NackRecord["resources"][number];
+  readonly nack: NackRecord;
+}
 
 interface TypeState {
   sent?: { readonly push: Pick<Push, "revision" | "version">; readonly at: number };
@@ -55,11 +58,11 @@ export class LedgerEntry {
   nacked({ push, message, blamed }: Nack): void {
     const state = this.state(push.typeUrl);
     if (!state) return;
-    const record = { revision: push.revision, version: push.version, at: this.clock.now(), message };
     const byName = new Map(push.resources.map((resource) => [resource.name, resource]));
     const resources = blamed.map((name) => ({ name, version: byName.get(name)?.version ?? "", sources: byName.get(name)?.sources ?? [] }));
-    state.nack = { ...record, resources };
-    for (const resource of resources) state.refused.set(resource.name, { ...record, ...resource });
+    const nack = { revision: push.revision, version: push.version, at: this.clock.now(), message, resources };
+    state.nack = nack;
+    for (const resource of resources) state.refused.set(resource.name, { resource, nack });
   }
 
   inForce(typeUrl: TypeUrl, name: string, version: string): boolean {
@@ -121,16 +124,13 @@ export class LedgerEntry {
 function standing(state: TypeState, subscription: Subscription): NackRecord | undefined {
   const names = new Set(subscription.refusedNames);
   for (const name of state.refused.keys()) if (!names.has(name)) state.refused.delete(name);
-  const refused = [...state.refused.values()].sort((a, b) => b.at - a.at);
-  const newest = refused[0];
+  const refused = [...state.refused.values()].sort((a, b) => b.nack.at - a.nack.at);
+  const newest = refused[0]?.nack;
   if (!newest) return state.nack;
-  const { revision, version, at } = newest;
   return {
-    revision,
-    version,
-    at,
-    message: [...new Set(refused.map((resource) => resource.message))].join("; "),
-    resources: refused.map(({ name, version: of, sources }) => ({ name, version: of, sources })),
+    ...newest,
+    message: [...new Set(refused.map(({ nack }) => nack.message))].join("; "),
+    resources: refused.map(({ resource }) => resource),
   };
 }
 

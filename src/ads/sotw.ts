@@ -26,7 +26,8 @@ export class SotwSubscription extends Subscription {
     const answer: Answer = first ? { kind: request.nonce === "" ? "none" : "stale" } : this.answer(request.nonce, request.error);
     // "The management server should not send a DiscoveryResponse for any DiscoveryRequest that has a stale nonce" (Resource updates). The
     // client answers the newer response with all the names that it wants. A request that answers nothing may still follow an ACK, under its nonce.
-    if (!first && answer.kind === "stale" && (this.answerDue || request.nonce !== this.lastNonce)) return answer;
+    const foreign = request.nonce !== "" && request.nonce !== this.lastNonce;
+    if (!first && (answer.kind === "none" || answer.kind === "stale") && (this.answerDue || foreign)) return { kind: "stale" };
     this.lastNonce = request.nonce;
     const changed = this.want(request.names);
     if (first) this.begin(request);
@@ -71,7 +72,7 @@ export class SotwSubscription extends Subscription {
       if (wanted.has(name)) continue;
       this.names.delete(name);
       changed = true;
-      if (!all || !this.wildcard) this.forget(name);
+      if (!all) this.forget(name);
     }
     for (const name of wanted) {
       if (this.names.has(name)) continue;
@@ -137,6 +138,7 @@ export class SotwSubscription extends Subscription {
     for (const name of [...this.dirty]) {
       if (!map.has(name)) {
         this.held.delete(name);
+        this.uncertain.delete(name);
         this.forced.delete(name);
         continue;
       }

@@ -43,6 +43,10 @@ type Held = EncodedResource | string;
 interface Outstanding {
   readonly push: Push;
   readonly before: Map<string, Held | undefined>;
+  /** Those of them that came as the snapshot has them, and not as a stand-in for what the client refused: only they can be at fault. */
+  readonly fresh: readonly string[];
+  /** Whether nothing was left to send of the push's revision. */
+  readonly complete: boolean;
 }
 
 /** What a variant wants to send. `gone` are the names that it takes away; `version` is given where it is not the whole map's. */
@@ -74,6 +78,10 @@ export abstract class Subscription {
   protected due = false;
   protected firstRequest = true;
   private readonly refused = new Map<string, string>();
+  /** Names that a refused response was about: the client may have taken what it brought, or kept what it had. */
+  protected readonly uncertain = new Set<string>();
+  /** Names unsubscribed while a response with them was on its way: the client keeps them if it subscribes to all before it reads that. */
+  private readonly inFlight = new Set<string>();
   private refusedNothing = false;
   private outstanding: Outstanding | undefined;
   private current = 0;
@@ -88,7 +96,7 @@ export abstract class Subscription {
     const names = this.map ? changedNames(this.map, map) : [...new Set([...map.keys(), ...this.held.keys(), ...this.names])];
     this.map = map;
     this.current = revision;
-    for (const name of names) if (this.wants(name) || this.held.has(name)) this.dirty.add(name);
+    for (const name of names) if (this.wants(name) || this.mayHave(name)) this.dirty.add(name);
     return !this.settle();
   }
 
@@ -114,9 +122,9 @@ export abstract class Subscription {
     const { resources, removed } = content;
     for (const resource of resources) {
       // What a full state repeats unchanged is no part of what an answer can be about.
-      if (this.due || this.forced.has(resource.name) || versionOf(this.held.get(resource.name)) !== resource.version) {
-        before.set(resource.name, this.held.get(resource.name));
-      }
+      const { name } = resource;
+      const known = versionOf(this.held.get(name)) === resource.version && !this.uncertain.has(name);
+      if (!known || this.due || this.forced.has(name)) before.set(name, this.held.get(name));
       this.held.set(resource.name, resource);
     }
     for (const name of content.gone) {
@@ -125,12 +133,15 @@ export abstract class Subscription {
     }
     const changed = [...before.keys()];
     const push = { phase, typeUrl: this.typeUrl, nonce, revision: this.current, version, resources, removed, changed, asked };
-    this.outstanding = { push, before };
+    const present = new Map(resources.map((resource) => [resource.name, resource.version]));
+    const fresh = changed.filter((name) => (present.get(name) ?? ABSENT) === this.presentVersion(name));
     this.due = false;
     for (const name of changed) {
-      this.dirty.delete(name);
+      // What a full state repeats until its removal's turn is still to be removed.
+      if (this.map.has(name) || !this.held.has(name)) this.dirty.delete(name);
       this.forced.delete(name);
     }
+    this.outstanding = { push, before, fresh, complete: this.dirty.size === 0 };
     return push;
   }
 
@@ -172,7 +183,7 @@ export abstract class Subscription {
 
   /** Whether the client has accepted this version of `name` and has been sent no other since. */
   inForce(name: string, version: string): boolean {
-    if (versionOf(this.held.get(name)) !== version || this.refused.get(name) === version) return false;
+    if (versionOf(this.held.get(name)) !== version || this.uncertain.has(name)) return false;
     const before = this.outstanding?.before;
     return !before?.has(name) || versionOf(before.get(name)) === version;
   }
@@ -197,24 +208,28 @@ export abstract class Subscription {
     const outstanding = this.outstanding;
     if (outstanding?.push.nonce !== nonce) return { kind: "stale" };
     this.outstanding = undefined;
-    const { push, before } = outstanding;
+    this.inFlight.clear();
+    const { push, before, fresh, complete } = outstanding;
     if (error === undefined) {
       this.refusedNothing = false;
+      for (const name of before.keys()) this.uncertain.delete(name);
       for (const name of before.keys()) if (this.refused.get(name) !== this.presentVersion(name)) this.refused.delete(name);
+      if (complete && this.refused.size === 0) this.acked = push.revision;
       this.settle();
       return { kind: "ack", push };
     }
-    const guilty = blamed(error, [...before.keys()]);
+    const guilty = blamed(error, fresh);
     const versions = new Map(push.resources.map((resource) => [resource.name, resource.version]));
-    for (const name of guilty) this.refused.set(name, versions.get(name) ?? ABSENT);
-    this.refusedNothing = push.resources.length === 0 && push.removed.length === 0;
+    for (const name of guilty) if (before.has(name)) this.refused.set(name, versions.get(name) ?? ABSENT);
+    this.refusedNothing = guilty.length === 0;
     for (const [name, held] of before) {
       if (held === undefined) this.held.delete(name);
       else this.held.set(name, held);
       this.dirty.add(name);
+      this.uncertain.add(name);
       // Whether the others were applied is not known: Envoy applies what is good of clusters and listeners, and nothing of a response
       // that it cannot read. They are sent again without the guilty; each round refuses at least one more, so this ends.
-      if (!guilty.includes(name)) this.force(name);
+      if (guilty.length > 0 && !guilty.includes(name)) this.force(name);
     }
     this.settle();
     return { kind: "nack", push, message: error, blamed: guilty };
@@ -239,18 +254,19 @@ export abstract class Subscription {
     this.dirty.delete(name);
     this.forced.delete(name);
     this.refused.delete(name);
-    this.outstanding?.before.delete(name);
+    this.uncertain.delete(name);
+    if (this.outstanding?.before.delete(name)) this.inFlight.add(name);
   }
 
   protected subscribeAll(): void {
     this.wildcard = true;
-    for (const name of this.map?.keys() ?? []) this.dirty.add(name);
-    for (const name of this.held.keys()) this.dirty.add(name);
+    for (const name of this.inFlight) this.uncertain.add(name);
+    for (const names of [this.map?.keys() ?? [], this.held.keys(), this.uncertain]) for (const name of names) this.dirty.add(name);
   }
 
   protected unsubscribeAll(): void {
     this.wildcard = false;
-    for (const name of [...this.held.keys(), ...this.dirty]) if (!this.names.has(name)) this.forget(name);
+    for (const name of [...this.held.keys(), ...this.uncertain, ...this.dirty]) if (!this.names.has(name)) this.forget(name);
   }
 
   /** The resource to send for `name`: the snapshot's, or where the client refused that, the last one that it took. */
@@ -265,6 +281,7 @@ export abstract class Subscription {
   protected lacks(name: string): boolean {
     const resource = this.map?.get(name);
     if (!resource || this.refused.get(name) === resource.version) return false;
+    if (this.uncertain.has(name)) return true;
     const held = this.held.get(name);
     if (held === resource) return false;
     if (versionOf(held) !== resource.version) return true;
@@ -274,7 +291,11 @@ export abstract class Subscription {
 
   /** Whether the client still has `name` although no snapshot does, and has not refused to let go of it. */
   protected isLeftover(name: string): boolean {
-    return this.map?.has(name) === false && this.held.has(name) && this.refused.get(name) !== ABSENT;
+    return this.map?.has(name) === false && this.mayHave(name) && this.refused.get(name) !== ABSENT;
+  }
+
+  private mayHave(name: string): boolean {
+    return this.held.has(name) || this.uncertain.has(name);
   }
 
   private presentVersion(name: string): string {

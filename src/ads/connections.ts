@@ -1,0 +1,69 @@
+/** The HTTP/2 connections of one listener: signs of life, and the end of all of them. */
+import type { Http2Server, ServerHttp2Session } from "node:http2";
+import type { Clock } from "../lib/clock.ts";
+import type { AdsLimits } from "./limits.ts";
+
+export class Connections {
+  private readonly sessions = new Set<ServerHttp2Session>();
+  private readonly streams = new WeakMap<object, number>();
+
+  constructor(server: Http2Server, clock: Clock, limits: AdsLimits) {
+    server.on("session", (session) => {
+      this.sessions.add(session);
+      // A peer that resets its connection ends its streams by that; nobody needs to hear of it twice.
+      session.on("error", () => session.destroy());
+      const stop = this.watch(session, clock, limits);
+      session.on("close", () => {
+        stop();
+        this.sessions.delete(session);
+      });
+    });
+  }
+
+  /** Counts a stream of `session` for as long as `signal` is not aborted. Returns how many there are now. */
+  count(session: object, by: 1 | -1): number {
+    const streams = (this.streams.get(session) ?? 0) + by;
+    this.streams.set(session, streams);
+    return streams;
+  }
+
+  /** GOAWAY: no new streams; those that are there go on to their end. */
+  sayGoodbye(): void {
+    for (const session of this.sessions) if (!session.closed && !session.destroyed) session.close();
+  }
+
+  destroy(): void {
+    for (const session of this.sessions) session.destroy();
+    this.sessions.clear();
+  }
+
+  /**
+   * A dead peer does not close its connection: it must answer a PING, or lose it. One that has carried no stream between two PINGs is
+   * closed, so that idle connections do not pile up.
+   */
+  private watch(session: ServerHttp2Session, clock: Clock, limits: AdsLimits): () => void {
+    let cancel = () => {};
+    let unused = false;
+    const next = () => {
+      cancel = clock.after(limits.pingEveryMs, ping);
+    };
+    const ping = () => {
+      if (session.destroyed) return;
+      const used = (this.streams.get(session) ?? 0) > 0;
+      if (!used && unused) {
+        session.destroy();
+        return;
+      }
+      unused = !used;
+      cancel = clock.after(limits.pingTimeoutMs, () => session.destroy());
+      const asked = session.ping((error) => {
+        cancel();
+        if (error) session.destroy();
+        else next();
+      });
+      if (!asked) session.destroy();
+    };
+    next();
+    return () => cancel();
+  }
+}

@@ -1,0 +1,29 @@
+/** What one client may take of the server. */
+export interface AdsLimits {
+  /** Of one request, bytes. A request that names 50,000 resources stays below. */
+  readonly maxMessageBytes: number;
+  readonly maxStreams: number;
+  readonly maxStreamsPerConnection: number;
+  readonly maxConnections: number;
+  /** Names that one stream may subscribe to, of one type. */
+  readonly maxNames: number;
+  /** Types that one stream may ask for, known or not. */
+  readonly maxTypes: number;
+  /** How long a stream may be open without a request, milliseconds. */
+  readonly firstRequestMs: number;
+  /** How often a connection is asked for a sign of life, and how long the answer may take, milliseconds. */
+  readonly pingEveryMs: number;
+  readonly pingTimeoutMs: number;
+}
+
+export const DEFAULT_LIMITS: AdsLimits = {
+  maxMessageBytes: 4 * 1024 * 1024,
+  maxStreams: 20_000,
+  maxStreamsPerConnection: 100,
+  maxConnections: 20_000,
+  maxNames: 100_000,
+  maxTypes: 32,
+  firstRequestMs: 10_000,
+  pingEveryMs: 30_000,
+  pingTimeoutMs: 20_000,
+};

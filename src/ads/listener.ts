@@ -1,0 +1,82 @@
+/** Where ADS is served: a TCP port or a Unix socket, HTTP/2 without TLS. */
+import { chmod, lstat, unlink } from "node:fs/promises";
+import { createServer, type Http2Server, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import { connect } from "node:net";
+import { errnoOf, WeftError } from "../lib/errors.ts";
+
+export interface TcpTarget {
+  readonly host: string;
+  /** 0: the system chooses. */
+  readonly port: number;
+}
+
+export interface UnixTarget {
+  readonly path: string;
+  /** File mode; 0660. */
+  readonly mode?: number;
+}
+
+export type Bound = { readonly address: string; readonly port: number } | { readonly path: string };
+
+export type Handler = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
+
+/** MiB. A session that sends a large configuration to a slow reader must not be ended for the memory that it holds. */
+const MAX_SESSION_MEMORY_MIB = 1024;
+
+export function createHttp2Server(maxStreamsPerConnection: number): Http2Server {
+  return createServer({
+    maxSessionMemory: MAX_SESSION_MEMORY_MIB,
+    settings: { maxConcurrentStreams: maxStreamsPerConnection },
+  });
+}
+
+/** @throws WeftError "unavailable" (the port or path is taken, or may not be bound) */
+export async function bind(server: Http2Server, target: TcpTarget | UnixTarget): Promise<Bound> {
+  if ("path" in target) {
+    await removeStaleSocket(target.path);
+    await listen(server, { path: target.path }, target.path);
+    await chmod(target.path, target.mode ?? 0o660);
+    return { path: target.path };
+  }
+  await listen(server, { host: target.host, port: target.port }, `${target.host}:${target.port}`);
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new WeftError("internal", `no address for ${target.host}:${target.port}`);
+  return { address: address.address, port: address.port };
+}
+
+function listen(server: Http2Server, options: { host?: string; port?: number; path?: string }, name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (reason: Error) => {
+      const message =
+        errnoOf(reason) === "EADDRINUSE" ? `ADS: ${name} is in use; choose another with --ads` : `ADS: ${name}: ${reason.message}`;
+      reject(new WeftError("unavailable", message, { cause: reason }));
+    };
+    server.once("error", failed);
+    server.listen(options, () => {
+      server.off("error", failed);
+      resolve();
+    });
+  });
+}
+
+/** A socket file outlives a process that was killed. One that nobody accepts on is removed; anything else stays. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const file = await lstat(path).catch(() => undefined);
+  if (!file) return;
+  if (!file.isSocket()) throw new WeftError("unavailable", `ADS: ${path} exists and is no socket; remove it`);
+  if (await accepts(path)) throw new WeftError("unavailable", `ADS: another process listens on ${path}`);
+  await unlink(path).catch((reason) => {
+    if (errnoOf(reason) !== "ENOENT") throw reason;
+  });
+}
+
+function accepts(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}

@@ -1,0 +1,180 @@
+/** One ADS stream: requests and snapshots come in, responses go out as fast as the peer takes them. */
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
+import type { Clock } from "../lib/clock.ts";
+import { WeftError } from "../lib/errors.ts";
+import { sizeOf } from "./encode.ts";
+import { toConnectError } from "./errors.ts";
+import type { Ledger } from "./ledger.ts";
+import type { LedgerEntry } from "./ledger-entry.ts";
+import type { AdsLimits } from "./limits.ts";
+import { isTypeUrl, Subscriptions } from "./order.ts";
+import type { Answer, Push, Subscription } from "./subscription.ts";
+import type { AdsObserver, AnswerEvent, ProxyIdentity, SnapshotSource } from "./types.ts";
+import type { Variant } from "./variant.ts";
+
+export interface StreamOptions {
+  readonly proxy: ProxyIdentity;
+  readonly address: string;
+  /** Begins all nonces of this stream, and of no other. */
+  readonly id: string;
+  readonly source: SnapshotSource;
+  readonly ledger: Ledger;
+  readonly observer: AdsObserver;
+  readonly clock: Clock;
+  readonly limits: AdsLimits;
+}
+
+export class AdsStream<Request, Response, S extends Subscription> {
+  private readonly options: StreamOptions;
+  private readonly variant: Variant<Request, Response, S>;
+  private readonly subscriptions: Subscriptions<S>;
+  private readonly sentAt = new Map<string, number>();
+  private entry: LedgerEntry | undefined;
+  private unsubscribe: (() => void) | undefined;
+  private count = 0;
+  private ended: { readonly reason: string; readonly error?: ConnectError } | undefined;
+  private awake = false;
+  private wakeUp: (() => void) | undefined;
+
+  constructor(options: StreamOptions, variant: Variant<Request, Response, S>) {
+    this.options = options;
+    this.variant = variant;
+    this.subscriptions = new Subscriptions((typeUrl) => variant.create(typeUrl));
+  }
+
+  /** Ends the stream: with a status where there is an error, else cleanly. The first call counts. */
+  end(reason: string, error?: ConnectError): void {
+    this.ended ??= { reason, error };
+    this.wake();
+  }
+
+  /**
+   * The responses. Each is made when the transport asks for it, which it does when the peer has taken the one before: what changes
+   * meanwhile is in the next, once.
+   */
+  async *run(requests: AsyncIterable<Request>): AsyncGenerator<Response> {
+    const { clock, limits } = this.options;
+    const cancel = clock.after(limits.firstRequestMs, () => {
+      if (!this.entry) this.end("no request", new ConnectError("no request came in time", Code.DeadlineExceeded));
+    });
+    void this.read(requests);
+    try {
+      while (!this.ended) {
+        const push = this.subscriptions.take(`${this.options.id}.${this.count + 1}`);
+        if (push) {
+          this.sent(push);
+          yield this.variant.response(push);
+        } else {
+          await this.sleep();
+        }
+      }
+      if (this.ended.error) throw this.ended.error;
+    } finally {
+      cancel();
+      this.close();
+    }
+  }
+
+  private async read(requests: AsyncIterable<Request>): Promise<void> {
+    try {
+      for await (const request of requests) {
+        if (this.ended) return;
+        this.receive(request);
+      }
+      this.end("ended by the proxy");
+    } catch (reason) {
+      const error = toConnectError(reason);
+      this.end(error.rawMessage, error);
+    }
+  }
+
+  private receive(request: Request): void {
+    const { limits } = this.options;
+    const { typeUrl, node } = this.variant.head(request);
+    if (typeUrl === "") throw new WeftError("invalid", "an aggregated stream needs a type_url in every request");
+    const known = this.subscriptions.get(typeUrl);
+    if (!known && this.subscriptions.size >= limits.maxTypes) {
+      throw new WeftError("too_large", `a stream may ask for at most ${limits.maxTypes} resource types`);
+    }
+    const subscription = known ?? this.subscriptions.of(typeUrl);
+    const answer = this.variant.apply(subscription, request);
+    if (subscription.subscribed > limits.maxNames) {
+      throw new WeftError("too_large", `a stream may subscribe to at most ${limits.maxNames} resources of a type`);
+    }
+    if (!this.entry) this.begin(node);
+    this.answered(typeUrl, answer);
+    this.wake();
+  }
+
+  private begin(node: Node | undefined): void {
+    const { proxy, address, ledger, observer, source } = this.options;
+    const { protocol } = this.variant;
+    const name = node?.id ?? "";
+    const info = { id: proxy.id, node: name, envoyVersion: envoyVersion(node), protocol, address };
+    this.entry = ledger.open(info, (typeUrl) => this.subscriptions.get(typeUrl));
+    observer.streamOpened?.({ proxy, protocol, node: name, address });
+    this.unsubscribe = source.subscribe(proxy, (snapshot) => {
+      if (this.subscriptions.update(snapshot)) this.wake();
+    });
+  }
+
+  private sent(push: Push): void {
+    this.count += 1;
+    this.sentAt.set(push.typeUrl, this.options.clock.monotonic());
+    this.entry?.sent(push);
+    const event = this.event(push);
+    if (event) this.options.observer.pushed?.({ ...event, resources: push.resources.length, bytes: sizeOf(push) });
+  }
+
+  private answered(typeUrl: string, answer: Answer): void {
+    if (answer.kind !== "ack" && answer.kind !== "nack") return;
+    const { clock, observer } = this.options;
+    const now = clock.monotonic();
+    const milliseconds = now - (this.sentAt.get(typeUrl) ?? now);
+    const event = this.event(answer.push);
+    if (answer.kind === "ack") {
+      this.entry?.acked(answer.push);
+      if (event) observer.acked?.({ ...event, milliseconds });
+    } else {
+      this.entry?.nacked(answer);
+      if (event) observer.nacked?.({ ...event, milliseconds, message: answer.message });
+    }
+  }
+
+  private event({ typeUrl, revision, nonce }: Push): AnswerEvent | undefined {
+    return isTypeUrl(typeUrl) ? { proxy: this.options.proxy, typeUrl, revision, nonce } : undefined;
+  }
+
+  private close(): void {
+    this.ended ??= { reason: "the connection was lost" };
+    this.unsubscribe?.();
+    this.unsubscribe = undefined;
+    if (!this.entry) return;
+    const { ledger, observer, proxy } = this.options;
+    ledger.close(this.entry);
+    observer.streamClosed?.({ proxy, protocol: this.variant.protocol, reason: this.ended.reason });
+  }
+
+  private wake(): void {
+    this.awake = true;
+    this.wakeUp?.();
+  }
+
+  private async sleep(): Promise<void> {
+    if (!this.awake) {
+      await new Promise<void>((resolve) => {
+        this.wakeUp = resolve;
+      });
+    }
+    this.awake = false;
+    this.wakeUp = undefined;
+  }
+}
+
+function envoyVersion(node: Node | undefined): string {
+  const agent = node?.userAgentVersionType;
+  if (agent?.case === "userAgentVersion") return agent.value;
+  const version = agent?.case === "userAgentBuildVersion" ? agent.value.version : undefined;
+  return version ? `${version.majorNumber}.${version.minorNumber}.${version.patch}` : "";
+}

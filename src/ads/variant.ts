@@ -1,0 +1,49 @@
+/** The two wire forms of ADS, as one stream sees them. */
+import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
+import type {
+  DeltaDiscoveryRequest,
+  DeltaDiscoveryResponse,
+  DiscoveryRequest,
+  DiscoveryResponse,
+} from "../gen/weft/ads/v1/discovery_pb.ts";
+import { DeltaSubscription } from "./delta.ts";
+import { deltaResponse, sotwResponse } from "./encode.ts";
+import { SotwSubscription } from "./sotw.ts";
+import type { Answer, Push, Subscription } from "./subscription.ts";
+
+export interface Variant<Request, Response, S extends Subscription> {
+  readonly protocol: "delta" | "sotw";
+  create(typeUrl: string): S;
+  head(request: Request): { readonly typeUrl: string; readonly node: Node | undefined };
+  apply(subscription: S, request: Request): Answer;
+  response(push: Push): Response;
+}
+
+export const delta: Variant<DeltaDiscoveryRequest, DeltaDiscoveryResponse, DeltaSubscription> = {
+  protocol: "delta",
+  create: (typeUrl) => new DeltaSubscription(typeUrl),
+  head: (request) => ({ typeUrl: request.typeUrl, node: request.node }),
+  apply: (subscription, request) =>
+    subscription.request({
+      subscribe: request.resourceNamesSubscribe,
+      unsubscribe: request.resourceNamesUnsubscribe,
+      initialVersions: request.initialResourceVersions,
+      nonce: request.responseNonce,
+      error: request.errorDetail?.message,
+    }),
+  response: deltaResponse,
+};
+
+export const sotw: Variant<DiscoveryRequest, DiscoveryResponse, SotwSubscription> = {
+  protocol: "sotw",
+  create: (typeUrl) => new SotwSubscription(typeUrl),
+  head: (request) => ({ typeUrl: request.typeUrl, node: request.node }),
+  apply: (subscription, request) =>
+    subscription.request({
+      names: request.resourceNames,
+      version: request.versionInfo,
+      nonce: request.responseNonce,
+      error: request.errorDetail?.message,
+    }),
+  response: sotwResponse,
+};
