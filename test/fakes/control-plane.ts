@@ -237,6 +237,7 @@ export function fakeProxy(id: string, nack?: string): ProxyStatus {
     envoy_version: "1.40.0",
     protocol: "delta",
     address: "127.0.0.1:40000",
+    connected: true,
     connected_at: at,
     status: nack ? "NACKED" : "SYNCED",
     types: [

@@ -1,0 +1,92 @@
+import { buildCommand } from "@stricli/core";
+import type { Health, ProxyStatus } from "../admin/control-plane.ts";
+import type { CaAnswer } from "./ca.ts";
+import { type AdminClient, connect, connectFlags } from "./client.ts";
+import { nackLines } from "./nacks.ts";
+import { clean, json } from "./output.ts";
+import { type ReportFlags, reportFormat } from "./services.ts";
+import { verb } from "./verb.ts";
+
+interface Finding {
+  readonly check: string;
+  readonly ok: boolean;
+  readonly message: string;
+  readonly help?: string;
+}
+
+/** What the operator can do about a part that does not work. */
+const MENDS: Readonly<Record<string, string>> = {
+  store: "free space on the disk of the data directory, or check that weft's user may write there",
+  xds: "look at weft's log for the cause; restarting weft disturbs no traffic",
+  ca: "check that the key files in the data directory are there and readable by weft's user",
+};
+
+/** weft renews its CA long before this is left; where it did not, a person must look. */
+const CA_LOW_MS = 3_600_000;
+
+export const checkCommand = buildCommand({
+  docs: {
+    brief: "Find out what is wrong, and what to do about it",
+    fullDescription:
+      "Asks the store, ADS and the CA to do their work, and looks at every proxy and certificate. Exit 1 where something is wrong.",
+  },
+  parameters: { flags: { output: reportFormat, ...connectFlags }, aliases: { o: "output" } },
+  func: verb<ReportFlags, []>(async (cli, flags) => {
+    const client = await connect(cli.io, flags);
+    const findings = [...(await parts(client)), ...(await proxies(client)), ...(await certificates(client, cli.io.clock.now()))];
+    const ok = findings.every((finding) => finding.ok);
+    if (flags.output === "json") cli.print(json({ ok, findings }));
+    else {
+      for (const { ok, check, message, help } of findings) {
+        cli.print(clean(`${ok ? "ok  " : "FAIL"}  ${check}: ${message}`));
+        if (help) cli.print(clean(`      help: ${help}`));
+      }
+    }
+    return ok ? 0 : 1;
+  }),
+});
+
+async function parts(client: AdminClient): Promise<Finding[]> {
+  const health = await client.call<Health>("/healthz");
+  return health.parts.map(({ part, ok, message }) => ({ check: part, ok, message, ...(ok ? {} : { help: MENDS[part] }) }));
+}
+
+async function proxies(client: AdminClient): Promise<Finding[]> {
+  const { items } = await client.call<{ items: ProxyStatus[] }>("/v1/proxies");
+  if (items.length === 0) return [{ check: "proxies", ok: true, message: "none is connected" }];
+  const findings = items.flatMap((proxy): Finding[] => {
+    const check = `proxy ${proxy.id}`;
+    if (!proxy.connected) {
+      return [
+        { check, ok: false, message: `gone since ${proxy.disconnected_at}`, help: `start it again with: weft proxy run ${proxy.id}` },
+      ];
+    }
+    if (proxy.status === "NACKED") {
+      return [
+        {
+          check,
+          ok: false,
+          message: nackLines(proxy).join("\n      "),
+          help: "mend the resource that is named and apply it again; what the proxy had before stays in force",
+        },
+      ];
+    }
+    return [];
+  });
+  const waiting = items.filter((proxy) => proxy.connected && proxy.status === "PENDING").length;
+  const well = items.length - findings.length;
+  return [
+    ...findings,
+    { check: "proxies", ok: true, message: `${well} of ${items.length} well${waiting > 0 ? `, ${waiting} of them about to answer` : ""}` },
+  ];
+}
+
+async function certificates(client: AdminClient, now: number): Promise<Finding[]> {
+  const { certificates: all } = await client.call<CaAnswer>("/v1/ca");
+  // Certificates overlap during a rotation: the mesh works as long as the newest does.
+  const last = Math.max(...all.map((one) => Date.parse(one.notAfter)));
+  const until = Number.isFinite(last) ? new Date(last).toISOString() : "never";
+  if (last - now > CA_LOW_MS) return [{ check: "ca certificate", ok: true, message: `valid until ${until}` }];
+  const message = last > now ? `expires at ${until}, and was not renewed` : `expired at ${until}`;
+  return [{ check: "ca certificate", ok: false, message, help: "check this machine's clock, then restart weft, which renews it" }];
+}

@@ -1,0 +1,136 @@
+/** The admin API as the verbs use it: over the data directory's socket, or over TCP with a token. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type ErrorCode, WeftError } from "../lib/errors.ts";
+import type { Problem } from "../lib/problem.ts";
+import { readSettings } from "./config.ts";
+import type { CliIo } from "./io.ts";
+import { UsageError } from "./verb.ts";
+
+export interface ConnectFlags {
+  readonly data?: string;
+  readonly server?: string;
+  readonly token?: string;
+}
+
+const text = (input: string) => input;
+
+/** The flags of every verb that talks to a weft. */
+export const connectFlags = {
+  data: { kind: "parsed", parse: text, optional: true, brief: "Data directory of the weft to talk to [$WEFT_DATA]", placeholder: "DIR" },
+  server: { kind: "parsed", parse: text, optional: true, brief: "Talk to the admin API at this URL instead", placeholder: "URL" },
+  token: { kind: "parsed", parse: text, optional: true, brief: "Admin token for --server [$WEFT_TOKEN]", placeholder: "TOKEN" },
+} as const;
+
+const CODES: readonly ErrorCode[] = [
+  "invalid",
+  "not_found",
+  "conflict",
+  "unauthenticated",
+  "forbidden",
+  "too_large",
+  "unavailable",
+  "internal",
+];
+/** An apply over a slow disk takes a while; nothing takes this long. */
+const LIMIT_MS = 60_000;
+
+export interface CallOptions {
+  readonly method?: "GET" | "POST" | "PUT" | "DELETE";
+  readonly body?: FormData | string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly query?: Readonly<Record<string, string | undefined>>;
+}
+
+export interface AdminClient {
+  /** For messages: the socket's path or the URL. */
+  readonly target: string;
+  /** @throws WeftError with the server's code, help and problems; "unavailable" where there is no weft. */
+  call<T>(path: string, options?: CallOptions): Promise<T>;
+}
+
+export async function connect(io: CliIo, flags: ConnectFlags): Promise<AdminClient> {
+  if (flags.server === undefined) {
+    if (flags.token !== undefined) throw new UsageError("--token goes with --server", "the Unix socket in --data needs no token");
+    const data = await dataDirectory(io, flags.data);
+    const socket = join(data, "admin.sock");
+    const help = `is weft running on this data directory? start it with: weft run --data ${data} (or name another with --data)`;
+    return client(io, socket, (path, init) => fetch(`http://weft${path}`, { ...init, unix: socket }), {}, help);
+  }
+  const server = serverUrl(flags.server);
+  const token = flags.token ?? io.env.WEFT_TOKEN ?? (await ownToken(io, flags.data, server));
+  const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
+  const help = "is weft running there, and is this its --admin address?";
+  return client(io, server.origin, (path, init) => fetch(`${server.origin}${path}`, { ...init, redirect: "error" }), headers, help);
+}
+
+/** Flag, $WEFT_DATA, the configuration file, or the default. */
+export async function dataDirectory(io: CliIo, flag: string | undefined): Promise<string> {
+  return (await readSettings(flag === undefined ? {} : { data: flag }, undefined, io)).data;
+}
+
+function serverUrl(server: string): URL {
+  const url = URL.parse(server.includes("://") ? server : `http://${server}`);
+  if (!url || !/^https?:$/.test(url.protocol))
+    throw new UsageError(`--server must be a URL such as http://127.0.0.1:15014, not "${server}"`);
+  return url;
+}
+
+/** The token of the weft in the data directory, but only where `server` is that weft: a token goes to nobody else. */
+async function ownToken(io: CliIo, flag: string | undefined, server: URL): Promise<string | undefined> {
+  try {
+    const data = await dataDirectory(io, flag);
+    const listening: unknown = JSON.parse(await readFile(join(data, "listening.json"), "utf8"));
+    const admin = typeof listening === "object" && listening && "admin" in listening ? listening.admin : undefined;
+    return admin === server.host ? (await readFile(join(data, "admin.token"), "utf8")).trim() : undefined;
+  } catch {
+    return undefined; // no weft here: the server will say that a token is needed
+  }
+}
+
+type Fetch = (path: string, init: RequestInit) => Promise<Response>;
+
+function client(io: CliIo, target: string, send: Fetch, common: Readonly<Record<string, string>>, help: string): AdminClient {
+  return {
+    target,
+    async call<T>(path: string, { method = "GET", body, headers, query = {} }: CallOptions = {}): Promise<T> {
+      const pairs = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined);
+      const search = pairs.length > 0 ? `?${new URLSearchParams(pairs)}` : "";
+      const abort = new AbortController();
+      const cancel = io.clock.after(LIMIT_MS, () => abort.abort());
+      try {
+        const init: RequestInit = { method, headers: { accept: "application/json", ...common, ...headers }, signal: abort.signal };
+        const response = await send(path + search, body === undefined ? init : { ...init, body });
+        const answer = await response.text();
+        // Probes answer 503 with a body of their own kind.
+        if (response.ok || (response.status === 503 && isJson(response))) return parseAnswer(answer, target) as T;
+        throw errorFrom(response, answer, target);
+      } catch (reason) {
+        if (reason instanceof WeftError) throw reason;
+        const why = abort.signal.aborted ? `no answer within ${LIMIT_MS / 1000} s` : WeftError.from(reason).message;
+        throw new WeftError("unavailable", `Cannot talk to weft at ${target}: ${why}`, { help, cause: reason });
+      } finally {
+        cancel();
+      }
+    },
+  };
+}
+
+const isJson = (response: Response) => /^application\/json\b/.test(response.headers.get("content-type") ?? "");
+
+function parseAnswer(answer: string, target: string): unknown {
+  try {
+    return JSON.parse(answer);
+  } catch (cause) {
+    throw new WeftError("unavailable", `What answers at ${target} is no weft: its answer is not JSON`, { cause });
+  }
+}
+
+/** Problem details as the error that they were; anything else as what its status says. */
+function errorFrom(response: Response, answer: string, target: string): WeftError {
+  let details: { code?: string; detail?: string; help?: string; problems?: Problem[] } = {};
+  if (response.headers.get("content-type")?.startsWith("application/problem+json")) details = JSON.parse(answer);
+  const code = CODES.find((known) => known === details.code) ?? (response.status === 413 ? "too_large" : "unavailable");
+  const message = details.detail ?? `${target} answered ${response.status} ${response.statusText}`;
+  return new WeftError(code, message, { help: details.help, problems: details.problems ?? [] });
+}

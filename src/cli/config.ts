@@ -1,0 +1,165 @@
+/** Settings of `weft run`: flags before WEFT_* variables before the configuration file before defaults. */
+import { readFile } from "node:fs/promises";
+import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { errnoOf, WeftError } from "../lib/errors.ts";
+import type { Problem } from "../lib/problem.ts";
+import { nearest } from "../model/suggest.ts";
+
+export interface HostPort {
+  /** Name or address; IPv6 without brackets. */
+  readonly host: string;
+  /** 0: the system chooses. */
+  readonly port: number;
+}
+
+export const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface RunSettings {
+  readonly data: string;
+  readonly ads: HostPort;
+  readonly admin: HostPort;
+  readonly trustDomain: string;
+  readonly store: string;
+  readonly logLevel: LogLevel;
+  /** Names besides loopback's under which the admin API is reached. */
+  readonly adminHosts: readonly string[];
+}
+
+/** The settings as text, from a flag, a variable or the file; the file's keys are these. */
+export type RawSettings = { readonly [Key in keyof RunSettings]?: string };
+
+export const CONFIG_FILE = "/etc/weft/weft.yaml";
+
+/** Variable of each setting. */
+export const VARIABLES: Readonly<Record<keyof RunSettings, string>> = {
+  data: "WEFT_DATA",
+  ads: "WEFT_ADS",
+  admin: "WEFT_ADMIN",
+  trustDomain: "WEFT_TRUST_DOMAIN",
+  store: "WEFT_STORE",
+  logLevel: "WEFT_LOG",
+  adminHosts: "WEFT_ADMIN_HOSTS",
+};
+
+const KEYS = Object.keys(VARIABLES) as (keyof RunSettings)[];
+
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly uid: number | undefined;
+}
+
+/**
+ * @param file The configuration file that was asked for; without it /etc/weft/weft.yaml, where there is one.
+ * @throws WeftError "invalid" with the place of each problem, "unavailable" where the file cannot be read.
+ */
+export async function readSettings(flags: RawSettings, file: string | undefined, { env, uid }: Surroundings): Promise<RunSettings> {
+  const asked = file ?? (env.WEFT_CONFIG || undefined);
+  const path = asked ?? CONFIG_FILE;
+  const text = await readConfig(path, asked !== undefined);
+  const fromFile: Partial<Record<keyof RunSettings, Placed>> = text === undefined ? {} : parseConfig(text, path);
+  const problems: Problem[] = [];
+
+  const pick = <T>(key: keyof RunSettings, fallback: string, read: (text: string) => T | undefined, expected: string): T => {
+    const variable = env[VARIABLES[key]] || undefined;
+    const placed = fromFile[key];
+    const [value, place] =
+      flags[key] !== undefined ? [flags[key], flagOf(key)] : variable ? [variable, VARIABLES[key]] : [placed?.text ?? fallback];
+    const result = read(value);
+    if (result !== undefined) return result;
+    const message = `${place ?? key} must be ${expected}, not "${value}"`;
+    if (place !== undefined || !placed) throw new WeftError("invalid", message);
+    problems.push({ code: "WF0201", severity: "error", message, file: path, line: placed.line, column: placed.column });
+    return read(fallback) as T;
+  };
+  const text1 = (value: string) => value || undefined;
+  const settings: RunSettings = {
+    data: pick("data", uid === 0 ? "/var/lib/weft" : "./weft-data", text1, "a directory"),
+    ads: pick("ads", "127.0.0.1:15010", parseHostPort, "ADDRESS:PORT"),
+    admin: pick("admin", "127.0.0.1:15014", parseHostPort, "ADDRESS:PORT"),
+    // A trust domain as SPIFFE-ID, 2.1 has it: lower-case letters, digits, dots, dashes and underscores.
+    trustDomain: pick(
+      "trustDomain",
+      "mesh.local",
+      (value) => (/^[a-z0-9._-]{1,255}$/.test(value) ? value : undefined),
+      "a trust domain such as mesh.local",
+    ),
+    store: pick("store", "sqlite", text1, "a store"),
+    logLevel: pick("logLevel", "info", parseLevel, `one of ${LOG_LEVELS.join(", ")}`),
+    adminHosts: pick(
+      "adminHosts",
+      "",
+      (value) =>
+        value
+          .split(",")
+          .map((one) => one.trim())
+          .filter(Boolean),
+      "host names",
+    ),
+  };
+  if (problems.length > 0) throw new WeftError("invalid", `${path} is wrong`, { problems });
+  return settings;
+}
+
+const flagOf = (key: string) => `--${key === "logLevel" ? "log-level" : key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+function parseLevel(text: string): LogLevel | undefined {
+  const level = text.toLowerCase() === "warn" ? "warning" : text.toLowerCase();
+  return LOG_LEVELS.find((known) => known === level);
+}
+
+/** "127.0.0.1:15010", "[::1]:0", "localhost:8080", ":15010" (loopback). */
+export function parseHostPort(text: string): HostPort | undefined {
+  const [, host = "", port = ""] = /^(\[[0-9a-fA-F:.]+\]|[^:\s/[\]]*):(\d{1,5})$/.exec(text) ?? [];
+  if (port === "" || Number(port) > 65_535) return undefined;
+  return { host: host.replace(/^\[|\]$/g, "") || "127.0.0.1", port: Number(port) };
+}
+
+async function readConfig(path: string, mustExist: boolean): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    if (!mustExist && (errnoOf(cause) === "ENOENT" || errnoOf(cause) === "EACCES")) return undefined;
+    throw new WeftError("unavailable", `The configuration file ${path} cannot be read: ${WeftError.from(cause).message}`, { cause });
+  }
+}
+
+interface Placed {
+  readonly text: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** @throws WeftError "invalid" with all problems: syntax, unknown keys, values that are no text, number or list of them. */
+export function parseConfig(text: string, file: string): Partial<Record<keyof RunSettings, Placed>> {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter, uniqueKeys: true });
+  const problems: Problem[] = [];
+  const complain = (offset: number, message: string, help?: string) => {
+    const { line, col } = lineCounter.linePos(offset);
+    problems.push({ code: "WF0101", severity: "error", message, file, line, column: col, ...(help ? { help } : {}) });
+  };
+  for (const error of document.errors) complain(error.pos[0], error.message.split("\n")[0] ?? "");
+  const found: Partial<Record<keyof RunSettings, Placed>> = {};
+  const root = document.contents;
+  if (isMap(root) && problems.length === 0) {
+    for (const { key, value } of root.items) {
+      const name = isScalar(key) ? String(key.value) : "";
+      const offset = isScalar(key) ? (key.range?.[0] ?? 0) : 0;
+      const known = KEYS.find((one) => one === name);
+      if (!known) {
+        const guess = nearest(name, KEYS);
+        complain(offset, `"${name}" is no setting${guess ? `: did you mean "${guess}"?` : ""}`, `known: ${KEYS.join(", ")}`);
+        continue;
+      }
+      const plain: unknown = (value as { toJSON?: () => unknown } | null)?.toJSON?.() ?? null;
+      const shown = Array.isArray(plain) && known === "adminHosts" ? plain.join(",") : plain;
+      if (typeof shown === "string" || typeof shown === "number") {
+        const at = lineCounter.linePos((value as { range?: readonly number[] }).range?.[0] ?? offset);
+        found[known] = { text: String(shown), line: at.line, column: at.col };
+      } else complain(offset, `"${name}" must be ${known === "adminHosts" ? "a list of names" : "a text"}`);
+    }
+  } else if (root !== null && problems.length === 0) complain(0, "The configuration must be a mapping of settings to values");
+  if (problems.length > 0) throw new WeftError("invalid", `${file} is wrong`, { problems });
+  return found;
+}

@@ -1,0 +1,65 @@
+/** -f FILE|DIR|-: what the user names, read; files are named in problems as the user named them. */
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { errnoOf, WeftError } from "../lib/errors.ts";
+import type { CliIo } from "./io.ts";
+import { UsageError } from "./verb.ts";
+
+export interface FileBytes {
+  /** As the user named it; "<stdin>" for "-". */
+  readonly file: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface FileFlags {
+  readonly file: readonly string[];
+}
+
+/** The flag -f, which may be given several times. */
+export const fileFlag = {
+  kind: "parsed",
+  parse: (input: string) => input,
+  variadic: true,
+  brief: "File, directory (with its subdirectories; .yaml, .yml, .json) or - for stdin; may be repeated",
+  placeholder: "FILE|DIR|-",
+} as const;
+
+const RESOURCE_FILE = /\.(ya?ml|json)$/i;
+
+/** In the order of the names given; a directory's files sorted by path. @throws UsageError where one is missing or empty. */
+export async function readInputs(io: CliIo, names: readonly string[]): Promise<readonly FileBytes[]> {
+  const files: FileBytes[] = [];
+  let stdin = false;
+  for (const name of names) {
+    if (name === "-") {
+      if (stdin) throw new UsageError("-f - is given twice, but there is one stdin");
+      stdin = true;
+      files.push({ file: "<stdin>", bytes: await io.readStdin() });
+      continue;
+    }
+    for (const file of await pathsOf(name)) files.push({ file, bytes: await read(file, () => readFile(file)) });
+  }
+  return files;
+}
+
+async function pathsOf(name: string): Promise<readonly string[]> {
+  const kind = await read(name, () => stat(name));
+  if (!kind.isDirectory()) return [name];
+  const entries = await read(name, () => readdir(name, { recursive: true, withFileTypes: true }));
+  const paths = entries
+    .filter((entry) => !entry.isDirectory() && RESOURCE_FILE.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name));
+  if (paths.length === 0) throw new UsageError(`${name} holds no .yaml, .yml or .json file`);
+  return paths.sort();
+}
+
+async function read<T>(name: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (reason) {
+    const code = errnoOf(reason);
+    if (code === "ENOENT") throw new UsageError(`There is no file ${name}`);
+    if (code === "EACCES") throw new UsageError(`${name} may not be read by this user`);
+    throw new UsageError(`${name} cannot be read: ${WeftError.from(reason).message}`);
+  }
+}

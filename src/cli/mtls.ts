@@ -1,0 +1,45 @@
+import { buildCommand } from "@stricli/core";
+import type { MtlsReport } from "../admin/control-plane.ts";
+import { formatProvenance } from "../lib/provenance.ts";
+import { connect, connectFlags } from "./client.ts";
+import { namespaceFlag, parseText } from "./names.ts";
+import { clean, json, table } from "./output.ts";
+import { type ReportFlags, reportFormat } from "./services.ts";
+import { verb } from "./verb.ts";
+
+export const mtlsCommand = buildCommand({
+  docs: {
+    brief: "Show a service's effective mTLS mode, and which policy decides",
+    fullDescription:
+      "The mode of each workload and port as its PeerAuthentications give it, and whether the workload's proxy has taken it.",
+  },
+  parameters: {
+    flags: {
+      namespace: { ...namespaceFlag, brief: 'Where a short name is looked up, "default" where absent' },
+      output: reportFormat,
+      ...connectFlags,
+    },
+    aliases: { n: "namespace", o: "output" },
+    positional: { kind: "tuple", parameters: [{ parse: parseText, placeholder: "SERVICE", brief: "orders, orders.shop, or a full host" }] },
+  },
+  func: verb<ReportFlags & { readonly namespace?: string }, [string]>(async (cli, flags, service) => {
+    const client = await connect(cli.io, flags);
+    const report = await client.call<MtlsReport>(`/v1/services/${encodeURIComponent(service)}/mtls`, {
+      query: { namespace: flags.namespace },
+    });
+    if (flags.output === "json") {
+      cli.print(json(report));
+      return 0;
+    }
+    cli.print(clean(`${report.host}: ${report.mtls_mode}`));
+    const rows = report.details.map((one) => [
+      `${one.namespace}/${one.workload}`,
+      String(one.port),
+      one.mode,
+      one.in_force ? "yes" : `no (${one.proxy})`,
+      one.source ? formatProvenance(one.source) : "Istio's default",
+    ]);
+    if (rows.length > 0) cli.print(table(["WORKLOAD", "PORT", "MODE", "IN FORCE", "DECIDED BY"], rows));
+    return 0;
+  }),
+});

@@ -1,0 +1,63 @@
+import { buildCommand, buildRouteMap } from "@stricli/core";
+import { findEnvoy, processSignals, superviseEnvoy } from "../proxy/index.ts";
+import { type ConnectFlags, connect, connectFlags } from "./client.ts";
+import type { CliIo } from "./io.ts";
+import { parseText, parseWorkload } from "./names.ts";
+import { clean, yaml } from "./output.ts";
+import { verb } from "./verb.ts";
+
+const workload = { parse: parseText, placeholder: "WORKLOAD", brief: "A WorkloadEntry: NAME or NAMESPACE/NAME" };
+
+async function bootstrapOf(io: CliIo, flags: ConnectFlags, text: string): Promise<Readonly<Record<string, unknown>>> {
+  const { namespace, name } = parseWorkload(text);
+  const client = await connect(io, flags);
+  const headers = { "content-type": "application/json" };
+  return client.call("/v1/bootstrap", { method: "POST", headers, body: JSON.stringify({ workload: `${namespace}/${name}` }) });
+}
+
+const bootstrapCommand = buildCommand({
+  docs: {
+    brief: "Print an Envoy bootstrap for a workload",
+    fullDescription: "YAML for `envoy -c`. It holds a token by which the proxy proves who it is: keep it as you would keep a key.",
+  },
+  parameters: { flags: connectFlags, positional: { kind: "tuple", parameters: [workload] } },
+  func: verb<ConnectFlags, [string]>(async (cli, flags, text) => {
+    cli.print(yaml(await bootstrapOf(cli.io, flags, text)));
+    return 0;
+  }),
+});
+
+const runCommand = buildCommand({
+  docs: {
+    brief: "Run and supervise a workload's Envoy",
+    fullDescription:
+      "Starts the Envoy of $WEFT_ENVOY or of PATH, restarts it when it crashes, and drains it on SIGTERM. What follows -- goes to Envoy.",
+    customUsage: ["WORKLOAD [-- ENVOY-ARGS...]"],
+  },
+  parameters: {
+    flags: connectFlags,
+    positional: {
+      kind: "array",
+      minimum: 1,
+      parameter: { parse: parseText, placeholder: "WORKLOAD [-- ENVOY-ARGS]", brief: workload.brief },
+    },
+  },
+  func: verb<ConnectFlags, string[]>(async (cli, flags, text = "", ...args) => {
+    const { io } = cli;
+    const envoyPath = findEnvoy(io.env);
+    await superviseEnvoy({
+      envoyPath,
+      bootstrap: await bootstrapOf(io, flags, text),
+      args,
+      clock: io.clock,
+      signals: processSignals,
+      log: (level, message) => cli.complain(clean(`weft proxy ${text}: ${level === "info" ? "" : `${level}: `}${message}`)),
+    });
+    return 0;
+  }),
+});
+
+export const proxyRoutes = buildRouteMap({
+  routes: { bootstrap: bootstrapCommand, run: runCommand },
+  docs: { brief: "Start a workload's proxy" },
+});

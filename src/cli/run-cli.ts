@@ -1,0 +1,100 @@
+/** The command line: argv in, output and an exit code out. */
+import {
+  type ApplicationText,
+  buildApplication,
+  buildRouteMap,
+  proposeCompletions,
+  run,
+  ExitCode as StricliExit,
+  type StricliProcess,
+  text_en,
+} from "@stricli/core";
+import { applyCommand } from "./apply.ts";
+import { caRoutes } from "./ca.ts";
+import { checkCommand } from "./check.ts";
+import { COMPLETE_VERB, completionCommand } from "./completion.ts";
+import { deleteCommand } from "./delete.ts";
+import { diffCommand } from "./diff.ts";
+import { getCommand } from "./get.ts";
+import type { CliIo } from "./io.ts";
+import { mtlsCommand } from "./mtls.ts";
+import { clean } from "./output.ts";
+import { proxiesCommand } from "./proxies.ts";
+import { proxyRoutes } from "./proxy.ts";
+import { runCommand } from "./run.ts";
+import { servicesCommand } from "./services.ts";
+import { tokenCommand } from "./token.ts";
+import { validateCommand } from "./validate.ts";
+import type { Cli } from "./verb.ts";
+import { versionCommand } from "./version.ts";
+
+const root = buildRouteMap({
+  routes: {
+    run: runCommand,
+    apply: applyCommand,
+    get: getCommand,
+    delete: deleteCommand,
+    validate: validateCommand,
+    diff: diffCommand,
+    services: servicesCommand,
+    mtls: mtlsCommand,
+    proxies: proxiesCommand,
+    proxy: proxyRoutes,
+    ca: caRoutes,
+    token: tokenCommand,
+    check: checkCommand,
+    version: versionCommand,
+    completion: completionCommand,
+  },
+  docs: {
+    brief: "A service mesh for bare metal, VMs and the edge",
+    fullDescription:
+      "Start with: weft run, then weft apply -f FILE, then weft proxy run WORKLOAD.\n" +
+      "Exit codes: 0 yes or done, 1 a negative answer (invalid, different, refused), 2 usage or could not do it.",
+  },
+});
+
+const text: ApplicationText = {
+  ...text_en,
+  noCommandRegisteredForInput: ({ input, corrections }) => {
+    const guess = corrections.length > 0 ? `: did you mean ${corrections.map((one) => `"${one}"`).join(" or ")}?` : "";
+    return `weft: there is no verb "${clean(input)}"${guess}\n    help: weft --help lists all`;
+  },
+};
+
+const application = buildApplication(root, {
+  name: "weft",
+  scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
+  documentation: { caseStyle: "convert-camel-to-kebab", disableAnsiColor: true, useAliasInUsageLine: true, onlyRequiredInUsageLine: true },
+  localization: { text },
+});
+
+const line = (text: string) => (text.endsWith("\n") ? text : `${text}\n`);
+
+/** Runs one command line (without the program's name). Never throws; 0, 1 or 2. */
+export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
+  let code: number | undefined;
+  const process: StricliProcess = {
+    stdout: { write: (text) => void io.stdout.write(text) },
+    stderr: { write: (text) => void io.stderr.write(text) },
+    env: {},
+    exitCode: undefined,
+  };
+  const context: Cli & { readonly process: StricliProcess } = {
+    process,
+    io,
+    print: (text) => void io.stdout.write(line(text)),
+    complain: (text) => void io.stderr.write(line(text)),
+    exit(chosen) {
+      code = chosen;
+    },
+  };
+  if (argv[0] === COMPLETE_VERB) {
+    for (const { completion, brief } of await proposeCompletions(application, argv.slice(1), context))
+      context.print(`${completion}\t${brief}`);
+    return 0;
+  }
+  await run(application, argv, context);
+  // Whatever the parser refuses is usage.
+  return code ?? (process.exitCode === StricliExit.Success ? 0 : 2);
+}

@@ -1,0 +1,35 @@
+import { buildCommand } from "@stricli/core";
+import { LOG_LEVELS, type RawSettings, readSettings } from "./config.ts";
+import { parseText } from "./names.ts";
+import { verb } from "./verb.ts";
+
+interface Flags extends RawSettings {
+  readonly config?: string;
+}
+
+const flag = (brief: string, placeholder: string) => ({ kind: "parsed", parse: parseText, optional: true, brief, placeholder }) as const;
+
+export const runCommand = buildCommand({
+  docs: {
+    brief: "Run the control plane",
+    fullDescription:
+      "A flag wins over its WEFT_* variable, that over the configuration file (/etc/weft/weft.yaml, or --config), that over the default.\n" +
+      "SIGTERM ends it well, SIGHUP reads the configuration file again.",
+  },
+  parameters: {
+    flags: {
+      data: flag("Data directory: ./weft-data, for root /var/lib/weft [$WEFT_DATA]", "DIR"),
+      ads: flag("Where proxies connect: 127.0.0.1:15010; port 0: the system chooses [$WEFT_ADS]", "ADDR:PORT"),
+      admin: flag("Admin API: 127.0.0.1:15014 [$WEFT_ADMIN]", "ADDR:PORT"),
+      trustDomain: flag("Trust domain of the identities: mesh.local [$WEFT_TRUST_DOMAIN]", "TD"),
+      store: flag("Store: sqlite, sqlite:PATH or memory: [$WEFT_STORE]", "URL"),
+      config: flag("Configuration file: /etc/weft/weft.yaml, where there is one [$WEFT_CONFIG]", "FILE"),
+      logLevel: flag(`${LOG_LEVELS.join(", ")}: info [$WEFT_LOG]`, "LEVEL"),
+      adminHosts: flag("Names, with commas, by which the admin API is called besides loopback's [$WEFT_ADMIN_HOSTS]", "NAMES"),
+    },
+  },
+  func: verb<Flags, []>(async (cli, { config, ...flags }) => {
+    const read = () => readSettings(flags, config, cli.io);
+    return cli.io.startServer(await read(), read);
+  }),
+});

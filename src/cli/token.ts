@@ -1,0 +1,74 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { buildCommand } from "@stricli/core";
+import type { IssuedToken } from "../admin/control-plane.ts";
+import { errnoOf, WeftError } from "../lib/errors.ts";
+import { type ConnectFlags, connect, connectFlags, dataDirectory } from "./client.ts";
+import { parseText, parseWorkload } from "./names.ts";
+import { clean } from "./output.ts";
+import { UsageError, verb } from "./verb.ts";
+
+interface Flags extends ConnectFlags {
+  readonly workload?: string;
+  readonly ttl?: string;
+}
+
+export const tokenCommand = buildCommand({
+  docs: {
+    brief: "Print a token: the admin API's, or a workload's",
+    fullDescription:
+      'Without --workload: the admin token, for "Authorization: Bearer $(weft token)". With it: a new token by which that workload\'s proxy proves who it is.',
+  },
+  parameters: {
+    flags: {
+      workload: {
+        kind: "parsed",
+        parse: parseText,
+        optional: true,
+        brief: "A token for this workload: NAME or NAMESPACE/NAME",
+        placeholder: "NAME",
+      },
+      ttl: {
+        kind: "parsed",
+        parse: parseText,
+        optional: true,
+        brief: "How long the workload's token is good, such as 1h",
+        placeholder: "TIME",
+      },
+      ...connectFlags,
+    },
+  },
+  func: verb<Flags, []>(async (cli, flags) => {
+    if (flags.workload === undefined) {
+      if (flags.ttl !== undefined) throw new UsageError("--ttl goes with --workload: the admin token does not expire");
+      if (flags.server !== undefined) throw new UsageError("The admin token is read from the data directory: run this where weft runs");
+      cli.print(await adminToken(await dataDirectory(cli.io, flags.data)));
+      return 0;
+    }
+    const { namespace, name } = parseWorkload(flags.workload);
+    const client = await connect(cli.io, flags);
+    const body = JSON.stringify({ workload: `${namespace}/${name}`, ...(flags.ttl === undefined ? {} : { ttl: flags.ttl }) });
+    const issued = await client.call<IssuedToken>("/v1/tokens", { method: "POST", headers: { "content-type": "application/json" }, body });
+    // Only the token on stdout, so that $(weft token ...) works.
+    cli.complain(clean(`token of ${issued.workload}, good until ${issued.expires}`));
+    cli.print(clean(issued.token));
+    return 0;
+  }),
+});
+
+async function adminToken(data: string): Promise<string> {
+  const path = join(data, "admin.token");
+  try {
+    return (await readFile(path, "utf8")).trim();
+  } catch (cause) {
+    const missing = errnoOf(cause) === "ENOENT";
+    throw new WeftError(
+      "unavailable",
+      missing ? `There is no admin token in ${data}` : `${path} cannot be read: ${WeftError.from(cause).message}`,
+      {
+        help: missing ? `weft makes it when it first runs: weft run --data ${data}` : "run this as the user who runs weft",
+        cause,
+      },
+    );
+  }
+}

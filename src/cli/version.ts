@@ -1,0 +1,11 @@
+import { buildCommand } from "@stricli/core";
+import { verb } from "./verb.ts";
+
+export const versionCommand = buildCommand({
+  docs: { brief: "Print weft's version" },
+  parameters: {},
+  func: verb<Record<never, never>, []>((cli) => {
+    cli.print(`weft ${cli.io.version} (bun ${Bun.version}, ${process.platform} ${process.arch})`);
+    return 0;
+  }),
+});
