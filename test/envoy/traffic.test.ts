@@ -1,6 +1,7 @@
 import { beforeAll, beforeEach, expect, test } from "bun:test";
 import { binomialBounds } from "../../scripts/lib/lab/binomial.ts";
 import { type Answer, callMany, countBy } from "../../scripts/lib/lab/call.ts";
+import { isOverflow, overload } from "../../scripts/lib/lab/overload.ts";
 import { waitFor } from "../../scripts/lib/lab/wait.ts";
 import type { Sidecar } from "../../scripts/lib/lab/workload.ts";
 import { callFrom, describeMesh, expectStatus, type Member } from "./harness.ts";
@@ -230,21 +231,14 @@ describeMesh("calls through a sidecar", (lab) => {
     await lab().weft.apply(`${SUBSETS}  trafficPolicy:
     connectionPool: {tcp: {maxConnections: 2}, http: {http1MaxPendingRequests: 1}}
 `);
-    v1.app.delayMs = 800;
-    const answers = await waitFor(
-      "the limit",
-      () => callMany(12, 12, () => ({ to: web.place.outbound, host: "orders" })),
-      (all) => all.some(({ status }) => status === 503),
-    );
-    const refused = answers.filter(({ status }) => status === 503);
-    expect(answers.length - refused.length).toBeGreaterThanOrEqual(2);
-    expect(answers.length - refused.length).toBeLessThanOrEqual(4);
-    for (const { headers, text } of refused) {
-      expect(headers["x-envoy-overloaded"]).toBe("true");
-      expect(text).toContain("overflow");
-    }
-    const overflow = await caller.stats(/outbound\|8080\|v1\|orders\.default\.mesh\.local.*upstream_rq_pending_overflow/);
-    expect(Object.values(overflow)).toEqual([refused.length]);
+    v1.app.delayMs = 1_500;
+    const cluster = "outbound\\|8080\\|v1\\|orders\\.";
+    const target = { to: web.place.outbound, host: "orders" };
+    const { within, above, counted } = await overload(target, { caller, cluster, app: v1.app, connections: 2, extra: 9 });
+    expect(within.map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect(above.filter(isOverflow)).toHaveLength(9);
+    expect(counted).toBe(9);
+    expect(v1.app.mostInFlight).toBe(2);
     await lab().weft.apply(SUBSETS);
   });
 

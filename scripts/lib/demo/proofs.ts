@@ -1,6 +1,7 @@
 /** What the demo proves, in order: each proof applies its policy, sends real requests through real Envoys, and says what it measured. */
 import { binomialBounds } from "../lab/binomial.ts";
 import { type Answer, callMany, countBy } from "../lab/call.ts";
+import { isOverflow, overload } from "../lab/overload.ts";
 import { waitFor } from "../lab/wait.ts";
 import type { Town } from "./town.ts";
 
@@ -126,28 +127,24 @@ export const PROOFS: readonly Proof[] = [
     policy: "circuit-breaker.yaml",
     async run(town) {
       const app = town.app("stock-1");
-      const shop = town.sidecar("shop-1");
-      const overflows = async () =>
-        Object.values(await shop.stats(/^cluster\.outbound\|8080\|\|stock\.default\.mesh\.local.*\.upstream_rq_pending_overflow$/)).reduce(
-          (a, b) => a + b,
-          0,
-        );
       await town.apply("circuit-breaker.yaml");
-      app.delayMs = 1000;
+      app.delayMs = 2000;
       try {
-        const before = await overflows();
-        const answers = await callMany(20, 20, () => ({ to: town.place("shop-1").outbound, host: "stock" }));
-        const [passed, refused] = [answers.filter(({ status }) => status === 200), answers.filter(isOverflow)];
-        const counted = (await overflows()) - before;
+        const target = { to: town.place("shop-1").outbound, host: "stock" };
+        const cluster = "outbound\\|8080\\|\\|stock\\.";
+        const { within, above, counted } = await overload(target, {
+          caller: town.sidecar("shop-1"),
+          cluster,
+          app,
+          connections: 2,
+          extra: 17,
+        });
+        const passed = within.filter(({ status }) => status === 200).length;
+        const refused = above.filter(isOverflow);
         const slowest = Math.round(Math.max(...refused.map(({ milliseconds }) => milliseconds)));
         return {
-          held:
-            passed.length >= 2 &&
-            passed.length <= 4 &&
-            refused.length === 20 - passed.length &&
-            app.mostInFlight <= 2 &&
-            counted === refused.length,
-          measured: `2 connections + 1 queued, 20 at once: ${passed.length} x 200, ${refused.length} x 503 UO within ${slowest} ms; app saw at most ${app.mostInFlight} at a time`,
+          held: passed === 3 && refused.length === 17 && counted === 17 && app.mostInFlight === 2,
+          measured: `2 in flight + 1 queued: ${passed} x 200; 17 more: ${refused.length} x 503 UO within ${slowest} ms; app saw at most ${app.mostInFlight} at a time`,
         };
       } finally {
         app.reset();
@@ -215,11 +212,6 @@ export const PROOFS: readonly Proof[] = [
     },
   },
 ];
-
-/** Envoy's response flag UO, as a client sees it. */
-function isOverflow({ status, headers, text }: Answer): boolean {
-  return status === 503 && headers["x-envoy-overloaded"] === "true" && text.includes("overflow");
-}
 
 function usedMtls({ echo }: Answer): boolean {
   return echo?.headers["x-forwarded-client-cert"]?.includes("URI=spiffe://mesh.local/") ?? false;
