@@ -1,0 +1,36 @@
+/** Envoy's own judgement on every golden case. Needs an Envoy ($WEFT_ENVOY or PATH); without one it is skipped, loudly, unless CI=true. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { caseNames, meshOf, readCase, snapshotsOf } from "./case.ts";
+import { staticConfig } from "./envoy-config.ts";
+
+const envoy = process.env.WEFT_ENVOY || Bun.which("envoy");
+if (!envoy) {
+  if (process.env.CI === "true") throw new Error("no Envoy: set WEFT_ENVOY, or run scripts/setup --envoy");
+  console.error("SKIPPED: Envoy's judgement on the golden cases: no Envoy: set WEFT_ENVOY, or run scripts/setup --envoy");
+}
+
+/** Refused by Envoy for what is not on this host: a file that the case names. */
+const NEEDS_FILES = new Set(["client-tls"]);
+
+describe.skipIf(!envoy)("Envoy accepts", () => {
+  let directory = "";
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), "weft-golden-"));
+  });
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  for (const name of caseNames().filter((candidate) => !NEEDS_FILES.has(candidate))) {
+    test(`everything that ${name}.yaml makes`, async () => {
+      for (const [workload, snapshot] of snapshotsOf(meshOf(readCase(name)))) {
+        const path = join(directory, `${name}-${workload.replace("/", "-")}.json`);
+        writeFileSync(path, JSON.stringify(staticConfig(snapshot)));
+        const run = Bun.spawn([envoy ?? "", "--mode", "validate", "-c", path, "-l", "error"], { stdout: "ignore", stderr: "pipe" });
+        const [errors, code] = await Promise.all([new Response(run.stderr).text(), run.exited]);
+        expect(`${workload}: ${code} ${code === 0 ? "" : errors}`).toBe(`${workload}: 0 `);
+      }
+    }, 60_000);
+  }
+});

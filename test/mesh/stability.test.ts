@@ -1,0 +1,198 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { EncodedResource, ProxySnapshot } from "../../src/lib/encoded.ts";
+import { buildMesh } from "../../src/mesh/build.ts";
+import type { Mesh } from "../../src/mesh/types.ts";
+import type { AnyResource } from "../../src/model/resource.ts";
+import { buildSnapshot } from "../../src/xds/snapshot.ts";
+import { httpService, OPTIONS, resource, resourcesOf, workload } from "./harness.ts";
+
+const SERVICES = ["orders", "users", "web"];
+const NAMESPACES = ["default", "shop"];
+const service = fc.constantFrom(...SERVICES);
+const metadata = fc
+  .tuple(fc.constantFrom(...NAMESPACES), fc.constantFrom("2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"))
+  .map(([namespace, created]) => `namespace: ${namespace}, creationTimestamp: "${created}"`);
+const name = fc.constantFrom("a", "b", "c");
+const host = fc.constantFrom(
+  "orders",
+  "users.shop.mesh.local",
+  "*.mesh.local",
+  "*.shop.mesh.local",
+  "web.default.svc.cluster.local",
+  "api.example.com",
+);
+
+/** Documents over a small world, so that they meet each other often. */
+const document = fc.oneof(
+  fc
+    .tuple(service, metadata, fc.constantFrom("80", "8080"))
+    .map(([app, meta, port]) =>
+      httpService(app, meta, `[{number: ${port}, name: http, protocol: HTTP}, {number: 5432, name: tcp, protocol: TCP}]`),
+    ),
+  fc
+    .tuple(name, service, metadata, fc.integer({ min: 1, max: 9 }))
+    .map(([at, app, meta, last]) => workload(`${app}-${at}`, app, `10.0.0.${last}`, meta)),
+  fc
+    .tuple(name, host, metadata, fc.constantFrom("RANDOM", "ROUND_ROBIN"))
+    .map(([rule, of, meta, simple]) =>
+      resource(
+        "DestinationRule",
+        rule,
+        `{host: "${of}", trafficPolicy: {loadBalancer: {simple: ${simple}}}, subsets: [{name: ${rule}, labels: {app: orders}}]}`,
+        meta,
+      ),
+    ),
+  fc
+    .tuple(name, host, host, metadata)
+    .map(([rule, of, to, meta]) =>
+      resource(
+        "VirtualService",
+        rule,
+        `{hosts: ["${of}"], http: [{route: [{destination: {host: "${to.replace("*.", "orders.")}", subset: a}}]}]}`,
+        meta,
+      ),
+    ),
+  fc
+    .tuple(name, host, metadata)
+    .map(([entry, of, meta]) =>
+      resource(
+        "ServiceEntry",
+        entry,
+        `{hosts: ["${of.startsWith("*") ? "api.example.com" : of.includes(".") ? of : `${of}.example.com`}"], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}], endpoints: [{address: ${entry}.example.com}]}`,
+        meta,
+      ),
+    ),
+  fc
+    .tuple(metadata, fc.constantFrom("STRICT", "PERMISSIVE", "DISABLE"))
+    .map(([meta, mode]) => resource("PeerAuthentication", "default", `{mtls: {mode: ${mode}}}`, meta)),
+  fc
+    .tuple(name, metadata)
+    .map(([policy, meta]) =>
+      resource("AuthorizationPolicy", policy, "{action: ALLOW, rules: [{to: [{operation: {methods: [GET]}}]}]}", meta),
+    ),
+);
+
+const key = ({ kind, metadata: { namespace, name: id } }: AnyResource) => `${kind}/${namespace}/${id}`;
+
+const parsed = document.map((text) => {
+  const [one] = resourcesOf(text);
+  if (!one) throw new Error(text);
+  return one;
+});
+
+/** No two of the same kind, namespace and name. */
+const resources = fc.uniqueArray(parsed, { selector: key, maxLength: 14 });
+
+/** Name and version of everything that every proxy gets: equal exactly when the bytes are. */
+function fingerprint(mesh: Mesh): Record<string, string[]> {
+  return Object.fromEntries(
+    [...mesh.workloads.keys()].map((id) => [
+      id,
+      all(snapshot(mesh, id)).map((r) => `${r.typeUrl} ${r.name} ${r.version} ${JSON.stringify(r.sources)}`),
+    ]),
+  );
+}
+
+function snapshot(mesh: Mesh, id: string): ProxySnapshot {
+  const found = buildSnapshot(mesh, id, []);
+  if (!found) throw new Error(`no snapshot for ${id}`);
+  return found;
+}
+
+function all({ resources: byType }: ProxySnapshot): EncodedResource[] {
+  return [...byType.values()].flatMap((byName) => [...byName.values()]);
+}
+
+describe("A mesh", () => {
+  test("does not depend on the order in which resources come", () => {
+    fc.assert(
+      fc.property(
+        resources.chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length }))),
+        ([list, shuffled]) => {
+          expect(fingerprint(buildMesh(shuffled, OPTIONS))).toEqual(fingerprint(buildMesh(list, OPTIONS)));
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  test("built step by step is the mesh built from scratch, byte for byte", () => {
+    const steps = fc.array(fc.tuple(fc.boolean(), parsed), { maxLength: 8 });
+    fc.assert(
+      fc.property(resources, steps, (list, edits) => {
+        const current = new Map(list.map((one) => [key(one), one]));
+        let mesh = buildMesh([...current.values()], OPTIONS);
+        for (const [removes, one] of edits) {
+          if (removes) current.delete(key(one));
+          else current.set(key(one), one);
+          mesh = buildMesh([...current.values()], OPTIONS, mesh);
+        }
+        const copies = [...current.values()].map((one) => structuredClone(one));
+        expect(fingerprint(mesh)).toEqual(fingerprint(buildMesh(copies, OPTIONS)));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("has no two resources of one name and type, whatever the input", () => {
+    fc.assert(
+      fc.property(resources, (list) => {
+        for (const view of buildMesh(list, OPTIONS).outbound.values()) {
+          for (const { virtualHosts } of view.routes.values()) {
+            const domains = virtualHosts.flatMap((virtualHost) => virtualHost.domains);
+            expect(new Set(domains).size).toBe(domains.length);
+            expect(new Set(virtualHosts.map((virtualHost) => virtualHost.name)).size).toBe(virtualHosts.length);
+          }
+          expect(new Set(view.clusters.map((cluster) => cluster.name)).size).toBe(view.clusters.length);
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("keeps everything of the mesh before when nothing changed", () => {
+    const list = resourcesOf(httpService("orders"), workload("orders-1", "orders", "10.0.0.1"), workload("orders-2", "orders", "10.0.0.2"));
+    const before = buildMesh(list, OPTIONS);
+    const after = buildMesh([...list].reverse(), { ...OPTIONS, revision: 2 }, before);
+    expect(after.revision).toBe(2);
+    const parts = ["settings", "services", "endpoints", "workloads", "mtls", "authorization", "outbound"] as const;
+    for (const part of parts) expect(after[part] === before[part] ? part : `${part} is another object`).toBe(part);
+  });
+
+  test("changes only a service's endpoints when one of its workloads moves", () => {
+    const rest = resourcesOf(
+      httpService("orders"),
+      httpService("users"),
+      workload("users-1", "users", "10.0.0.9"),
+      workload("orders-2", "orders", "10.0.0.2"),
+    );
+    const [old, moved] = [
+      resourcesOf(workload("orders-1", "orders", "10.0.0.1")),
+      resourcesOf(workload("orders-1", "orders", "10.0.0.77")),
+    ];
+    const before = buildMesh([...rest, ...old], OPTIONS);
+    const after = buildMesh([...rest, ...moved], { ...OPTIONS, revision: 2 }, before);
+    const [was, is] = [all(snapshot(before, "default/users-1")), all(snapshot(after, "default/users-1"))];
+    const changed = is.filter((one) => !was.includes(one)).map(({ typeUrl, name: id }) => `${typeUrl.split(".").at(-1)} ${id}`);
+    expect(changed).toEqual(["ClusterLoadAssignment outbound|80||orders.default.mesh.local"]);
+  });
+
+  test("changes only one virtual host when a VirtualService changes", () => {
+    const rest = resourcesOf(httpService("orders"), httpService("users"), workload("users-1", "users", "10.0.0.9"));
+    const route = (seconds: number) =>
+      resourcesOf(
+        resource("VirtualService", "orders", `{hosts: [orders], http: [{timeout: ${seconds}s, route: [{destination: {host: orders}}]}]}`),
+      );
+    const before = buildMesh([...rest, ...route(1)], OPTIONS);
+    const after = buildMesh([...rest, ...route(2)], { ...OPTIONS, revision: 2 }, before);
+    const hosts = (mesh: Mesh) => mesh.outbound.get("default")?.routes.get("http_proxy")?.virtualHosts ?? [];
+    expect(
+      hosts(after)
+        .filter((one) => !hosts(before).includes(one))
+        .map((one) => one.name),
+    ).toEqual(["orders.default.mesh.local:80"]);
+    const [was, is] = [all(snapshot(before, "default/users-1")), all(snapshot(after, "default/users-1"))];
+    expect(is.filter((one) => !was.includes(one)).map((one) => one.name)).toEqual(["http_proxy"]);
+  });
+});
