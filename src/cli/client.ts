@@ -1,8 +1,8 @@
 /** The admin API as the verbs use it: over the data directory's socket, or over TCP with a token. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type ErrorCode, WeftError } from "../lib/errors.ts";
-import type { Problem } from "../lib/problem.ts";
+import { type ErrorCode, errnoOf, WeftError } from "../lib/errors.ts";
+import { formatProblem, type Problem } from "../lib/problem.ts";
 import { readSettings } from "./config.ts";
 import type { CliIo } from "./io.ts";
 import { UsageError } from "./verb.ts";
@@ -66,7 +66,12 @@ export async function connect(io: CliIo, flags: ConnectFlags): Promise<AdminClie
 
 /** Flag, $WEFT_DATA, the configuration file, or the default. */
 export async function dataDirectory(io: CliIo, flag: string | undefined): Promise<string> {
-  return (await readSettings(flag === undefined ? {} : { data: flag }, undefined, io)).data;
+  try {
+    return (await readSettings(flag === undefined ? {} : { data: flag }, undefined, io)).data;
+  } catch (reason) {
+    const error = WeftError.from(reason);
+    throw new UsageError([...error.problems.map(formatProblem), error.message].join("\n"), "or name the data directory with --data");
+  }
 }
 
 function serverUrl(server: string): URL {
@@ -107,13 +112,30 @@ function client(io: CliIo, target: string, send: Fetch, common: Readonly<Record<
         throw errorFrom(response, answer, target);
       } catch (reason) {
         if (reason instanceof WeftError) throw reason;
-        const why = abort.signal.aborted ? `no answer within ${LIMIT_MS / 1000} s` : WeftError.from(reason).message;
+        const why = abort.signal.aborted ? `no answer within ${LIMIT_MS / 1000} s` : causeOf(reason);
         throw new WeftError("unavailable", `Cannot talk to weft at ${target}: ${why}`, { help, cause: reason });
       } finally {
         cancel();
       }
     },
   };
+}
+
+/** Bun's own words guess at typos in URLs. */
+function causeOf(reason: unknown): string {
+  switch (errnoOf(reason)) {
+    case "ENOENT":
+      return "there is no such socket";
+    case "ECONNREFUSED":
+    case "ConnectionRefused":
+    case "FailedToOpenSocket":
+      return "nothing listens there";
+    case "EACCES":
+    case "EPERM":
+      return "this user may not open it: call as the user who runs weft";
+    default:
+      return WeftError.from(reason).message;
+  }
 }
 
 const isJson = (response: Response) => /^application\/json\b/.test(response.headers.get("content-type") ?? "");

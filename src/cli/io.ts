@@ -18,7 +18,7 @@ export interface CliIo {
   readonly version: string;
   /**
    * Runs the control plane until it is told to end; resolves to the exit code. `reload` reads the configuration file again (SIGHUP) and
-   * throws WeftError "invalid" where it has become wrong.
+   * throws WeftError where it has become wrong.
    */
   startServer(settings: RunSettings, reload: () => Promise<RunSettings>): Promise<number>;
 }

@@ -24,9 +24,14 @@ export function json(value: unknown): string {
   return JSON.stringify(value, null, 2);
 }
 
-/** Long lines stay whole: a folded URI or regex is hard to read and to search. */
+/** Long lines stay whole: a folded URI or regex is hard to read and to search. Texts such as yes are quoted, for readers of YAML 1.1 such as Envoy. */
 export function yaml(value: unknown, options: { readonly sorted?: boolean } = {}): string {
-  return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false, sortMapEntries: options.sorted ?? false }).trimEnd();
+  return stringify(value, {
+    lineWidth: 0,
+    compat: "yaml-1.1",
+    aliasDuplicateObjects: false,
+    sortMapEntries: options.sorted ?? false,
+  }).trimEnd();
 }
 
 /** "45s", "12m", "3h", "8d": time since `iso`. */

@@ -1,14 +1,18 @@
 /** The command line: argv in, output and an exit code out. */
 import {
   type ApplicationText,
+  ArgumentScannerError,
   buildApplication,
   buildRouteMap,
+  type FlagNotFoundError,
+  formatMessageForArgumentScannerError,
   proposeCompletions,
   run,
   ExitCode as StricliExit,
   type StricliProcess,
   text_en,
 } from "@stricli/core";
+import { WeftError } from "../lib/errors.ts";
 import { applyCommand } from "./apply.ts";
 import { caRoutes } from "./ca.ts";
 import { checkCommand } from "./check.ts";
@@ -57,10 +61,24 @@ const root = buildRouteMap({
 const text: ApplicationText = {
   ...text_en,
   noCommandRegisteredForInput: ({ input, corrections }) => {
-    const guess = corrections.length > 0 ? `: did you mean ${corrections.map((one) => `"${one}"`).join(" or ")}?` : "";
+    const guess = corrections.length > 0 ? `: did you mean ${corrections.join(" or ")}?` : "";
     return `weft: there is no verb "${clean(input)}"${guess}\n    help: weft --help lists all`;
   },
+  exceptionWhileParsingArguments: (reason) => {
+    const message =
+      reason instanceof ArgumentScannerError
+        ? formatMessageForArgumentScannerError(reason, { FlagNotFoundError: unknownFlag })
+        : WeftError.from(reason).message;
+    return `weft: ${clean(message)}\n    help: --help shows the flags and arguments of a verb`;
+  },
 };
+
+const kebab = (flag: string) => flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+function unknownFlag({ input, corrections }: FlagNotFoundError): string {
+  const guess = corrections.length > 0 ? `: did you mean ${corrections.map((one) => `--${kebab(one)}`).join(" or ")}?` : "";
+  return `there is no flag --${input}${guess}`;
+}
 
 const application = buildApplication(root, {
   name: "weft",

@@ -1,7 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import { LOG_LEVELS, type RawSettings, readSettings } from "./config.ts";
 import { parseText } from "./names.ts";
-import { verb } from "./verb.ts";
+import { report, verb } from "./verb.ts";
 
 interface Flags extends RawSettings {
   readonly config?: string;
@@ -30,6 +30,11 @@ export const runCommand = buildCommand({
   },
   func: verb<Flags, []>(async (cli, { config, ...flags }) => {
     const read = () => readSettings(flags, config, cli.io);
-    return cli.io.startServer(await read(), read);
+    try {
+      return await cli.io.startServer(await read(), read);
+    } catch (reason) {
+      report(cli, reason);
+      return 2; // a wrong setting is no answer to a question: weft could not run
+    }
   }),
 });

@@ -1,0 +1,52 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { type CliIo, type RunSettings, runCli } from "../../src/cli/index.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+
+export interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface RunOptions {
+  readonly stdin?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly uid?: number;
+  readonly startServer?: (settings: RunSettings, reload: () => Promise<RunSettings>) => Promise<number>;
+}
+
+/** Runs one command line as a shell would, with its own output and environment. */
+export async function weft(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  let out = "";
+  let err = "";
+  const io: CliIo = {
+    stdout: { write: (text) => (out += text) },
+    stderr: { write: (text) => (err += text) },
+    readStdin: async () => new TextEncoder().encode(options.stdin ?? ""),
+    // Never the machine's own configuration file.
+    env: { WEFT_CONFIG: NO_CONFIG, ...options.env },
+    uid: options.uid ?? 1000,
+    clock: systemClock,
+    version: "1.2.3",
+    startServer: options.startServer ?? (() => Promise.reject(new Error("this test starts no server"))),
+  };
+  return { code: await runCli(argv, io), out, err };
+}
+
+const scratch = mkdtempSync(join(tmpdir(), "weft-cli-"));
+const NO_CONFIG = join(scratch, "empty.yaml");
+writeFileSync(NO_CONFIG, "");
+
+/** Writes files below a new directory and returns its path. */
+export function files(contents: Readonly<Record<string, string | Uint8Array>>): string {
+  const directory = mkdtempSync(join(scratch, "files-"));
+  for (const [name, content] of Object.entries(contents)) {
+    mkdirSync(dirname(join(directory, name)), { recursive: true });
+    writeFileSync(join(directory, name), content);
+  }
+  return directory;
+}
+
+process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));

@@ -1,0 +1,147 @@
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { lineDiff } from "../../src/cli/line-diff.ts";
+import { clean, table } from "../../src/cli/output.ts";
+import { peerAuthentication } from "../admin/harness.ts";
+import { files, weft } from "./harness.ts";
+
+describe("weft validate", () => {
+  test("says yes to good files, in directories with subdirectories too", async () => {
+    const directory = files({
+      "a.yaml": peerAuthentication("STRICT", "a"),
+      "sub/b.yml": peerAuthentication("STRICT", "b"),
+      "sub/c.json": JSON.stringify({ apiVersion: "security.istio.io/v1", kind: "PeerAuthentication", metadata: { name: "c" }, spec: {} }),
+      "notes.txt": "not: [read",
+    });
+    expect(await weft(["validate", "-f", directory])).toEqual({
+      code: 0,
+      out: "3 valid resources, 0 errors, 0 warnings in 3 files\n",
+      err: "",
+    });
+  });
+
+  test("prints every problem of every file as file:line:column, and exits 1", async () => {
+    const directory = files({ "a.yaml": peerAuthentication("STRIKT"), "b.yaml": peerAuthentication("OPEN", "b").replace("mtls", "mtlss") });
+    const { code, out } = await weft(["validate", "-f", directory]);
+    expect(code).toBe(1);
+    expect(out).toMatch(/a\.yaml:7:\d+: error WF\d{4}: .*\n/);
+    expect(out).toMatch(/b\.yaml:6:\d+: error WF\d{4}: .*mtlss/);
+    expect(out).toContain("2 errors");
+  });
+
+  test("tells scripts the same as JSON", async () => {
+    const { code, out } = await weft(["validate", "-f", "-", "-o", "json"], { stdin: peerAuthentication("STRIKT") });
+    expect(code).toBe(1);
+    expect(JSON.parse(out)).toMatchObject({ valid: false, resources: 0, problems: [{ file: "<stdin>", line: 7, severity: "error" }] });
+  });
+
+  test("finds the same resource in two files", async () => {
+    const directory = files({ "a.yaml": peerAuthentication("STRICT"), "b.yaml": peerAuthentication("PERMISSIVE") });
+    const { code, out } = await weft(["validate", "-f", directory]);
+    expect(code).toBe(1);
+    expect(out).toContain(`${join(directory, "b.yaml")}:1:1: error WF0013:`);
+    expect(out).toContain(`${join(directory, "a.yaml")}:1 already`);
+  });
+
+  test("names the byte that is no UTF-8", async () => {
+    const directory = files({ "latin1.yaml": new Uint8Array([0x61, 0x3a, 0x20, 0xff, 0x0a]) });
+    const { code, out } = await weft(["validate", "-f", join(directory, "latin1.yaml")]);
+    expect(code).toBe(1);
+    expect(out).toContain("latin1.yaml:1:4: error WF0001");
+  });
+
+  test("exits 2 where there is nothing to read", async () => {
+    const directory = files({ "readme.md": "" });
+    expect(await weft(["validate", "-f", join(directory, "missing.yaml")])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("There is no file"),
+    });
+    expect(await weft(["validate", "-f", directory])).toMatchObject({ code: 2, err: expect.stringContaining("holds no .yaml") });
+    expect((await weft(["validate", "-f", "-", "-f", "-"])).code).toBe(2);
+  });
+});
+
+describe("The command line", () => {
+  test("shows help for every verb, on stdout with exit 0", async () => {
+    for (const verb of [
+      "run",
+      "apply",
+      "get",
+      "delete",
+      "validate",
+      "diff",
+      "services",
+      "mtls",
+      "proxies",
+      "proxy",
+      "ca",
+      "token",
+      "check",
+      "version",
+      "completion",
+    ]) {
+      const { code, out, err } = await weft([verb, "--help"]);
+      expect([verb, code, err]).toEqual([verb, 0, ""]);
+      expect(out).toContain(`weft ${verb}`);
+    }
+  });
+
+  test("answers a wrong verb or flag with a suggestion and exit 2", async () => {
+    expect(await weft(["aply"])).toMatchObject({ code: 2, err: expect.stringContaining("did you mean `apply`") });
+    expect(await weft(["apply", "--dry-rum"])).toMatchObject({ code: 2, err: expect.stringContaining("--dry-run") });
+    expect(await weft(["get", "virtualservise"])).toMatchObject({ code: 2, err: expect.stringContaining("did you mean VirtualService?") });
+    expect((await weft(["get"])).code).toBe(2);
+    expect((await weft(["apply", "-f", "x", "--wait", "soon"])).code).toBe(2);
+    expect((await weft(["get", "vs", "-o", "xml"])).code).toBe(2);
+  });
+
+  test("says which socket it tried and how to start weft where none runs", async () => {
+    const { code, err } = await weft(["services", "--data", "/nowhere"]);
+    expect(code).toBe(2);
+    expect(err).toContain("/nowhere/admin.sock: there is no such socket");
+    expect(err).toContain("weft run --data /nowhere");
+  });
+
+  test("prints its version", async () => {
+    expect((await weft(["version"])).out).toStartWith("weft 1.2.3 ");
+  });
+
+  test("completes verbs, flags and kinds, with scripts for three shells", async () => {
+    expect((await weft(["__complete", "appl"])).out).toBe("apply\tApply resources, all in one transaction\n");
+    expect((await weft(["__complete", "apply", "--dry"])).out).toStartWith("--dry-run\t");
+    expect((await weft(["__complete", "get", "virt"])).out).toStartWith("virtualservice\t");
+    for (const shell of ["bash", "zsh", "fish"]) expect((await weft(["completion", shell])).out).toContain("__complete");
+    expect((await weft(["completion", "tcsh"])).code).toBe(2);
+  });
+
+  test("writes a bash completion that bash takes", async () => {
+    const { out } = await weft(["completion", "bash"]);
+    const check = Bun.spawnSync(["bash", "-n"], { stdin: Buffer.from(out) });
+    expect(check.exitCode).toBe(0);
+  });
+});
+
+describe("Output", () => {
+  test("lets nothing of a server's steer the terminal", () => {
+    expect(clean("a\x1b[2Jb\u0007\u009b31m\u202ec\r\nd\te")).toBe("a[2Jb31mc\nd\te");
+    expect(
+      table(
+        ["A", "B"],
+        [
+          ["x\ny", ""],
+          ["longer", "1"],
+        ],
+      ),
+    ).toBe("A       B\nx y     -\nlonger  1");
+  });
+
+  test("diffs as diff -u does", () => {
+    const before = ["a", "b", "c", "d", "e", "f", "g", "h", "i"].join("\n");
+    const after = before.replace("b", "B").replace("i", "i\nj");
+    expect(lineDiff(before, after, "old", "new")).toBe(
+      ["--- old", "+++ new", "@@ -1,5 +1,5 @@", " a", "-b", "+B", " c", " d", " e", "@@ -7,3 +7,4 @@", " g", " h", " i", "+j"].join("\n"),
+    );
+    expect(lineDiff("", "a\n", "/dev/null", "new")).toContain("@@ -0,0 +1,1 @@\n+a");
+    expect(lineDiff("a", "a", "", "")).toBe("");
+  });
+});

@@ -1,0 +1,263 @@
+import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { peerAuthentication, startAdmin } from "../admin/harness.ts";
+import { fakeProxy } from "../fakes/control-plane.ts";
+import { files, type RunOptions, weft } from "./harness.ts";
+
+/** A weft behind a real socket, and the command line that talks to it. */
+async function start() {
+  const admin = await startAdmin();
+  return {
+    ...admin,
+    weft: (argv: readonly string[], options?: RunOptions) => weft([...argv, "--data", admin.data], options),
+  };
+}
+
+const strict = () => join(files({ "mesh.yaml": peerAuthentication("STRICT") }), "mesh.yaml");
+
+describe("weft apply", () => {
+  test("applies files, directories and stdin in one transaction, under the names that the user gave", async () => {
+    await using here = await start();
+    const directory = files({ "a.yaml": peerAuthentication("STRICT", "a"), "sub/b.yaml": peerAuthentication("STRICT", "b") });
+    const { code, out } = await here.weft(["apply", "-f", directory, "-f", "-"], { stdin: peerAuthentication("STRICT", "c") });
+    expect(code).toBe(0);
+    expect(out).toBe(
+      "PeerAuthentication default/a created\nPeerAuthentication default/b created\nPeerAuthentication default/c created\nrevision 1\n",
+    );
+    expect(here.control.requests[0]?.files.map((one) => one.file)).toEqual([
+      join(directory, "a.yaml"),
+      join(directory, "sub/b.yaml"),
+      "<stdin>",
+    ]);
+  });
+
+  test("shows what it would do with --dry-run, and does it not", async () => {
+    await using here = await start();
+    expect((await here.weft(["apply", "-f", strict(), "--dry-run"])).out).toBe("PeerAuthentication default/default created (dry run)\n");
+    expect(here.control.revision).toBe(0);
+  });
+
+  test("prints the server's problems with the user's file, line and column, and exits 1", async () => {
+    await using here = await start();
+    const file = join(files({ "bad.yaml": "kind: X\nmetadata: {name: x}\nspec: {bad: 1}\n" }), "bad.yaml");
+    const { code, err } = await here.weft(["apply", "-f", file]);
+    expect(code).toBe(1);
+    expect(err).toStartWith(`${file}:1:3: error WF0199: spec.bad is bad\n    help: leave it out\n`);
+  });
+
+  test("--wait waits for the last ACK and reports who gave it", async () => {
+    await using here = await start();
+    let asked = 0;
+    here.control.convergence = () => {
+      const done = ++asked >= 3;
+      return { acked: done ? ["default/orders"] : [], nacked: [], pending: done ? [] : ["default/orders"] };
+    };
+    const { code, out } = await here.weft(["apply", "-f", strict(), "--wait", "30s"]);
+    expect([code, asked]).toEqual([0, 3]);
+    expect(out).toEndWith("revision 1\nACK      default/orders\n");
+  });
+
+  test("--wait exits 1 on a NACK, with Envoy's words and the YAML line", async () => {
+    await using here = await start();
+    here.control.answers = { acked: ["default/web"], nacked: [fakeProxy("default/orders", "unknown filter \x1b[31mfoo")] };
+    const { code, out } = await here.weft(["apply", "-f", strict(), "--wait"]);
+    expect(code).toBe(1);
+    expect(out).toContain("ACK      default/web\n");
+    expect(out).toContain("NACK     default/orders refused LDS of revision 1");
+    expect(out).toContain("    unknown filter [31mfoo\n    inbound from VirtualService default/orders (mesh.yaml:31)\n");
+  });
+
+  test("--wait exits 1 where a proxy does not answer in time", async () => {
+    await using here = await start();
+    here.control.answers = { pending: ["default/slow"] };
+    expect(await here.weft(["apply", "-f", strict(), "--wait", "50ms"])).toMatchObject({
+      code: 1,
+      out: expect.stringContaining("PENDING  default/slow (no answer within 0.05 s)"),
+    });
+  });
+});
+
+describe("weft get, delete and diff", () => {
+  test("show resources as tables, JSON, YAML and names", async () => {
+    await using here = await start();
+    await here.weft(["apply", "-f", strict()]);
+    const get = async (...argv: string[]) => (await here.weft(["get", "pa", ...argv])).out;
+    expect(await get()).toMatch(/^NAMESPACE +NAME +SUMMARY +REVISION +AGE\ndefault +default +STRICT +1 +\d+[smhd]\n$/);
+    expect(await get("-o", "wide")).toContain("UID");
+    expect(await get("-o", "name")).toBe("PeerAuthentication/default/default\n");
+    expect(JSON.parse(await get("-o", "json"))).toMatchObject({ kind: "List", items: [{ kind: "PeerAuthentication" }] });
+    expect(JSON.parse(await get("default", "-o", "json"))).toMatchObject({
+      kind: "PeerAuthentication",
+      metadata: { resourceVersion: "1" },
+    });
+    expect(await get("-o", "yaml")).toContain("spec:\n  mtls:\n    mode: STRICT\n");
+    expect(await here.weft(["get", "pa", "nobody"])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("There is no PeerAuthentication default/nobody"),
+    });
+    expect(await here.weft(["get", "pa", "-n", "shop"])).toMatchObject({
+      code: 0,
+      out: "",
+      err: expect.stringContaining("no PeerAuthentication in namespace shop"),
+    });
+  });
+
+  test("what get prints as YAML can be applied again, unchanged", async () => {
+    await using here = await start();
+    await here.weft(["apply", "-f", strict()]);
+    const { out } = await here.weft(["get", "pa", "-o", "yaml"]);
+    expect((await here.weft(["apply", "-f", "-"], { stdin: out })).out).toContain("default/default unchanged\nrevision 1");
+    expect((await weft(["validate", "-f", "-"], { stdin: out })).code).toBe(0);
+  });
+
+  test("delete one by name or all of a file, and exit 1 for what is not there", async () => {
+    await using here = await start();
+    const file = strict();
+    await here.weft(["apply", "-f", file]);
+    expect(await here.weft(["delete", "peerauthentication", "default"])).toMatchObject({
+      code: 0,
+      out: "PeerAuthentication default/default deleted\nrevision 2\n",
+    });
+    expect(await here.weft(["delete", "-f", file])).toMatchObject({
+      code: 1,
+      err: "weft: PeerAuthentication default/default is not there\n",
+    });
+    expect((await here.weft(["delete"])).code).toBe(2);
+    expect((await here.weft(["delete", "pa", "x", "-f", file])).code).toBe(2);
+  });
+
+  test("diff what would change, exit 1 where something does", async () => {
+    await using here = await start();
+    await here.weft(["apply", "-f", strict()]);
+    expect(await here.weft(["diff", "-f", strict()])).toEqual({ code: 0, out: "", err: "" });
+    const { code, out } = await here.weft(["diff", "-f", "-"], {
+      stdin: `${peerAuthentication("PERMISSIVE")}---\n${peerAuthentication("STRICT", "new")}`,
+    });
+    expect(code).toBe(1);
+    expect(out).toContain("--- stored/PeerAuthentication/default/default\n+++ <stdin> PeerAuthentication/default/default\n");
+    expect(out).toContain("-    mode: STRICT\n+    mode: PERMISSIVE");
+    expect(out).toContain("--- /dev/null\n+++ <stdin> PeerAuthentication/default/new");
+    expect(here.control.revision).toBe(1);
+  });
+});
+
+describe("Reports", () => {
+  test("list services and tell a service's mTLS mode with the policy that decides", async () => {
+    await using here = await start();
+    expect((await here.weft(["services"])).out).toContain("default    orders   orders.default.mesh.local  8080/HTTP  STRICT");
+    const { out } = await here.weft(["mtls", "orders"]);
+    expect(out).toStartWith("orders.default.mesh.local: STRICT\n");
+    expect(out).toContain("default/orders-v1-7f8d  8080  STRICT  yes       PeerAuthentication default/default (mesh.yaml:12)");
+    expect(JSON.parse((await here.weft(["mtls", "orders", "-o", "json"])).out)).toMatchObject({ mtls_mode: "STRICT" });
+    expect(await here.weft(["mtls", "ordrs"])).toMatchObject({ code: 1, err: expect.stringContaining("there are: orders") });
+  });
+
+  test("show a refused listener with Envoy's message and the YAML line", async () => {
+    await using here = await start();
+    here.control.proxyList = [fakeProxy("default/orders", "bad listener"), fakeProxy("default/web")];
+    const { code, out } = await here.weft(["proxies"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/default\/orders +1\.40\.0 +NACKED +SYNCED +- +NACKED/);
+    expect(out).toContain("default/orders refused LDS of revision 1");
+    expect(out).toContain("    bad listener\n    inbound from VirtualService default/orders (mesh.yaml:31)\n");
+    expect((await here.weft(["proxies", "web"])).out).not.toContain("orders");
+    expect((await here.weft(["proxies", "nobody"])).code).toBe(1);
+    expect(JSON.parse((await here.weft(["proxies", "web", "--config"])).out)).toMatchObject({ id: "default/web" });
+    expect((await here.weft(["proxies", "--config"])).code).toBe(2);
+  });
+
+  test("check says what is wrong and what to do, exit 1", async () => {
+    await using here = await start();
+    expect(await here.weft(["check"])).toMatchObject({ code: 0, out: expect.stringContaining("ok    store: ok") });
+    const [store, ...rest] = here.control.healthNow.parts;
+    here.control.healthNow = { ok: false, parts: [...(store ? [{ ...store, ok: false, message: "disk is full" }] : []), ...rest] };
+    here.control.proxyList = [
+      fakeProxy("default/orders", "bad listener"),
+      { ...fakeProxy("default/gone"), connected: false, disconnected_at: "2026-01-01T00:00:00Z" },
+    ];
+    here.control.caReport = { trustDomain: "mesh.local", certificates: [{ notAfter: "2020-01-01T00:00:00Z" }] };
+    const { code, out } = await here.weft(["check"]);
+    expect(code).toBe(1);
+    expect(out).toContain("FAIL  store: disk is full\n      help: free space");
+    expect(out).toContain("FAIL  proxy default/orders: default/orders refused LDS");
+    expect(out).toContain("FAIL  proxy default/gone: gone since");
+    expect(out).toContain("FAIL  ca certificate: expired at 2020");
+    expect(JSON.parse((await here.weft(["check", "-o", "json"])).out)).toMatchObject({ ok: false });
+  });
+
+  test("show the CA", async () => {
+    await using here = await start();
+    expect((await here.weft(["ca", "show"])).out).toContain("trust domain mesh.local");
+  });
+});
+
+describe("Identity", () => {
+  test("weft token prints the admin token of the data directory, or a new one of a workload", async () => {
+    await using here = await start();
+    expect(await here.weft(["token"])).toMatchObject({ code: 2, err: expect.stringContaining("There is no admin token") });
+    writeFileSync(join(here.data, "admin.token"), `${here.token}\n`);
+    expect(await here.weft(["token"])).toEqual({ code: 0, out: `${here.token}\n`, err: "" });
+    expect((await here.weft(["token", "--workload", "orders", "--ttl", "2h"])).out).toBe("token-for-orders-7200\n");
+    expect((await here.weft(["token", "--ttl", "2h"])).code).toBe(2);
+  });
+
+  test("weft proxy bootstrap prints YAML that keeps words such as yes as text", async () => {
+    await using here = await start();
+    const { code, out } = await here.weft(["proxy", "bootstrap", "shop/cart"]);
+    expect(code).toBe(0);
+    expect(out).toStartWith("node:\n  id: shop/cart\n");
+    // YAML 1.1 readers, Envoy's among them, take a bare yes for true.
+    expect(out).toMatch(/cluster: ["']yes["']/);
+    expect(await here.weft(["proxy", "bootstrap", "nobody"])).toMatchObject({ code: 1, err: expect.stringContaining("no WorkloadEntry") });
+  });
+
+  test("weft proxy run says what to do where there is no Envoy", async () => {
+    await using here = await start();
+    const { code, err } = await here.weft(["proxy", "run", "orders"], { env: { PATH: "/nowhere" } });
+    expect(code).toBe(1);
+    expect(err).toContain("no Envoy was found");
+  });
+});
+
+describe("--server", () => {
+  test("talks over TCP with a token from the flag or WEFT_TOKEN", async () => {
+    await using here = await start();
+    const services = (argv: readonly string[], env: Record<string, string> = {}) =>
+      weft(["services", "--server", here.url, ...argv], { env });
+    expect((await services(["--token", here.token])).code).toBe(0);
+    expect((await services([], { WEFT_TOKEN: here.token })).code).toBe(0);
+    expect(await services([], { WEFT_DATA: "/nowhere" })).toMatchObject({ code: 2, err: expect.stringContaining("weft token") });
+    expect(await services(["--token", "wrong"])).toMatchObject({ code: 2, err: expect.stringContaining("not this weft's") });
+  });
+
+  test("finds the token of the weft in the data directory, and gives it to no other server", async () => {
+    await using here = await start();
+    const seen: (string | null)[] = [];
+    await using other = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch(request) {
+        seen.push(request.headers.get("authorization"));
+        return new Response("no weft");
+      },
+    });
+    writeFileSync(join(here.data, "admin.token"), `${here.token}\n`);
+    writeFileSync(join(here.data, "listening.json"), JSON.stringify({ admin: new URL(here.url).host }));
+    expect((await here.weft(["services", "--server", here.url])).code).toBe(0);
+    expect(await here.weft(["services", "--server", `http://127.0.0.1:${other.port}`])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("is no weft"),
+    });
+    expect(seen).toEqual([null]);
+  });
+
+  test("refuses what is no URL, and a token for the socket", async () => {
+    expect((await weft(["services", "--server", "ftp://x"])).code).toBe(2);
+    expect((await weft(["services", "--token", "x"])).code).toBe(2);
+    expect(await weft(["services", "--server", "http://127.0.0.1:1"])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("nothing listens there"),
+    });
+  });
+});
