@@ -40,7 +40,8 @@ export async function selfTest(bound: Bound, authorization: string, clock: Clock
     throw new Error("the stream ended without an answer");
   } catch (reason) {
     const detail = abort.signal.aborted ? `no answer in ${SELF_TEST_MS} ms` : reason instanceof Error ? reason.message : String(reason);
-    throw new WeftError("unavailable", `ADS does not serve its own stream: ${detail}; restart weft`, { cause: reason });
+    const place = "path" in bound ? bound.path : `${bound.address}:${bound.port}`;
+    throw new WeftError("unavailable", `ADS does not answer on ${place}: ${detail}; restart weft`, { cause: reason });
   } finally {
     cancel();
     abort.abort();

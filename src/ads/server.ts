@@ -41,7 +41,7 @@ export interface AdsServer {
   /** Ends all streams with UNAVAILABLE after a GOAWAY; connections that are still there after `graceMs` are cut. */
   close(graceMs: number): Promise<void>;
   readonly ledger: LedgerReader;
-  /** Opens a stream to its own first listener. @throws WeftError "unavailable" where no answer comes in 2 s. */
+  /** Opens a stream to each of its own listeners. @throws WeftError "unavailable" where no answer comes in 2 s. */
   selfTest(): Promise<void>;
 }
 
@@ -187,15 +187,18 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     },
 
     async selfTest() {
-      const first = listening[0];
-      if (!first || closing) throw new WeftError("unavailable", "ADS is not listening");
-      const credential = `SelfTest ${newId()}`;
-      selfTests.add(credential);
-      try {
-        await selfTest(first.bound, credential, clock);
-      } finally {
-        selfTests.delete(credential);
-      }
+      if (listening.length === 0 || closing) throw new WeftError("unavailable", "ADS is not listening");
+      await Promise.all(
+        listening.map(async ({ bound }) => {
+          const credential = `SelfTest ${newId()}`;
+          selfTests.add(credential);
+          try {
+            await selfTest(bound, credential, clock);
+          } finally {
+            selfTests.delete(credential);
+          }
+        }),
+      );
     },
   };
 }
