@@ -113,5 +113,8 @@ function firstInvalid(bytes: Uint8Array): number {
     if (valid(middle)) low = middle;
     else high = middle - 1;
   }
-  return low;
+  if (low < bytes.length) return low;
+  // Everything is valid but a last character that is cut off: the place is its first byte.
+  while (low > 0 && ((bytes[low - 1] ?? 0) & 0xc0) === 0x80) low--;
+  return Math.max(0, low - 1);
 }

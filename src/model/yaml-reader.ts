@@ -6,13 +6,16 @@ import { Composer, type Document, Lexer, LineCounter, Parser } from "yaml";
 import type { Problem } from "../lib/problem.ts";
 import { type CodeName, problem } from "./codes.ts";
 import { Places } from "./places.ts";
-import { MAX_ALIASED_PARTS, ValueReader } from "./yaml-value.ts";
+import { type Complain, MAX_ALIASED_PARTS, ValueReader } from "./yaml-value.ts";
 
 /** As much as one input may hold, in bytes of UTF-8. */
 export const MAX_INPUT_BYTES = 4 * 1024 * 1024;
 
 /** Levels of lists and mappings in one document; the deepest field of any kind is at 14. */
 export const MAX_DEPTH = 64;
+
+/** Documents and directives in one input; more are no use and cost time. */
+const MAX_DOCUMENTS = 20_000;
 
 /** Errors after these in one document only repeat that it is broken. */
 const MAX_SYNTAX_PROBLEMS = 10;
@@ -33,9 +36,10 @@ export function readYaml(text: string, file: string): { documents: RawDocument[]
   }
   const counter = new LineCounter();
   const budget = { left: MAX_ALIASED_PARTS };
-  for (const document of compose(text, counter, (offset) => {
-    const message = `lists and mappings are nested more than ${MAX_DEPTH} levels deep; nothing after this place was read`;
-    problems.push(problem("tooDeep", { message, file, ...new Places(counter).position(offset) }));
+  for (const document of compose(text, counter, (name, offset, message) => {
+    problems.push(
+      problem(name, { message: `${message}; nothing after this place was read`, file, ...new Places(counter).position(offset) }),
+    );
   })) {
     const places = new Places(counter);
     const before = problems.length;
@@ -55,7 +59,7 @@ export function readYaml(text: string, file: string): { documents: RawDocument[]
 }
 
 /** The documents of `text`, as long as none is too deep: the composer recurses, so depth is measured before it, on the parser's stack. */
-function* compose(text: string, counter: LineCounter, tooDeep: (offset: number) => void): Generator<Document.Parsed> {
+function* compose(text: string, counter: LineCounter, complain: Complain): Generator<Document.Parsed> {
   const parser = new Parser(counter.addNewLine);
   const composer = new Composer({
     schema: "core",
@@ -67,10 +71,21 @@ function* compose(text: string, counter: LineCounter, tooDeep: (offset: number) 
     logLevel: "silent",
   });
   counter.addNewLine(0);
+  let tokens = 0;
   for (const lexeme of new Lexer().lex(text)) {
-    for (const token of parser.next(lexeme)) yield* composer.next(token);
+    for (const token of parser.next(lexeme)) {
+      yield* composer.next(token);
+      tokens++;
+    }
+    if (tokens > 2 * MAX_DOCUMENTS) {
+      complain("tooLarge", parser.offset, `one input may have ${MAX_DOCUMENTS} documents`);
+      return;
+    }
     // The document itself is on the stack, and the scalar in the innermost level.
-    if (parser.stack.length > MAX_DEPTH + 2) return tooDeep(parser.offset);
+    if (parser.stack.length > MAX_DEPTH + 2) {
+      complain("tooDeep", parser.offset, `lists and mappings are nested more than ${MAX_DEPTH} levels deep`);
+      return;
+    }
   }
   for (const token of parser.end()) yield* composer.next(token);
   yield* composer.end(false, text.length);

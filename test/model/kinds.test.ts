@@ -1,0 +1,180 @@
+import { describe, expect, test } from "bun:test";
+import { toJsonSchema } from "@valibot/to-json-schema";
+import type * as v from "valibot";
+import { findKind, KINDS, schemaOf } from "../../src/model/index.ts";
+import type { Kind } from "../../src/model/resource.ts";
+import { nearest } from "../../src/model/suggest.ts";
+import { documentWith, expectRefused, problemsOf } from "./support.ts";
+
+/** A spec that is accepted, for each kind: fields are added to it. */
+const PLAIN: Record<Kind, Record<string, unknown>> = {
+  ServiceEntry: { hosts: ["a.example.com"], resolution: "DNS", ports: [{ number: 80, name: "http", protocol: "HTTP" }] },
+  WorkloadEntry: { address: "10.0.0.1" },
+  VirtualService: { hosts: ["a"], http: [{ route: [{ destination: { host: "a" } }] }] },
+  DestinationRule: { host: "a" },
+  PeerAuthentication: {},
+  AuthorizationPolicy: {},
+  MeshConfig: {},
+};
+
+const KIND_NAMES = Object.keys(KINDS) as Kind[];
+
+describe("fields that are not translated yet", () => {
+  const http = (route: object) => ({ http: [{ ...route, route: [{ destination: { host: "a" } }] }] });
+  const traffic = (policy: object) => ({ trafficPolicy: { connectionPool: { tcp: {} }, ...policy } });
+  const rule = (source: object) => ({ rules: [{ from: [{ source: { namespaces: ["a"], ...source } }] }] });
+  const cases: [Kind, Record<string, unknown>, string][] = [
+    ["ServiceEntry", { exportTo: ["."] }, "spec.exportTo"],
+    ["ServiceEntry", { resolution: "NONE" }, "spec.resolution: NONE"],
+    ["ServiceEntry", { resolution: "DNS_ROUND_ROBIN" }, "spec.resolution"],
+    ["ServiceEntry", { resolution: "DYNAMIC_DNS" }, "spec.resolution"],
+    ["ServiceEntry", { ports: [{ number: 53, name: "dns", protocol: "UDP" }] }, "spec.ports[0].protocol"],
+    ["ServiceEntry", { endpoints: [{ address: "10.0.0.1", network: "n" }] }, "spec.endpoints[0].network"],
+    ["WorkloadEntry", { network: "n" }, "spec.network"],
+    ["VirtualService", { exportTo: ["*"] }, "spec.exportTo"],
+    ["VirtualService", { gateways: ["mesh", "edge"] }, 'spec.gateways[1]: gateway "edge"'],
+    ["VirtualService", { tls: [] }, "spec.tls"],
+    ["VirtualService", { hosts: [] }, "spec: without hosts"],
+    ["VirtualService", http({ corsPolicy: {} }), "spec.http[0].corsPolicy"],
+    ["VirtualService", http({ delegate: { name: "x" } }), "spec.http[0].delegate"],
+    ["VirtualService", { http: [{ directResponse: { status: 200 } }] }, "spec.http[0].directResponse"],
+    ["VirtualService", http({ rewrite: { uriRegexRewrite: {} } }), "spec.http[0].rewrite.uriRegexRewrite"],
+    ["VirtualService", http({ fault: { delay: { exponentialDelay: "1s" } } }), "spec.http[0].fault.delay.exponentialDelay"],
+    ["VirtualService", http({ fault: { abort: { http2Error: "x" } } }), "spec.http[0].fault.abort.http2Error"],
+    ...["sourceLabels", "sourceNamespace", "gateways", "statPrefix"].map((field): [Kind, Record<string, unknown>, string] => [
+      "VirtualService",
+      http({ match: [{ [field]: {} }] }),
+      `spec.http[0].match[0].${field}`,
+    ]),
+    ...["destinationSubnets", "sourceSubnet", "sourceLabels", "gateways", "sourceNamespace"].map(
+      (field): [Kind, Record<string, unknown>, string] => [
+        "VirtualService",
+        { tcp: [{ match: [{ [field]: {} }], route: [{ destination: { host: "a" } }] }] },
+        `spec.tcp[0].match[0].${field}`,
+      ],
+    ),
+    ["DestinationRule", { exportTo: ["."] }, "spec.exportTo"],
+    ["DestinationRule", { workloadSelector: {} }, "spec.workloadSelector"],
+    ...["tunnel", "proxyProtocol", "retryBudget"].map((field): [Kind, Record<string, unknown>, string] => [
+      "DestinationRule",
+      { trafficPolicy: { [field]: {} } },
+      `spec.trafficPolicy.${field}`,
+    ]),
+    ...["localityLbSetting", "zoneAwareLbSetting", "warmupDurationSecs", "warmup"].map((field): [Kind, Record<string, unknown>, string] => [
+      "DestinationRule",
+      traffic({ loadBalancer: { [field]: {} } }),
+      `spec.trafficPolicy.loadBalancer.${field}`,
+    ]),
+    ["DestinationRule", traffic({ tls: { mode: "MUTUAL", credentialName: "c" } }), "spec.trafficPolicy.tls.credentialName"],
+    ["DestinationRule", traffic({ tls: { caCrl: "c" } }), "spec.trafficPolicy.tls.caCrl"],
+    [
+      "DestinationRule",
+      traffic({ connectionPool: { http: { http2KeepAlive: {} } } }),
+      "spec.trafficPolicy.connectionPool.http.http2KeepAlive",
+    ],
+    ["DestinationRule", traffic({ outlierDetection: { consecutiveErrors: 1 } }), "spec.trafficPolicy.outlierDetection.consecutiveErrors"],
+    [
+      "DestinationRule",
+      traffic({ outlierDetection: { outlierDetectionHttpErrorCodes: [] } }),
+      "spec.trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes",
+    ],
+    ["AuthorizationPolicy", { action: "CUSTOM", rules: [{}] }, "spec.action: CUSTOM"],
+    ["AuthorizationPolicy", { provider: { name: "x" } }, "spec.provider"],
+    ["AuthorizationPolicy", { targetRef: {} }, "spec.targetRef"],
+    ["AuthorizationPolicy", { targetRefs: [] }, "spec.targetRefs"],
+    ["AuthorizationPolicy", rule({ requestPrincipals: ["*"] }), "spec.rules[0].from[0].source.requestPrincipals"],
+    ["AuthorizationPolicy", rule({ notRequestPrincipals: ["*"] }), "spec.rules[0].from[0].source.notRequestPrincipals"],
+    ...[
+      "request.auth.principal",
+      "request.auth.audiences",
+      "request.auth.presenter",
+      "request.auth.claims[iss]",
+      "experimental.envoy.filters.a[b]",
+    ].map((key): [Kind, Record<string, unknown>, string] => [
+      "AuthorizationPolicy",
+      { rules: [{ when: [{ key, values: ["x"] }] }] },
+      `spec.rules[0].when[0].key: ${key}`,
+    ]),
+    ["MeshConfig", { trustDomain: "x" }, "spec.trustDomain"],
+    ["MeshConfig", { extensionProviders: [] }, "spec.extensionProviders"],
+    ["MeshConfig", { meshMTLS: {} }, "spec.meshMTLS"],
+    ["MeshConfig", { outboundTrafficPolicy: {} }, "spec.outboundTrafficPolicy"],
+  ];
+  for (const [kind, fields, place] of cases) {
+    test(`${kind}: ${place} is refused by name as not translated yet`, () => {
+      expectRefused(documentWith(kind, { ...PLAIN[kind], ...fields }), "notYet", place);
+    });
+  }
+
+  test("a ServiceEntry without a resolution means NONE in Istio, and is refused as that", () => {
+    expectRefused(documentWith("ServiceEntry", { hosts: ["a.example.com"] }), "notYet", "spec: resolution is left out");
+  });
+});
+
+describe("unknown fields", () => {
+  for (const kind of KIND_NAMES) {
+    test(`${kind} refuses one and suggests the nearest known name`, () => {
+      expect(problemsOf(documentWith(kind, PLAIN[kind])).filter((line) => !line.startsWith("warning"))).toEqual([]);
+      const schema = KINDS[kind].schema as unknown as { readonly entries: Record<string, unknown> };
+      const [field = ""] = Object.keys(schema.entries);
+      expectRefused(documentWith(kind, { ...PLAIN[kind], [`${field}z`]: [] }), "unknownField", `spec.${field}z: is no known field`);
+    });
+  }
+
+  test("the nearest name is found through swapped, missing and differently written letters, and nothing is suggested for what is far off", () => {
+    const known = ["hosts", "exportTo", "workloadSelector", "http"];
+    expect(["host", "hsots", "export_to", "WorkloadSelektor", "htp", "completelyDifferent"].map((word) => nearest(word, known))).toEqual([
+      "hosts",
+      "hosts",
+      "exportTo",
+      "workloadSelector",
+      "http",
+      undefined,
+    ]);
+  });
+});
+
+describe("wrong types", () => {
+  for (const kind of KIND_NAMES) {
+    test(`${kind}: every field of the spec refuses a value of another type, at its place`, () => {
+      const { entries } = KINDS[kind].schema as unknown as { readonly entries: Record<string, v.GenericSchema> };
+      for (const [field, schema] of Object.entries(entries)) {
+        const type = schema.type === "optional" ? (schema as unknown as { readonly wrapped: v.GenericSchema }).wrapped.type : schema.type;
+        for (const value of [null, 7.5, [[7.5]], { "\u0001": 7.5 }, "\u0001"]) {
+          if (type === "string" && typeof value === "string") continue;
+          if ((type === "strict_object" || type === "record") && value !== null && typeof value === "object" && !Array.isArray(value))
+            continue;
+          const lines = problemsOf(documentWith(kind, { ...PLAIN[kind], [field]: value }));
+          expect([field, value, lines.some((line) => line.includes(` spec.${field}`))]).toEqual([field, value, true]);
+        }
+      }
+    });
+
+    test(`${kind}: a spec that is no mapping is refused`, () => {
+      for (const spec of [null, [], "x", 3]) expectRefused(documentWith(kind, spec), "wrongType", "spec: ");
+    });
+  }
+});
+
+describe("names of kinds", () => {
+  test("kinds are found by the names that kubectl's users type, in any case", () => {
+    for (const [name, kind] of [
+      ["vs", "VirtualService"],
+      ["DestinationRules", "DestinationRule"],
+      ["serviceentries.networking.istio.io", "ServiceEntry"],
+      ["peerauthenticationpolicy", "PeerAuthentication"],
+      ["AP", "AuthorizationPolicy"],
+    ] as const) {
+      expect(findKind(name).found?.kind).toBe(kind);
+    }
+    expect(findKind("virtualservce")).toEqual({ suggestion: "VirtualService" });
+    expect(findKind("something-else")).toEqual({ suggestion: undefined });
+  });
+
+  test("every kind's schema can be shown as JSON Schema, for OpenAPI", () => {
+    for (const kind of KIND_NAMES) {
+      const schema = toJsonSchema(schemaOf(kind), { errorMode: "throw" });
+      expect([kind, schema.type, schema.additionalProperties]).toEqual([kind, "object", false]);
+    }
+  });
+});

@@ -1,0 +1,334 @@
+import { describe, expect, test } from "bun:test";
+import { CODES, decodeUtf8, documentOf, MAX_INPUT_BYTES, parseDocuments, resourceFromStored } from "../../src/model/index.ts";
+import { provenanceOf } from "../../src/model/resource.ts";
+import { problemsOf } from "./support.ts";
+
+const ORDERS = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: orders
+spec:
+  hosts: [orders]
+  http:
+    - match:
+        - uri: {prefix: /v2}
+      route:
+        - destination:
+            host: orders
+            subset: v2
+    - route:
+        - destination: {host: orders}
+          weight: 1
+`;
+
+/** code, line and column of each problem. */
+const placesOf = (text: string) => parseDocuments(text, "mesh.yaml").problems.map(({ code, line, column }) => [code, line, column]);
+
+describe("positions", () => {
+  test("a file with five mistakes reports five problems, each at its line and column", () => {
+    const text = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: Orders}
+spec:
+  host: [orders]
+  hosts: [orders]
+  http:
+    - timeout: 5
+      retries: {attempts: 2, retryOn: 5xy}
+      route:
+        - destination: {host: orders}
+          weight: -1
+`;
+    expect(placesOf(text)).toEqual([
+      [CODES.badName.code, 3, 18],
+      [CODES.unknownField.code, 5, 3],
+      [CODES.wrongType.code, 8, 16],
+      [CODES.badValue.code, 9, 39],
+      [CODES.outOfRange.code, 12, 19],
+    ]);
+  });
+
+  test("the mistakes of every document of a file are reported, and the good documents are read", () => {
+    const { resources, problems } = parseDocuments(`${ORDERS}---\nkind: Gateway\napiVersion: networking.istio.io/v1\n---\nnonsense\n`, "f");
+    expect(resources.map((resource) => resource.metadata.name)).toEqual(["orders"]);
+    expect(problems.map(({ code, line, column }) => [code, line, column])).toEqual([
+      [CODES.notYet.code, 18, 7],
+      [CODES.notAResource.code, 21, 1],
+    ]);
+  });
+
+  test("JSON has positions too", () => {
+    const text =
+      '{"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",\n\t"metadata": {"name": "x"},\n\t"spec": {"mtls": {"mode": "LOOSE"}}}';
+    expect(placesOf(text)).toEqual([[CODES.notOneOf.code, 3, 28]]);
+  });
+
+  test("a problem of a missing field is shown at the mapping that lacks it", () => {
+    expect(placesOf("apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: x}\nspec:\n  subsets: []\n")).toEqual([
+      [CODES.missing.code, 4, 1],
+    ]);
+  });
+
+  test("every part of a resource knows its line, and a rule's provenance names it", () => {
+    const [resource] = parseDocuments(`# a comment\n---\n${ORDERS}`, "mesh.yaml").resources;
+    expect(resource?.source.lines).toMatchObject({
+      "": 3,
+      "metadata.name": 6,
+      spec: 7,
+      "spec.http": 9,
+      "spec.http.0": 10,
+      "spec.http.1.route.0.weight": 18,
+    });
+    if (!resource) throw new Error("no resource");
+    expect(provenanceOf(resource, "spec", "http", 0, "route", 0, "weight")).toEqual({
+      kind: "VirtualService",
+      namespace: "default",
+      name: "orders",
+      file: "mesh.yaml",
+      line: 13,
+    });
+  });
+
+  test("the items of a List are resources with lines of their own", () => {
+    const list = `apiVersion: v1\nkind: List\nitems:\n- apiVersion: security.istio.io/v1\n  kind: PeerAuthentication\n  metadata: {name: a}\n- apiVersion: security.istio.io/v1\n  kind: PeerAuthentication\n  metadata: {name: b}\n  spec: {mtls: {mode: BAD}}\n`;
+    const { resources, problems } = parseDocuments(list, "f");
+    expect(resources.map(({ metadata, source }) => [metadata.name, source.lines[""], source.lines["metadata.name"]])).toEqual([
+      ["a", 4, 6],
+    ]);
+    expect(problems.map(({ line, column }) => [line, column])).toEqual([[10, 23]]);
+  });
+});
+
+describe("hostile and broken text", () => {
+  const expectOne = (text: string, code: string, line?: number, column?: number) => {
+    const { resources, problems } = parseDocuments(text, "f");
+    expect(resources).toEqual([]);
+    expect(problems.map((found) => found.code)).toEqual([code]);
+    if (line !== undefined) expect(problems.map((found) => [found.line, found.column])).toEqual([[line, column ?? 1]]);
+  };
+
+  test("a key that occurs twice is refused, naming the first one's line", () => {
+    const text = ORDERS.replace("  hosts: [orders]\n", "  hosts: [orders]\n  hosts: [other]\n");
+    expectOne(text, CODES.duplicateKey.code, 7, 3);
+    expect(problemsOf(text)[0]).toContain("line 6");
+  });
+
+  test("aliases that multiply are refused", () => {
+    const levels = "abcdefgh".split("").map(
+      (name, i, all) =>
+        `${name}: &${name} [${Array(9)
+          .fill(i === 0 ? "x" : `*${all[i - 1]}`)
+          .join(", ")}]`,
+    );
+    const { resources, problems } = parseDocuments(levels.join("\n"), "f");
+    expect(resources).toEqual([]);
+    expect(problems.map((found) => found.code)).toContain(CODES.aliasBomb.code);
+  });
+
+  test("an alias of what contains it is refused", () => expectOne("a: &a [*a]", CODES.aliasBomb.code, 1, 8));
+
+  test("a few aliases and merge keys are read as Kubernetes' tools do", () => {
+    const text = ORDERS.replace("{prefix: /v2}", "&p {prefix: /v2}").replace(
+      "- route:",
+      "- match: [{uri: *p}, {<<: {ignoreUriCase: true}, uri: {exact: /}}]\n      route:",
+    );
+    const { resources, problems } = parseDocuments(text, "f");
+    expect(problems).toEqual([]);
+    expect(resources[0]?.spec).toMatchObject({
+      http: [{}, { match: [{ uri: { prefix: "/v2" } }, { ignoreUriCase: true, uri: { exact: "/" } }] }],
+    });
+  });
+
+  test("deep nesting is refused where it gets too deep, without reading on", () => {
+    expectOne("[".repeat(1_000_000), CODES.tooDeep.code);
+    expectOne("- ".repeat(1000), CODES.tooDeep.code);
+    expectOne(Array.from({ length: 300 }, (_, depth) => `${" ".repeat(depth)}a:`).join("\n"), CODES.tooDeep.code);
+  });
+
+  test("10 MB of text are refused unread", () => {
+    const began = performance.now();
+    expectOne("a: b\n".repeat(2_000_000), CODES.tooLarge.code);
+    expect(performance.now() - began).toBeLessThan(1000);
+  });
+
+  test("the limit is on bytes, not characters", () => {
+    expectOne(`# ${"é".repeat(MAX_INPUT_BYTES / 2)}`, CODES.tooLarge.code);
+  });
+
+  test("a flood of documents is refused", () => expectOne("---\n".repeat(60_000), CODES.tooLarge.code));
+
+  test("broken YAML is a problem with its place", () => {
+    expectOne("kind: [a, b\nx: y", CODES.syntax.code);
+    expectOne("a: 'never closed", CODES.syntax.code);
+    expectOne("a: *nowhere", CODES.syntax.code);
+  });
+
+  test("custom tags, infinite numbers, octal numbers and keys that are no strings are refused", () => {
+    for (const text of ["a: !ruby/object {}", "a: .inf", "a: 0755", "{[1]: 2}", "a: !!binary aGk="]) {
+      const codes = parseDocuments(text, "f").problems.map((found) => found.code);
+      expect([text, codes[0] === CODES.unsupportedYaml.code || codes[0] === CODES.syntax.code]).toEqual([text, true]);
+    }
+  });
+
+  test("names of JavaScript's own object parts are unknown fields like others", () => {
+    for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
+      const problems = problemsOf(
+        `apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: x}\nspec: {${name}: {mode: STRICT}}`,
+      );
+      expect(problems).toHaveLength(1);
+      expect(problems[0]).toStartWith("unknownField");
+    }
+  });
+
+  test("whatever the text is, parsing ends with problems and does not throw", () => {
+    const signs = "[]{}:,-?*&!|>'\"%@` \n\tab~#\\0";
+    let seed = 42;
+    const next = () => {
+      seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+      return seed;
+    };
+    for (let run = 0; run < 300; run++) {
+      const text = Array.from({ length: 200 }, () => signs[next() % signs.length]).join("");
+      const { resources } = parseDocuments(text, "f");
+      expect(resources).toEqual([]);
+    }
+  });
+
+  test("a file of nonsense does not become a flood of problems", () => {
+    const { problems } = parseDocuments("a: b\n---\n".repeat(5000), "f");
+    expect(problems).toHaveLength(1001);
+    expect(problems.at(-1)?.message).toContain("more problems");
+  });
+
+  test("a byte order mark is no character of the document", () => {
+    expect(parseDocuments(`\uFEFF${ORDERS}`, "f").problems).toEqual([]);
+  });
+
+  test("bytes that are not UTF-8 are refused at their line and column", () => {
+    const bytes = Buffer.concat([Buffer.from("kind: é\nname: "), Buffer.from([0xff, 0xfe]), Buffer.from("x\n")]);
+    const decoded = decodeUtf8(bytes, "f.yaml");
+    expect("problem" in decoded && [decoded.problem.code, decoded.problem.line, decoded.problem.column]).toEqual([
+      CODES.notUtf8.code,
+      2,
+      7,
+    ]);
+    const cut = decodeUtf8(Buffer.from("a: é").subarray(0, 4), "f.yaml");
+    expect("problem" in cut && [cut.problem.line, cut.problem.column]).toEqual([1, 4]);
+    expect(decodeUtf8(Buffer.from("a: é"), "f.yaml")).toEqual({ text: "a: é" });
+  });
+});
+
+describe("the envelope", () => {
+  const policy = (metadata: string, rest = "") =>
+    `apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: ${metadata}\n${rest}`;
+
+  test("apiVersion must be one that Istio serves the kind in", () => {
+    for (const version of ["v1", "v1beta1", "v1alpha3"]) {
+      expect(problemsOf(ORDERS.replace("istio.io/v1", `istio.io/${version}`))).toEqual([]);
+    }
+    expect(problemsOf(ORDERS.replace("networking", "security"))[0]).toStartWith(
+      "badApiVersion apiVersion: must be one of networking.istio.io/v1",
+    );
+    expect(problemsOf(policy("{name: x}").replace("/v1", "/v1alpha3"))[0]).toStartWith("badApiVersion");
+  });
+
+  test("a misspelt kind gets a suggestion, a kind of Kubernetes an explanation", () => {
+    const help = (kind: string) =>
+      parseDocuments(ORDERS.replace("VirtualService", kind), "f").problems.map((found) => [found.code, found.help])[0];
+    expect(help("VirtualServices")).toEqual([CODES.unknownKind.code, "did you mean VirtualService?"]);
+    expect(help("Deployment")?.[1]).toContain("ServiceEntry");
+    expect(help("RequestAuthentication")?.[0]).toBe(CODES.notYet.code);
+  });
+
+  test("PeerAuthenticationPolicy is PeerAuthentication, and mode NONE is DISABLE", () => {
+    const text = policy("{name: x}", "spec: {selector: {matchLabels: {a: b}}, mtls: {mode: NONE}, portLevelMtls: {80: {mode: NONE}}}");
+    const [resource] = parseDocuments(text.replace("PeerAuthentication", "PeerAuthenticationPolicy"), "f").resources;
+    expect(resource).toMatchObject({
+      kind: "PeerAuthentication",
+      spec: { mtls: { mode: "DISABLE" }, portLevelMtls: { "80": { mode: "DISABLE" } } },
+    });
+  });
+
+  test("the namespace is default where none is given, and istio-system is weft-system", () => {
+    const namespace = (metadata: string) => parseDocuments(policy(metadata), "f").resources[0]?.metadata.namespace;
+    expect(namespace("{name: x}")).toBe("default");
+    expect(namespace("{name: x, namespace: istio-system}")).toBe("weft-system");
+  });
+
+  test("what kubectl get -o yaml shows is read, and what only a server knows forgotten", () => {
+    const text = policy(
+      "{name: x, namespace: ops, uid: abc, generation: 3, resourceVersion: '17', creationTimestamp: '2024-03-01T00:00:00Z', managedFields: [{manager: kubectl}], ownerReferences: [], finalizers: [], selfLink: /x, labels: null}",
+      "spec: {}\nstatus: {conditions: []}",
+    );
+    const { resources, problems } = parseDocuments(text, "f");
+    expect(problems).toEqual([]);
+    expect(resources[0]?.metadata).toEqual({
+      name: "x",
+      namespace: "ops",
+      labels: {},
+      annotations: {},
+      creationTimestamp: "2024-03-01T00:00:00Z",
+      resourceVersion: "17",
+    });
+  });
+
+  test("metadata is checked as Kubernetes checks it", () => {
+    const refused: [string, string][] = [
+      ["{name: Upper}", "badName metadata.name"],
+      ["{name: x, namespace: a.b}", "badName metadata.namespace"],
+      ["{name: x, labels: {app: 1}}", "wrongType metadata.labels.app: must be a string, not the number 1"],
+      ["{name: x, labels: {'a b': c}}", 'badMetadata metadata.labels["a b"]'],
+      ["{name: x, lables: {}}", "unknownField metadata.lables"],
+      ["{name: x, creationTimestamp: yesterday}", "badMetadata metadata.creationTimestamp"],
+      ["{generateName: x}", "unknownField metadata.generateName"],
+      ["[]", "wrongType metadata: must be a mapping"],
+    ];
+    for (const [metadata, start] of refused) {
+      expect([metadata, problemsOf(policy(metadata)).some((line) => line.startsWith(start))]).toEqual([metadata, true]);
+    }
+  });
+
+  test("a field of the spec that stands beside it is explained", () => {
+    const [found] = parseDocuments(policy("{name: x}", "mtls: {mode: STRICT}"), "f").problems;
+    expect([found?.code, found?.help]).toEqual([CODES.unknownField.code, "mtls belongs under spec: check the indentation"]);
+  });
+
+  test("a resource may occur once in an input, and the first one's line is named", () => {
+    const [found] = parseDocuments(`${ORDERS}---\n${ORDERS}`, "f").problems;
+    expect([found?.code, found?.line, found?.message]).toEqual([
+      CODES.duplicateResource.code,
+      18,
+      "VirtualService default/orders is in line 1 already",
+    ]);
+  });
+
+  test("a mesh has one MeshConfig, in weft-system", () => {
+    const config = (metadata: string) => `apiVersion: weft.dev/v1\nkind: MeshConfig\nmetadata: ${metadata}\nspec: {}\n`;
+    expect(parseDocuments(config("{name: a}"), "f").resources[0]?.metadata.namespace).toBe("weft-system");
+    expect(problemsOf(`${config("{name: a}")}---\n${config("{name: b}")}`)[0]).toStartWith("duplicateResource");
+    expect(problemsOf(config("{name: a, namespace: ops}"))[0]).toStartWith("badMetadata metadata.namespace");
+  });
+
+  test("a stored document is the same resource again", () => {
+    const [resource] = parseDocuments(ORDERS, "mesh.yaml").resources;
+    if (!resource) throw new Error("no resource");
+    const document = documentOf(resource);
+    expect(document).toMatchObject({
+      apiVersion: "networking.istio.io/v1",
+      kind: "VirtualService",
+      metadata: { name: "orders", namespace: "default" },
+    });
+    const again = resourceFromStored({ document, source: resource.source, createdAt: "2025-01-01T00:00:00Z" });
+    expect(again).toEqual({ ...resource, metadata: { ...resource.metadata, creationTimestamp: "2025-01-01T00:00:00Z" } });
+    expect(documentOf(parseDocuments(JSON.stringify(document), "f").resources[0] ?? resource)).toEqual(document);
+  });
+});
+
+test("a thousand resources are parsed and checked in a second or two", () => {
+  const text = Array.from({ length: 1000 }, (_, i) => ORDERS.replace("name: orders", `name: orders-${i}`)).join("---\n");
+  const began = performance.now();
+  const { resources, problems } = parseDocuments(text, "f");
+  expect(problems).toEqual([]);
+  expect(resources).toHaveLength(1000);
+  expect(performance.now() - began).toBeLessThan(5000);
+});

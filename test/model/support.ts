@@ -1,0 +1,31 @@
+import { expect } from "bun:test";
+import { CODES, type CodeName, parseDocuments } from "../../src/model/index.ts";
+import { KINDS } from "../../src/model/kinds.ts";
+import type { Kind } from "../../src/model/resource.ts";
+
+/** One document of `kind` with `spec` in flow style (JSON). */
+export function documentWith(kind: Kind, spec: unknown, metadata: Record<string, unknown> = {}): string {
+  const { group, versions } = KINDS[kind];
+  return JSON.stringify({ apiVersion: `${group}/${versions[0]}`, kind, metadata: { name: "x", ...metadata }, spec });
+}
+
+/** "CODENAME path: message" of each problem. */
+export function problemsOf(text: string): string[] {
+  const names = new Map<string, string>(Object.entries(CODES).map(([name, { code }]) => [code, name]));
+  return parseDocuments(text, "x.yaml").problems.map(
+    (found) => `${found.severity === "warning" ? "warning " : ""}${names.get(found.code)} ${found.message}`,
+  );
+}
+
+export function expectAccepted(text: string): void {
+  const errors = problemsOf(text).filter((line) => !line.startsWith("warning"));
+  expect(errors).toEqual([]);
+  expect(parseDocuments(text, "x.yaml").resources.length).toBeGreaterThan(0);
+}
+
+/** Exactly one error, of that name, whose message begins with the place. */
+export function expectRefused(text: string, name: CodeName, place: string): void {
+  const errors = problemsOf(text).filter((line) => !line.startsWith("warning"));
+  expect(errors.length === 1 ? errors[0] : errors).toStartWith(`${name} ${place}`);
+  expect(parseDocuments(text, "x.yaml").resources).toEqual([]);
+}
