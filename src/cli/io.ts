@@ -1,5 +1,6 @@
 /** What the command line touches of the world, passed in: tests run `runCli` with their own. */
 import type { Clock } from "../lib/clock.ts";
+import { errnoOf } from "../lib/errors.ts";
 import type { RunSettings } from "./config.ts";
 
 export interface Output {
@@ -23,8 +24,16 @@ export interface CliIo {
   startServer(settings: RunSettings, reload: () => Promise<RunSettings>): Promise<number>;
 }
 
-/** The process's own. */
+/** As a shell counts a process that SIGPIPE ended: what `| head` does to the tools that users know. */
+const EXIT_SIGPIPE = 141;
+
+/** The process's own. Call it once: it listens for the end of the pipes. */
 export function processIo(parts: Pick<CliIo, "clock" | "version" | "startServer">): CliIo {
+  process.stdout.on("error", (reason) => {
+    if (errnoOf(reason) === "EPIPE") process.exit(EXIT_SIGPIPE);
+  });
+  // Who stops reading the log does not stop weft.
+  process.stderr.on("error", () => {});
   return {
     ...parts,
     stdout: process.stdout,

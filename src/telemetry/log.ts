@@ -56,13 +56,13 @@ function messageOf(record: LogRecord): string {
 
 /** {"time","level","logger","message", ...properties}: a property never overwrites one of the first four. */
 function jsonLine(record: LogRecord): string {
-  return JSON.stringify({
-    ...(plain(record.properties) as Record<string, unknown>),
+  const own = {
     time: new Date(record.timestamp).toISOString(),
     level: record.level,
     logger: record.category.join("."),
     message: messageOf(record),
-  });
+  };
+  return JSON.stringify({ ...own, ...(plain(record.properties) as Record<string, unknown>), ...own });
 }
 
 const LEVEL_COLOR: Readonly<Record<LogLevel, number>> = { trace: 90, debug: 90, info: 32, warning: 33, error: 31, fatal: 35 };
