@@ -2,12 +2,12 @@
  * Logs go to stderr: text where a person reads it, else one JSON object a line. Secrets are taken out on the way, so that no caller can
  * forget to.
  */
-import { configureSync, getLogger, getLogLevels, isLogLevel, type Logger, type LogLevel, type LogRecord } from "@logtape/logtape";
+import { configureSync, getLogger, isLogLevel, type Logger, type LogLevel, type LogRecord } from "@logtape/logtape";
+
+import { WeftError } from "../lib/errors.ts";
+import { formatProblem } from "../lib/problem.ts";
 
 export type { Logger, LogLevel } from "@logtape/logtape";
-
-/** "trace", "debug", "info", "warning", "error", "fatal". */
-export const LOG_LEVELS: readonly LogLevel[] = getLogLevels();
 
 /** A level as users write it ("warn" and any case too), or undefined. */
 export function parseLogLevel(text: string): LogLevel | undefined {
@@ -39,14 +39,16 @@ function plain(value: unknown, depth = 0): unknown {
   if (value instanceof Uint8Array) return `[${value.byteLength} bytes]`;
   if (value instanceof Error) {
     const cause = value.cause === undefined ? {} : { cause: plain(value.cause, depth + 1) };
-    return { name: value.name, message: redact(value.message), ...cause };
+    const weft = value instanceof WeftError ? { code: value.code, help: value.help, problems: value.problems.map(formatProblem) } : {};
+    return { name: value.name, message: redact(value.message), ...weft, ...cause };
   }
   if (Array.isArray(value)) return value.map((item) => plain(item, depth + 1));
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, SECRET_NAME.test(name) ? HIDDEN : plain(item, depth + 1)]));
 }
 
 const asText = (value: unknown): string => {
-  const clean = plain(value);
+  // In a sentence the error's own words suffice; pass it as a property too where its causes matter.
+  const clean = value instanceof Error ? redact(value.message) : plain(value);
   return typeof clean === "string" ? clean : (JSON.stringify(clean) ?? String(clean));
 };
 
