@@ -1,7 +1,8 @@
 /** The incremental variant of subscription.ts: a request names what the client starts and stops wanting. */
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { ResourceMap } from "./diff.ts";
-import { type Answer, type Content, hasWildcard, type Phase, Subscription, WILDCARD } from "./subscription.ts";
+import type { Answer, Content, Phase } from "./push.ts";
+import { hasWildcard, Subscription, WILDCARD } from "./subscription.ts";
 
 /** A DeltaDiscoveryRequest, without what only the stream needs. */
 export interface DeltaRequest {

@@ -8,7 +8,7 @@ import {
   ResourceSchema,
 } from "../gen/weft/ads/v1/discovery_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
-import type { Push } from "./subscription.ts";
+import type { Push } from "./push.ts";
 
 const wrapped = new WeakMap<EncodedResource, Uint8Array>();
 

@@ -3,7 +3,8 @@ import type { Clock } from "../lib/clock.ts";
 import type { EncodedResource, TypeUrl } from "../lib/encoded.ts";
 import type { NackRecord, ProxyRecord, SyncStatus, TypeRecord } from "./ledger.ts";
 import { isTypeUrl, ORDER } from "./order.ts";
-import type { Answer, Push, Subscription } from "./subscription.ts";
+import type { Answer, Push } from "./push.ts";
+import type { Subscription } from "./subscription.ts";
 
 export interface ProxyInfo {
   /** "ns/name" of the workload. */

@@ -1,8 +1,9 @@
 /** In which order one stream's types are answered: the sequence of "Eventual consistency considerations" in Envoy's xDS protocol. Pure. */
 import { type ProxySnapshot, TYPE, type TypeUrl } from "../lib/encoded.ts";
 import { NO_RESOURCES } from "./diff.ts";
+import type { Push } from "./push.ts";
 import { SotwSubscription } from "./sotw.ts";
-import type { Push, Subscription } from "./subscription.ts";
+import type { Subscription } from "./subscription.ts";
 
 /** "CDS updates (if any) must always be pushed first"; then EDS, LDS, RDS, and what listeners and clusters refer to. */
 export const ORDER: readonly TypeUrl[] = [TYPE.cluster, TYPE.endpoint, TYPE.listener, TYPE.route, TYPE.secret, TYPE.extension];
@@ -20,7 +21,7 @@ const WARMED_BY: Readonly<Record<string, readonly TypeUrl[]>> = {
 };
 
 /** "LDS updates must arrive after corresponding CDS/EDS updates", and routes are not warmed: their clusters must be in place before. */
-const AFTER_CLUSTERS: ReadonlySet<string> = new Set([TYPE.listener, TYPE.route]);
+const AFTER_CLUSTERS: ReadonlySet<string> = new Set<string>([TYPE.listener, TYPE.route]);
 
 export function isTypeUrl(typeUrl: string): typeUrl is TypeUrl {
   return ORDER.some((known) => known === typeUrl);
@@ -33,6 +34,7 @@ export function isTypeUrl(typeUrl: string): typeUrl is TypeUrl {
 export class Subscriptions<S extends Subscription> {
   private readonly byType = new Map<string, S>();
   private snapshot: ProxySnapshot | undefined;
+  private latest: ProxySnapshot | undefined;
   private readonly create: (typeUrl: string) => S;
 
   constructor(create: (typeUrl: string) => S) {
@@ -64,10 +66,27 @@ export class Subscriptions<S extends Subscription> {
 
   /** A newer snapshot. Returns whether there may be something to send: types whose map is the same are not looked at. */
   update(snapshot: ProxySnapshot): boolean {
-    this.snapshot = snapshot;
+    this.latest = snapshot;
+    return this.adopt();
+  }
+
+  /**
+   * Listeners and routes that wait for clusters of the present snapshot go out before a newer one is looked at: else clusters that change
+   * faster than the client answers would keep them back for ever.
+   */
+  private adopt(): boolean {
+    const { latest } = this;
+    if (!latest || latest === this.snapshot || this.keptBack()) return false;
+    this.snapshot = latest;
     let changed = false;
-    for (const subscription of this.byType.values()) if (this.show(subscription, snapshot)) changed = true;
+    for (const subscription of this.byType.values()) if (this.show(subscription, latest)) changed = true;
     return changed;
+  }
+
+  private keptBack(): boolean {
+    if (!this.clustersUnderWay()) return false;
+    for (const typeUrl of AFTER_CLUSTERS) if (this.byType.get(typeUrl)?.pending) return true;
+    return false;
   }
 
   private show(subscription: S, snapshot: ProxySnapshot): boolean {
@@ -77,7 +96,9 @@ export class Subscriptions<S extends Subscription> {
 
   /** The next response to send, taken as sent; undefined when there is none now. */
   take(nonce: string): Push | undefined {
-    return this.takeAddition(nonce) ?? this.takeRemoval(nonce);
+    const push = this.takeAddition(nonce) ?? this.takeRemoval(nonce);
+    // What was kept back may just have been sent, or answered.
+    return push ?? (this.adopt() ? this.take(nonce) : undefined);
   }
 
   private takeAddition(nonce: string): Push | undefined {

@@ -1,7 +1,8 @@
 /** The state-of-the-world variant of subscription.ts: a request names everything that the client wants of the type. */
 import type { EncodedResource } from "../lib/encoded.ts";
 import { listVersion, type ResourceMap, typeVersion } from "./diff.ts";
-import { type Answer, type Content, hasWildcard, type Phase, Subscription, WILDCARD } from "./subscription.ts";
+import type { Answer, Content, Phase } from "./push.ts";
+import { hasWildcard, Subscription, WILDCARD } from "./subscription.ts";
 
 /** A DiscoveryRequest, without what only the stream needs. */
 export interface SotwRequest {

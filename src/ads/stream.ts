@@ -9,7 +9,8 @@ import type { Ledger } from "./ledger.ts";
 import type { LedgerEntry } from "./ledger-entry.ts";
 import type { AdsLimits } from "./limits.ts";
 import { isTypeUrl, Subscriptions } from "./order.ts";
-import type { Answer, Push, Subscription } from "./subscription.ts";
+import type { Answer, Push } from "./push.ts";
+import type { Subscription } from "./subscription.ts";
 import type { AdsObserver, AnswerEvent, ProxyIdentity, SnapshotSource } from "./types.ts";
 import type { Variant } from "./variant.ts";
 

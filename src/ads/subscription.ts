@@ -7,34 +7,9 @@ import type { EncodedResource } from "../lib/encoded.ts";
 import { TYPE } from "../lib/encoded.ts";
 import { blamed } from "./blame.ts";
 import { changedNames, NO_RESOURCES, type ResourceMap, typeVersion } from "./diff.ts";
+import type { Answer, Content, Phase, Push } from "./push.ts";
 
 export const WILDCARD = "*";
-
-/** "Additions" bring what is new, changed or asked for; "removals" take away what no snapshot has any more (order.ts says when). */
-export type Phase = "additions" | "removals";
-
-/** One response, before it has a form on the wire. */
-export interface Push {
-  readonly phase: Phase;
-  readonly typeUrl: string;
-  readonly nonce: string;
-  /** Of the whole type (version_info, system_version_info). */
-  readonly version: string;
-  /** The store's revision that it stands for. */
-  readonly revision: number;
-  readonly resources: readonly EncodedResource[];
-  readonly removed: readonly string[];
-  /** Names of what is new to the client, or sent again because it asked or waits: all but what a full state merely repeats. */
-  readonly changed: readonly string[];
-  /** Whether something in it was asked for or is waited for, rather than changed. */
-  readonly asked: boolean;
-}
-
-/** What a request meant. A "stale" one answers no response that waits for an answer; its subscription may count all the same. */
-export type Answer =
-  | { readonly kind: "none" | "stale" }
-  | { readonly kind: "ack"; readonly push: Push }
-  | { readonly kind: "nack"; readonly push: Push; readonly message: string; readonly blamed: readonly string[] };
 
 /** What the client has of one name: the resource, or only its version where another stream brought it (initial_resource_versions). */
 type Held = EncodedResource | string;
@@ -47,14 +22,6 @@ interface Outstanding {
   readonly fresh: readonly string[];
   /** Whether nothing was left to send of the push's revision. */
   readonly complete: boolean;
-}
-
-/** What a variant wants to send. `gone` are the names that it takes away; `version` is given where it is not the whole map's. */
-export interface Content {
-  readonly resources: readonly EncodedResource[];
-  readonly removed: readonly string[];
-  readonly gone: readonly string[];
-  readonly version?: string;
 }
 
 const versionOf = (held: Held | undefined) => (typeof held === "object" ? held.version : held);
@@ -148,6 +115,11 @@ export abstract class Subscription {
   /** Whether a response waits for the client's ACK or NACK. */
   get answerDue(): boolean {
     return this.outstanding !== undefined;
+  }
+
+  /** Whether there may be something to send. */
+  get pending(): boolean {
+    return !this.settle() && this.dirty.size > 0;
   }
 
   /** Whether the client waits for something that it asked for, or has it and did not answer yet. */

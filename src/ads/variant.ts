@@ -8,8 +8,9 @@ import type {
 } from "../gen/weft/ads/v1/discovery_pb.ts";
 import { DeltaSubscription } from "./delta.ts";
 import { deltaResponse, sotwResponse } from "./encode.ts";
+import type { Answer, Push } from "./push.ts";
 import { SotwSubscription } from "./sotw.ts";
-import type { Answer, Push, Subscription } from "./subscription.ts";
+import type { Subscription } from "./subscription.ts";
 
 export interface Variant<Request, Response, S extends Subscription> {
   readonly protocol: "delta" | "sotw";

@@ -251,3 +251,28 @@ test("a reader that withholds its ACK through ten changes gets the last, once", 
   expect([...(await client.take(EDS)).resources]).toEqual([["a", "10"]]);
   await client.nothingElse();
 });
+
+test("clusters that change faster than the proxy answers do not keep listeners back", async () => {
+  const { source, delta } = await start();
+  let changes = 0;
+  const change = () => {
+    changes += 1;
+    source.publish({ [CDS]: { a: String(changes) }, [LDS]: { l: String(changes) } });
+  };
+  change();
+  const client = delta();
+  client.subscribe(CDS);
+  await client.take(CDS);
+  client.subscribe(LDS);
+  await client.take(LDS);
+  const seen: string[] = [];
+  change();
+  while (seen.length < 9) {
+    const response = await client.next();
+    seen.push(response.typeUrl);
+    change();
+    change();
+    client.ack(response);
+  }
+  expect(seen.filter((typeUrl) => typeUrl === LDS).length).toBeGreaterThan(2);
+});

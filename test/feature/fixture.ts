@@ -58,3 +58,12 @@ export async function start(options: { observer?: AdsObserver; limits?: Partial<
     sotw: (token = "default/orders") => client(new SotwClient(bound, { token })),
   };
 }
+
+/** Waits for `condition`, at most `patienceMs`. */
+export async function until(condition: () => boolean, name: string, patienceMs = 4_500): Promise<void> {
+  const deadline = Date.now() + patienceMs;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`waited in vain for ${name}`);
+    await Bun.sleep(5);
+  }
+}

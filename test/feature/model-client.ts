@@ -1,8 +1,9 @@
 /** A client of the pure state machines, with queues in both directions, for the property tests: it keeps what Envoy would keep. */
 import { DeltaSubscription } from "../../src/ads/delta.ts";
 import { Subscriptions } from "../../src/ads/order.ts";
+import type { Push } from "../../src/ads/push.ts";
 import { SotwSubscription } from "../../src/ads/sotw.ts";
-import { hasWildcard, type Push, type Subscription } from "../../src/ads/subscription.ts";
+import { hasWildcard, type Subscription } from "../../src/ads/subscription.ts";
 import type { EncodedResource, ProxySnapshot } from "../../src/lib/encoded.ts";
 
 /** How the client refuses: it names the bad ones or not, and applies the good ones of the same response or not. */
