@@ -23,6 +23,13 @@ export async function overload(
 ): Promise<Overload> {
   const sum = async (stat: string) =>
     Object.values(await caller.stats(new RegExp(`^cluster\\.${cluster}.*\\.${stat}$`))).reduce((total, value) => total + value, 0);
+  // A call that its client gave up keeps the application busy all the same.
+  await waitFor(
+    "an idle application",
+    () => app.inFlight,
+    (count) => count === 0,
+  );
+  app.mostInFlight = 0;
   const within: Promise<Answer>[] = [];
   for (let open = 1; open <= connections; open++) {
     within.push(call(target));
