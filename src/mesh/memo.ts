@@ -1,25 +1,25 @@
 /**
  * Identity, kept: the same inputs (===) give the same output (===), so that what was made from a part can be kept in a WeakMap keyed by
- * it, and nobody tracks what is dirty. Entries go when their inputs go.
+ * it, and nobody tracks what is dirty. Nothing here keeps anything alive that no Mesh holds any more.
  */
 
-/** `compute`, remembering its result for each sequence of argument objects. `compute` must be pure. */
+/**
+ * `compute`, remembering its result for each sequence of argument objects, for as long as all arguments live. An argument lives at least as
+ * long as the result does. `compute` must be pure.
+ */
 export function memoize<Args extends readonly object[], Result>(compute: (...args: Args) => Result): (...args: Args) => Result {
   const root: TrieNode<Result> = {};
   return (...args) => {
-    const node = descend(root, args);
-    if (!node.result) node.result = { value: compute(...args) };
+    let node = root;
+    for (const arg of args) node = next(node, arg);
+    if (!node.result) {
+      const value = compute(...args);
+      node.result = { value };
+      // A list that is only an argument would be collected, and the result forgotten, though a Mesh still holds the result.
+      if (typeof value === "object" && value !== null) retain(value, args);
+    }
     return node.result.value;
   };
-}
-
-const lists: TrieNode<readonly object[]> = {};
-
-/** The one list with these elements, in this order: two calls with the same elements give the same array. */
-export function internList<T extends object>(elements: readonly T[]): readonly T[] {
-  const node = descend(lists, elements);
-  if (!node.result) node.result = { value: [...elements] };
-  return node.result.value as readonly T[];
 }
 
 interface TrieNode<Result> {
@@ -27,18 +27,50 @@ interface TrieNode<Result> {
   result?: { readonly value: Result };
 }
 
-function descend<Result>(root: TrieNode<Result>, path: readonly object[]): TrieNode<Result> {
-  let node = root;
-  for (const step of path) {
-    node.next ??= new WeakMap();
-    let next = node.next.get(step);
-    if (!next) {
-      next = {};
-      node.next.set(step, next);
-    }
-    node = next;
-  }
-  return node;
+function next<Result>(node: TrieNode<Result>, step: object): TrieNode<Result> {
+  node.next ??= new WeakMap();
+  const known = node.next.get(step);
+  if (known) return known;
+  const created: TrieNode<Result> = {};
+  node.next.set(step, created);
+  return created;
+}
+
+const retained = new WeakMap<object, Set<unknown>>();
+
+/** Keeps `dependency` alive as long as `owner` lives. */
+export function retain(owner: object, dependency: unknown): void {
+  const known = retained.get(owner);
+  if (known) known.add(dependency);
+  else retained.set(owner, new Set([dependency]));
+}
+
+const numbers = new WeakMap<object, number>();
+let lastNumber = 0;
+
+function numberOf(object: object): number {
+  const known = numbers.get(object);
+  if (known !== undefined) return known;
+  lastNumber += 1;
+  numbers.set(object, lastNumber);
+  return lastNumber;
+}
+
+const lists = new Map<string, WeakRef<readonly object[]>>();
+const forgotten = new FinalizationRegistry<string>((key) => {
+  if (lists.get(key)?.deref() === undefined) lists.delete(key);
+});
+
+/** The one list with these elements, in this order: two calls with the same elements give the same array, while anyone holds it. */
+export function internList<T extends object>(elements: readonly T[]): readonly T[] {
+  const key = elements.map(numberOf).join();
+  const known = lists.get(key)?.deref();
+  // Numbers are never given twice, so the elements of a list with this key are these.
+  if (known) return known as readonly T[];
+  const list = [...elements];
+  lists.set(key, new WeakRef(list));
+  forgotten.register(list, key);
+  return list;
 }
 
 /**

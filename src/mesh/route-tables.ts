@@ -7,7 +7,7 @@ import { provenanceOf } from "../model/resource.ts";
 import { DomainClaims, hostForms } from "./domains.ts";
 import { compareText, covers, isWildcard } from "./hosts.ts";
 import { buildHttpRoutes, defaultHttpRoutes, destinationHosts, type HttpRoute, type Surroundings } from "./http-routes.ts";
-import { internList, memoize, type Pool } from "./memo.ts";
+import { internList, memoize, type Pool, retain } from "./memo.ts";
 import { isHttp } from "./services.ts";
 import type { Service, ServicePort, Settings } from "./types.ts";
 import { httpCandidates, type VirtualService, type VirtualServiceIndex } from "./virtual-services.ts";
@@ -143,9 +143,13 @@ function isDefaultPort(port: number, service: Service | undefined): boolean {
 function routesOf(virtualService: VirtualService, port: number, { settings, surroundings }: RouteInputs): readonly HttpRoute[] {
   const services = destinationHosts(virtualService, settings.domain).map((host) => surroundings.service(host));
   const inputs = services.flatMap((service) => (service ? [service, surroundings.rule(service)] : [NONE]));
-  const byPort = routesByPort(settings, virtualService, internList<object>(inputs));
-  const routes = byPort.get(port) ?? internList(buildHttpRoutes(virtualService, port, settings.domain, surroundings));
+  const dependencies = internList<object>(inputs);
+  const byPort = routesByPort(settings, virtualService, dependencies);
+  const known = byPort.get(port);
+  if (known) return known;
+  const routes = buildHttpRoutes(virtualService, port, settings.domain, surroundings);
   byPort.set(port, routes);
+  retain(routes, dependencies);
   return routes;
 }
 

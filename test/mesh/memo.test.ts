@@ -1,0 +1,44 @@
+import { describe, expect, test } from "bun:test";
+import { internList, memoize, Pool } from "../../src/mesh/memo.ts";
+
+describe("A memoized function", () => {
+  test("is computed once for the same arguments, and again for others", () => {
+    let calls = 0;
+    const pair = memoize((a: object, b: object) => ({ a, b, call: ++calls }));
+    const [x, y] = [{}, {}];
+    expect(pair(x, y)).toBe(pair(x, y));
+    expect(pair(y, x)).not.toBe(pair(x, y));
+    expect(calls).toBe(2);
+  });
+
+  test("remembers a result that is still held, though its list of arguments is not", () => {
+    const sum = memoize((list: readonly { n: number }[]) => ({ total: list.reduce((total, { n }) => total + n, 0) }));
+    const elements = [{ n: 1 }, { n: 2 }];
+    const held = sum(internList(elements));
+    Bun.gc(true);
+    Bun.gc(true);
+    expect(sum(internList(elements))).toBe(held);
+  });
+});
+
+describe("An interned list", () => {
+  test("is one object for the same elements in the same order", () => {
+    const [a, b] = [{}, {}];
+    expect(internList([a, b])).toBe(internList([a, b]));
+    expect(internList([a, b])).not.toBe(internList([b, a]));
+    expect(internList([])).toBe(internList([]));
+  });
+});
+
+describe("A pool", () => {
+  test("hands on what the build before kept, and forgets what a build did not ask for", () => {
+    const first = new Pool();
+    const value = first.keep("a", () => ({}));
+    const second = new Pool(first);
+    const third = new Pool(second);
+    expect(second.keep("a", () => ({}))).toBe(value);
+    expect(third.keep("a", () => ({}))).toBe(value);
+    const fifth = new Pool(new Pool(third));
+    expect(fifth.keep("a", () => ({}))).not.toBe(value);
+  });
+});
