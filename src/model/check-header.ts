@@ -4,13 +4,15 @@ import type { Report } from "./schema.ts";
 const NAME = /^[!#$%&'*+,\-.^_`|~A-Za-z0-9]+$/;
 const PSEUDO = new Set([":method", ":scheme", ":authority", ":path", ":status"]);
 
-/** Istio's ValidateHTTPHeaderNameOrJwtClaimRoute, without the claims: those are for gateways only. */
+/** Istio's ValidateHTTPHeaderNameOrJwtClaimRoute, without the claims (isJwtClaim). */
 export function matchHeaderError(name: string): string | undefined {
   if (name === "") return "a header's name must not be empty";
   if (PSEUDO.has(name) || NAME.test(name)) return undefined;
-  if (name.startsWith("@request.auth.claims")) return "JWT claims can be matched at gateways only";
   return `${JSON.stringify(name)} is no header name`;
 }
+
+/** "@request.auth.claims.group": a claim rather than a header, at gateways only. */
+export const isJwtClaim = (name: string) => name.startsWith("@request.auth.claims");
 
 export const isAuthority = (name: string) => /^(?::authority|host)$/i.test(name);
 

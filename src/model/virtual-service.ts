@@ -119,6 +119,9 @@ export const VirtualServiceSchema = object(
     exportTo: notYet("every route is visible in every namespace"),
   },
   (spec, report) => {
+    // At gateways alone "*" is a host; those are refused above.
+    const star = !spec.gateways?.length || spec.gateways.includes("mesh") ? spec.hosts.indexOf("*") : -1;
+    if (star >= 0) report("badHost", "a VirtualService of the mesh may not stand for every host", { path: ["hosts", star] });
     if (spec.hosts.length === 0) report(DELEGATE.name, DELEGATE.message, { help: DELEGATE.help });
     if (!spec.http?.length && !spec.tcp?.length && !("tls" in spec)) report("missing", "needs http or tcp");
     warnUnreachable(spec.http ?? [], "http", report);
@@ -132,8 +135,7 @@ export type TcpRoute = v.InferOutput<typeof tcpRoute>;
 
 function checkHosts(hosts: readonly string[], report: Report): void {
   for (const [index, host] of hosts.entries()) {
-    if (host === "*") report("badHost", "a VirtualService of the mesh may not stand for every host", { path: [index] });
-    else if (!isIpAddress(host)) checkHost(host, report, [index]);
+    if (!isIpAddress(host)) checkHost(host, report, [index]);
     const twice = hosts.slice(0, index).find((other) => overlaps(other, host));
     if (twice !== undefined) report("duplicateItem", `${host} is covered by ${twice}, or the other way round`, { path: [index] });
   }

@@ -1,4 +1,4 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { CODES, type CodeName, parseDocuments } from "../../src/model/index.ts";
 import { KINDS } from "../../src/model/kinds.ts";
 import type { Kind } from "../../src/model/resource.ts";
@@ -29,3 +29,37 @@ export function expectRefused(text: string, name: CodeName, place: string): void
   expect(errors.length === 1 ? errors[0] : errors).toStartWith(`${name} ${place}`);
   expect(parseDocuments(text, "x.yaml").resources).toEqual([]);
 }
+
+type Spec = Record<string, unknown>;
+
+/** A test for each spec that is accepted, named by what it has. */
+export function accepts(kind: Kind, cases: Record<string, Spec>, metadata: Spec = {}) {
+  for (const [name, spec] of Object.entries(cases))
+    test(`${kind} may have ${name}`, () => expectAccepted(documentWith(kind, spec, metadata)));
+}
+
+/** A test for each spec that is refused: [spec, the name of the code, the place that the message begins with]. */
+export function refuses(kind: Kind, cases: Record<string, [Spec, CodeName, string]>, metadata: Spec = {}) {
+  for (const [name, [spec, code, place]] of Object.entries(cases)) {
+    test(`${kind} may not have ${name}`, () => expectRefused(documentWith(kind, spec, metadata), code, place));
+  }
+}
+
+/** A VirtualService in block style. */
+export const ORDERS = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: orders
+spec:
+  hosts: [orders]
+  http:
+    - match:
+        - uri: {prefix: /v2}
+      route:
+        - destination:
+            host: orders
+            subset: v2
+    - route:
+        - destination: {host: orders}
+          weight: 1
+`;
