@@ -25,8 +25,8 @@ function end(code: number, keep: "all" | "mesh" | "nothing"): Promise<never> {
   ending ??= (async () => {
     await processes.stopAll(STOP_LIMIT_MS);
     if (keep === "nothing") rmSync(directory, { recursive: true, force: true });
-    // The CA's key has no use any more.
-    else if (keep === "mesh") rmSync(join(directory, "data"), { recursive: true, force: true });
+    // The CA's key and the tokens have no use any more.
+    else if (keep === "mesh") for (const folder of ["data", "logs/tmp"]) rmSync(join(directory, folder), { recursive: true, force: true });
     process.exit(code);
   })();
   return ending;

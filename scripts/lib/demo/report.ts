@@ -42,9 +42,9 @@ export function formatNextSteps(town: Town): string {
 The mesh is up. In another terminal:
 
   # as the shop, through its Envoy; as stock, which may not; as the legacy client, in plaintext
-  curl -i -H 'Host: orders' http://${shop}/
-  curl -i -H 'Host: orders' http://${stock}/
-  curl -i http://${formatAddress(inboundOf(town.place("orders-v1")))}/
+  curl -sSi -H 'Host: orders' http://${shop}/
+  curl -sSi -H 'Host: orders' http://${stock}/
+  curl -sSi http://${formatAddress(inboundOf(town.place("orders-v1")))}/
 
   # change a policy: edit the file first if you like
   ${cli(`apply -f ${file("permissive.yaml")}`)}

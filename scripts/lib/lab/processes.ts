@@ -1,5 +1,5 @@
 /** Starts processes with a log file each, and ends them by their ids: these and their children, nothing else. */
-import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sleep, systemClock } from "../../../src/lib/clock.ts";
 
@@ -31,8 +31,13 @@ export interface Processes {
 
 const DEFAULT_STOP_LIMIT_MS = 10_000;
 
-/** Also when this process exits without stopAll (a crash, process.exit), what it started is killed. */
+/**
+ * Also when this process exits without stopAll (a crash, process.exit), what it started is killed. Their temporary files go to a folder
+ * beside the logs: a process that is killed cannot remove its own.
+ */
 export function openProcesses(logDirectory: string): Processes {
+  const temporary = join(logDirectory, "tmp");
+  mkdirSync(temporary, { recursive: true, mode: 0o700 });
   const all = new Set<StartedProcess>();
   const killAllNow = () => {
     for (const one of all) if (one.running()) killTree(one.pid);
@@ -41,7 +46,7 @@ export function openProcesses(logDirectory: string): Processes {
   return {
     logDirectory,
     start(name, command, { env = {} } = {}) {
-      const started = startProcess(name, command, join(logDirectory, `${name}.log`), env);
+      const started = startProcess(name, command, join(logDirectory, `${name}.log`), { TMPDIR: temporary, ...env });
       all.add(started);
       return started;
     },
