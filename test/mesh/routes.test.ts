@@ -82,7 +82,7 @@ describe("The VirtualService of a host", () => {
     expect(route("orders", ...services, elsewhere, here)).toEqual([B]);
   });
 
-  test("holds for sidecars only where its gateways are none or include mesh", () => {
+  test("holds for sidecars where its gateways are none or mesh", () => {
     const of = (gateways: string) => resource("VirtualService", "v", `{hosts: [orders], gateways: ${gateways}, http: ${to("a")}}`);
     expect(route("orders", ...services, of("[mesh]"))).toEqual([A]);
   });
