@@ -60,8 +60,15 @@ export async function connect(io: CliIo, flags: ConnectFlags): Promise<AdminClie
   const server = serverUrl(flags.server);
   const token = flags.token ?? io.env.WEFT_TOKEN ?? (await ownToken(io, flags.data, server));
   const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
+  // No proxy of $HTTP_PROXY's: it would see the token, and in a mesh it is often the sidecar itself.
   const help = "is weft running there, and is this its --admin address?";
-  return client(io, server.origin, (path, init) => fetch(`${server.origin}${path}`, { ...init, redirect: "error" }), headers, help);
+  return client(
+    io,
+    server.origin,
+    (path, init) => fetch(`${server.origin}${path}`, { ...init, redirect: "error", proxy: false }),
+    headers,
+    help,
+  );
 }
 
 /** Flag, $WEFT_DATA, the configuration file, or the default. */

@@ -48,7 +48,7 @@ export const getCommand = buildCommand({
         cli.print(json(one ?? { apiVersion: "v1", kind: "List", items }));
         break;
       case "yaml":
-        cli.print(clean(items.map((item) => yaml(item)).join("\n---\n")));
+        cli.print(items.map((item) => yaml(item)).join("\n---\n"));
         break;
       case "name":
         for (const item of items) cli.print(clean(`${item.kind}/${item.metadata.namespace}/${item.metadata.name}`));

@@ -1,9 +1,12 @@
 /** Output for people (aligned tables) and for scripts (JSON, YAML), safe for a terminal. */
-import { stringify } from "yaml";
+import { Document, visit } from "yaml";
 
-/** Without what could steer a terminal: control characters (ESC among them) except line feed and tab, and bidirectional overrides. */
+/** Control characters (ESC among them) except line feed and tab, and bidirectional overrides: they could steer a terminal. */
+const UNSAFE = /(?![\n\t])[\p{Cc}\p{Bidi_Control}]/gu;
+
+/** Without what could steer a terminal. */
 export function clean(text: string): string {
-  return text.replace(/(?![\n\t])[\p{Cc}\p{Bidi_Control}]/gu, "");
+  return text.replace(UNSAFE, "");
 }
 
 /** Columns of equal width, two spaces apart, no trailing spaces. Cells are cleaned; line ends in a cell become spaces. */
@@ -20,18 +23,26 @@ export function table(header: readonly string[], rows: readonly (readonly string
     .join("\n");
 }
 
+const escaped = (character: string) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`;
+
+/** Unlike `clean` it loses nothing: what could steer a terminal is escaped. */
 export function json(value: unknown): string {
-  return JSON.stringify(value, null, 2);
+  return JSON.stringify(value, null, 2).replace(UNSAFE, escaped);
 }
 
-/** Long lines stay whole: a folded URI or regex is hard to read and to search. Texts such as yes are quoted, for readers of YAML 1.1 such as Envoy. */
+/**
+ * Loses nothing either. Long lines stay whole: a folded URI or regex is hard to read and to search. Texts such as yes are quoted, for
+ * readers of YAML 1.1 such as Envoy.
+ */
 export function yaml(value: unknown, options: { readonly sorted?: boolean } = {}): string {
-  return stringify(value, {
-    lineWidth: 0,
-    compat: "yaml-1.1",
-    aliasDuplicateObjects: false,
-    sortMapEntries: options.sorted ?? false,
-  }).trimEnd();
+  const document = new Document(value, { aliasDuplicateObjects: false, sortMapEntries: options.sorted ?? false, compat: "yaml-1.1" });
+  visit(document, {
+    Scalar(_, node) {
+      // Only this style has escapes.
+      if (typeof node.value === "string" && node.value.search(UNSAFE) >= 0) node.type = "QUOTE_DOUBLE";
+    },
+  });
+  return document.toString({ lineWidth: 0 }).trimEnd().replace(UNSAFE, escaped);
 }
 
 /** "45s", "12m", "3h", "8d": time since `iso`. */

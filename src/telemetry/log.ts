@@ -69,13 +69,20 @@ function jsonLine(record: LogRecord): string {
 
 const LEVEL_COLOR: Readonly<Record<LogLevel, number>> = { trace: 90, debug: 90, info: 32, warning: 33, error: 31, fatal: 35 };
 
+/** Proxies' words stand in the log too: they must neither steer the terminal nor look like further lines. */
+const escaped = (character: string) =>
+  JSON.stringify(character)
+    .slice(1, -1)
+    .replace(/[^ -~]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 function textLine(record: LogRecord, color: boolean): string {
   const level = record.level.toUpperCase().padEnd(7);
   const shown = color ? `\x1b[${LEVEL_COLOR[record.level]}m${level}\x1b[0m` : level;
   const properties = Object.entries(plain(record.properties) as Record<string, unknown>)
     .map(([name, value]) => ` ${name}=${typeof value === "string" && !/[\s"=]/.test(value) ? value : JSON.stringify(value)}`)
     .join("");
-  return `${new Date(record.timestamp).toISOString()} ${shown} ${record.category.slice(1).join(".")}: ${messageOf(record)}${properties}`;
+  const text = `${record.category.slice(1).join(".")}: ${messageOf(record)}${properties}`;
+  return `${new Date(record.timestamp).toISOString()} ${shown} ${text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, escaped)}`;
 }
 
 export interface LogOptions {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { parse } from "yaml";
 import { lineDiff } from "../../src/cli/line-diff.ts";
-import { clean, table } from "../../src/cli/output.ts";
+import { clean, json, table, yaml } from "../../src/cli/output.ts";
 import { peerAuthentication } from "../admin/harness.ts";
 import { files, weft } from "./harness.ts";
 
@@ -133,6 +134,15 @@ describe("Output", () => {
         ],
       ),
     ).toBe("A       B\nx y     -\nlonger  1");
+  });
+
+  test("as JSON and YAML loses nothing: what could steer the terminal is escaped", () => {
+    const value = { "k\u202e": "x\x1b[2J\u009b31m\u202e\ty", long: `${"word ".repeat(60)}end`, answer: "yes", octal: "0o17", time: "1:30" };
+    for (const text of [json(value), yaml(value)]) {
+      expect(clean(text)).toBe(text);
+      expect(parse(text)).toEqual(value);
+    }
+    expect(parse(yaml(value), { version: "1.1" })).toEqual(value);
   });
 
   test("diffs as diff -u does", () => {

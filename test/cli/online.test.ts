@@ -252,6 +252,19 @@ describe("--server", () => {
     expect(seen).toEqual([null]);
   });
 
+  test("goes through no proxy of the environment", async () => {
+    await using here = await start();
+    const before = process.env.HTTP_PROXY;
+    process.env.HTTP_PROXY = "http://127.0.0.1:1";
+    try {
+      expect((await weft(["services", "--server", here.url, "--token", here.token])).code).toBe(0);
+      expect((await here.weft(["services"])).code).toBe(0);
+    } finally {
+      if (before === undefined) delete process.env.HTTP_PROXY;
+      else process.env.HTTP_PROXY = before;
+    }
+  });
+
   test("refuses what is no URL, and a token for the socket", async () => {
     expect((await weft(["services", "--server", "ftp://x"])).code).toBe(2);
     expect((await weft(["services", "--token", "x"])).code).toBe(2);

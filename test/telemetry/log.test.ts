@@ -28,6 +28,13 @@ describe("Logs", () => {
     expect(lines[0]).not.toContain("\x1b");
   });
 
+  test("show control characters as escapes, so that no proxy's words steer a terminal or forge a line", () => {
+    const lines = capture(true);
+    logger("ads").info("refused: {words}", { words: "a\x1b[2J\nb\u009bc" });
+    expect(lines[0]).toContain("refused: a\\u001b[2J\\nb\\u009bc");
+    expect(lines[0]?.indexOf("\n")).toBe((lines[0]?.length ?? 0) - 1);
+  });
+
   test("below the level are not written", () => {
     const lines = capture(false);
     logger("ads").debug("nobody reads this");
