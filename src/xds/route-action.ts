@@ -26,7 +26,8 @@ export function routeAction(settings: Settings, { rule, targets, mirrors }: Http
   return {
     clusterSpecifier: only ? { case: "cluster", value: only.cluster } : weightedClusters(targets),
     timeout,
-    maxGrpcTimeout: timeout,
+    // Without it gRPC's own deadline, the grpc-timeout header, would mean nothing; the route's timeout bounds it.
+    maxStreamDuration: { grpcTimeoutHeaderMax: timeout },
     prefixRewrite: rule?.rewrite?.uri,
     hostRewriteSpecifier: authority ? { case: "hostRewriteLiteral", value: authority } : { case: undefined },
     requestMirrorPolicies: mirrors.map(({ cluster, percent }) => ({
