@@ -91,6 +91,7 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       tag: "identity",
       body: TokenRequestSchema,
       reply: TokenSchema,
+      statuses: [201],
       problems: [400, 404],
     }),
     async (c) => {
@@ -109,6 +110,7 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       parameters: [query("workload", "NAMESPACE/NAME, instead of a body")],
       body: BootstrapRequestSchema,
       reply: AnySchema,
+      statuses: [201],
       problems: [400, 404],
     }),
     async (c) => {

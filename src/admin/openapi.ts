@@ -33,6 +33,8 @@ export interface RouteDescription {
   readonly media?: string;
   /** A schema, or "resources" for the user's YAML, "files" where several files may come too. */
   readonly body?: v.GenericSchema | "resources" | "files";
+  /** Of success; 200 where absent. */
+  readonly statuses?: readonly number[];
   /** Statuses of problem details besides 401 and 403. */
   readonly problems?: readonly number[];
   readonly open?: boolean;
@@ -43,8 +45,12 @@ const problem = (description: string) => ({
   content: { "application/problem+json": { schema: resolver(ProblemDetailsSchema) } },
 });
 
+const SUCCESS: Readonly<Record<number, string>> = { 201: "Created", 304: "Not modified: it has the ETag of If-None-Match" };
+
 export function describe(route: RouteDescription) {
   const failures = [...(route.open ? [] : [401, 403]), ...(route.problems ?? [])];
+  const json = route.reply ? { "application/json": { schema: resolver(route.reply) } } : textContent(route.media);
+  const content = (status: number) => (status === 304 ? {} : { content: json });
   return describeRoute({
     operationId: route.id,
     summary: route.summary,
@@ -53,10 +59,9 @@ export function describe(route: RouteDescription) {
     ...(route.open ? { security: [] } : {}),
     ...(route.body ? { requestBody: { required: true, content: bodyContent(route.body) } } : {}),
     responses: {
-      200: {
-        description: "Done",
-        content: route.reply ? { "application/json": { schema: resolver(route.reply) } } : textContent(route.media),
-      },
+      ...Object.fromEntries(
+        (route.statuses ?? [200]).map((status) => [status, { description: SUCCESS[status] ?? "Done", ...content(status) }]),
+      ),
       ...Object.fromEntries(failures.map((status) => [status, problem("Problem details, RFC 9457")])),
     },
   });

@@ -69,7 +69,14 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
 
   app.get(
     ONE,
-    describe({ id: "getResource", summary: "One resource", tag: "resources", reply: ResourceSchema, problems: [404] }),
+    describe({
+      id: "getResource",
+      summary: "One resource",
+      tag: "resources",
+      reply: ResourceSchema,
+      statuses: [200, 304],
+      problems: [404],
+    }),
     async (c) => {
       queryOf(c, []);
       const { kind, namespace, name } = idOf(c);
@@ -98,6 +105,7 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       ],
       body: "resources",
       reply: ResourceSchema,
+      statuses: [200, 201],
       problems: [400, 409, 412, 413, 422, 503],
     }),
     async (c) => {
