@@ -7,18 +7,30 @@ import { clientMutualTls, clientTls, rawBuffer } from "./tls.ts";
 
 type Sockets = Pick<MessageInitShape<typeof ClusterSchema>, "transportSocket" | "transportSocketMatches">;
 
-/** A DestinationRule's tls decides; without one each endpoint of the mesh gets what it accepts (automatic mutual TLS). */
-export function upstreamTls(settings: Settings, cluster: OutboundCluster, http2: boolean): Sockets {
+/** Whether the calling workload has an SVID to show. A proxy that waits for one that never comes would never be ready. */
+export interface Caller {
+  readonly hasIdentity: boolean;
+}
+
+export const IDENTIFIED: Caller = { hasIdentity: true };
+export const ANONYMOUS: Caller = { hasIdentity: false };
+
+/**
+ * A DestinationRule's tls decides; without one each endpoint of the mesh gets what it accepts (automatic mutual TLS), in plaintext from a
+ * caller without an identity. Undefined where mutual TLS is demanded of such a caller: it gets no cluster, and its calls answer 503.
+ */
+export function upstreamTls(settings: Settings, caller: Caller, cluster: OutboundCluster, http2: boolean): Sockets | undefined {
   const { tls } = cluster.policy;
   const isOriginalDestination = cluster.policy.loadBalancer?.simple === "PASSTHROUGH";
   switch (tls && (tls.mode ?? "DISABLE")) {
     case undefined:
-      return settings.enableAutoMtls && cluster.service.location === "MESH_INTERNAL" && !isOriginalDestination
+      return settings.enableAutoMtls && caller.hasIdentity && cluster.service.location === "MESH_INTERNAL" && !isOriginalDestination
         ? automatic(cluster, http2)
         : {};
     case "DISABLE":
       return {};
     case "ISTIO_MUTUAL":
+      if (!caller.hasIdentity) return undefined;
       return {
         transportSocket: clientMutualTls({
           sni: tls?.sni || meshSni(cluster),

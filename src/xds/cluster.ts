@@ -12,7 +12,7 @@ import { memoize } from "../mesh/memo.ts";
 import type { OutboundCluster } from "../mesh/outbound.ts";
 import type { Settings } from "../mesh/types.ts";
 import { httpProtocolOptions } from "./cluster-protocol.ts";
-import { upstreamTls } from "./cluster-tls.ts";
+import { type Caller, upstreamTls } from "./cluster-tls.ts";
 import { circuitBreakers, keepalive, loadBalancer, outlierDetection } from "./cluster-traffic-policy.ts";
 import { adsSource } from "./config-source.ts";
 import { durationOf, durationOfMs } from "./duration.ts";
@@ -27,28 +27,32 @@ type Discovery = Pick<
 /** Istio's default (MeshConfig.dnsRefreshRate), where a name's TTL says nothing. */
 const DNS_REFRESH_MS = 60_000;
 
-/** The same object for the same cluster, whichever proxy gets it. */
-export const clusterResource = memoize(
-  (settings: Settings, cluster: OutboundCluster): EncodedResource =>
-    encodeResource(ClusterSchema, cluster.name, clusterToProto(settings, cluster), cluster.sources),
-);
+/** The same object for the same cluster, whichever proxy of such a caller gets it. Undefined where such a caller cannot call it. */
+export const clusterResource = memoize((settings: Settings, caller: Caller, cluster: OutboundCluster): EncodedResource | undefined => {
+  const proto = clusterToProto(settings, caller, cluster);
+  return proto && encodeResource(ClusterSchema, cluster.name, proto, cluster.sources);
+});
 
-function clusterToProto(settings: Settings, cluster: OutboundCluster): Cluster {
+function clusterToProto(settings: Settings, caller: Caller, cluster: OutboundCluster): Cluster | undefined {
   const { connectionPool, outlierDetection: outlier, loadBalancer: balancing } = cluster.policy;
   const options = httpProtocolOptions(cluster);
-  return create(ClusterSchema, {
-    name: cluster.name,
-    connectTimeout: durationOf(connectionPool?.tcp?.connectTimeout) ?? durationOfMs(settings.connectTimeoutMs),
-    circuitBreakers: circuitBreakers(connectionPool),
-    upstreamConnectionOptions: keepalive(connectionPool?.tcp?.tcpKeepalive),
-    typedExtensionProtocolOptions: options.extensions,
-    // A service has few instances: rather all of the healthy ones' load than calls to those that were ejected (applyOutlierDetection).
-    commonLbConfig: outlier ? { healthyPanicThreshold: { value: outlier.minHealthPercent ?? 0 } } : {},
-    outlierDetection: outlierDetection(outlier),
-    ...discovery(cluster),
-    ...loadBalancer(balancing),
-    ...upstreamTls(settings, cluster, options.isHttp2),
-  });
+  const tls = upstreamTls(settings, caller, cluster, options.isHttp2);
+  return (
+    tls &&
+    create(ClusterSchema, {
+      name: cluster.name,
+      connectTimeout: durationOf(connectionPool?.tcp?.connectTimeout) ?? durationOfMs(settings.connectTimeoutMs),
+      circuitBreakers: circuitBreakers(connectionPool),
+      upstreamConnectionOptions: keepalive(connectionPool?.tcp?.tcpKeepalive),
+      typedExtensionProtocolOptions: options.extensions,
+      // A service has few instances: rather all of the healthy ones' load than calls to those that were ejected (applyOutlierDetection).
+      commonLbConfig: outlier ? { healthyPanicThreshold: { value: outlier.minHealthPercent ?? 0 } } : {},
+      outlierDetection: outlierDetection(outlier),
+      ...discovery(cluster),
+      ...loadBalancer(balancing),
+      ...tls,
+    })
+  );
 }
 
 function discovery({ name, policy, endpoints, port }: OutboundCluster): Discovery {

@@ -4,6 +4,7 @@ import { memoize } from "../mesh/memo.ts";
 import type { LoadAssignment, OutboundCluster, OutboundView } from "../mesh/outbound.ts";
 import type { Mesh, Settings } from "../mesh/types.ts";
 import { clusterResource } from "./cluster.ts";
+import { ANONYMOUS, type Caller, IDENTIFIED } from "./cluster-tls.ts";
 import { endpointResource } from "./endpoint.ts";
 import { inboundResources } from "./inbound.ts";
 import { outboundListeners } from "./outbound-listener.ts";
@@ -21,7 +22,10 @@ export function buildSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly
   if (!workload || !view) return undefined;
   const inbound = inboundResources(mesh, workload);
   const resources = new Map<TypeUrl, Resources>([
-    [TYPE.cluster, union(outboundClusters(mesh.settings, view.clusters), listed(inbound.clusters))],
+    [
+      TYPE.cluster,
+      union(outboundClusters(mesh.settings, workload.spiffeId ? IDENTIFIED : ANONYMOUS, view.clusters), listed(inbound.clusters)),
+    ],
     [TYPE.endpoint, assignments(view.assignments)],
     [TYPE.listener, union(outboundListeners(mesh.settings, workload, view.ports), listed(inbound.listeners))],
     [TYPE.route, routeTables(mesh.settings, view)],
@@ -37,8 +41,8 @@ const listed = memoize((resources: readonly EncodedResource[]): Resources => byN
 
 const union = memoize((one: Resources, other: Resources): Resources => new Map([...one, ...other]));
 
-const outboundClusters = memoize((settings: Settings, clusters: readonly OutboundCluster[]) =>
-  byName(clusters.map((cluster) => clusterResource(settings, cluster))),
+const outboundClusters = memoize((settings: Settings, caller: Caller, clusters: readonly OutboundCluster[]) =>
+  byName(clusters.flatMap((cluster) => clusterResource(settings, caller, cluster) ?? [])),
 );
 
 const assignments = memoize((all: readonly LoadAssignment[]) => byName(all.map((assignment) => endpointResource(assignment))));

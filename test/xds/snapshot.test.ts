@@ -91,6 +91,16 @@ describe("A proxy's snapshot", () => {
     for (const [, name] of clusters.matchAll(/"serviceName":"([^"]+)"/g)) expect(of(shot, TYPE.endpoint).has(name ?? "")).toBe(true);
   });
 
+  test("of a workload without an identity waits for no secret: it calls in plaintext, and not at all where ISTIO_MUTUAL is demanded", () => {
+    const rule = resource("DestinationRule", "d", "{host: orders, subsets: [{name: mutual, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}]}");
+    const mesh = meshOf(...base, rule, resource("WorkloadEntry", "anonymous", "{address: 10.0.0.7}"));
+    const clusters = (key: string) => of(snapshot(mesh, key), TYPE.cluster);
+    const mutual = "outbound|80|mutual|orders.default.mesh.local";
+    expect([clusters("default/a").has(mutual), clusters("default/anonymous").has(mutual)]).toEqual([true, false]);
+    expect(JSON.stringify([...clusters("default/a").values()].map(describeResource))).toContain("sdsConfig");
+    expect(JSON.stringify([...clusters("default/anonymous").values()].map(describeResource))).not.toContain("sdsConfig");
+  });
+
   test("keeps the maps of the types in which nothing changed", () => {
     const rest = resourcesOf(...base);
     const before = buildMesh([...rest, ...resourcesOf(workload("d", "orders", "10.0.0.4"))], OPTIONS);
