@@ -239,6 +239,23 @@ test("clusters and endpoints come before listeners and routes, and removals afte
   await client.nothingElse();
 });
 
+test("a listener waits until the proxy has answered the clusters and the endpoints that came before it", async () => {
+  const { source, delta } = await start();
+  source.publish({ [CDS]: { a: "1" }, [EDS]: { a: "1" }, [LDS]: { l: "1" } });
+  const client = delta();
+  await warm(client, "a");
+  client.subscribe(LDS);
+  await client.take(LDS);
+  source.publish({ [CDS]: { a: "2" }, [EDS]: { a: "1" }, [LDS]: { l: "2" } });
+  const clusters = await client.next(CDS);
+  const endpoints = await client.next(EDS);
+  await client.nothingElse();
+  client.ack(clusters);
+  await client.nothingElse();
+  client.ack(endpoints);
+  expect([...(await client.take(LDS)).resources]).toEqual([["l", "2"]]);
+});
+
 test("a reader that withholds its ACK through ten changes gets the last, once", async () => {
   const { source, delta } = await start();
   source.publish({ [EDS]: { a: "0" } });

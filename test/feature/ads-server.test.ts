@@ -8,6 +8,7 @@ import { Code } from "@connectrpc/connect";
 import { createAdsServer } from "../../src/ads/server.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { TYPE } from "../../src/lib/encoded.ts";
+import { WeftError } from "../../src/lib/errors.ts";
 import { DeltaClient } from "./ads-client.ts";
 import { authenticate, onCleanup, start, until } from "./fixture.ts";
 import { ManualClock } from "./manual-clock.ts";
@@ -180,7 +181,7 @@ test("a Unix socket serves the same, is for its owner and group only, and replac
   expect([...(await client.take(CDS)).resources]).toEqual([["a", "1"]]);
   await ads.selfTest();
   const second = createAdsServer({ authenticate, source, clock: systemClock });
-  expect(second.listen({ path })).rejects.toThrow("another process listens");
+  await expect(second.listen({ path })).rejects.toThrow("another process listens");
 });
 
 test("a file that is no socket is not replaced", async () => {
@@ -193,7 +194,9 @@ test("a file that is no socket is not replaced", async () => {
 
 test("a port in use is refused, naming the flag", async () => {
   const { bound, ads } = await start();
-  await expect(ads.listen({ host: bound.address, port: bound.port })).rejects.toThrow("--ads");
+  const error = await ads.listen({ host: bound.address, port: bound.port }).then(() => undefined, WeftError.from);
+  expect(error?.code).toBe("unavailable");
+  expect(`${error?.message}; ${error?.help}`).toContain("--ads");
 });
 
 test("the self-test opens a real stream, works before the first load, and is no proxy", async () => {
