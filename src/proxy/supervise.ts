@@ -124,8 +124,11 @@ class Supervisor {
   }
 
   #fixedArguments(): string[] {
-    const { drainLimitMs = DRAIN_LIMIT_MS } = this.#options;
+    const { args = [], drainLimitMs = DRAIN_LIMIT_MS } = this.#options;
+    const levelGiven = args.some((arg) => arg === "-l" || arg.startsWith("--log-level"));
     return [
+      // Envoy's own default, info, prints some 80 lines of what is linked into it at every start.
+      ...(levelGiven ? [] : ["--log-level", "warning"]),
       ...["--config-path", this.#bootstrapFile],
       ...["--admin-address-path", this.#adminAddressFile],
       // Without hot restart Envoy has no shared memory and no base id: any number run side by side, and a killed one leaves nothing behind.

@@ -37,7 +37,8 @@ export const outboundListeners = memoize(
       const name = `${place.address}_${place.port}`;
       listeners.set(name, make(name));
     };
-    add(workload.outbound, (name) => proxyListener(settings, name, workload.outbound));
+    // The bytes are shared, but a port that is taken is mended in this workload's entry.
+    add(workload.outbound, (name) => ({ ...proxyListener(settings, name, workload.outbound), sources: [workload.source] }));
     for (const port of ports) {
       for (const place of placesOf(workload, port)) add(place, (name) => serviceListener(settings, port, name, place));
     }

@@ -8,7 +8,7 @@ const [envoyPath = "", bootstrapFile = ""] = process.argv.slice(2);
 await superviseEnvoy({
   envoyPath,
   bootstrap: JSON.parse(readFileSync(bootstrapFile, "utf8")),
-  args: ["--concurrency", "1"],
+  args: ["--concurrency", "1", "--log-level", "info"],
   clock: systemClock,
   signals: processSignals,
   log: (level, message) => process.stderr.write(`${level}: ${message}\n`),
