@@ -17,6 +17,9 @@ export const MAX_DEPTH = 64;
 /** Documents and directives in one input; more are no use and cost time. */
 const MAX_DOCUMENTS = 20_000;
 
+/** Tokens (words, signs, spaces) in one document: a List of 2,000 resources has fewer. Each costs memory until its document is read. */
+const MAX_TOKENS = 500_000;
+
 /** Errors after these in one document only repeat that it is broken. */
 const MAX_SYNTAX_PROBLEMS = 10;
 
@@ -71,14 +74,21 @@ function* compose(text: string, counter: LineCounter, complain: Complain): Gener
     logLevel: "silent",
   });
   counter.addNewLine(0);
+  let parts = 0;
   let tokens = 0;
   for (const lexeme of new Lexer().lex(text)) {
+    tokens++;
     for (const token of parser.next(lexeme)) {
       yield* composer.next(token);
-      tokens++;
+      parts++;
+      tokens = 0;
     }
-    if (tokens > 2 * MAX_DOCUMENTS) {
+    if (parts > 2 * MAX_DOCUMENTS) {
       complain("tooLarge", parser.offset, `one input may have ${MAX_DOCUMENTS} documents`);
+      return;
+    }
+    if (tokens > MAX_TOKENS) {
+      complain("tooLarge", parser.offset, `one document may have ${MAX_TOKENS} words and signs`);
       return;
     }
     // The document itself is on the stack, and the scalar in the innermost level.

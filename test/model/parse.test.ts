@@ -139,6 +139,10 @@ describe("hostile and broken text", () => {
 
   test("a flood of documents is refused", () => expectOne("---\n".repeat(60_000), CODES.tooLarge.code));
 
+  test("one document of very many parts is refused before it takes the memory", () => {
+    expectOne(`[${"0,".repeat(2_000_000)}]`, CODES.tooLarge.code);
+  });
+
   test("broken YAML is a problem with its place", () => {
     expectOne("kind: [a, b\nx: y", CODES.syntax.code);
     expectOne("a: 'never closed", CODES.syntax.code);
