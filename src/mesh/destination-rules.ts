@@ -72,7 +72,8 @@ export function ruleFor(index: DestinationRuleIndex, clientNamespace: string, se
   // A caller in the root namespace does not let the mesh-wide rules hide the service's own.
   const callers = clientNamespace === settings.rootNamespace ? [] : [clientNamespace];
   for (const namespace of [...callers, service.namespace, settings.rootNamespace]) {
-    const found = mostSpecific(service.host, index.get(namespace) ?? new Map<string, DestinationRule>());
+    const rules = index.get(namespace);
+    const found = rules && mostSpecific(service.host, rules);
     if (found) return found;
   }
   return NO_RULE;

@@ -15,15 +15,26 @@ export function covers(pattern: string, host: string): boolean {
   return (isWildcard(host) ? host.slice(1) : host).endsWith(pattern.slice(1));
 }
 
-/** The key that says most about `host`: itself, else the longest wildcard that covers it. */
+/** The key that says most about `host`: itself, else the longest wildcard that covers it. The map must not change any more. */
 export function mostSpecific<T>(host: string, byPattern: ReadonlyMap<string, T>): T | undefined {
   const exact = byPattern.get(host);
   if (exact !== undefined) return exact;
-  // The wildcards that cover a host are "*" followed by its suffixes: longest first, there is no need to look at all patterns.
   const text = isWildcard(host) ? host.slice(1) : host;
-  for (let start = 0; start <= text.length; start++) {
-    const found = byPattern.get(`*${text.slice(start)}`);
+  for (const length of wildcardLengths(byPattern)) {
+    const found = length <= text.length ? byPattern.get(`*${text.slice(text.length - length)}`) : undefined;
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+const lengths = new WeakMap<ReadonlyMap<string, unknown>, readonly number[]>();
+
+/** How long the wildcards' suffixes are, longest first: few, where hosts are many. */
+function wildcardLengths(byPattern: ReadonlyMap<string, unknown>): readonly number[] {
+  const known = lengths.get(byPattern);
+  if (known) return known;
+  const found = new Set([...byPattern.keys()].filter(isWildcard).map((pattern) => pattern.length - 1));
+  const sorted = [...found].sort((a, b) => b - a);
+  lengths.set(byPattern, sorted);
+  return sorted;
 }
