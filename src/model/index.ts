@@ -1,15 +1,13 @@
 /** The model's public face. The kinds' spec types are in the kinds' own files. */
 export {
-  type AddressPort,
   ANNOTATION,
-  type ListenEntry,
   parseAddressPort,
   parseAppAnnotation,
   parseListenAnnotation,
 } from "./annotations.ts";
-export { CODES, type CodeEntry, type CodeName, findCode, problem } from "./codes.ts";
+export { CODES, type CodeName, findCode, problem } from "./codes.ts";
 export { documentOf, resourceFromStored } from "./document.ts";
 export { canonicalHost } from "./host.ts";
-export { findKind, KINDS, type KindInfo, schemaOf } from "./kinds.ts";
+export { findKind, KINDS, schemaOf } from "./kinds.ts";
 export { decodeUtf8, parseDocuments } from "./parse.ts";
 export { MAX_INPUT_BYTES } from "./yaml-reader.ts";
