@@ -11,7 +11,7 @@ import { type HttpApp, startHttpApp, startTcpEcho, type TcpApp } from "../../scr
 import { type Answer, type Call, call } from "../../scripts/lib/lab/call.ts";
 import { type Network, openNetwork } from "../../scripts/lib/lab/network.ts";
 import { openProcesses, type Processes } from "../../scripts/lib/lab/processes.ts";
-import { startWeft, type Weft } from "../../scripts/lib/lab/weft.ts";
+import { startWeft, type Weft, type WeftOptions } from "../../scripts/lib/lab/weft.ts";
 import {
   choosePlace,
   inboundOf,
@@ -70,7 +70,7 @@ export interface Lab {
 }
 
 /** Like describe(), with a lab: opened before the tests, closed after them, whatever happened. */
-export function describeMesh(name: string, body: (lab: () => Lab) => void): void {
+export function describeMesh(name: string, body: (lab: () => Lab) => void, options: Pick<WeftOptions, "runCommand"> = {}): void {
   setDefaultTimeout(TEST_LIMIT_MS);
   const envoy = findEnvoy();
   if (envoy === undefined) {
@@ -83,7 +83,7 @@ export function describeMesh(name: string, body: (lab: () => Lab) => void): void
   describe(name, () => {
     let lab: Lab | undefined;
     beforeAll(async () => {
-      lab = await openLab(envoy);
+      lab = await openLab(envoy, options);
     });
     afterAll(async () => {
       await lab?.close();
@@ -92,7 +92,7 @@ export function describeMesh(name: string, body: (lab: () => Lab) => void): void
   });
 }
 
-async function openLab(envoy: string): Promise<Lab> {
+async function openLab(envoy: string, options: Pick<WeftOptions, "runCommand">): Promise<Lab> {
   if (!existsSync(WEFT)) throw new Error(`${WEFT} is missing: run scripts/build`);
   const directory = mkdtempSync(join(tmpdir(), "weft-lab-"));
   const logs = join(directory, "logs");
@@ -102,7 +102,7 @@ async function openLab(envoy: string): Promise<Lab> {
   const applications: (HttpApp | TcpApp)[] = [];
   const address = network.nextAddress();
   const ads = { address, port: await network.freePort(address) };
-  const weft = await startWeft({ binary: WEFT, data: join(directory, "data"), processes, ads }).catch(async (reason) => {
+  const weft = await startWeft({ binary: WEFT, data: join(directory, "data"), processes, ads, ...options }).catch(async (reason) => {
     await processes.stopAll(0);
     throw reason;
   });

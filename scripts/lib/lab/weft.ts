@@ -47,7 +47,8 @@ export interface WeftOptions {
   readonly data: string;
   readonly processes: Processes;
   readonly env?: Readonly<Record<string, string>>;
-  readonly args?: readonly string[];
+  /** What starts it, before --data, --ads and --admin; default `binary run`. */
+  readonly runCommand?: readonly string[];
   /** Where it serves ADS, default a port that the system chooses; a weft that is to be started again needs one that stays. */
   readonly ads?: SocketAddress;
 }
@@ -57,15 +58,14 @@ export async function startWeft({
   data,
   processes,
   env = {},
-  args = [],
+  runCommand = [binary, "run"],
   ads = { address: "127.0.0.1", port: 0 },
 }: WeftOptions): Promise<Weft> {
   let current: StartedProcess;
   const start = async () => {
     rmSync(join(data, "listening.json"), { force: true });
-    current = processes.start("weft", [binary, "run", "--data", data, "--ads", formatAddress(ads), "--admin", "127.0.0.1:0", ...args], {
-      env,
-    });
+    const flags = ["--data", data, "--ads", formatAddress(ads), "--admin", "127.0.0.1:0"];
+    current = processes.start("weft", [...runCommand, ...flags], { env });
     await waitFor(
       "weft to be ready",
       async () => (current.running() ? (await api("GET", "/readyz")).status : -1),

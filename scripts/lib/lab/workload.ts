@@ -168,3 +168,9 @@ export async function untilLive({ place, process, admin }: Sidecar, limitMs = 20
     },
   );
 }
+
+/** The serial numbers of the certificates that the sidecar presents now (not of the CAs that it trusts). */
+export async function sidecarSerials({ admin }: Sidecar): Promise<string[]> {
+  const { certificates } = JSON.parse(await admin("/certs")) as { certificates: { cert_chain?: { serial_number: string }[] }[] };
+  return certificates.flatMap(({ cert_chain = [] }) => cert_chain.map((certificate) => certificate.serial_number));
+}
