@@ -47,9 +47,10 @@ export async function bind(server: Http2Server, target: TcpTarget | UnixTarget):
 function listen(server: Http2Server, options: { host?: string; port?: number; path?: string }, name: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (reason: Error) => {
-      const message =
-        errnoOf(reason) === "EADDRINUSE" ? `ADS: ${name} is in use; choose another with --ads` : `ADS: ${name}: ${reason.message}`;
-      reject(new WeftError("unavailable", message, { cause: reason }));
+      const taken = errnoOf(reason) === "EADDRINUSE";
+      const message = taken ? `ADS cannot listen on ${name}: something else does` : `ADS cannot listen on ${name}: ${reason.message}`;
+      const help = "port" in options ? "choose another address with --ads ADDR:PORT (port 0: the system chooses)" : undefined;
+      reject(new WeftError("unavailable", message, { help, cause: reason }));
     };
     server.once("error", failed);
     server.listen(options, () => {
