@@ -4,7 +4,7 @@ import {
   ArgumentScannerError,
   buildApplication,
   buildRouteMap,
-  type FlagNotFoundError,
+  FlagNotFoundError,
   formatMessageForArgumentScannerError,
   proposeCompletions,
   run,
@@ -65,13 +65,17 @@ const text: ApplicationText = {
     return `weft: there is no verb "${clean(input)}"${guess}\n    help: weft --help lists all`;
   },
   exceptionWhileParsingArguments: (reason) => {
-    const message =
-      reason instanceof ArgumentScannerError
-        ? formatMessageForArgumentScannerError(reason, { FlagNotFoundError: unknownFlag })
-        : WeftError.from(reason).message;
+    const message = messageOf(reason);
     return `weft: ${clean(message)}\n    help: --help shows the flags and arguments of a verb`;
   },
 };
+
+/** By class, not by stricli's table of class names: the compiled binary is minified, and its classes have other names. */
+function messageOf(reason: unknown): string {
+  if (reason instanceof FlagNotFoundError) return unknownFlag(reason);
+  if (reason instanceof ArgumentScannerError) return formatMessageForArgumentScannerError(reason, {});
+  return WeftError.from(reason).message;
+}
 
 const kebab = (flag: string) => flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
