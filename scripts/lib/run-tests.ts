@@ -28,6 +28,7 @@ const tests = (name: string, ...paths: string[]): Step => ({ name, command: ["bu
 const STEPS: readonly Step[] = [
   tests("envoy", "test/envoy"),
   { name: "demo", command: ["scripts/demo", "--check"] },
+  tests("binary", "test/binary"),
   tests("unit", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca"),
   tests("store", "test/store"),
   tests("feature", "test/feature", "test/control"),
