@@ -1,9 +1,7 @@
 /** What the calls out of a namespace's workloads meet: clusters, endpoints, route tables, TCP routes. Proxies of one namespace share it. */
 
-import { parseDuration } from "../lib/duration.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import { isIpAddress } from "../model/check.ts";
-import { provenanceOf } from "../model/resource.ts";
 import {
   type DestinationRule,
   type DestinationRuleIndex,
@@ -15,12 +13,13 @@ import {
   sortedSubsets,
 } from "./destination-rules.ts";
 import { compareText } from "./hosts.ts";
-import { clusterName, type RouteTarget, type Surroundings, targetOf, tcpMatches } from "./http-routes.ts";
+import { clusterName, type Surroundings } from "./http-routes.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
 import { buildRouteTables, type RouteTable } from "./route-tables.ts";
 import { isHttp, type ServiceIndex, type ServiceParts, serviceFor } from "./services.ts";
+import { type TcpRoute, tcpRoute } from "./tcp-routes.ts";
 import type { Endpoint, Mesh, Service, ServicePort, Settings, Workload } from "./types.ts";
-import { tcpCandidates, type VirtualServiceIndex } from "./virtual-services.ts";
+import type { VirtualServiceIndex } from "./virtual-services.ts";
 
 /** How a port of a service, or of a subset of it, is called. */
 export interface OutboundCluster {
@@ -42,18 +41,6 @@ export interface LoadAssignment {
   readonly cluster: string;
   readonly port: ServicePort;
   readonly endpoints: readonly Endpoint[];
-  readonly sources: readonly Provenance[];
-}
-
-/** Where TCP connections to a service's port go. */
-export interface TcpRoute {
-  /** At least one. */
-  readonly targets: readonly (RouteTarget & { readonly weight: number })[];
-  /** Envoy's stat prefix, Istio's form. */
-  readonly statPrefix: string;
-  readonly idleTimeoutMs?: number;
-  readonly maxConnectionDurationMs?: number;
-  readonly hashSourceIp: boolean;
   readonly sources: readonly Provenance[];
 }
 
@@ -206,49 +193,6 @@ function portOf(service: Service, port: ServicePort, surroundings: Surroundings,
 const httpPort = memoize(
   (service: Service, port: ServicePort): OutboundPort => ({ service, port, addresses: service.addresses.filter(isIpAddress) }),
 );
-
-/** The first tcp rule that holds at the port, of the oldest VirtualService that has one (tls.go, buildSidecarOutboundTCPFilterChainOpts). */
-function tcpRoute(service: Service, port: ServicePort, surroundings: Surroundings, inputs: OutboundInputs): TcpRoute {
-  const isTls = port.protocol === "TLS" || port.protocol === "HTTPS";
-  for (const { resource, namespace } of isTls ? [] : tcpCandidates(inputs.virtualServices, service.host)) {
-    for (const [index, rule] of (resource.spec.tcp ?? []).entries()) {
-      if (!rule.route?.length || !tcpMatches(rule.match, port.number)) continue;
-      const resolved = rule.route.map(({ destination, weight = 0 }) => ({
-        ...targetOf(destination, namespace, inputs.settings.domain, port.number, surroundings),
-        weight,
-      }));
-      const weighted = resolved.length === 1 ? resolved : resolved.filter(({ weight }) => weight > 0);
-      const [first] = weighted;
-      if (!first) continue;
-      const single = resolved.length === 1 ? first.target : undefined;
-      return {
-        targets: weighted.map(({ target, weight }) => ({ ...target, weight })),
-        statPrefix: single ? single.cluster : `${resource.metadata.name}.${resource.metadata.namespace}`,
-        ...tcpPolicy(resolved[0]?.service, single?.subset, surroundings),
-        sources: [provenanceOf(resource, "spec", "tcp", index), service.source, ...service.otherSources],
-      };
-    }
-  }
-  const cluster = clusterName(service.host, port.number);
-  return {
-    targets: [{ cluster, host: service.host, port: port.number, weight: 0 }],
-    statPrefix: cluster,
-    ...tcpPolicy(service, undefined, surroundings),
-    sources: [...surroundings.rule(service).sources, service.source, ...service.otherSources],
-  };
-}
-
-/** The listener's share of the rule is the host's own policy, whatever the port; only the hash looks at the subset (networkfilter.go). */
-function tcpPolicy(service: Service | undefined, subsetName: string | undefined, surroundings: Surroundings) {
-  const rule = service && surroundings.rule(service);
-  const pool = rule?.trafficPolicy?.connectionPool?.tcp;
-  const subset = rule?.subsets.find(({ name }) => name === subsetName)?.trafficPolicy?.loadBalancer;
-  return {
-    idleTimeoutMs: parseDuration(pool?.idleTimeout ?? ""),
-    maxConnectionDurationMs: parseDuration(pool?.maxConnectionDuration ?? ""),
-    hashSourceIp: (subset ?? rule?.trafficPolicy?.loadBalancer)?.consistentHash?.useSourceIp ?? false,
-  };
-}
 
 function sameView(a: OutboundView, b: OutboundView): boolean {
   const sameRoutes = a.routes.size === b.routes.size && [...a.routes].every(([name, table]) => b.routes.get(name) === table);

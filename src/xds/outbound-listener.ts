@@ -10,8 +10,9 @@ import { TcpProxySchema } from "../gen/envoy/extensions/filters/network/tcp_prox
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import { memoize } from "../mesh/memo.ts";
-import type { OutboundPort, TcpRoute } from "../mesh/outbound.ts";
+import type { OutboundPort } from "../mesh/outbound.ts";
 import { HTTP_PROXY } from "../mesh/route-tables.ts";
+import type { TcpRoute } from "../mesh/tcp-routes.ts";
 import type { Settings, Workload } from "../mesh/types.ts";
 import { toAddress } from "./address.ts";
 import { durationOfMs } from "./duration.ts";
