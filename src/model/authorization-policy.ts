@@ -5,7 +5,9 @@
 import type * as v from "valibot";
 import { checkAccounts, checkCondition, checkIps, checkPaths, checkPorts, checkTrustDomains, NEEDS_JWT } from "./authorization-check.ts";
 import { filledList, selector } from "./common.ts";
-import { choice, list, needed, notYet, object, type Report, text } from "./schema.ts";
+import { choice, kubernetesOnly, list, needed, notYet, object, type Report, text } from "./schema.ts";
+
+const TARGETS = "it names a Gateway, GatewayClass, Service or ServiceEntry by a reference of the Gateway API";
 
 const accounts = () => list(text(), checkAccounts);
 const ips = () => list(text(), checkIps);
@@ -76,8 +78,8 @@ export type AuthorizationCondition = v.InferOutput<typeof condition>;
 export const AuthorizationPolicySchema = object(
   {
     selector: selector(),
-    targetRef: notYet("select workloads with selector.matchLabels"),
-    targetRefs: notYet("select workloads with selector.matchLabels"),
+    targetRef: kubernetesOnly(TARGETS, "select workloads with selector.matchLabels"),
+    targetRefs: kubernetesOnly(TARGETS, "select workloads with selector.matchLabels"),
     rules: list(rule),
     action: choice(["ALLOW", "DENY", "AUDIT"], { CUSTOM: "external authorization is not there yet" }),
     provider: notYet("it belongs to action CUSTOM"),

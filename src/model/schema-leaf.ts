@@ -48,7 +48,7 @@ export function choice<const V extends readonly string[]>(
   values: V,
   later: Readonly<Record<string, string | undefined>> = {},
 ): v.PicklistSchema<V, undefined> {
-  const base = v.picklist(values);
+  const base = Object.assign(v.picklist(values), { later });
   return withRun(base, (dataset) => {
     const { value } = dataset;
     dataset.typed = false;

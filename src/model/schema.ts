@@ -24,14 +24,19 @@ function runPart(schema: v.GenericSchema, dataset: Dataset, key: string | number
   else dataset.issues = part.issues;
 }
 
-/** A field that Istio documents and weft does not translate yet: refused by name. */
+/** A field that Istio documents and weft does not translate: refused by name. */
 export interface NotYet {
   readonly notYet: true;
   /** What to do instead, or why. */
   readonly help?: string;
+  /** Why it never will be, for what makes sense with Kubernetes only. */
+  readonly kubernetesOnly?: string;
 }
 
 export const notYet = (help?: string): NotYet => ({ notYet: true, help });
+
+/** A field that means something with Kubernetes only; `reason` says why, `help` what to write instead. */
+export const kubernetesOnly = (reason: string, help?: string): NotYet => ({ notYet: true, kubernetesOnly: reason, help });
 
 /** A field that must be there. */
 export interface Needed<S extends v.GenericSchema> {
@@ -87,7 +92,7 @@ export function object<const E extends Record<string, Entry>>(
       shape[name] = v.optional(entry);
     }
   }
-  const base = v.strictObject(shape) as unknown as ObjectSchema<E>;
+  const base = Object.assign(v.strictObject(shape) as unknown as ObjectSchema<E>, { refused, required });
   return withRun(base, (dataset, config) => {
     const { value } = dataset;
     if (!isMapping(value)) return refuseType(dataset, "a mapping");
@@ -98,7 +103,13 @@ export function object<const E extends Record<string, Entry>>(
       if (schema) runPart(schema, dataset, key, part, config);
       else {
         const later = refused.get(key);
-        if (later) report("notYet", "is not translated yet", { path: [key], atKey: true, help: later.help });
+        if (later?.kubernetesOnly)
+          report("kubernetesOnly", `has a meaning on Kubernetes only: ${later.kubernetesOnly}`, {
+            path: [key],
+            atKey: true,
+            help: later.help,
+          });
+        else if (later) report("notYet", "is not translated yet", { path: [key], atKey: true, help: later.help });
         else
           report("unknownField", "is no known field", {
             path: [key],
@@ -115,6 +126,12 @@ export function object<const E extends Record<string, Entry>>(
     if (dataset.typed) rules?.(value as v.InferOutput<ObjectSchema<E>>, report);
     return dataset;
   });
+}
+
+/** What an `object` schema knows besides its fields' schemas: the fields that it refuses by name, and those that must be there. */
+export interface ObjectFacts {
+  readonly refused: ReadonlyMap<string, NotYet>;
+  readonly required: ReadonlyMap<string, Missing>;
 }
 
 /** "did you mean hosts?", or what there is. */

@@ -80,8 +80,6 @@ describe("fields that are not translated yet", () => {
     ],
     ["AuthorizationPolicy", { action: "CUSTOM", rules: [{}] }, "spec.action: CUSTOM"],
     ["AuthorizationPolicy", { provider: { name: "x" } }, "spec.provider"],
-    ["AuthorizationPolicy", { targetRef: {} }, "spec.targetRef"],
-    ["AuthorizationPolicy", { targetRefs: [] }, "spec.targetRefs"],
     ["AuthorizationPolicy", rule({ requestPrincipals: ["*"] }), "spec.rules[0].from[0].source.requestPrincipals"],
     ["AuthorizationPolicy", rule({ notRequestPrincipals: ["*"] }), "spec.rules[0].from[0].source.notRequestPrincipals"],
     ...[
@@ -109,6 +107,18 @@ describe("fields that are not translated yet", () => {
   test("a ServiceEntry without a resolution means NONE in Istio, and is refused as that", () => {
     expectRefused(documentWith("ServiceEntry", { hosts: ["a.example.com"] }), "notYet", "spec: resolution is left out");
   });
+});
+
+describe("fields that mean something on Kubernetes only", () => {
+  for (const field of ["targetRef", "targetRefs"]) {
+    test(`AuthorizationPolicy: ${field} is refused by name`, () => {
+      expectRefused(
+        documentWith("AuthorizationPolicy", { [field]: [] }),
+        "kubernetesOnly",
+        `spec.${field}: has a meaning on Kubernetes only`,
+      );
+    });
+  }
 });
 
 describe("unknown fields", () => {

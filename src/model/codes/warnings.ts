@@ -1,0 +1,47 @@
+/** WF04xx: what is valid but hardly meant. */
+import type { CodeEntry } from "./entry.ts";
+
+export const WARNINGS_CODES = {
+  deprecated: {
+    code: "WF0401",
+    title: "Deprecated",
+    cause: "Istio has replaced the field; it still works.",
+    mend: "Write what the message names.",
+    example: `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: orders}
+spec:
+  host: orders
+  trafficPolicy:
+    loadBalancer: {simple: LEAST_CONN}
+`,
+  },
+  noEffect: {
+    code: "WF0402",
+    title: "Without effect",
+    cause: "What is written is valid, but nothing will come of it.",
+    mend: "Remove it, or add what gives it effect.",
+    example: `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: orders}
+spec:
+  hosts: [orders]
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+`,
+  },
+  surprising: {
+    code: "WF0403",
+    title: "It may do more or less than it seems",
+    cause: "What is written is valid, but such a thing often means something else than its author thinks.",
+    mend: "Read the message, and write it out if you mean it.",
+    example: `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: readers}
+spec:
+  action: DENY
+  rules:
+    - to: [{operation: {methods: [DELETE]}}]
+`,
+  },
+} as const satisfies Record<string, CodeEntry>;
