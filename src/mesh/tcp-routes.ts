@@ -41,7 +41,12 @@ export function tcpRoute(service: Service, port: ServicePort, surroundings: Surr
         targets: weighted.map(({ target, weight }) => ({ ...target, weight })),
         statPrefix: single ? single.cluster : `${resource.metadata.name}.${resource.metadata.namespace}`,
         ...tcpPolicy(resolved[0]?.service, single?.subset, surroundings),
-        sources: [provenanceOf(resource, "spec", "tcp", index), service.source, ...service.otherSources],
+        sources: [
+          provenanceOf(resource, "spec", "tcp", index),
+          ...ruleSources(resolved[0]?.service, surroundings),
+          service.source,
+          ...service.otherSources,
+        ],
       };
     }
   }
@@ -50,7 +55,7 @@ export function tcpRoute(service: Service, port: ServicePort, surroundings: Surr
     targets: [{ cluster, host: service.host, port: port.number, weight: 0 }],
     statPrefix: cluster,
     ...tcpPolicy(service, undefined, surroundings),
-    sources: [...surroundings.rule(service).sources, service.source, ...service.otherSources],
+    sources: [...ruleSources(service, surroundings), service.source, ...service.otherSources],
   };
 }
 
@@ -64,4 +69,8 @@ function tcpPolicy(service: Service | undefined, subsetName: string | undefined,
     maxConnectionDurationMs: parseDuration(pool?.maxConnectionDuration ?? ""),
     hashSourceIp: (subset ?? rule?.trafficPolicy?.loadBalancer)?.consistentHash?.useSourceIp ?? false,
   };
+}
+
+function ruleSources(service: Service | undefined, surroundings: Surroundings): readonly Provenance[] {
+  return service ? surroundings.rule(service).sources : [];
 }
