@@ -30,7 +30,7 @@ export function tcpRoute(service: Service, port: ServicePort, surroundings: Surr
     for (const [index, rule] of (resource.spec.tcp ?? []).entries()) {
       if (!rule.route?.length || !tcpMatches(rule.match, port.number)) continue;
       const resolved = rule.route.map(({ destination, weight = 0 }) => ({
-        ...targetOf(destination, namespace, inputs.settings.domain, port.number, surroundings),
+        ...targetOf(destination, namespace, inputs.settings.domain, (known) => onlyPort(known) ?? port.number, surroundings),
         weight,
       }));
       const weighted = resolved.length === 1 ? resolved : resolved.filter(({ weight }) => weight > 0);
@@ -57,6 +57,11 @@ export function tcpRoute(service: Service, port: ServicePort, surroundings: Surr
     ...tcpPolicy(service, undefined, surroundings),
     sources: [...ruleSources(service, surroundings), service.source, ...service.otherSources],
   };
+}
+
+/** Unlike an http route, a tcp route looks up the whole service (networkfilter.go, GetDestinationCluster). */
+function onlyPort(service: Service | undefined): number | undefined {
+  return service?.ports.length === 1 ? service.ports[0]?.number : undefined;
 }
 
 /** The listener's share of the rule is the host's own policy, whatever the port; only the hash looks at the subset (networkfilter.go). */
