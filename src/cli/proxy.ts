@@ -3,7 +3,7 @@ import { findEnvoy, processSignals, superviseEnvoy } from "../proxy/index.ts";
 import { type ConnectFlags, connect, connectFlags } from "./client.ts";
 import type { CliIo } from "./io.ts";
 import { parseText, parseWorkload } from "./names.ts";
-import { clean, yaml } from "./output.ts";
+import { clean } from "./output.ts";
 import { verb } from "./verb.ts";
 
 const workload = { parse: parseText, placeholder: "WORKLOAD", brief: "A WorkloadEntry: NAME or NAMESPACE/NAME" };
@@ -18,11 +18,13 @@ async function bootstrapOf(io: CliIo, flags: ConnectFlags, text: string): Promis
 const bootstrapCommand = buildCommand({
   docs: {
     brief: "Print an Envoy bootstrap for a workload",
-    fullDescription: "YAML for `envoy -c`. It holds a token by which the proxy proves who it is: keep it as you would keep a key.",
+    fullDescription:
+      "For `envoy -c`: JSON, which is YAML too. It holds a token by which the proxy proves who it is: keep it as you would keep a key.",
   },
   parameters: { flags: connectFlags, positional: { kind: "tuple", parameters: [workload] } },
   func: verb<ConnectFlags, [string]>(async (cli, flags, text) => {
-    cli.print(yaml(await bootstrapOf(cli.io, flags, text)));
+    // JSON, which is YAML too: Envoy takes what has no file name of its own (`-c <(weft proxy bootstrap NAME)`) for JSON.
+    cli.print(JSON.stringify(await bootstrapOf(cli.io, flags, text), null, 2));
     return 0;
   }),
 });

@@ -2,7 +2,8 @@
 import type { ApiResource, Applied, ApplyOutcome, ApplyRequest, ControlPlane, WatchMessage } from "../admin/control-plane.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Problem } from "../lib/problem.ts";
-import { documentOf, parseDocuments, problem } from "../model/index.ts";
+import { inTurns } from "../lib/turns.ts";
+import { documentOf, type ParsedDocuments, parseInSteps, problem } from "../model/index.ts";
 import { type AnyResource, resourceKey } from "../model/resource.ts";
 import { canonicalJson } from "../store/canonical.ts";
 import type { ApplyResult, Change, Put, ResourceId, Store, StoredResource, Transaction } from "../store/store.ts";
@@ -31,7 +32,7 @@ export class Changes {
   /** Parses, validates and commits all files as one transaction, and returns when the control plane serves the new revision. */
   apply(request: ApplyRequest): Promise<ApplyOutcome> {
     return this.#traced(request.parent, async (span) => {
-      const { resources, problems } = this.#validate(request, span);
+      const { resources, problems } = await this.#validate(request, span);
       span.setAttribute(ATTRIBUTE.policyType, policyType(resources.map((resource) => resource.kind)));
       const puts = await Promise.all(resources.map((resource) => this.#putOf(resource, request.expect)));
       if (request.dryRun) return this.#dryRun(puts, problems);
@@ -88,10 +89,10 @@ export class Changes {
     }
   }
 
-  #validate(request: ApplyRequest, parent: Span): { resources: AnyResource[]; problems: Problem[] } {
+  async #validate(request: ApplyRequest, parent: Span): Promise<ParsedDocuments> {
     const span = this.#options.tracing.startSpan("validate", { parent: parent.spanContext() });
     try {
-      const parsed = parseFiles(request);
+      const parsed = await parseFiles(request);
       span.end();
       return parsed;
     } catch (reason) {
@@ -161,12 +162,12 @@ export class Changes {
 }
 
 /** @throws WeftError "invalid" with every error of every file; the warnings come back. */
-function parseFiles(request: ApplyRequest): { resources: AnyResource[]; problems: Problem[] } {
+async function parseFiles(request: ApplyRequest): Promise<ParsedDocuments> {
   const resources: AnyResource[] = [];
   const problems: Problem[] = [];
   const seen = new Map<string, AnyResource>();
   for (const file of request.files) {
-    const parsed = parseDocuments(file.text, file.file);
+    const parsed = await inTurns(parseInSteps(file.text, file.file));
     problems.push(...parsed.problems);
     for (const resource of parsed.resources) {
       const key = resourceKey(resource.kind, resource.metadata.namespace, resource.metadata.name);

@@ -67,7 +67,9 @@ export function buildHttpRoutes(
 ): readonly HttpRoute[] {
   const routes: HttpRoute[] = [];
   for (const [index, rule] of (resource.spec.http ?? []).entries()) {
-    const resolve = (destination: Destination) => targetOf(destination, namespace, domain, port, surroundings);
+    // Always the port that was called, even where the service has another only: a sidecar's routes know services by that port alone
+    // (httproute.go, BuildSidecarOutboundVirtualHosts: servicesByName).
+    const resolve = (destination: Destination) => targetOf(destination, namespace, domain, () => port, surroundings);
     const targets = (rule.route ?? []).map(({ destination, weight = 0, headers }, at): WeightedTarget => {
       const { target, service } = resolve(destination);
       const hash = service && hashFor(surroundings.rule(service), { subset: target.subset, port: destination.port?.number });
@@ -96,18 +98,17 @@ export const defaultHttpRoutes = memoize(
   },
 );
 
-/** Without a port: the service's only one, else the caller's (GetDestinationCluster). */
+/** Without a port: the one that `portOf` says for the service, which may be unknown. */
 export function targetOf(
   { host, port, subset }: Destination,
   namespace: string,
   domain: string,
-  callersPort: number,
+  portOf: (service: Service | undefined) => number,
   surroundings: Surroundings,
 ): { readonly target: RouteTarget; readonly service?: Service } {
   const canonical = canonicalHost(host, namespace, domain);
   const service = surroundings.service(canonical);
-  const only = service?.ports.length === 1 ? service.ports[0]?.number : undefined;
-  const number = port?.number ?? only ?? callersPort;
+  const number = port?.number ?? portOf(service);
   return {
     target: { cluster: clusterName(canonical, number, subset), host: canonical, port: number, subset: subset || undefined },
     service,

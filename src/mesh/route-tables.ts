@@ -79,11 +79,11 @@ function serviceSites(service: Service, inputs: RouteInputs): Site[] {
 function serviceRoutes(service: Service, port: ServicePort, inputs: RouteInputs): Pick<Site, "routes" | "sources"> {
   for (const virtualService of httpCandidates(inputs.virtualServices, service.host)) {
     const routes = routesOf(virtualService, port.number, inputs);
-    if (routes.length > 0) return { routes, sources: sourcesOf(virtualService.resource, service) };
+    if (routes.length > 0) return { routes, sources: sourcesOf(routes, inputs, virtualService, service) };
   }
   const rule = inputs.surroundings.rule(service);
   const routes = defaultHttpRoutes(service, port, rule);
-  return { routes, sources: sourcesOfService(service) };
+  return { routes, sources: sourcesOf(routes, inputs, undefined, service) };
 }
 
 /**
@@ -102,7 +102,7 @@ function looseSites(inputs: RouteInputs): Site[] {
     const ports = new Set(named.filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number));
     for (const port of ports.size > 0 ? ports : [80]) {
       const routes = routesOf(virtualService, port, inputs);
-      const sources = sourcesOf(virtualService.resource);
+      const sources = sourcesOf(routes, inputs, virtualService);
       for (const host of loose) {
         const name = `${host}:${port}`;
         if (routes.length > 0 && !sites.has(name)) sites.set(name, { host, port, routes, sources });
@@ -158,13 +158,25 @@ const routesByPort = memoize(
   (_settings: Settings, _virtualService: VirtualService, _inputs: readonly object[]) => new Map<number, readonly HttpRoute[]>(),
 );
 
-/** The resources that stand behind a service, oldest ServiceEntry first. */
-const sourcesOfService = memoize((service: Service): readonly Provenance[] => [service.source, ...service.otherSources]);
+const specOf = memoize((resource: VirtualService["resource"]): Provenance => provenanceOf(resource, "spec"));
 
-const sourcesOf = memoize((resource: VirtualService["resource"], ...services: Service[]): readonly Provenance[] => [
-  provenanceOf(resource, "spec"),
-  ...services.flatMap((service) => sourcesOfService(service)),
-]);
+/** The VirtualService, the DestinationRules whose hash the routes carry, the ServiceEntries. */
+function sourcesOf(
+  routes: readonly HttpRoute[],
+  { surroundings }: RouteInputs,
+  virtualService?: VirtualService,
+  service?: Service,
+): readonly Provenance[] {
+  const hashed = routes
+    .flatMap(({ targets }) => targets.filter(({ hash }) => hash))
+    .flatMap(({ host }) => surroundings.service(host) ?? []);
+  const rules = [...new Set(hashed.map((target) => surroundings.rule(target)))].flatMap((rule) => rule.sources);
+  return internList([
+    ...(virtualService ? [specOf(virtualService.resource)] : []),
+    ...rules,
+    ...(service ? [service.source, ...service.otherSources] : []),
+  ]);
+}
 
 function virtualHost(site: Site, domains: readonly string[]): VirtualHost {
   const known = virtualHosts(site.routes, domains, site.sources);

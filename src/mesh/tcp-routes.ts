@@ -30,7 +30,7 @@ export function tcpRoute(service: Service, port: ServicePort, surroundings: Surr
     for (const [index, rule] of (resource.spec.tcp ?? []).entries()) {
       if (!rule.route?.length || !tcpMatches(rule.match, port.number)) continue;
       const resolved = rule.route.map(({ destination, weight = 0 }) => ({
-        ...targetOf(destination, namespace, inputs.settings.domain, port.number, surroundings),
+        ...targetOf(destination, namespace, inputs.settings.domain, (known) => onlyPort(known) ?? port.number, surroundings),
         weight,
       }));
       const weighted = resolved.length === 1 ? resolved : resolved.filter(({ weight }) => weight > 0);
@@ -41,7 +41,12 @@ export function tcpRoute(service: Service, port: ServicePort, surroundings: Surr
         targets: weighted.map(({ target, weight }) => ({ ...target, weight })),
         statPrefix: single ? single.cluster : `${resource.metadata.name}.${resource.metadata.namespace}`,
         ...tcpPolicy(resolved[0]?.service, single?.subset, surroundings),
-        sources: [provenanceOf(resource, "spec", "tcp", index), service.source, ...service.otherSources],
+        sources: [
+          provenanceOf(resource, "spec", "tcp", index),
+          ...ruleSources(resolved[0]?.service, surroundings),
+          service.source,
+          ...service.otherSources,
+        ],
       };
     }
   }
@@ -50,8 +55,13 @@ export function tcpRoute(service: Service, port: ServicePort, surroundings: Surr
     targets: [{ cluster, host: service.host, port: port.number, weight: 0 }],
     statPrefix: cluster,
     ...tcpPolicy(service, undefined, surroundings),
-    sources: [...surroundings.rule(service).sources, service.source, ...service.otherSources],
+    sources: [...ruleSources(service, surroundings), service.source, ...service.otherSources],
   };
+}
+
+/** Unlike an http route, a tcp route looks up the whole service (networkfilter.go, GetDestinationCluster). */
+function onlyPort(service: Service | undefined): number | undefined {
+  return service?.ports.length === 1 ? service.ports[0]?.number : undefined;
 }
 
 /** The listener's share of the rule is the host's own policy, whatever the port; only the hash looks at the subset (networkfilter.go). */
@@ -64,4 +74,8 @@ function tcpPolicy(service: Service | undefined, subsetName: string | undefined,
     maxConnectionDurationMs: parseDuration(pool?.maxConnectionDuration ?? ""),
     hashSourceIp: (subset ?? rule?.trafficPolicy?.loadBalancer)?.consistentHash?.useSourceIp ?? false,
   };
+}
+
+function ruleSources(service: Service | undefined, surroundings: Surroundings): readonly Provenance[] {
+  return service ? surroundings.rule(service).sources : [];
 }

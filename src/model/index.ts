@@ -9,5 +9,5 @@ export { CODES, type CodeName, findCode, problem } from "./codes.ts";
 export { documentOf, resourceFromStored } from "./document.ts";
 export { canonicalHost } from "./host.ts";
 export { findKind, KINDS, schemaOf } from "./kinds.ts";
-export { decodeUtf8, parseDocuments } from "./parse.ts";
+export { decodeUtf8, type ParsedDocuments, parseDocuments, parseInSteps } from "./parse.ts";
 export { MAX_INPUT_BYTES } from "./yaml-reader.ts";

@@ -14,11 +14,26 @@ export const MAX_PROBLEMS = 1000;
  * All resources and problems of `text`: YAML with any number of documents, or JSON; a List is its items. A resource with an error is
  * left out of `resources`. `file` names the text in problems and provenance ("mesh.yaml", "<stdin>", "<http>").
  */
-export function parseDocuments(text: string, file: string): { resources: AnyResource[]; problems: Problem[] } {
-  const { documents, problems } = readYaml(text, file);
+export function parseDocuments(text: string, file: string): ParsedDocuments {
+  const steps = parseInSteps(text, file);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+export interface ParsedDocuments {
+  readonly resources: AnyResource[];
+  readonly problems: Problem[];
+}
+
+/** As parseDocuments, but it yields every few milliseconds: megabytes take seconds, and a server has other work too. */
+export function* parseInSteps(text: string, file: string): Generator<void, ParsedDocuments> {
+  const { documents, problems } = yield* readYaml(text, file);
   const resources: AnyResource[] = [];
   const seen = new Map<string, AnyResource>();
   for (const raw of documents.flatMap((document) => itemsOf(document, file, problems))) {
+    yield;
     const parsed = parseResource(raw, file);
     problems.push(...parsed.problems);
     if (!parsed.resource) continue;

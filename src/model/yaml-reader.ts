@@ -28,8 +28,14 @@ export interface RawDocument {
   readonly places: Places;
 }
 
-/** All documents of `text` that are not empty. Those with a problem of their own are left out: their values would mislead. */
-export function readYaml(text: string, file: string): { documents: RawDocument[]; problems: Problem[] } {
+/** After so many tokens a reader gives way. */
+const TOKENS_IN_A_STEP = 5_000;
+
+/**
+ * All documents of `text` that are not empty. Those with a problem of their own are left out: their values would mislead. It yields
+ * after each document, and in the midst of a long one, so that a caller with other work can do it between.
+ */
+export function* readYaml(text: string, file: string): Generator<void, { documents: RawDocument[]; problems: Problem[] }> {
   const documents: RawDocument[] = [];
   const problems: Problem[] = [];
   const bytes = Buffer.byteLength(text);
@@ -44,6 +50,8 @@ export function readYaml(text: string, file: string): { documents: RawDocument[]
       problem(name, { message: `${message}; nothing after this place was read`, file, ...new Places(counter).position(offset) }),
     );
   })) {
+    yield;
+    if (!document) continue;
     const places = new Places(counter);
     const before = problems.length;
     const complain = (name: CodeName, offset: number, message: string, help?: string) => {
@@ -61,8 +69,8 @@ export function readYaml(text: string, file: string): { documents: RawDocument[]
   return { documents, problems };
 }
 
-/** The documents of `text`, as long as none is too deep: the composer recurses, so depth is measured before it, on the parser's stack. */
-function* compose(text: string, counter: LineCounter, complain: Complain): Generator<Document.Parsed> {
+/** The documents of `text`, as long as none is too deep: the composer recurses, so depth is measured before it, on the parser's stack. Undefined: no document yet. */
+function* compose(text: string, counter: LineCounter, complain: Complain): Generator<Document.Parsed | undefined> {
   const parser = new Parser(counter.addNewLine);
   const composer = new Composer({
     schema: "core",
@@ -78,6 +86,7 @@ function* compose(text: string, counter: LineCounter, complain: Complain): Gener
   let tokens = 0;
   for (const lexeme of new Lexer().lex(text)) {
     tokens++;
+    if (tokens % TOKENS_IN_A_STEP === 0) yield undefined;
     for (const token of parser.next(lexeme)) {
       yield* composer.next(token);
       parts++;

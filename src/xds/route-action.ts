@@ -17,7 +17,7 @@ type RouteAction = MessageInitShape<typeof RouteActionSchema>;
 type Rule = NonNullable<HttpRoute["rule"]>;
 
 /** Istio limits no request that no VirtualService limits. */
-const NO_TIMEOUT = { seconds: 0n };
+const NO_TIMEOUT = { seconds: 0n, nanos: 0 };
 
 export function routeAction(settings: Settings, { rule, targets, mirrors }: HttpRoute): RouteAction {
   const timeout = durationOf(rule?.timeout) ?? NO_TIMEOUT;
@@ -26,8 +26,9 @@ export function routeAction(settings: Settings, { rule, targets, mirrors }: Http
   return {
     clusterSpecifier: only ? { case: "cluster", value: only.cluster } : weightedClusters(targets),
     timeout,
-    // Without it gRPC's own deadline, the grpc-timeout header, would mean nothing; the route's timeout bounds it.
-    maxStreamDuration: { grpcTimeoutHeaderMax: timeout },
+    // Without a timeout gRPC's own deadline, the grpc-timeout header, still counts. With one it must not be set: Envoy would take the route's
+    // timeout for replaced (RouteEntry::usingNewTimeouts), and its own words for both, max_grpc_timeout, are deprecated.
+    maxStreamDuration: timeout.seconds || timeout.nanos ? undefined : { grpcTimeoutHeaderMax: NO_TIMEOUT },
     prefixRewrite: rule?.rewrite?.uri,
     hostRewriteSpecifier: authority ? { case: "hostRewriteLiteral", value: authority } : { case: undefined },
     requestMirrorPolicies: mirrors.map(({ cluster, percent }) => ({

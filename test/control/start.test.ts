@@ -3,6 +3,7 @@ import { existsSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { startWeft } from "../../src/control/start.ts";
 import { systemClock } from "../../src/lib/clock.ts";
+import { WeftError } from "../../src/lib/errors.ts";
 import { eventually, openTestWeft, type TestWeft } from "./weft.ts";
 
 const ORDERS = `apiVersion: networking.istio.io/v1
@@ -147,7 +148,7 @@ describe("a weft on a data directory", () => {
       clock: systemClock,
       env: {},
     });
-    await expect(start).rejects.toThrow("--ads");
+    await expect(start).rejects.toMatchObject({ help: expect.stringContaining("--ads") });
     await other.close();
   });
 });

@@ -103,9 +103,9 @@ describe("The VirtualService of a host", () => {
 
   test("reaches a host that no ServiceEntry knows at port 80, and at the ports of its other hosts where it has such", () => {
     expect(route("shop.example.com", ...services, virtualService("v", "[shop.example.com]", to("a")))).toEqual([A]);
-    const both = virtualService("v", "[shop.example.com, db]", to("a"));
     const db = httpService("db", "", "[{number: 8080, name: http, protocol: HTTP}]");
-    expect(route("shop.example.com:8080", ...services, db, both)).toEqual([A]);
+    const both = virtualService("v", "[shop.example.com, db]", to("db"));
+    expect(route("shop.example.com:8080", ...services, db, both)).toEqual(["outbound|8080||db.default.mesh.local"]);
     expect(route("shop.example.com", ...services, db, both)).toBeUndefined();
   });
 });
@@ -114,13 +114,20 @@ describe("A destination without a port", () => {
   const two = httpService("two", "", "[{number: 80, name: http, protocol: HTTP}, {number: 8080, name: other, protocol: HTTP}]");
   const one = httpService("one", "", "[{number: 7070, name: http, protocol: HTTP}]");
 
-  test("means the service's only port", () => {
-    expect(route("two:8080", two, one, virtualService("v", "[two]", to("one")))).toEqual(["outbound|7070||one.default.mesh.local"]);
+  test("means the port that was called, even where the service has another one only: then there is no such cluster", () => {
+    expect(route("two:8080", two, one, virtualService("v", "[two]", to("two")))).toEqual(["outbound|8080||two.default.mesh.local"]);
+    expect(route("two:8080", two, one, virtualService("v", "[two]", to("one")))).toEqual(["outbound|8080||one.default.mesh.local"]);
+    expect(route("two:8080", two, one, virtualService("v", "[two]", to("nowhere")))).toEqual(["outbound|8080||nowhere.default.mesh.local"]);
   });
 
-  test("means the port that was called where the service has several, or is not known", () => {
-    expect(route("two:8080", two, one, virtualService("v", "[two]", to("two")))).toEqual(["outbound|8080||two.default.mesh.local"]);
-    expect(route("two:8080", two, one, virtualService("v", "[two]", to("nowhere")))).toEqual(["outbound|8080||nowhere.default.mesh.local"]);
+  test("of a tcp route means the service's only port, else the port that was called", () => {
+    const db = resource("ServiceEntry", "db", "{hosts: [db], resolution: STATIC, ports: [{number: 5432, name: tcp, protocol: TCP}]}");
+    const targets = (host: string) => {
+      const tcp = resource("VirtualService", "v", `{hosts: [db], tcp: ${to(host)}}`);
+      return viewOf(meshOf(caller, db, two, one, tcp)).ports.flatMap((port) => port.tcp?.targets.map(({ cluster }) => cluster) ?? []);
+    };
+    expect(targets("one")).toEqual(["outbound|7070||one.default.mesh.local"]);
+    expect(targets("two")).toEqual(["outbound|5432||two.default.mesh.local"]);
   });
 });
 

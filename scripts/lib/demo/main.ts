@@ -63,7 +63,7 @@ try {
   console.log(`\n${formatTable(rows)}\n`);
   console.log(`${rows.length - failed.length} of ${rows.length} held, in ${((systemClock.monotonic() - began) / 1000).toFixed(1)} s`);
   if (failed.length > 0) {
-    console.error(`\n${formatLogs(processes, 15)}\nfailed: ${failed.map(({ proof }) => proof.name).join(", ")}`);
+    console.error(`\n${formatLogs(processes, 5)}\nfailed: ${failed.map(({ proof }) => proof.name).join(", ")}`);
     if (check) await end(1, "all");
   }
   if (check) await end(0, "nothing");
@@ -76,6 +76,6 @@ try {
     await end(2, "all");
   }
 } catch (reason) {
-  if (!ending) console.error(`\n${formatLogs(processes, 15)}\nerror: ${reason instanceof Error ? reason.message : String(reason)}`);
+  if (!ending) console.error(`\n${formatLogs(processes, 5)}\nerror: ${reason instanceof Error ? reason.message : String(reason)}`);
   await end(2, "all");
 }

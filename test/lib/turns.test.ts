@@ -1,0 +1,28 @@
+import { expect, test } from "bun:test";
+import { inTurns } from "../../src/lib/turns.ts";
+
+function* counting(steps: number, log: string[]): Generator<void, number> {
+  for (let step = 0; step < steps; step++) {
+    log.push(`step ${step}`);
+    yield;
+  }
+  return steps;
+}
+
+test("a long computation lets other work go first now and then, and gives its result", async () => {
+  const log: string[] = [];
+  const result = inTurns(counting(40, log));
+  setImmediate(() => log.push("other"));
+  expect(await result).toBe(40);
+  expect(log.indexOf("other")).toBeGreaterThan(0);
+  expect(log.indexOf("other")).toBeLessThan(log.indexOf("step 39"));
+  expect(log.filter((entry) => entry !== "other")).toEqual(Array.from({ length: 40 }, (_, step) => `step ${step}`));
+});
+
+test("a computation that fails, fails where it is awaited", async () => {
+  // biome-ignore lint/correctness/useYield: it fails before
+  const failing = function* (): Generator<void, never> {
+    throw new Error("no");
+  };
+  await expect(inTurns(failing())).rejects.toThrow("no");
+});
