@@ -10,6 +10,7 @@ import { Pool } from "./memo.ts";
 import { buildOutbound } from "./outbound.ts";
 import { buildMtls } from "./peer-authentication.ts";
 import { byAge, reuseMap } from "./policy-scope.ts";
+import { buildAuthentication } from "./request-authentication.ts";
 import { buildSelection } from "./selection.ts";
 import { buildServices, type ServiceParts } from "./services.ts";
 import { buildSettings, type MeshOptions } from "./settings.ts";
@@ -22,6 +23,8 @@ export type { MeshOptions } from "./settings.ts";
 /** What each Mesh kept by content. */
 const pools = new WeakMap<Mesh, Pool>();
 
+const NO_JWKS: ReadonlyMap<string, string> = new Map();
+
 export function buildMesh(resources: readonly AnyResource[], options: MeshOptions, previous?: Mesh): Mesh {
   const pool = new Pool(previous && pools.get(previous));
   const sorted = [...resources].sort(byAge);
@@ -33,6 +36,12 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
   const selection = buildSelection(entries, of("WorkloadEntry"));
   const workloads = reuseMap(buildWorkloads(selection, settings), previous?.workloads);
   const mtls = buildMtls(of("PeerAuthentication"), workloads, settings, previous);
+  const authentication = buildAuthentication(
+    of("RequestAuthentication"),
+    workloads,
+    { settings, jwks: options.jwks ?? NO_JWKS, pool },
+    previous,
+  );
   const authorization = buildAuthorization(of("AuthorizationPolicy"), workloads, settings, previous);
 
   const instanceMtls = new Map([...mtls, ...inlineMtls(of("PeerAuthentication"), entries, settings)]);
@@ -53,6 +62,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     endpoints: reuseMap(new Map(oldest.map(([host, part]) => [host, endpoints(part)])), previous?.endpoints),
     workloads,
     mtls,
+    authentication,
     authorization,
     outbound: reuseMap(outbound, previous?.outbound),
   };

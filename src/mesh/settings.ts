@@ -12,6 +12,8 @@ export interface MeshOptions {
   readonly domain?: string;
   /** "weft-system" where absent. */
   readonly rootNamespace?: string;
+  /** The key sets that weft has fetched for RequestAuthentication, as text, by jwksKey; those that are missing accept no token. */
+  readonly jwks?: ReadonlyMap<string, string>;
 }
 
 /** Istio's default (MeshConfig.connectTimeout). */

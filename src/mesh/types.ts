@@ -8,6 +8,7 @@ import type { HttpRetry } from "../model/virtual-service-route.ts";
 import type { WorkloadAuthorization } from "./authorization.ts";
 import type { OutboundView } from "./outbound.ts";
 import type { WorkloadMtls } from "./peer-authentication.ts";
+import type { WorkloadAuthentication } from "./request-authentication.ts";
 
 /** What holds for the whole mesh: the flags of `weft run`, and MeshConfig. */
 export interface Settings {
@@ -124,6 +125,8 @@ export interface Mesh {
   readonly workloads: ReadonlyMap<string, Workload>;
   /** By workload key: the effective PeerAuthentication. */
   readonly mtls: ReadonlyMap<string, WorkloadMtls>;
+  /** By workload key: the tokens that it takes. */
+  readonly authentication: ReadonlyMap<string, WorkloadAuthentication>;
   /** By workload key: the authorization policies that select it. */
   readonly authorization: ReadonlyMap<string, WorkloadAuthorization>;
   /** By namespace of the calling workload: what its calls out meet. Proxies of one namespace share it. */

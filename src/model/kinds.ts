@@ -4,6 +4,7 @@ import { AuthorizationPolicySchema } from "./authorization-policy.ts";
 import { DestinationRuleSchema } from "./destination-rule.ts";
 import { MeshConfigSchema } from "./mesh-config.ts";
 import { PeerAuthenticationSchema } from "./peer-authentication.ts";
+import { RequestAuthenticationSchema } from "./request-authentication.ts";
 import type { Kind } from "./resource.ts";
 import { ServiceEntrySchema } from "./service-entry.ts";
 import { nearest } from "./suggest.ts";
@@ -51,6 +52,13 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
     shortNames: ["ap"],
     schema: AuthorizationPolicySchema,
   },
+  RequestAuthentication: {
+    kind: "RequestAuthentication",
+    ...SECURITY,
+    plural: "requestauthentications",
+    shortNames: ["ra"],
+    schema: RequestAuthenticationSchema,
+  },
   MeshConfig: {
     kind: "MeshConfig",
     group: "weft.dev",
@@ -69,7 +77,6 @@ export const LATER_KINDS: ReadonlySet<string> = new Set([
   "EnvoyFilter",
   "Gateway",
   "ProxyConfig",
-  "RequestAuthentication",
   "Sidecar",
   "Telemetry",
   "TrafficExtension",

@@ -6,6 +6,7 @@ import type { AuthorizationPolicySpec } from "./authorization-policy.ts";
 import type { DestinationRuleSpec } from "./destination-rule.ts";
 import type { MeshConfigSpec } from "./mesh-config.ts";
 import type { PeerAuthenticationSpec } from "./peer-authentication.ts";
+import type { RequestAuthenticationSpec } from "./request-authentication.ts";
 import type { ServiceEntrySpec } from "./service-entry.ts";
 import type { VirtualServiceSpec } from "./virtual-service.ts";
 import type { WorkloadEntrySpec } from "./workload-entry.ts";
@@ -18,6 +19,7 @@ export interface Specs {
   DestinationRule: DestinationRuleSpec;
   PeerAuthentication: PeerAuthenticationSpec;
   AuthorizationPolicy: AuthorizationPolicySpec;
+  RequestAuthentication: RequestAuthenticationSpec;
   MeshConfig: MeshConfigSpec;
 }
 

@@ -52,6 +52,7 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
     endpoints: new Map(),
     workloads: map,
     mtls: buildMtls(peers, map, settings, previous),
+    authentication: new Map(),
     authorization: buildAuthorization(rules, map, settings, previous),
     outbound: new Map(),
   };

@@ -21,7 +21,7 @@ describe("the envelope", () => {
       parseDocuments(ORDERS.replace("VirtualService", kind), "f").problems.map((found) => [found.code, found.help])[0];
     expect(help("VirtualServices")).toEqual([CODES.unknownKind.code, "did you mean VirtualService?"]);
     expect(help("Deployment")?.[1]).toContain("ServiceEntry");
-    expect(help("RequestAuthentication")?.[0]).toBe(CODES.notYet.code);
+    expect(help("WasmPlugin")?.[0]).toBe(CODES.notYet.code);
   });
 
   test("PeerAuthenticationPolicy is PeerAuthentication, and mode NONE is DISABLE", () => {

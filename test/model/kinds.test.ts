@@ -14,6 +14,7 @@ const PLAIN: Record<Kind, Record<string, unknown>> = {
   DestinationRule: { host: "a" },
   PeerAuthentication: {},
   AuthorizationPolicy: {},
+  RequestAuthentication: {},
   MeshConfig: {},
 };
 

@@ -36,6 +36,7 @@ function meshOf(at: Workload, { peers = [], rules = [] }: Policies = {}, previou
     endpoints: new Map(),
     workloads: all,
     mtls: buildMtls(peers, all, settings, previous),
+    authentication: new Map(),
     authorization: buildAuthorization(rules, all, settings, previous),
     outbound: new Map(),
   };
