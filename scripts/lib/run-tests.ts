@@ -27,6 +27,7 @@ const tests = (name: string, ...paths: string[]): Step => ({ name, command: ["bu
 /** In the order in which they start: the long ones first, so that the two lanes end together. */
 const STEPS: readonly Step[] = [
   tests("envoy", "test/envoy"),
+  tests("conformance", "test/conformance"),
   { name: "demo", command: ["scripts/demo", "--check"] },
   tests("binary", "test/binary"),
   tests("unit", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca"),
@@ -105,7 +106,7 @@ console.log("");
 for (const { step, passed, failed, skipped, seconds } of outcomes) {
   const note = skipped > 0 ? `, ${skipped} SKIPPED` : "";
   console.log(
-    `${failed > 0 ? "FAILED" : "ok    "} ${step.name.padEnd(8)} ${seconds.toFixed(1).padStart(6)} s  ${passed} passed, ${failed} failed${note}`,
+    `${failed > 0 ? "FAILED" : "ok    "} ${step.name.padEnd(11)} ${seconds.toFixed(1).padStart(6)} s  ${passed} passed, ${failed} failed${note}`,
   );
 }
 console.log(`${sum((outcome) => outcome.passed)} passed, ${sum((outcome) => outcome.failed)} failed`);

@@ -98,6 +98,7 @@ export function object<const E extends Record<string, Entry>>(
     if (!isMapping(value)) return refuseType(dataset, "a mapping");
     dataset.typed = true;
     const report = reporter(dataset);
+    const misspelt = new Set<string>();
     for (const [key, part] of Object.entries(value)) {
       const schema = known.get(key);
       if (schema) runPart(schema, dataset, key, part, config);
@@ -110,18 +111,18 @@ export function object<const E extends Record<string, Entry>>(
             help: later.help,
           });
         else if (later) report("notYet", "is not translated yet", { path: [key], atKey: true, help: later.help });
-        else
-          report("unknownField", "is no known field", {
-            path: [key],
-            atKey: true,
-            help: suggestion(key, [...known.keys(), ...refused.keys()]),
-          });
+        else {
+          const names = [...known.keys(), ...refused.keys()];
+          misspelt.add(nearest(key, names) ?? key);
+          report("unknownField", "is no known field", { path: [key], atKey: true, help: suggestion(key, names) });
+        }
       }
     }
     for (const [name, missing] of required) {
       if (Object.hasOwn(value, name)) continue;
       dataset.typed = false;
-      report(missing.name, missing.message, { help: missing.help });
+      // One mistake, one problem: it is there, under a name that was reported.
+      if (!misspelt.has(name)) report(missing.name, missing.message, { help: missing.help });
     }
     if (dataset.typed) rules?.(value as v.InferOutput<ObjectSchema<E>>, report);
     return dataset;

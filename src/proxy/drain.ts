@@ -62,7 +62,8 @@ async function call(admin: string, method: string, path: string, clock: Clock, s
   const timeout = new AbortController();
   const cancel = clock.after(ADMIN_TIMEOUT_MS, () => timeout.abort(new Error(`no answer within ${ADMIN_TIMEOUT_MS} ms`)));
   try {
-    const response = await fetch(`http://${admin}${path}`, { method, signal: AbortSignal.any([timeout.signal, signal]) });
+    // http_proxy may name this very sidecar.
+    const response = await fetch(`http://${admin}${path}`, { method, signal: AbortSignal.any([timeout.signal, signal]), proxy: false });
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text.trim()}`);
     return text;

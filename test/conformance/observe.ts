@@ -30,8 +30,9 @@ let requests = 0;
 async function observeHttp(stage: Stage, one: Case, target: Target): Promise<Observation> {
   requests += 1;
   const id = `request-${requests}`;
-  const to = one.from === "plaintext" ? first(target).inbound : stage.outbound(one.from);
-  const before = await refusals(one, target);
+  const plaintext = one.from === "plaintext";
+  const to = plaintext ? first(target).inbound : stage.outbound(one.from);
+  const before = plaintext ? await refusals(target) : 0;
   const answer = await call({
     to,
     host: `${target.host}:${target.port}`,
@@ -42,7 +43,11 @@ async function observeHttp(stage: Stage, one: Case, target: Target): Promise<Obs
   const { status, headers, error } = answer;
   const instance = headers["x-instance"];
   if (instance !== undefined) return { verdict: "allow", status, subset: stage.version(instance), evidence: `answered by ${instance}` };
-  if (one.from === "plaintext" && status === 0) return refused(one, target, before, error ?? "no answer");
+  if (plaintext && status === 0) {
+    const after = await refusals(target);
+    const evidence = `${error}; refusals counted by the server: ${before}, then ${after}`;
+    return { verdict: after > before ? "refused" : "unknown", evidence };
+  }
   const logged = (at: readonly SocketAddress[]) =>
     waitFor(
       `the log of ${id} at ${at.map(formatAddress).join(", ")}`,
@@ -54,7 +59,7 @@ async function observeHttp(stage: Stage, one: Case, target: Target): Promise<Obs
   // The route may lead to another service than the one that was asked for.
   const far = near?.details.startsWith("via_upstream") ? await logged(stage.allInbound()) : undefined;
   const evidence = [near, far].flatMap((entry) => (entry ? [entry.text] : [])).join(" | ");
-  const decider = far ?? (one.from === "plaintext" ? near : undefined);
+  const decider = far ?? (plaintext ? near : undefined);
   if (decider) return { verdict: isDenial(decider) ? "deny" : "unknown", status, evidence };
   return { verdict: near ? verdictOf(near, headers.location !== undefined) : "unknown", status, evidence };
 }
@@ -74,19 +79,24 @@ function isDenial({ details }: LogEntry): boolean {
 
 async function observeTcp(stage: Stage, one: Case, target: Target): Promise<Observation> {
   const plaintext = one.from === "plaintext";
-  const before = await refusals({ ...one, from: "plaintext" }, target);
-  const { reply, localPort } = await exchange(plaintext ? first(target).inbound : stage.tcpOutbound(one.from, target));
+  const to = plaintext ? first(target).inbound : stage.tcpOutbound(one.from, target);
+  // Ports come back: an older connection's entry must not speak for this one.
+  const seen = stage.log.entries().length;
+  const before = await refusals(target);
+  const { reply, local } = await exchange(to);
   const [, instance] = /^(.*): hello$/.exec(reply) ?? [];
   if (instance !== undefined) return { verdict: "allow", subset: stage.version(instance), evidence: `answered by ${instance}` };
   const denied = (): LogEntry | undefined => {
-    const entries = stage.log.entries().filter(({ id }) => id === "-");
-    const near = entries.find((entry) => entry.remote.endsWith(`:${localPort}`));
-    const far = plaintext ? near : entries.find((entry) => near && near.upstreamLocal !== "-" && entry.remote === near.upstreamLocal);
+    const entries = stage.log.entries().slice(seen);
+    const at = (remote: string, places: readonly SocketAddress[]) =>
+      entries.find((entry) => entry.remote === remote && places.some((place) => entry.local === formatAddress(place)));
+    const near = at(local, [to]);
+    const far = plaintext ? near : near && at(near.upstreamLocal, stage.allInbound());
     return far && isDenial(far) ? far : undefined;
   };
   const decided = await waitFor(
     `a reason why the connection of ${one.from} was closed`,
-    async () => denied() ?? ((await refusals({ ...one, from: "plaintext" }, target)) > before ? "refused" : undefined),
+    async () => denied() ?? ((await refusals(target)) > before ? "refused" : undefined),
     (state) => state !== undefined,
     EVIDENCE_LIMIT,
   );
@@ -94,30 +104,22 @@ async function observeTcp(stage: Stage, one: Case, target: Target): Promise<Obse
   return { verdict: "refused", evidence: "the server's Envoy refused the connection" };
 }
 
-function refusals({ from }: Case, { members }: Target): Promise<number> {
-  if (from !== "plaintext") return Promise.resolve(0);
-  const count = async ({ sidecar }: Target["members"][number]) => Object.values(await sidecar.stats(REFUSALS)).reduce((a, b) => a + b, 0);
-  return Promise.all(members.map(count)).then((counts) => counts.reduce((a, b) => a + b, 0));
+/** By all Envoys behind the service, since they started. */
+async function refusals({ members }: Target): Promise<number> {
+  const stats = await Promise.all(members.map(({ sidecar }) => sidecar.stats(REFUSALS)));
+  return stats.flatMap((counters) => Object.values(counters)).reduce((sum, count) => sum + count, 0);
 }
 
-async function refused(one: Case, target: Target, before: number, error: string): Promise<Observation> {
-  const after = await refusals(one, target);
-  return {
-    verdict: after > before ? "refused" : "unknown",
-    evidence: `${error}; refusals counted by the server: ${before}, then ${after}`,
-  };
-}
-
-/** Says hello on a new connection; the first piece of the answer, "" where the connection closed without one. */
-function exchange(to: SocketAddress): Promise<{ reply: string; localPort: number }> {
+/** Says hello on a new connection; the first piece of the answer, "" where the connection closed without one, and the connection's own address. */
+function exchange(to: SocketAddress): Promise<{ reply: string; local: string }> {
   return new Promise((resolve, reject) => {
-    let localPort = 0;
+    let local = "";
     const socket = connect({ host: to.address, port: to.port }, () => {
-      localPort = socket.localPort ?? 0;
+      local = `${socket.localAddress}:${socket.localPort}`;
       socket.write("hello");
     });
     const end = (reply: string) => {
-      resolve({ reply, localPort });
+      resolve({ reply, local });
       socket.destroy();
     };
     socket.setTimeout(5_000, () => {

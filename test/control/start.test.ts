@@ -3,7 +3,6 @@ import { existsSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { startWeft } from "../../src/control/start.ts";
 import { systemClock } from "../../src/lib/clock.ts";
-import { WeftError } from "../../src/lib/errors.ts";
 import { eventually, openTestWeft, type TestWeft } from "./weft.ts";
 
 const ORDERS = `apiVersion: networking.istio.io/v1

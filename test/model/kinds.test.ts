@@ -108,6 +108,11 @@ describe("fields that are not translated yet", () => {
   test("a ServiceEntry without a resolution means NONE in Istio, and is refused as that", () => {
     expectRefused(documentWith("ServiceEntry", { hosts: ["a.example.com"] }), "notYet", "spec: resolution is left out");
   });
+
+  test("a needed field under a misspelt name is one mistake, not two", () => {
+    expectRefused(documentWith("ServiceEntry", { hosts: ["a.example.com"], resolutoin: "DNS" }), "unknownField", "spec.resolutoin");
+    expectRefused(documentWith("DestinationRule", { hosts: "a" }), "unknownField", "spec.hosts");
+  });
 });
 
 describe("fields that mean something on Kubernetes only", () => {

@@ -1,0 +1,15 @@
+/**
+ * Values that rightly change nothing: they say what holds anyway. Each with its reason, and nothing else may stand here. A field none of
+ * whose values changes anything is ignored, and belongs among those that the model refuses.
+ */
+export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unknown[], reason: string])[] = [
+  [/\.loadBalancer\.simple$/, ["UNSPECIFIED", "LEAST_CONN", "LEAST_REQUEST"], "least request is the default, and LEAST_CONN its old name"],
+  [/\.h2UpgradePolicy$/, ["DEFAULT", "DO_NOT_UPGRADE"], "HTTP/1.1 stays HTTP/1.1 by default"],
+  [/\.tls\.mode$/, ["DISABLE"], "the default of a tls block"],
+  [/^MeshConfig\.pathNormalization\.normalization$/, ["DEFAULT", "MERGE_SLASHES"], "weft's default"],
+  [/^PeerAuthentication\.(mtls|portLevelMtls\.\*)\.mode$/, ["UNSET", "STRICT"], "UNSET inherits, and the mesh around it is STRICT"],
+  [/^ServiceEntry\.location$/, ["MESH_EXTERNAL"], "the default"],
+  [/^VirtualService\.gateways$/, [["mesh"]], "the default: all sidecars"],
+  [/\.redirect\.derivePort$/, ["FROM_PROTOCOL_DEFAULT"], "the default"],
+  [/^AuthorizationPolicy\.action$/, ["ALLOW"], "the default"],
+];

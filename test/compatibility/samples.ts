@@ -1,0 +1,256 @@
+/** What to write into each field, where a word of its type would not do, and what must stand beside it. */
+import type { Kind } from "../../src/model/resource.ts";
+
+export type Json = Readonly<Record<string, unknown>>;
+
+export interface Sample {
+  readonly value?: unknown;
+  /** The spec into which the field is written, instead of BASE. */
+  readonly base?: Json;
+  /** Fields beside it, before and after. */
+  readonly beside?: Json;
+  /** Other resources of the mesh, YAML. */
+  readonly documents?: string;
+}
+
+const orders = { host: "orders" };
+const route = [{ destination: orders }];
+const http = (rule: Json) => ({ hosts: ["orders"], http: [{ route, ...rule }] });
+const redirect = (more: Json) => ({ hosts: ["orders"], http: [{ redirect: more }] });
+const retries = { attempts: 3, perTryTimeout: "2s" };
+
+/** The smallest sensible spec of each kind. */
+export const BASE: Readonly<Partial<Record<Kind, Json>>> = {
+  ServiceEntry: {
+    hosts: ["x"],
+    location: "MESH_INTERNAL",
+    resolution: "STATIC",
+    ports: [{ number: 7070, name: "http", protocol: "HTTP" }],
+    endpoints: [{ address: "10.1.0.1" }],
+  },
+  WorkloadEntry: { address: "10.0.0.9", labels: { app: "orders" }, serviceAccount: "x" },
+  VirtualService: http({}),
+  DestinationRule: { host: "orders", trafficPolicy: { loadBalancer: { simple: "ROUND_ROBIN" } } },
+};
+
+const SUBSETS = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: subsets}
+spec: {host: orders, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}
+`;
+
+const STRICT = `apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: weft-system}
+spec: {mtls: {mode: STRICT}}
+`;
+
+const MUTUAL = { mode: "MUTUAL", clientCertificate: "/etc/certs/cert.pem", privateKey: "/etc/certs/key.pem" };
+
+const SUBSET_ROUTE = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: subset-route}
+spec: {hosts: [orders], http: [{route: [{destination: {host: orders, subset: v1, port: {number: 8080}}}]}]}
+`;
+
+/** A traffic policy that says nothing of what is tried. */
+const PLAIN = { host: "orders", trafficPolicy: { outlierDetection: {} }, subsets: [{ name: "v1", labels: { version: "v1" } }] };
+
+const ROUTES =
+  SUBSET_ROUTE +
+  "---\n" +
+  SUBSET_ROUTE.replace("subset: v1, ", "").replace("subset-route", "whole-route").replace("hosts: [orders]", "hosts: [web]");
+
+const NAMED_PORT = `apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: web-2}
+spec: {address: 10.0.0.12, labels: {app: web}, serviceAccount: web, ports: {http-admin: 7171}}
+`;
+
+const selected = { selector: { matchLabels: { app: "orders" } } };
+const dns = { hosts: ["x.example.com"], ports: [{ number: 80, name: "http", protocol: "HTTP" }], endpoints: [{ address: "10.1.0.1" }] };
+const AT_PORT = { portLevelSettings: [{ port: { number: 8081 }, loadBalancer: { simple: "RANDOM" } }] };
+
+type Table = readonly (readonly [RegExp, Sample])[];
+
+/** The first that matches "Kind.field" holds. */
+export const SAMPLES: Table = [
+  [
+    /^DestinationRule\.trafficPolicy\.portLevelSettings\[\]\.port\.number$/,
+    { value: 8080, base: { host: "orders", trafficPolicy: AT_PORT } },
+  ],
+  [
+    /^DestinationRule\.subsets\[\]\.trafficPolicy\.portLevelSettings\[\]\.port\.number$/,
+    { value: 8080, base: { host: "orders", subsets: [{ name: "v2", labels: { version: "v2" }, trafficPolicy: AT_PORT }] } },
+  ],
+  [/maxConcurrentStreams$/, { beside: { h2UpgradePolicy: "UPGRADE" } }],
+  [/consistentHash\.maglev\.tableSize$/, { value: 5, base: PLAIN }],
+  [/consistentHash\.ringHash\.minimumRingSize$/, { value: 5, base: PLAIN }],
+  [
+    /^(VirtualService\.http\[\]\.route\[\]\.weight)$/,
+    {
+      value: 7,
+      base: http({
+        route: [
+          { destination: orders, weight: 1 },
+          { destination: { host: "web" }, weight: 1 },
+        ],
+      }),
+    },
+  ],
+  [
+    /^VirtualService\.tcp\[\]\.route\[\]\.weight$/,
+    {
+      value: 7,
+      base: {
+        hosts: ["orders"],
+        tcp: [
+          {
+            route: [
+              { destination: orders, weight: 1 },
+              { destination: { host: "web" }, weight: 1 },
+            ],
+          },
+        ],
+      },
+    },
+  ],
+  [/consistentHash\.httpCookie\.path$/, { value: "/x", base: PLAIN, documents: ROUTES }],
+  [/consistentHash\.httpCookie\.ttl$/, { value: "5s", base: PLAIN, documents: ROUTES }],
+  [/\.loadBalancer\./, { base: PLAIN, documents: ROUTES }],
+  [/^MeshConfig\.accessLogFormat$/, { base: { accessLogFile: "/dev/stdout" } }],
+  [/^MeshConfig\.enableAutoMtls$/, { value: false }],
+  [
+    /^ServiceEntry\.ports\[\]\.name$/,
+    {
+      value: "http-admin",
+      base: {
+        ...BASE.ServiceEntry,
+        endpoints: undefined,
+        ports: [{ number: 7070, name: "x", protocol: "HTTP" }],
+        workloadSelector: { labels: { app: "web" } },
+      },
+      documents: NAMED_PORT,
+    },
+  ],
+  [/\.retries\.attempts$|HttpRetryPolicy\.attempts$/, { value: 5 }],
+  [/retryOn$/, { value: "5xx", beside: retries }],
+  [/retryIgnorePreviousHosts$/, { value: false, beside: retries }],
+  [/(retries|RetryPolicy)\.(backoff|perTryTimeout)$/, { value: "5s", beside: { attempts: 3 } }],
+  [
+    /\.when\[\]\.(values|notValues)$/,
+    { value: ["10.0.0.1"], base: { rules: [{ when: [{ key: "source.ip", values: ["10.9.9.9"], notValues: ["10.8.8.8"] }] }] } },
+  ],
+  // ServiceEntry
+  [/^ServiceEntry\.hosts$/, { value: ["y"] }],
+  [/^ServiceEntry\.addresses$/, { value: ["10.97.0.1"] }],
+  [/^ServiceEntry\.ports\[\]\.protocol$/, { value: "GRPC" }],
+  [/^ServiceEntry\.resolution$/, { value: "DNS", base: { ...dns, resolution: "STATIC" } }],
+  [/^ServiceEntry\.endpoints\[\]\.address$/, { value: "10.1.0.2" }],
+  [/^ServiceEntry\.endpoints\[\]\.ports$/, { value: { http: 7171 } }],
+  [/^ServiceEntry\.endpoints\[\]\.labels$/, { value: { "security.istio.io/tlsMode": "istio" } }],
+  [/^ServiceEntry\.workloadSelector\.labels$/, { value: { app: "web" }, base: { ...serviceEntry(), endpoints: undefined } }],
+  [/^ServiceEntry\.subjectAltNames$/, { value: ["spiffe://mesh.local/ns/default/sa/x"] }],
+  // WorkloadEntry
+  [/^WorkloadEntry\.address$/, { value: "10.0.0.10" }],
+  [/^WorkloadEntry\.ports$/, { value: { http: 8888 } }],
+  [/^WorkloadEntry\.labels$/, { value: { app: "web" } }],
+  [/\.locality$/, { value: "us/east/c" }],
+  [/\.weight$/, { value: 7 }],
+  [/\.serviceAccount$/, { value: "other" }],
+  // VirtualService
+  [/^VirtualService\.hosts$/, { value: ["web"] }],
+  [/^VirtualService\.gateways$/, { value: ["mesh"] }],
+  [/^VirtualService\.http\[\]\.match\[\]\.port$/, { value: 8080 }],
+  [
+    /^VirtualService\.tcp\[\]\.match\[\]\.port$/,
+    {
+      value: 1234,
+      base: { hosts: ["orders"], tcp: [{ match: [{}], route: [{ destination: { host: "orders", subset: "v1" } }] }] },
+      documents: SUBSETS,
+    },
+  ],
+  [/\.match\[\]\.name$/, { value: "sample", beside: { uri: { prefix: "/x" } } }],
+  [/\.match\[\]\.ignoreUriCase$/, { value: true, beside: { uri: { prefix: "/x" } } }],
+  [/\.regex$/, { value: "a.*" }],
+  [/^VirtualService\.tcp\[\].*\.destination\.host$/, { value: "web", base: { hosts: ["orders"], tcp: [{ route }] } }],
+  [/^VirtualService\.tcp\[\].*\.subset$/, { value: "v1", base: { hosts: ["orders"], tcp: [{ route }] }, documents: SUBSETS }],
+  [/^VirtualService\.tcp\[\].*\.port\.number$/, { value: 8080, base: { hosts: ["orders"], tcp: [{ route }] } }],
+  [
+    /^VirtualService\.tcp\[\].*\.weight$/,
+    {
+      value: 7,
+      base: {
+        hosts: ["orders"],
+        tcp: [
+          {
+            route: [
+              { destination: orders, weight: 1 },
+              { destination: { host: "web" }, weight: 1 },
+            ],
+          },
+        ],
+      },
+    },
+  ],
+  [/\.(destination|mirror)\.host$/, { value: "web" }],
+  [/\.(destination|mirror)\.subset$/, { value: "v1", documents: SUBSETS }],
+  [/\.(destination|mirror)\.port\.number$/, { value: 8081 }],
+  [
+    /^VirtualService\.http\[\]\.route\[\]\.weight$/,
+    {
+      value: 7,
+      base: http({
+        route: [
+          { destination: orders, weight: 1 },
+          { destination: { host: "web" }, weight: 1 },
+        ],
+      }),
+    },
+  ],
+  [/\.headers\.(request|response)\.(set|add)$/, { value: { "x-sample": "1" } }],
+  [/\.headers\.(request|response)\.remove$/, { value: ["x-sample"] }],
+  [/\.redirect\.derivePort$/, { base: redirect({ authority: "example.com" }) }],
+  [/\.redirect\.port$/, { value: 8443, base: redirect({ authority: "example.com" }) }],
+  [/\.redirect\.scheme$/, { value: "https", base: redirect({ authority: "example.com" }) }],
+  [/\.redirect\.redirectCode$/, { value: 308, base: redirect({ authority: "example.com" }) }],
+  [/\.redirect\.(uri|prefixRewrite)$/, { value: "/new", base: redirect({ authority: "example.com" }) }],
+  [/\.redirect\.authority$/, { value: "example.org", base: redirect({ uri: "/new" }) }],
+  [/\.rewrite\.uri$/, { value: "/new" }],
+  [/\.rewrite\.authority$/, { value: "example.org" }],
+  [/^VirtualService\.http\[\]\.retries\./, { base: http({ retries }) }],
+  [/^MeshConfig\.defaultHttpRetryPolicy\./, { base: { defaultHttpRetryPolicy: retries } }],
+  [/\.fault\.delay\.(percent|percentage\.value)$/, { value: 25, base: http({ fault: { delay: { fixedDelay: "1s" } } }) }],
+  [/\.fault\.abort\.percentage\.value$/, { value: 25, base: http({ fault: { abort: { httpStatus: 503 } } }) }],
+  [/\.fault\.abort\.httpStatus$/, { value: 503 }],
+  [/\.(mirrorPercent|mirrorPercentage\.value)$/, { value: 25, base: http({ mirror: { host: "web" } }) }],
+  [/\.mirrors\[\]\.percentage\.value$/, { value: 25, base: http({ mirrors: [{ destination: { host: "web" } }] }) }],
+  // DestinationRule
+  [/^DestinationRule\.host$/, { value: "web" }],
+  [/^DestinationRule\.subsets\[\]\.name$/, { value: "v2", base: { host: "orders", subsets: [{ name: "v1", labels: { version: "v1" } }] } }],
+  [
+    /^DestinationRule\.subsets\[\]\.labels$/,
+    { value: { version: "v2" }, base: { host: "orders", subsets: [{ name: "v1", labels: { version: "v1" } }] } },
+  ],
+  [/outlierDetection\.consecutiveLocalOriginFailures$/, { beside: { splitExternalLocalOriginErrors: true } }],
+  [/\.tls\.(clientCertificate|privateKey)$/, { value: "/etc/certs/other.pem", beside: MUTUAL }],
+  [/\.tls\.(caCertificates|sni)$/, { value: "other", beside: { mode: "SIMPLE" } }],
+  [/\.tls\.subjectAltNames$/, { value: ["other"], beside: { mode: "SIMPLE", caCertificates: "/etc/certs/ca.pem" } }],
+  [/\.tls\.insecureSkipVerify$/, { value: true, beside: { mode: "SIMPLE" } }],
+  [/\.tls\.mode$/, { beside: { clientCertificate: "/etc/certs/cert.pem", privateKey: "/etc/certs/key.pem" } }],
+  // Security
+  [/^RequestAuthentication\.selector\.matchLabels$/, { value: { app: "orders" } }],
+  [/^PeerAuthentication\.mtls\.mode$/, { documents: STRICT }],
+  [/^PeerAuthentication\.portLevelMtls/, { base: selected, documents: STRICT }],
+  [/^PeerAuthentication\.selector\.matchLabels$/, { value: { app: "orders" }, base: { mtls: { mode: "STRICT" } } }],
+  [/^AuthorizationPolicy\.selector\.matchLabels$/, { value: { app: "orders" } }],
+  [/^AuthorizationPolicy\.action$/, { base: { rules: [{ from: [{ source: { namespaces: ["ops"] } }] }], action: "AUDIT" } }],
+  [/[iI]pBlocks$/, { value: ["10.0.0.0/8"] }],
+  [/\.operation\.(ports|notPorts)$/, { value: ["8080"] }],
+  [/\.when\[\]\.key$/, { value: "source.ip", beside: { values: ["10.0.0.1"] } }],
+  [/(Timeout|[tT]imeout|Duration|interval|Time|backoff|ttl|\.time|fixedDelay)$/, { value: "5s" }],
+];
+
+function serviceEntry(endpoint: Json = {}): Json {
+  return { ...BASE.ServiceEntry, endpoints: [{ address: "10.1.0.1", ...endpoint }] };
+}
