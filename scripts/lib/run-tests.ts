@@ -2,9 +2,10 @@
  * Runs the steps of scripts/test, two at a time (the machine that counts has 2 cores), prints the output of each when it ends, and closes
  * with one plain line "N passed, N failed" over everything. A step that is no test run (lint, types, ...) counts as one.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { countTests } from "./junit.ts";
 
 interface Step {
   readonly name: string;
@@ -65,20 +66,6 @@ function onlyNotable(output: string, step: Step): string {
     .split("\n")
     .filter((line) => /\bSKIPPED\b|seed/i.test(line))
     .join("\n");
-}
-
-function countTests(report: string, code: number): { passed: number; failed: number; skipped: number } {
-  let xml = "";
-  try {
-    xml = readFileSync(report, "utf8");
-  } catch {
-    return { passed: 0, failed: 1, skipped: 0 };
-  }
-  const attribute = (name: string) => Number(new RegExp(`<testsuites[^>]*\\b${name}="(\\d+)"`).exec(xml)?.[1] ?? 0);
-  const [total, failures, skipped] = [attribute("tests"), attribute("failures") + attribute("errors"), attribute("skipped")];
-  // A run that ended badly without a failed test (a crash, no test found) is a failure all the same.
-  const failed = failures === 0 && (code !== 0 || total === 0) ? 1 : failures;
-  return { passed: Math.max(0, total - failures - skipped), failed, skipped };
 }
 
 const args = process.argv.slice(2);
