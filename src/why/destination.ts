@@ -1,0 +1,85 @@
+/** A route's destination as the caller's sidecar sees it: its cluster, its endpoints, and what becomes of the request at each. */
+import type { RouteTarget } from "../mesh/http-routes.ts";
+import type { OutboundView } from "../mesh/outbound.ts";
+import type { Mesh, Workload } from "../mesh/types.ts";
+import { clientTls } from "./client-tls.ts";
+import type { Claims } from "./condition.ts";
+import { type Judged, serverAt } from "./evaluation.ts";
+import type { HttpRequest } from "./route-match.ts";
+import { arrive } from "./server.ts";
+import type { Step } from "./types.ts";
+
+export interface Leaving {
+  readonly mesh: Mesh;
+  readonly view: OutboundView;
+  readonly caller: Workload;
+  readonly sourceIp?: string;
+  readonly claims?: Claims;
+  readonly now: number;
+  /** Absent on TCP. */
+  readonly request?: HttpRequest;
+}
+
+export function judge(leaving: Leaving, target: RouteTarget & { readonly weight: number }, share: string): Judged {
+  const { mesh, view, caller, request } = leaving;
+  const cluster = view.clusters.find(({ name }) => name === target.cluster);
+  const common = {
+    cluster: target.cluster,
+    name: cluster?.service.name ?? target.host,
+    host: target.host,
+    port: target.port,
+    subset: target.subset,
+    weight: target.weight,
+  };
+  const named: Step = {
+    stage: "destination",
+    result: target.subset ?? target.host,
+    reason: `${target.cluster}${share}`,
+    source: cluster?.sources[0] ?? null,
+  };
+  const fail = (status: number, reason: string): Judged => {
+    const step: Step = { stage: "destination", result: "no_route", reason, source: cluster?.sources[0] ?? null };
+    const failure = { verdict: "no_route", status: request ? status : 0, reason: request ? `${status}: ${reason}` : reason } as const;
+    return { ...common, steps: [named, step], endpoints: [], failure };
+  };
+  if (!cluster) return fail(503, missing(view, target));
+  const { tls, loadBalancer } = cluster.policy;
+  if (loadBalancer?.simple === "PASSTHROUGH")
+    return fail(503, "PASSTHROUGH needs the connection's original destination, which a proxy's caller has none of");
+  if (tls?.mode === "ISTIO_MUTUAL" && !caller.spiffeId) {
+    return fail(503, `a DestinationRule demands ISTIO_MUTUAL, and ${caller.key} has no service account, so no identity to show`);
+  }
+  const endpoints = cluster.endpoints ?? view.assignments.find((assignment) => assignment.cluster === cluster.name)?.endpoints ?? [];
+  if (endpoints.length === 0) return fail(503, `${cluster.name} has no endpoint`);
+  const carriesTls = cluster.port.protocol === "TLS" || cluster.port.protocol === "HTTPS";
+  const judged = endpoints.flatMap((endpoint) => {
+    const client = clientTls(mesh.settings, caller, cluster, endpoint);
+    if (!client) return [];
+    const { workload, port } = serverAt(mesh, endpoint, cluster.port.number);
+    const { sourceIp = caller.address, claims, now } = leaving;
+    const incoming = { mesh, tls: client, identity: caller.spiffeId, viaSidecar: true, sourceIp, request, claims, carriesTls, now };
+    return [{ endpoint, workload, outcome: arrive(incoming, workload, port) }];
+  });
+  return { ...common, steps: [named], endpoints: judged };
+}
+
+/** Why there is no such cluster. */
+function missing({ ports, clusters }: OutboundView, { cluster, host, port, subset }: RouteTarget): string {
+  const known = ports.filter(({ service }) => service.host === host);
+  if (known.length === 0) return `there is no service ${host}`;
+  if (!known.some((one) => one.port.number === port)) {
+    return `${host} has no port ${port}, but ${known.map((one) => one.port.number).join(", ")}`;
+  }
+  const subsets = clusters.filter((one) => one.service.host === host && one.port.number === port).flatMap((one) => one.subset ?? []);
+  if (subset && !subsets.includes(subset)) {
+    return `no DestinationRule that the caller meets gives ${host} a subset ${subset}${subsets.length > 0 ? ` (there are: ${subsets.join(", ")})` : ""}`;
+  }
+  return `there is no cluster ${cluster}`;
+}
+
+/** "90% of the requests", "" for the only one. */
+export function shareOf(weight: number, all: readonly { readonly weight: number }[]): string {
+  if (all.length < 2) return "";
+  const total = all.reduce((sum, one) => sum + one.weight, 0);
+  return `: ${Math.round((weight / total) * 1000) / 10}% of the requests (weight ${weight})`;
+}

@@ -1,0 +1,92 @@
+/** An HTTP request through the caller's sidecar: virtual host, route, what the route does, and on to its destinations. */
+import type { HttpRoute } from "../mesh/http-routes.ts";
+import { HTTP_PROXY, type VirtualHost } from "../mesh/route-tables.ts";
+import { judge, type Leaving, shareOf } from "./destination.ts";
+import { answerOf, type Evaluation, localAnswer } from "./evaluation.ts";
+import { abortOf, faultSteps } from "./fault.ts";
+import { normalizePath } from "./path.ts";
+import { locationOf, outgoing } from "./rewrite.ts";
+import { routeAnswer, routeSteps } from "./route-answer.ts";
+import { firstMismatch, type HttpRequest } from "./route-match.ts";
+import type { Step, WhyContext } from "./types.ts";
+import { findVirtualHost } from "./virtual-host.ts";
+
+/** `leaving.request`: as the application sends it to its sidecar. */
+export function evaluateHttp(leaving: Leaving & { readonly request: HttpRequest }, context: WhyContext): Evaluation {
+  const { mesh, view, request: sent } = leaving;
+  const path = normalizePath(sent.path, mesh.settings.pathNormalization);
+  if (path === undefined) {
+    const reason = `the caller's Envoy refuses the path ${sent.path}`;
+    const step: Step = { stage: "virtual_host", result: "400", reason, source: null };
+    return { answer: localAnswer("no_route", 400, `400: ${reason}`, [step]), matched: [] };
+  }
+  const request = { ...sent, path };
+  const table = view.routes.get(HTTP_PROXY);
+  const host = table && findVirtualHost(table, request.authority);
+  if (!host) {
+    const reason = `nothing in the mesh is called ${request.authority}`;
+    return {
+      answer: localAnswer("no_route", 404, `404: ${reason}`, [{ stage: "virtual_host", result: "no_match", reason, source: null }]),
+      matched: [],
+    };
+  }
+  const steps: Step[] = [
+    { stage: "virtual_host", result: host.name, reason: `Host ${request.authority} names ${host.name}`, source: host.sources[0] ?? null },
+  ];
+  const route = chooseRoute(host, request, steps);
+  if (!route) {
+    const answer = localAnswer("no_route", 404, `404 no route: none of ${host.name} takes ${request.method} ${request.path}`, steps);
+    return { answer, matched: [] };
+  }
+  const reached = route.rule ? { rule: route.rule, match: route.match } : undefined;
+  return { ...takeRoute({ ...leaving, request }, host, route, steps, context), route: reached };
+}
+
+/** The first that matches; the ones before it leave a step each, with the first condition that failed. */
+function chooseRoute({ routes }: VirtualHost, request: HttpRequest, steps: Step[]): HttpRoute | undefined {
+  for (const route of routes) {
+    const reason = firstMismatch(route.match, request);
+    const name = route.name ? `route ${JSON.stringify(route.name)}` : "route";
+    if (reason === undefined) {
+      const all = route.match ? `${name} matches` : route.rule ? `${name} takes every request` : "no VirtualService routes the host";
+      steps.push({ stage: "route", result: "match", reason: all, source: route.source });
+      return route;
+    }
+    steps.push({ stage: "route", result: "no_match", reason: `${name}: ${reason}`, source: route.source });
+  }
+  return undefined;
+}
+
+function takeRoute(
+  leaving: Leaving & { readonly request: HttpRequest },
+  host: VirtualHost,
+  route: HttpRoute,
+  before: readonly Step[],
+  context: WhyContext,
+): Evaluation {
+  const { request } = leaving;
+  const { rule, source } = route;
+  const location = rule?.redirect && locationOf(rule.redirect, request, route);
+  const answer = routeAnswer(host, route, request, location);
+  const steps = [...before, ...faultSteps(route)];
+  const by = `${source.kind} ${source.namespace}/${source.name}`;
+  const abort = abortOf(route);
+  if (abort && abort.percent >= 100) {
+    return { answer: localAnswer("fault", abort.status, `${abort.status} by a fault of ${by}`, steps, answer), matched: [] };
+  }
+  if (rule?.redirect) {
+    const status = rule.redirect.redirectCode || 301;
+    const step: Step = { stage: "redirect", result: String(status), reason: `to ${location}`, source };
+    return { answer: localAnswer("redirect", status, `${status} to ${location} by ${by}`, [...steps, step], answer), matched: [] };
+  }
+  const targets = route.targets.length === 1 ? route.targets : route.targets.filter(({ weight }) => weight > 0);
+  const judged = targets.map((target) => {
+    const on = outgoing(request, route, target);
+    return judge({ ...leaving, request: on }, target, shareOf(target.weight, targets));
+  });
+  const all = [...steps, ...routeSteps(route, request, leaving.mesh.settings)];
+  return {
+    answer: answerOf(judged, all, { protocol: "http", route: answer }, context),
+    matched: judged.flatMap(({ endpoints }) => endpoints.flatMap(({ outcome }) => outcome.matched)),
+  };
+}

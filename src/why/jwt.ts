@@ -1,0 +1,124 @@
+/**
+ * What RequestAuthentication makes of a request's tokens (Istio, policy_applier.go convertToEnvoyJwtConfig; envoy, jwt_authn): it passes when one
+ * rule accepts a token, or when every rule accepts it or finds none; else it ends with 401.
+ */
+import type { JwtRule, WorkloadAuthentication } from "../mesh/request-authentication.ts";
+import type { Claims } from "./condition.ts";
+import { parseToken, tokenError } from "./jwt-verify.ts";
+import { queryParameters } from "./path.ts";
+import type { HttpRequest } from "./route-match.ts";
+import type { JwtAnswer } from "./types.ts";
+
+export interface JwtOutcome {
+  readonly answer: JwtAnswer;
+  readonly passes: boolean;
+  /** Of the token that counts. */
+  readonly claims?: Claims;
+  readonly spaceDelimitedClaims: readonly string[];
+  /** The request as it goes on: without a token that is not forwarded, with the headers that a rule sets. */
+  readonly request: HttpRequest;
+}
+
+interface Verdict {
+  readonly rule: JwtRule;
+  readonly state: "valid" | "missing" | "invalid";
+  readonly reason: string;
+  readonly claims?: Claims;
+  /** The header that held the token. */
+  readonly header?: string;
+}
+
+/** `claims`: told by the asker, as of a verified token; `now` in milliseconds since 1970. */
+export function authenticate({ rules }: WorkloadAuthentication, request: HttpRequest, claims: Claims | undefined, now: number): JwtOutcome {
+  const none = { passes: true, spaceDelimitedClaims: [], request };
+  if (rules.length === 0) {
+    if (!claims) return { ...none, answer: { result: "none", reason: "no RequestAuthentication selects the workload", source: null } };
+    const reason = "no RequestAuthentication selects the workload: its tokens are not looked at, and their claims mean nothing";
+    return { ...none, answer: { result: "ignored", reason, source: null } };
+  }
+  const verdicts = claims ? rules.map((rule) => ofClaims(rule, claims, rules)) : rules.map((rule) => ofRequest(rule, request, now));
+  const valid = verdicts.find(({ state }) => state === "valid");
+  const invalid = verdicts.find(({ state }) => state === "invalid");
+  if (valid) {
+    return {
+      answer: { result: "valid", reason: valid.reason, source: valid.rule.source },
+      passes: true,
+      claims: valid.claims,
+      spaceDelimitedClaims: valid.rule.spaceDelimitedClaims,
+      request: withOutput(valid, request),
+    };
+  }
+  if (invalid) return { ...none, passes: false, answer: { result: "invalid", reason: invalid.reason, source: invalid.rule.source } };
+  const [first] = rules;
+  return { ...none, answer: { result: "missing", reason: "the request carries no token", source: first?.source ?? null } };
+}
+
+/** A claim iss that is not told is the rule's own, where there is one rule to choose from. */
+function ofClaims(rule: JwtRule, told: Claims, rules: readonly JwtRule[]): Verdict {
+  const claims = told.iss === undefined && rules.length === 1 && rule.issuer ? { iss: rule.issuer, ...told } : told;
+  const error = claimsError(rule, claims);
+  return error
+    ? { rule, state: "invalid", reason: error }
+    : { rule, state: "valid", reason: `a token of ${String(claims.iss)}, as told`, claims };
+}
+
+function claimsError({ issuer, audiences }: JwtRule, claims: Claims): string | undefined {
+  if (issuer && claims.iss !== issuer) return `the token's issuer is ${JSON.stringify(claims.iss ?? "")}, not ${issuer}`;
+  const given = [claims.aud].flat().filter((one) => typeof one === "string");
+  const plain = (audience: string) => audience.replace(/^https?:\/\//, "").replace(/\/$/, "");
+  if (audiences.length > 0 && !audiences.some((audience) => given.some((one) => plain(one) === plain(audience)))) {
+    return `the token's audience is ${JSON.stringify(claims.aud ?? "")}, not ${audiences.join(" or ")}`;
+  }
+  return undefined;
+}
+
+function ofRequest(rule: JwtRule, request: HttpRequest, now: number): Verdict {
+  const found = tokensOf(rule, request);
+  let reason = "";
+  for (const { text, header } of found) {
+    const token = parseToken(text);
+    const error = token === undefined ? "the token is no JWT" : (claimsError(rule, token.claims) ?? tokenError(token, rule.keys, now));
+    if (token && !error) return { rule, state: "valid", reason: `a token of ${String(token.claims.iss)}`, claims: token.claims, header };
+    reason ||= error ?? "";
+  }
+  return found.length === 0 ? { rule, state: "missing", reason: "no token" } : { rule, state: "invalid", reason };
+}
+
+function tokensOf({ locations }: JwtRule, { headers, path }: HttpRequest): { readonly text: string; readonly header?: string }[] {
+  const inHeaders = locations.headers.flatMap(({ name, prefix }) => {
+    const value = headers.get(name.toLowerCase());
+    const at = value?.indexOf(prefix) ?? -1;
+    if (value === undefined || at < 0) return [];
+    return [{ text: value.slice(at + prefix.length).trim(), header: name.toLowerCase() }];
+  });
+  const parameters = queryParameters(path);
+  const inParameters = locations.params.flatMap((name) => {
+    const text = parameters.get(name);
+    return text === undefined ? [] : [{ text }];
+  });
+  const cookies = new Map(
+    (headers.get("cookie") ?? "").split(";").map((part) => {
+      const [name = "", ...value] = part.trim().split("=");
+      return [name, value.join("=")] as const;
+    }),
+  );
+  const inCookies = locations.cookies.flatMap((name) => {
+    const text = cookies.get(name);
+    return text ? [{ text }] : [];
+  });
+  return [...inHeaders, ...inParameters, ...inCookies];
+}
+
+function withOutput({ rule, claims = {}, header }: Verdict, request: HttpRequest): HttpRequest {
+  const headers = new Map(request.headers);
+  if (!rule.forwardOriginalToken && header) headers.delete(header);
+  if (rule.outputPayloadToHeader) {
+    headers.set(rule.outputPayloadToHeader.toLowerCase(), Buffer.from(JSON.stringify(claims)).toString("base64url"));
+  }
+  for (const { header: name, claim } of rule.outputClaimToHeaders) {
+    let value: unknown = claims;
+    for (const part of claim.split(".")) value = typeof value === "object" && value !== null ? (value as Claims)[part] : undefined;
+    if (["string", "number", "boolean"].includes(typeof value)) headers.set(name.toLowerCase(), String(value));
+  }
+  return { ...request, headers };
+}

@@ -1,0 +1,49 @@
+/** A client without a sidecar, which goes straight to the workloads behind a service. */
+import { formatProvenance } from "../lib/provenance.ts";
+import { isHttp } from "../mesh/services.ts";
+import type { Endpoint, Mesh, Service, ServicePort } from "../mesh/types.ts";
+import type { Claims } from "./condition.ts";
+import { answerOf, type Evaluation, serverAt } from "./evaluation.ts";
+import type { HttpRequest } from "./route-match.ts";
+import { arrive } from "./server.ts";
+import type { Step, WhyContext } from "./types.ts";
+
+export interface Direct {
+  readonly mesh: Mesh;
+  readonly service: Service;
+  readonly port: ServicePort;
+  readonly sourceIp?: string;
+  readonly claims?: Claims;
+  readonly now: number;
+  readonly request: HttpRequest;
+}
+
+const NO_TLS = { kind: "NONE", reason: "the client has no sidecar", source: null, sni: "", servers: [] } as const;
+
+export function evaluatePlaintext(direct: Direct, context: WhyContext): Evaluation {
+  const { mesh, service, port } = direct;
+  const isRequest = isHttp(port.protocol);
+  const request = isRequest ? direct.request : undefined;
+  const carriesTls = port.protocol === "TLS" || port.protocol === "HTTPS";
+  const endpoints = (mesh.endpoints.get(service.host) ?? []).filter((endpoint) => endpoint.ports.has(port.number));
+  const judged = endpoints.map((endpoint: Endpoint) => {
+    const { workload, port: inbound } = serverAt(mesh, endpoint, port.number);
+    const { sourceIp, claims, now } = direct;
+    return {
+      endpoint,
+      workload,
+      outcome: arrive({ mesh, tls: NO_TLS, viaSidecar: false, sourceIp, request, claims, carriesTls, now }, workload, inbound),
+    };
+  });
+  const step: Step = {
+    stage: "service",
+    result: service.host,
+    reason: `no sidecar routes the request: it meets every endpoint of ${formatProvenance(service.source)} alike`,
+    source: service.source,
+  };
+  const destination = { cluster: "", name: service.name, host: service.host, port: port.number, weight: 0, steps: [], endpoints: judged };
+  return {
+    answer: answerOf([destination], [step], { protocol: isRequest ? "http" : "tcp", route: null }, context),
+    matched: judged.flatMap(({ outcome }) => outcome.matched),
+  };
+}

@@ -1,0 +1,74 @@
+/** How a route changes a request on its way, and where a redirect sends it (envoy, source/common/router/config_impl.cc). */
+import type { HttpRoute, WeightedTarget } from "../mesh/http-routes.ts";
+import { queryOf, withoutQuery } from "./path.ts";
+import type { HttpRequest } from "./route-match.ts";
+
+type Rule = NonNullable<HttpRoute["rule"]>;
+type Headers = NonNullable<WeightedTarget["headers"]>;
+
+/** The path with what the route matched replaced: a prefix's length, or, with exact and regex, all of it. The query stays. */
+export function replaceMatched(path: string, match: HttpRoute["match"], replacement: string): string {
+  const plain = withoutQuery(path);
+  const isWhole = match?.uri?.exact !== undefined || match?.uri?.regex !== undefined;
+  const matched = isWhole ? plain.length : (match?.uri?.prefix ?? "/").length;
+  return replacement + plain.slice(matched) + queryOf(path);
+}
+
+/** The request as it leaves for one of the route's destinations. */
+export function outgoing(request: HttpRequest, route: HttpRoute, target: WeightedTarget): HttpRequest {
+  const { rule, match } = route;
+  const layers = [target.headers, rule?.headers].flatMap((headers) => headers ?? []);
+  const own = authorityOf(target.headers);
+  const authority = route.targets.length > 1 && own ? own : rule?.rewrite?.authority || authorityOf(rule?.headers) || own;
+  const path = rule?.rewrite?.uri ? replaceMatched(request.path, match, rule.rewrite.uri) : request.path;
+  return { ...request, path, authority: authority || request.authority, headers: operate(request.headers, layers) };
+}
+
+/** The value to which the request's "host" or ":authority" is set; `set` wins over `add`. */
+function authorityOf(headers: Headers | undefined): string | undefined {
+  const find = (map: Readonly<Record<string, string>> | undefined) =>
+    Object.entries(map ?? {}).find(([name]) => !isPlain(name))?.[1] || undefined;
+  return find(headers?.request?.set) ?? find(headers?.request?.add);
+}
+
+/** In each layer removals go first. */
+function operate(headers: ReadonlyMap<string, string>, layers: readonly Headers[]): ReadonlyMap<string, string> {
+  const changed = new Map(headers);
+  for (const { request } of layers) {
+    for (const name of request?.remove ?? []) changed.delete(name.toLowerCase());
+    for (const [name, value] of Object.entries(request?.set ?? {})) if (isPlain(name)) changed.set(name.toLowerCase(), value);
+    for (const [name, value] of Object.entries(request?.add ?? {})) {
+      if (!isPlain(name)) continue;
+      const before = changed.get(name.toLowerCase());
+      changed.set(name.toLowerCase(), before === undefined ? value : `${before},${value}`);
+    }
+  }
+  return changed;
+}
+
+function isPlain(name: string): boolean {
+  return !name.startsWith(":") && name.toLowerCase() !== "host";
+}
+
+/** The Location of a redirect. `port`: the one that the caller called. */
+export function locationOf(redirect: NonNullable<Rule["redirect"]>, request: HttpRequest, route: HttpRoute): string {
+  const scheme = redirect.scheme || request.scheme;
+  const asked = redirect.port ?? (redirect.derivePort === "FROM_REQUEST_PORT" ? route.port : 0);
+  const isImplied = (asked === 80 && (redirect.scheme || "http") === "http") || (asked === 443 && redirect.scheme === "https");
+  const port = asked && !isImplied ? `:${asked}` : "";
+  const host = redirect.authority || requestHost(request, scheme, port);
+  return `${scheme}://${host}${port}${redirectPath(redirect, request, route)}`;
+}
+
+/** A port of the request's own goes where the redirect names one, or where it was the old scheme's default. */
+function requestHost({ authority, scheme: before }: HttpRequest, scheme: string, port: string): string {
+  const own = /:\d+$/.exec(authority)?.[0] ?? "";
+  const wasDefault = (before === "http" && own === ":80") || (before === "https" && own === ":443");
+  return port !== "" || (wasDefault && scheme !== before) ? authority.slice(0, authority.length - own.length) : authority;
+}
+
+function redirectPath({ uri, prefixRewrite }: NonNullable<Rule["redirect"]>, request: HttpRequest, { match }: HttpRoute): string {
+  if (prefixRewrite) return replaceMatched(request.path, match, prefixRewrite);
+  if (!uri) return request.path;
+  return uri.includes("?") ? uri : uri + queryOf(request.path);
+}

@@ -1,0 +1,204 @@
+/** The side that takes a call: a workload's sidecar, its mutual TLS mode, its tokens and its policies (src/xds/inbound-listener.ts). */
+import { formatProvenance } from "../lib/provenance.ts";
+import { type EffectiveMode, mtlsModeAt } from "../mesh/peer-authentication.ts";
+import { isHttp } from "../mesh/services.ts";
+import type { InboundPort, Mesh, Workload } from "../mesh/types.ts";
+import { type AuthorizationOutcome, authorize } from "./authorization.ts";
+import type { ClientTls } from "./client-tls.ts";
+import type { Arrival, Claims } from "./condition.ts";
+import { authenticate, type JwtOutcome } from "./jwt.ts";
+import { normalizePath } from "./path.ts";
+import type { HttpRequest } from "./route-match.ts";
+import type { AuthorizationAnswer, JwtAnswer, MtlsAnswer, Step, Verdict } from "./types.ts";
+
+/** A call on its way to an endpoint. */
+export interface Incoming {
+  readonly mesh: Mesh;
+  readonly tls: ClientTls;
+  /** SPIFFE ID that the caller can show. */
+  readonly identity?: string;
+  readonly sourceIp?: string;
+  /** Absent on TCP. */
+  readonly request?: HttpRequest;
+  readonly claims?: Claims;
+  /** Whether a sidecar sends it: then a refusal is a 503 of that Envoy, else a reset. */
+  readonly viaSidecar: boolean;
+  /** What the caller's application sends is TLS already. */
+  readonly carriesTls: boolean;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+export interface Outcome {
+  readonly verdict: Verdict;
+  readonly status: number;
+  /** "200", "403 by AuthorizationPolicy ...": the summary's part. */
+  readonly reason: string;
+  readonly mtls: MtlsAnswer;
+  readonly jwt: JwtAnswer | null;
+  readonly authorization: AuthorizationAnswer | null;
+  readonly steps: readonly Step[];
+  /** Names of authorization rules that matched. */
+  readonly matched: readonly string[];
+}
+
+/** undefined workload: no sidecar of the mesh is there. */
+export function arrive(incoming: Incoming, workload: Workload | undefined, port: InboundPort | undefined): Outcome {
+  if (!workload || !port) return withoutSidecar(incoming);
+  const { mesh, request } = incoming;
+  const mtls = mesh.mtls.get(workload.key);
+  const stated: EffectiveMode = mtls ? mtlsModeAt(mtls, port.number) : { mode: "PERMISSIVE" };
+  const answer = handshake(incoming, workload, port, stated);
+  const steps = mtlsSteps(incoming.tls, answer.mtls, answer.reason, workload, port);
+  if (answer.mtls.outcome === "refused") {
+    const status = request && incoming.viaSidecar ? 503 : 0;
+    return { ...NOTHING_MORE, verdict: "refused", status, reason: `reset: ${answer.reason}`, mtls: answer.mtls, steps };
+  }
+  const arrival: Arrival = {
+    peer: answer.mtls.peer ?? undefined,
+    sourceIp: incoming.sourceIp,
+    destinationIp: workload.address,
+    destinationPort: port.number,
+    sni: answer.mtls.outcome === "plaintext" && !incoming.carriesTls ? "" : incoming.tls.sni,
+  };
+  if (isHttp(port.protocol) && request) return httpOutcome(incoming, workload, request, arrival, answer.mtls, steps);
+  return tcpOutcome(incoming, workload, arrival, answer.mtls, steps);
+}
+
+const NOTHING_MORE = { jwt: null, authorization: null, matched: [] } as const;
+
+function withoutSidecar({ tls, request }: Incoming): Outcome {
+  const outcome = tls.kind === "NONE" ? "plaintext" : tls.kind === "ISTIO_MUTUAL" ? "mutual_tls" : "tls";
+  const { source } = tls;
+  const mtls: MtlsAnswer = {
+    client: tls.kind,
+    client_reason: tls.reason,
+    client_source: source,
+    server: "NONE",
+    server_source: null,
+    outcome,
+    peer: null,
+  };
+  const steps: Step[] = [
+    { stage: "client_tls", result: tls.kind, reason: tls.reason, source },
+    {
+      stage: "server_mtls",
+      result: "NONE",
+      reason: "no WorkloadEntry stands behind the endpoint: what it does with the call is not the mesh's to say",
+      source: null,
+    },
+  ];
+  return { ...NOTHING_MORE, verdict: "allow", status: request ? 200 : 0, reason: request ? "200" : "connected", mtls, steps };
+}
+
+/** What the listener's filter chains make of the connection's first bytes. */
+function handshake(
+  { tls, identity, carriesTls }: Incoming,
+  workload: Workload,
+  port: InboundPort,
+  stated: EffectiveMode,
+): { readonly mtls: MtlsAnswer; readonly reason: string } {
+  const common = {
+    client: tls.kind,
+    client_reason: tls.reason,
+    client_source: tls.source,
+    server: stated.mode,
+    server_source: stated.source ?? null,
+  } as const;
+  const refuse = (reason: string) => ({ mtls: { ...common, outcome: "refused", peer: null } as const, reason });
+  const accept = (outcome: "mutual_tls" | "tls" | "plaintext", reason: string) => {
+    return { mtls: { ...common, outcome, peer: outcome === "mutual_tls" ? (identity ?? null) : null } as const, reason };
+  };
+  if (!workload.spiffeId && stated.mode === "STRICT")
+    return refuse(`STRICT closes ${workload.key}, which has no identity to speak mutual TLS with`);
+  const mode = !workload.spiffeId && stated.mode === "PERMISSIVE" ? "DISABLE" : stated.mode;
+  const sends = tls.kind === "NONE" ? (carriesTls ? "tls" : "plaintext") : tls.kind === "ISTIO_MUTUAL" ? "mutual_tls" : "tls";
+  if (sends === "mutual_tls") {
+    if (mode === "DISABLE") return refuse("the server takes plaintext only (DISABLE), and the client sends mutual TLS");
+    if (tls.servers.length > 0 && !tls.servers.includes(workload.spiffeId ?? "")) {
+      return refuse(`the client expects ${tls.servers.join(" or ")}, and the server is ${workload.spiffeId}`);
+    }
+    return accept("mutual_tls", `mutual TLS, from ${identity} to ${workload.spiffeId}`);
+  }
+  if (sends === "plaintext") return mode === "STRICT" ? refuse("STRICT refuses plaintext") : accept("plaintext", `${mode} takes plaintext`);
+  if (mode === "STRICT") return refuse("STRICT refuses TLS that is not the mesh's");
+  if (isHttp(port.protocol)) return refuse(`${mode} refuses TLS that is not the mesh's on an HTTP port`);
+  return accept("tls", "the application's own TLS passes through");
+}
+
+function mtlsSteps(tls: ClientTls, mtls: MtlsAnswer, reason: string, workload: Workload, port: InboundPort): Step[] {
+  const decided = mtls.server_source ? formatProvenance(mtls.server_source) : "Istio's default";
+  return [
+    { stage: "client_tls", result: tls.kind, reason: tls.reason, source: tls.source },
+    { stage: "server_mtls", result: mtls.server, reason: `${workload.key} port ${port.number}, by ${decided}`, source: mtls.server_source },
+    { stage: "tls", result: mtls.outcome, reason, source: mtls.outcome === "refused" ? (mtls.server_source ?? mtls.client_source) : null },
+  ];
+}
+
+function httpOutcome(
+  { mesh, claims, now }: Incoming,
+  workload: Workload,
+  sent: HttpRequest,
+  arrival: Arrival,
+  mtls: MtlsAnswer,
+  before: readonly Step[],
+): Outcome {
+  const path = normalizePath(sent.path, mesh.settings.pathNormalization);
+  if (path === undefined) {
+    const steps = [
+      ...before,
+      { stage: "application", result: "400", reason: `the server's Envoy refuses the path ${sent.path}`, source: null } as const,
+    ];
+    return { ...NOTHING_MORE, verdict: "no_route", status: 400, reason: `400: ${sent.path} is no path`, mtls, steps };
+  }
+  const authentication = mesh.authentication.get(workload.key) ?? { rules: [] };
+  const jwt: JwtOutcome = authenticate(authentication, { ...sent, path }, claims, now);
+  const steps = [...before, { stage: "jwt", ...jwt.answer } as const];
+  if (!jwt.passes) {
+    const { source } = jwt.answer;
+    const reason = `401 by RequestAuthentication ${source?.namespace}/${source?.name}: ${jwt.answer.reason}`;
+    return { verdict: "deny", status: 401, reason, mtls, jwt: jwt.answer, authorization: null, steps, matched: [] };
+  }
+  const http = withPeer(jwt.request, mtls);
+  const full = { ...arrival, http, claims: jwt.claims, spaceDelimitedClaims: jwt.spaceDelimitedClaims };
+  const decided = authorizeAt(mesh, workload, "http", full);
+  const all = [...steps, ...authorizationSteps(decided.answer)];
+  const common = { mtls, jwt: jwt.answer, authorization: decided.answer, matched: decided.matched };
+  if (decided.answer.result === "deny")
+    return { ...common, verdict: "deny", status: 403, reason: `403 ${denial(decided.answer)}`, steps: all };
+  return { ...common, verdict: "allow", status: 200, reason: "200", steps: all };
+}
+
+/** What the server's connection manager sets before its filters run (forward_client_cert_details APPEND_FORWARD). */
+function withPeer(request: HttpRequest, { peer }: MtlsAnswer): HttpRequest {
+  const headers = new Map(request.headers);
+  if (peer === null) headers.delete("x-forwarded-client-cert");
+  else headers.set("x-forwarded-client-cert", `URI=${peer}`);
+  return { ...request, headers };
+}
+
+function tcpOutcome({ mesh, request }: Incoming, workload: Workload, arrival: Arrival, mtls: MtlsAnswer, before: readonly Step[]): Outcome {
+  const decided = authorizeAt(mesh, workload, "tcp", arrival);
+  const steps = [...before, ...authorizationSteps(decided.answer)];
+  const common = { mtls, jwt: null, authorization: decided.answer, matched: decided.matched, steps };
+  const ok = request ? 200 : 0;
+  if (decided.answer.result === "deny")
+    return { ...common, verdict: "deny", status: request ? 503 : 0, reason: `closed ${denial(decided.answer)}` };
+  return { ...common, verdict: "allow", status: ok, reason: request ? "200" : "connected" };
+}
+
+function authorizeAt(mesh: Mesh, workload: Workload, layer: "http" | "tcp", arrival: Arrival): AuthorizationOutcome {
+  return authorize(mesh.authorization.get(workload.key) ?? { audit: [], deny: [], allow: [] }, layer, arrival);
+}
+
+function denial({ policy, rule, reason }: AuthorizationAnswer): string {
+  return `by AuthorizationPolicy ${policy}${rule === null ? `: ${reason}` : ` rule ${rule}`}`;
+}
+
+function authorizationSteps({ policies, result, reason, source }: AuthorizationAnswer): Step[] {
+  const each = policies.map((one): Step => {
+    const mode = one.dry_run ? `${one.action}, dry run` : one.action;
+    return { stage: "authorization", result: one.result, reason: `${mode} ${one.policy}: ${one.reason}`, source: one.source };
+  });
+  return [...each, { stage: "authorization", result, reason, source }];
+}

@@ -1,0 +1,89 @@
+/**
+ * What becomes of a request, and which line decided: the same Mesh that makes Envoy's configuration, evaluated for one request. Pure.
+ * A differential test (test/why) holds it against real Envoys.
+ */
+import { WeftError } from "../lib/errors.ts";
+import { isHttp } from "../mesh/services.ts";
+import type { Mesh, Service, ServicePort } from "../mesh/types.ts";
+import { canonicalHost } from "../model/host.ts";
+import type { Evaluation } from "./evaluation.ts";
+import { localAnswer } from "./evaluation.ts";
+import { evaluateHttp } from "./http.ts";
+import { evaluatePlaintext } from "./plaintext.ts";
+import type { HttpRequest } from "./route-match.ts";
+import { evaluateTcp } from "./tcp.ts";
+import type { WhyAnswer, WhyContext, WhyRequest } from "./types.ts";
+
+/** The answer alone. @throws WeftError as `evaluate` does */
+export function why(mesh: Mesh, request: WhyRequest, context: WhyContext): WhyAnswer {
+  return evaluate(mesh, request, context).answer;
+}
+
+/** @throws WeftError "not_found" for a caller that is no workload, "invalid" for a request that is none. */
+export function evaluate(mesh: Mesh, asked: WhyRequest, context: WhyContext): Evaluation {
+  const request = requestOf(asked);
+  const { sourceIp, claims } = asked;
+  const { host, port } = splitHost(asked.to);
+  const common = { mesh, sourceIp, claims, now: context.now };
+  if (asked.from === "plaintext") {
+    const found = namedService(host, port, "default", mesh.settings.domain, [...mesh.services.values()]);
+    if (!found) return nowhere(asked.to, mesh);
+    return evaluatePlaintext({ ...common, ...found, request }, context);
+  }
+  const caller = mesh.workloads.get(asked.from.includes("/") ? asked.from : `default/${asked.from}`);
+  const view = caller && mesh.outbound.get(caller.namespace);
+  if (!caller || !view) {
+    const known = [...mesh.workloads.keys()].slice(0, 10).join(", ");
+    throw new WeftError("not_found", `there is no workload ${asked.from}`, {
+      help: `there are: ${known || "none; apply a WorkloadEntry"}; or ask from plaintext`,
+    });
+  }
+  const leaving = { ...common, view, caller };
+  const services = [...new Set(view.ports.map(({ service }) => service))];
+  const found = namedService(host, port, caller.namespace, mesh.settings.domain, services);
+  const called = found && view.ports.find((one) => one.service === found.service && one.port.number === found.port.number);
+  if (called?.tcp) return evaluateTcp(leaving, called, called.tcp, context);
+  return evaluateHttp({ ...leaving, request }, context);
+}
+
+function requestOf({ to, method = "GET", path = "/", headers = {} }: WhyRequest): HttpRequest {
+  if (!path.startsWith("/")) throw new WeftError("invalid", `the path must begin with "/", not ${JSON.stringify(path)}`);
+  const given = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value.trim()]));
+  const authority = given.get("host") ?? given.get(":authority") ?? to;
+  for (const name of ["host", ":authority"]) given.delete(name);
+  // Set by every sidecar on the way.
+  if (!given.has("x-forwarded-proto")) given.set("x-forwarded-proto", "http");
+  return { method, authority, path, scheme: "http", headers: given };
+}
+
+function splitHost(to: string): { readonly host: string; readonly port?: number } {
+  const [, host = to, port] = /^(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/.exec(to) ?? [];
+  if (host === "" || /[\s/]/.test(to)) throw new WeftError("invalid", `${JSON.stringify(to)} is no HOST[:PORT]`);
+  return { host, port: port === undefined ? undefined : Number(port) };
+}
+
+/** The service that a caller in `namespace` means, and its port. */
+function namedService(
+  host: string,
+  number: number | undefined,
+  namespace: string,
+  domain: string,
+  services: readonly Service[],
+): { readonly service: Service; readonly port: ServicePort } | undefined {
+  const names = [canonicalHost(host, namespace, domain), `${host.toLowerCase()}.${domain}`];
+  const service = services.find((one) => names.includes(one.host)) ?? services.find(({ addresses }) => addresses.includes(host));
+  const port = service && (number === undefined ? defaultPort(service) : service.ports.find((one) => one.number === number));
+  return port && { service, port };
+}
+
+/** 80, as in every URL; a service without it is meant by its lowest HTTP port; one without any by its first. */
+function defaultPort({ ports }: Service): ServicePort | undefined {
+  const http = ports.filter(({ protocol }) => isHttp(protocol));
+  return http.find(({ number }) => number === 80) ?? http[0] ?? ports[0];
+}
+
+function nowhere(to: string, mesh: Mesh): Evaluation {
+  const known = [...mesh.services.values()].slice(0, 10).map(({ host, ports }) => `${host}:${ports.map(({ number }) => number).join("|")}`);
+  const reason = `there is no service ${to}; there are: ${known.join(", ") || "none"}`;
+  return { answer: localAnswer("no_route", 0, reason, [{ stage: "service", result: "no_match", reason, source: null }]), matched: [] };
+}
