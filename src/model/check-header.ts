@@ -1,4 +1,5 @@
 /** Header names and values in matches and operations, as Istio's pkg/config/validation checks them. */
+import { formatError } from "./envoy-format.ts";
 import type { Report } from "./schema.ts";
 
 const NAME = /^[!#$%&'*+,\-.^_`|~A-Za-z0-9]+$/;
@@ -26,17 +27,15 @@ function operationError(name: string, authority: boolean): string | undefined {
   return NAME.test(name) ? undefined : `${JSON.stringify(name)} is no header name`;
 }
 
-/**
- * Why Envoy would refuse a header value, or undefined: its format commands stand between percent signs, %COMMAND% or
- * %COMMAND(argument)%; a percent sign itself is %%.
- * https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#custom-request-response-headers
- */
+/** Envoy's limit (HeaderValue), in bytes. */
+const LONGEST_VALUE = 16384;
+
+/** Why Envoy would refuse a header value, or undefined. */
 export function headerValueError(value: string): string | undefined {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
   if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value)) return "holds a control character";
-  const rest = value.replaceAll("%%", "").replace(/%[^%()]+(?:\((?:[^()\\]|\\.)*\)\s*)?%/g, "");
-  if (!rest.includes("%")) return undefined;
-  return "has a percent sign that begins no %COMMAND%";
+  if (Buffer.byteLength(value) > LONGEST_VALUE) return `is longer than ${LONGEST_VALUE} bytes`;
+  return formatError(value);
 }
 
 interface Operations {
