@@ -21,6 +21,15 @@ export type Condition =
   | { readonly kind: "sni"; readonly match: TextMatch }
   /** `name` in lower case; ":authority" and ":method" too. */
   | { readonly kind: "header"; readonly name: string; readonly match: TextMatch }
+  /**
+   * The claims iss and sub of a token that RequestAuthentication accepted; never met without one. Both must be texts.
+   */
+  | { readonly kind: "request-principal"; readonly issuer: TextMatch; readonly subject: TextMatch }
+  /** A claim of such a token, by its path: a text that matches, or a list with an element that does. Claims that scope what a rule
+   * calls space-delimited are lists. Never met without a token, without the claim, or by another type. */
+  | { readonly kind: "claim"; readonly path: readonly string[]; readonly match: TextMatch }
+  /** Envoy's dynamic metadata of a filter: a text, or with `list` an element of a list. Never met where no filter writes it. */
+  | { readonly kind: "metadata"; readonly filter: string; readonly key: string; readonly list: boolean; readonly match: TextMatch }
   /** The path without its query. */
   | { readonly kind: "path"; readonly match: TextMatch }
   /** As Envoy's URI template: "*" is one segment, "**" any rest. */
@@ -44,14 +53,19 @@ export type Subject = {
     | "host"
     | "method"
     | "path"
+    | "request-principal"
+    | "claim"
+    | "metadata"
     | "unknown";
   readonly part: Part;
-  /** For "header". */
+  /** For "header"; for "metadata" the filter's. */
   readonly name?: string;
+  /** For "claim"; for "metadata" the key alone. */
+  readonly path?: readonly string[];
 };
 
 /** What a TCP port knows nothing of. */
-export const HTTP_ONLY: ReadonlySet<Subject["kind"]> = new Set(["header", "host", "method", "path"]);
+export const HTTP_ONLY: ReadonlySet<Subject["kind"]> = new Set(["header", "host", "method", "path", "request-principal", "claim"]);
 
 const SUBJECTS: Readonly<Record<string, Subject>> = {
   "destination.ip": { kind: "destination-ip", part: "permission" },
@@ -66,6 +80,9 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
   "source.trustDomain": { kind: "trust-domain", part: "principal" },
   "source.serviceAccount": { kind: "service-account", part: "principal" },
   "source.principal": { kind: "principal", part: "principal" },
+  "request.auth.principal": { kind: "request-principal", part: "principal" },
+  "request.auth.audiences": { kind: "claim", part: "principal", path: ["aud"] },
+  "request.auth.presenter": { kind: "claim", part: "principal", path: ["azp"] },
 };
 
 /** What a `when` key or a field stands for. */
@@ -74,8 +91,18 @@ export function subjectOfKey(key: string): Subject {
   if (subject) return subject;
   const name = /^request\.headers\[(.+)\]$/.exec(key)?.[1];
   if (name !== undefined) return { kind: "header", part: "principal", name: name.toLowerCase() };
+  const claims = /^request\.auth\.claims(\[.+\])$/.exec(key)?.[1];
+  if (claims !== undefined) return { kind: "claim", part: "principal", path: claimPath(claims) };
+  const [, filter, field] = /^experimental\.(envoy\.filters\.[^[]*)\[(.+)\]$/.exec(key) ?? [];
+  if (filter !== undefined && field !== undefined) return { kind: "metadata", part: "permission", name: filter, path: [field] };
   // The model refuses what is not translated; should it come through, it counts as undecidable, which never lets more in.
   return { kind: "unknown", part: "principal" };
+}
+
+/** "[a][b]" is the claim b inside the claim a; anything else in brackets is one name, "[a[b]" too (Istio, util.go extractNameInNestedBrackets). */
+function claimPath(brackets: string): readonly string[] {
+  if (!/^(?:\[[^[\]]*\])+$/.test(brackets)) return [brackets.slice(1, -1)];
+  return brackets.slice(1, -1).split("][");
 }
 
 export interface ConditionContext {
@@ -135,9 +162,39 @@ function parseCondition(subject: Subject, value: string, { namespace }: Conditio
     case "path":
       if (!value.includes("{*}") && !value.includes("{**}")) return { kind: "path", match: textMatch(value) };
       return { kind: "path-template", template: value.replaceAll("{**}", "**").replaceAll("{*}", "*") };
+    case "request-principal":
+      return { kind: "request-principal", ...requestPrincipal(value) };
+    case "claim":
+      return { kind: "claim", path: subject.path ?? [], match: textMatch(value) };
+    case "metadata": {
+      const list = value.startsWith("[") && value.endsWith("]");
+      const match = textMatch(list ? value.replace(/^[[\]]+|[[\]]+$/g, "") : value);
+      return { kind: "metadata", filter: subject.name ?? "", key: subject.path?.[0] ?? "", list, match };
+    }
     case "unknown":
       return undefined;
   }
+}
+
+/**
+ * "ISSUER/SUBJECT", split at the last slash, for an issuer may be a URL. A star at the front is the issuer's where there is a slash, one at
+ * the end the subject's; without a slash the value is a suffix of the subject, or a prefix of the issuer (generator.go requestPrincipalGenerator).
+ */
+function requestPrincipal(value: string): { readonly issuer: TextMatch; readonly subject: TextMatch } {
+  const any = regex(".+");
+  const exact = (text: string): TextMatch => ({ kind: "exact", value: text, ignoreCase: false });
+  const slash = value.lastIndexOf("/");
+  const [issuer, subject] = slash < 0 ? [value, ""] : [value.slice(0, slash), value.slice(slash + 1)];
+  if (value === "*") return { issuer: any, subject: any };
+  if (value.startsWith("*")) {
+    if (slash < 0) return { issuer: any, subject: affix(value, false) };
+    return { issuer: issuer === "*" ? any : { kind: "suffix", value: issuer.slice(1), ignoreCase: false }, subject: exact(subject) };
+  }
+  if (value.endsWith("*")) {
+    if (slash < 0) return { issuer: affix(value, false), subject: any };
+    return { issuer: exact(issuer), subject: subject === "*" ? any : { kind: "prefix", value: subject.slice(0, -1), ignoreCase: false } };
+  }
+  return { issuer: exact(issuer), subject: exact(subject) };
 }
 
 /** "*" asks for at least one character; a star at either end for a suffix or a prefix. */

@@ -10,7 +10,7 @@ import { provenanceOf, type Resource } from "../model/resource.ts";
 import { type Condition, HTTP_ONLY, type Part, parseConditions, type Subject, subjectOfKey } from "./authorization-condition.ts";
 import type { Settings } from "./types.ts";
 
-export type AuthorizationAction = "ALLOW" | "DENY" | "AUDIT";
+export type AuthorizationAction = "ALLOW" | "DENY" | "AUDIT" | "CUSTOM";
 
 export type Clause = {
   /** As Istio names it: "source.principal", "request.headers[x]", "operation.paths". */
@@ -25,7 +25,10 @@ export type Clause = {
 export type Alternative = readonly Clause[];
 
 export type AuthorizationRule = {
-  /** "ns[NS]-policy[NAME]-rule[INDEX]", the name under which Envoy reports it (Istio, builder.go policyName). */
+  /**
+   * "ns[NS]-policy[NAME]-rule[INDEX]", the name under which Envoy reports it; with CUSTOM, "istio-ext-authz-PROVIDER-" before that
+   * (Istio, builder.go policyName).
+   */
   readonly name: string;
   /** Any of them: the `to` list, with the conditions about the destination. */
   readonly permissions: readonly Alternative[];
@@ -38,9 +41,11 @@ export type AuthorizationRuleSet = {
   readonly action: AuthorizationAction;
   /** Evaluated and counted, never enforced (annotation istio.io/dry-run). */
   readonly dryRun: boolean;
+  /** With CUSTOM: who is asked. */
+  readonly provider?: string;
   /** On HTTP ports; none never matches. */
   readonly http: readonly AuthorizationRule[];
-  /** On TCP ports: an ALLOW rule that speaks of HTTP is gone, a DENY or AUDIT rule has lost those clauses. */
+  /** On TCP ports: an ALLOW rule that speaks of HTTP is gone, a rule of another action has lost those clauses. */
   readonly tcp: readonly AuthorizationRule[];
   readonly source: Provenance;
 };
@@ -56,13 +61,16 @@ interface Draft extends Clause {
   readonly broken: boolean;
 }
 
-/** The rule tree of `policy`; undefined for an action that is not ALLOW, DENY or AUDIT. */
-export function buildRuleSet(policy: Policy, settings: Settings): AuthorizationRuleSet | undefined {
-  const action: string = policy.spec.action ?? "ALLOW";
-  if (action !== "ALLOW" && action !== "DENY" && action !== "AUDIT") return undefined;
+export function buildRuleSet(policy: Policy, settings: Settings): AuthorizationRuleSet {
+  const action = policy.spec.action ?? "ALLOW";
   const rules = (policy.spec.rules ?? []).map((rule, index) => draftRule(policy, rule, index, settings));
   const keep = (port: "http" | "tcp") => rules.flatMap((rule) => settleRule(rule, action, port) ?? []);
-  return { action, dryRun: isDryRun(policy), http: keep("http"), tcp: keep("tcp"), source: provenanceOf(policy, "spec") };
+  const provider = action === "CUSTOM" ? { provider: providerOf(policy) } : {};
+  return { action, dryRun: isDryRun(policy), ...provider, http: keep("http"), tcp: keep("tcp"), source: provenanceOf(policy, "spec") };
+}
+
+function providerOf({ spec }: Policy): string {
+  return spec.provider?.name ?? "";
 }
 
 /** Go's strconv.ParseBool, which Istio reads the annotation with. */
@@ -102,10 +110,16 @@ function draftRule(policy: Policy, rule: Rule, index: number, settings: Settings
   const permissions = alternatives(rule.to, "permission", ({ operation }, i) =>
     fields(operation, OPERATION_FIELDS, ["to", i, "operation"]),
   );
-  return { name: `ns[${namespace}]-policy[${name}]-rule[${index}]`, permissions, principals, source: provenanceOf(policy, ...at) };
+  const prefix = policy.spec.action === "CUSTOM" ? customPrefix(providerOf(policy)) : "";
+  return { name: `${prefix}ns[${namespace}]-policy[${name}]-rule[${index}]`, permissions, principals, source: provenanceOf(policy, ...at) };
 }
 
-/** A source or an operation, by field: those that the model refuses today are in the lists below too, so that none is ever passed over. */
+/** How the names of a CUSTOM policy's rules begin: by it Envoy's ext_authz knows that it has to ask (Istio, builder.go policyName). */
+export function customPrefix(provider: string): string {
+  return provider === "" ? "istio-ext-authz-" : `istio-ext-authz-${provider}-`;
+}
+
+/** A source or an operation, by field. */
 type Fields = Readonly<Record<string, Values>>;
 /** [field, its negation, the key it is one with]. */
 type FieldTable = readonly (readonly [string, string, string])[];

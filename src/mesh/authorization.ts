@@ -2,10 +2,12 @@
  * AuthorizationPolicy: the policies that hold at each workload, as the rule tree that xds turns into Envoy's RBAC and `weft why` evaluates.
  *
  * Policies of the root namespace reach every namespace, with their selectors; those of the workload's namespace add up with them.
- * A workload is judged by AUDIT, then DENY, then ALLOW; no ALLOW policy at all allows, an ALLOW policy without a matching rule denies.
+ * A workload is judged by CUSTOM (before tokens are looked at), then AUDIT, DENY, ALLOW; no ALLOW policy at all allows, an ALLOW policy without
+ * a matching rule denies. A dry-run policy decides nothing.
  * Rules: Istio, pilot/pkg/model/authorization.go (ListAuthorizationPolicies) and pilot/pkg/security/authz/builder/builder.go (build).
  */
 import type { Resource } from "../model/resource.ts";
+import type { AuthorizationProvider, AuthorizationProviders } from "./authorization-provider.ts";
 import { type AuthorizationAction, type AuthorizationRuleSet, buildRuleSet } from "./authorization-rule.ts";
 import { internList, memoize } from "./memo.ts";
 import { byAge, reuseMap, selects } from "./policy-scope.ts";
@@ -15,9 +17,20 @@ export type { AuthorizationRuleSet } from "./authorization-rule.ts";
 
 /** Each list in Istio's order: the root namespace's policies first, then by age. */
 export type WorkloadAuthorization = {
+  /** Absent without a CUSTOM policy. */
+  readonly custom?: CustomAuthorization;
   readonly audit: readonly AuthorizationRuleSet[];
   readonly deny: readonly AuthorizationRuleSet[];
   readonly allow: readonly AuthorizationRuleSet[];
+};
+
+/** What the CUSTOM policies come to: whoever one of their rules matches is put to the provider. */
+export type CustomAuthorization = {
+  readonly ruleSets: readonly AuthorizationRuleSet[];
+  /** Is asked about HTTP requests, and by GRPC about TCP connections too; by HTTP it is not asked about those, and they pass. */
+  readonly provider?: AuthorizationProvider;
+  /** Why nobody can be asked: then whoever a rule matches is denied, on TCP ports too. Either this or `provider`. */
+  readonly error?: string;
 };
 
 type Policy = Resource<"AuthorizationPolicy">;
@@ -26,10 +39,26 @@ type Policy = Resource<"AuthorizationPolicy">;
 const ruleSetOf = memoize((policy: Policy, settings: Settings) => buildRuleSet(policy, settings));
 
 /** Workloads under the same policies share one object, and keep it from one Mesh to the next. */
-const authorizationOf = memoize((ruleSets: readonly AuthorizationRuleSet[]): WorkloadAuthorization => {
+const authorizationOf = memoize((ruleSets: readonly AuthorizationRuleSet[], custom: CustomAuthorization): WorkloadAuthorization => {
   const of = (action: AuthorizationAction) => ruleSets.filter((set) => set.action === action);
-  return { audit: of("AUDIT"), deny: of("DENY"), allow: of("ALLOW") };
+  return { ...(custom === NO_CUSTOM ? {} : { custom }), audit: of("AUDIT"), deny: of("DENY"), allow: of("ALLOW") };
 });
+
+const NO_CUSTOM: CustomAuthorization = { ruleSets: [] };
+
+/** Istio asks one provider for a workload; policies that name several deny what they match (builder.go buildHTTP). */
+const customOf = memoize((ruleSets: readonly AuthorizationRuleSet[], providers: AuthorizationProviders): CustomAuthorization => {
+  const names = [...new Set(ruleSets.map(({ provider = "" }) => provider))].sort();
+  const [name = ""] = names;
+  if (names.length > 1)
+    return { ruleSets, error: `the policies name several providers (${names.join(", ")}), and a workload can have one` };
+  const found = providers.get(name);
+  if (!found) return { ruleSets, error: `MeshConfig's extensionProviders have no envoyExtAuthzHttp or envoyExtAuthzGrpc named "${name}"` };
+  if ("error" in found) return { ruleSets, error: `the provider "${name}" cannot be asked: ${found.error}` };
+  return { ruleSets, provider: found };
+});
+
+const NO_PROVIDERS: AuthorizationProviders = new Map();
 
 /** The policies at every workload, by its key; what did not change since `previous` is the same object (===), and so is the map where nothing did. */
 export function buildAuthorization(
@@ -37,12 +66,15 @@ export function buildAuthorization(
   workloads: ReadonlyMap<string, Workload>,
   settings: Settings,
   previous?: Mesh,
+  providers: AuthorizationProviders = NO_PROVIDERS,
 ): ReadonlyMap<string, WorkloadAuthorization> {
   const sorted = [...policies].sort((a, b) => scopeOf(a, settings) - scopeOf(b, settings) || byAge(a, b));
   const built = new Map<string, WorkloadAuthorization>();
   for (const [key, workload] of workloads) {
     const selected = sorted.filter((policy) => holdsAt(policy, workload, settings));
-    built.set(key, authorizationOf(internList(selected.flatMap((policy) => ruleSetOf(policy, settings) ?? []))));
+    const ruleSets = internList(selected.map((policy) => ruleSetOf(policy, settings)));
+    const custom = internList(ruleSets.filter(({ action }) => action === "CUSTOM"));
+    built.set(key, authorizationOf(ruleSets, custom.length > 0 ? customOf(custom, providers) : NO_CUSTOM));
   }
   return reuseMap(built, previous?.authorization);
 }

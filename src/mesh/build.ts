@@ -4,6 +4,7 @@
  */
 import type { AnyResource, Kind, Resource } from "../model/resource.ts";
 import { buildAuthorization } from "./authorization.ts";
+import { buildAuthorizationProviders } from "./authorization-provider.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
 import { endpointsOf, inlineMtls } from "./endpoints.ts";
 import { Pool } from "./memo.ts";
@@ -13,7 +14,7 @@ import { byAge, reuseMap } from "./policy-scope.ts";
 import { buildAuthentication } from "./request-authentication.ts";
 import { buildSelection } from "./selection.ts";
 import { buildServices, type ServiceParts } from "./services.ts";
-import { buildSettings, type MeshOptions } from "./settings.ts";
+import { buildSettings, type MeshOptions, meshConfigOf } from "./settings.ts";
 import type { Mesh } from "./types.ts";
 import { buildVirtualServices } from "./virtual-services.ts";
 import { buildWorkloads } from "./workloads.ts";
@@ -30,7 +31,8 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
   const sorted = [...resources].sort(byAge);
   const of = <K extends Kind>(kind: K) => sorted.filter((resource): resource is AnyResource & Resource<K> => resource.kind === kind);
 
-  const settings = buildSettings(of("MeshConfig"), options, pool);
+  const config = meshConfigOf(of("MeshConfig"), options);
+  const settings = buildSettings(config, options, pool);
   const entries = of("ServiceEntry");
   const index = buildServices(entries, settings);
   const selection = buildSelection(entries, of("WorkloadEntry"));
@@ -42,7 +44,13 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     { settings, jwks: options.jwks ?? NO_JWKS, pool },
     previous,
   );
-  const authorization = buildAuthorization(of("AuthorizationPolicy"), workloads, settings, previous);
+  const authorization = buildAuthorization(
+    of("AuthorizationPolicy"),
+    workloads,
+    settings,
+    previous,
+    buildAuthorizationProviders(config, index, settings, pool),
+  );
 
   const instanceMtls = new Map([...mtls, ...inlineMtls(of("PeerAuthentication"), entries, settings)]);
   const endpointsByPart = new Map(

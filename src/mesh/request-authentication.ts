@@ -8,6 +8,7 @@
  * Rules: Istio, pilot/pkg/model/authentication.go (getConfigsForWorkload) and pilot/pkg/security/authn/policy_applier.go (convertToEnvoyJwtConfig).
  */
 import { parseDuration } from "../lib/duration.ts";
+import { usableJwks } from "../lib/jwks.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
@@ -22,7 +23,7 @@ export type JwksSource = {
 
 /** The keys that a token must be signed with. No key accepts no token. */
 export type JwtKeys = {
-  /** A JSON Web Key Set as text; absent where weft could not get it yet: then every token is refused. */
+  /** A JSON Web Key Set as text; absent where it holds nothing to verify by, or weft could not get it yet: then every token is refused. */
   readonly jwks?: string;
   /** Absent where the policy holds the keys itself. */
   readonly from?: JwksSource;
@@ -37,7 +38,10 @@ export type JwtRule = {
   readonly audiences: readonly string[];
   /** Where a token is looked for, all of them. */
   readonly locations: {
-    /** The token is what follows the prefix; a header whose value lacks it holds no token. Names as written, compared without case. */
+    /**
+     * The token is what follows the first occurrence of the prefix; a header whose value lacks it holds no token. Names as written,
+     * compared without case.
+     */
     readonly headers: readonly { readonly name: string; readonly prefix: string }[];
     /** Of the query. */
     readonly params: readonly string[];
@@ -91,13 +95,14 @@ export function buildAuthentication(
   const { rootNamespace } = options.settings;
   const isRoot = (policy: Policy) => (policy.metadata.namespace === rootNamespace ? 1 : 0);
   const sorted = [...policies].sort((a, b) => isRoot(a) - isRoot(b) || byAge(a, b));
+  const rulesByPolicy = new Map(sorted.map((policy) => [policy, rulesOf(policy, options.jwks, options.pool)]));
   const built = new Map<string, WorkloadAuthentication>();
   for (const [key, workload] of workloads) {
     const selected = sorted.filter(
       ({ metadata, spec }) =>
         (metadata.namespace === rootNamespace || metadata.namespace === workload.namespace) && selects(spec.selector, workload.labels),
     );
-    const rules = selected.flatMap((policy) => rulesOf(policy, options.jwks, options.pool));
+    const rules = selected.flatMap((policy) => rulesByPolicy.get(policy) ?? []);
     rules.sort((a, b) => (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : 0));
     built.set(key, authenticationOf(internList(rules)));
   }
@@ -123,20 +128,17 @@ const rulesWith = memoize((policy: Policy, keys: readonly JwtKeys[]): readonly J
   }),
 );
 
-function keysOf({ jwks, jwksUri, issuer = "", timeout }: RuleSpec, fetched: Jwks): JwtKeys {
+const inlineKeys = memoize(({ jwks = "" }: RuleSpec) => ({ jwks: usableJwks(jwks) }));
+
+function keysOf(rule: RuleSpec, fetched: Jwks): JwtKeys {
+  const { jwks, jwksUri, issuer = "", timeout } = rule;
   const timeoutMs = parseDuration(timeout ?? "") ?? DEFAULT_TIMEOUT_MS;
-  if (jwks) return { jwks: asKeySet(jwks), timeoutMs };
+  if (jwks) return { ...inlineKeys(rule), timeoutMs };
   // Without keys and a place to get them, the issuer's discovery document names the place (OpenID Connect Discovery 1.0, 4).
   const from: JwksSource = jwksUri
     ? { url: jwksUri, discovery: false }
     : { url: `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, discovery: true };
   return { jwks: fetched.get(jwksKey(from)), from, timeoutMs };
-}
-
-/** Istio takes a single key for a set; Envoy does not. */
-function asKeySet(jwks: string): string {
-  const parsed: unknown = JSON.parse(jwks);
-  return typeof parsed === "object" && parsed !== null && "keys" in parsed ? jwks : JSON.stringify({ keys: [parsed] });
 }
 
 function ruleOf(rule: RuleSpec, keys: JwtKeys, source: Provenance): JwtRule {

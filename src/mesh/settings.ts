@@ -12,7 +12,7 @@ export interface MeshOptions {
   readonly domain?: string;
   /** "weft-system" where absent. */
   readonly rootNamespace?: string;
-  /** The key sets that weft has fetched for RequestAuthentication, as text, by jwksKey; those that are missing accept no token. */
+  /** The key sets that weft has fetched for RequestAuthentication, as usableJwks gives them, by jwksKey; those that are missing accept no token. */
   readonly jwks?: ReadonlyMap<string, string>;
 }
 
@@ -20,9 +20,17 @@ export interface MeshOptions {
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 
 /** The oldest MeshConfig of the root namespace holds; there should be one. */
-export function buildSettings(configs: readonly Resource<"MeshConfig">[], options: MeshOptions, pool: Pool): Settings {
-  const rootNamespace = options.rootNamespace ?? "weft-system";
-  const [config] = configs.filter((candidate) => candidate.metadata.namespace === rootNamespace).sort(byAge);
+export function meshConfigOf(configs: readonly Resource<"MeshConfig">[], options: MeshOptions): Resource<"MeshConfig"> | undefined {
+  const [config] = configs.filter((candidate) => candidate.metadata.namespace === rootNamespaceOf(options)).sort(byAge);
+  return config;
+}
+
+function rootNamespaceOf(options: MeshOptions): string {
+  return options.rootNamespace ?? "weft-system";
+}
+
+export function buildSettings(config: Resource<"MeshConfig"> | undefined, options: MeshOptions, pool: Pool): Settings {
+  const rootNamespace = rootNamespaceOf(options);
   const spec = config?.spec ?? {};
   const level = spec.pathNormalization?.normalization ?? "DEFAULT";
   const settings: Settings = {

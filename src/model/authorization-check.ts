@@ -2,8 +2,6 @@
 import { checkIpBlock } from "./check.ts";
 import { type Report, suggestion } from "./schema.ts";
 
-export const NEEDS_JWT = "it needs RequestAuthentication, which is not translated yet";
-
 type Check = (values: readonly string[], report: Report) => void;
 
 /** `check` for each value that is not empty; the empty ones are refused. */
@@ -74,9 +72,19 @@ const KEYS: Readonly<Record<string, Check>> = {
   "source.serviceAccount": checkAccounts,
   "source.principal": filled,
   "source.trustDomain": checkWildcards,
+  "request.auth.principal": filled,
+  "request.auth.audiences": filled,
+  "request.auth.presenter": filled,
   "destination.ip": checkIps,
   "destination.port": checkPorts,
   "connection.sni": filled,
+};
+
+/** Keys with a name in brackets, as Istio's validateMapKey has them. */
+const MAPS: Readonly<Record<string, string>> = {
+  "request.headers": "request.headers[NAME]",
+  "request.auth.claims": "request.auth.claims[NAME], or request.auth.claims[NAME][NAME] for a claim inside a claim",
+  "experimental.envoy.filters.": "experimental.envoy.filters.NAME[KEY]",
 };
 
 const REPLACED: Readonly<Record<string, string>> = {
@@ -92,7 +100,7 @@ interface Condition {
   readonly notValues?: readonly string[];
 }
 
-/** Istio's ValidateAttribute, and what weft does not translate yet. */
+/** Istio's ValidateAttribute. */
 export function checkCondition({ key, values, notValues }: Condition, report: Report): void {
   const refusal = refusalOf(key);
   if (refusal) report(refusal.name, refusal.message, { path: ["key"], help: refusal.help });
@@ -104,17 +112,14 @@ export function checkCondition({ key, values, notValues }: Condition, report: Re
 }
 
 /** Why `key` is no condition, or undefined where it is one. */
-function refusalOf(key: string): { readonly name: "notYet" | "badValue"; readonly message: string; readonly help?: string } | undefined {
+function refusalOf(key: string): { readonly name: "badValue"; readonly message: string; readonly help?: string } | undefined {
   if (Object.hasOwn(KEYS, key)) return undefined;
   if (key === "") return { name: "badValue", message: "must not be empty" };
-  if (/^request\.auth\.(?:principal|audiences|presenter)$|^request\.auth\.claims\[/.test(key)) {
-    return { name: "notYet", message: `${key} is not translated yet`, help: NEEDS_JWT };
-  }
-  if (key.startsWith("experimental.envoy.filters.")) return { name: "notYet", message: `${key} is not translated yet` };
-  if (key.startsWith("request.headers")) {
-    return /^request\.headers\[.+\]$/.test(key) ? undefined : { name: "badValue", message: "must be request.headers[NAME]" };
+  for (const [prefix, form] of Object.entries(MAPS)) {
+    if (!key.startsWith(prefix)) continue;
+    return /^[^[]+\[.+\]$/.test(key) ? undefined : { name: "badValue", message: `must be ${form}` };
   }
   const replaced = REPLACED[key.replace(/\[.*$/, "")];
-  const help = replaced ?? suggestion(key, [...Object.keys(KEYS), "request.headers[NAME]"]);
+  const help = replaced ?? suggestion(key, [...Object.keys(KEYS), "request.headers[NAME]", "request.auth.claims[NAME]"]);
   return { name: "badValue", message: `${JSON.stringify(key)} is no condition`, help };
 }

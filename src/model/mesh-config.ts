@@ -2,6 +2,7 @@
 import type * as v from "valibot";
 import { parseDuration } from "../lib/duration.ts";
 import { checkDuration, trustDomainError } from "./check.ts";
+import { extensionProviders } from "./extension-provider.ts";
 import { choice, flag, list, notYet, object, text } from "./schema.ts";
 import { retries } from "./virtual-service-route.ts";
 
@@ -60,7 +61,7 @@ export const MeshConfigSchema = object({
   enablePrometheusMerge: notYet(),
   verifyCertificateAtClient: notYet(),
   ca: notYet(),
-  extensionProviders: notYet(),
+  extensionProviders: extensionProviders(),
   defaultProviders: notYet(),
   defaultInboundHttpRetryPolicy: notYet(),
   discoverySelectors: notYet(),

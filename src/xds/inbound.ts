@@ -1,13 +1,15 @@
 /**
  * A proxy's side that takes calls: for each inbound port a listener on the workload's address, a cluster to the application, and the
- * authorization that the listeners refer to by name (ECDS), so that a policy edit touches no listener.
+ * authentication and authorization that the listeners refer to by name (ECDS), so that a policy edit touches no listener.
  */
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import type { WorkloadAuthorization } from "../mesh/authorization.ts";
 import { internList, memoize } from "../mesh/memo.ts";
 import { mtlsModeAt, type WorkloadMtls } from "../mesh/peer-authentication.ts";
+import type { WorkloadAuthentication } from "../mesh/request-authentication.ts";
 import type { InboundPort, Mesh, Service, Settings, Workload } from "../mesh/types.ts";
+import { jwtResource } from "./filters/jwt.ts";
 import { authorizationResources } from "./filters/rbac.ts";
 import { inboundCluster } from "./inbound-cluster.ts";
 import { inboundListener } from "./inbound-listener.ts";
@@ -15,7 +17,7 @@ import { inboundListener } from "./inbound-listener.ts";
 export interface InboundResources {
   readonly clusters: readonly EncodedResource[];
   readonly listeners: readonly EncodedResource[];
-  /** ECDS: six, or none for a workload without inbound ports. */
+  /** ECDS: one for each filter that the listeners refer to; none for a workload without inbound ports. */
   readonly extensions: readonly EncodedResource[];
 }
 
@@ -25,11 +27,17 @@ export interface InboundResources {
  */
 export function inboundResources(mesh: Mesh, workload: Workload): InboundResources {
   const mtls = mesh.mtls.get(workload.key);
+  const authentication = mesh.authentication.get(workload.key);
   const authorization = mesh.authorization.get(workload.key);
-  // The Mesh has both for each of its workloads; any other gets nothing rather than an open port.
-  if (!mtls || !authorization) return NOTHING;
+  // The Mesh has all three for each of its workloads; any other gets nothing rather than an open port.
+  if (!mtls || !authentication || !authorization) return NOTHING;
   const services = internList(workload.inbound.flatMap((port) => mesh.services.get(port.service) ?? []));
-  return join(clustersOf(workload, services, mesh.settings), listenersOf(workload, services, mtls, mesh.settings), authorization);
+  return join(
+    clustersOf(workload, services, mesh.settings),
+    listenersOf(workload, services, mtls, mesh.settings),
+    authentication,
+    authorization,
+  );
 }
 
 const NOTHING: InboundResources = { clusters: [], listeners: [], extensions: [] };
@@ -38,11 +46,12 @@ const join = memoize(
   (
     clusters: readonly EncodedResource[],
     listeners: readonly EncodedResource[],
+    authentication: WorkloadAuthentication,
     authorization: WorkloadAuthorization,
   ): InboundResources => ({
     clusters,
     listeners,
-    extensions: clusters.length > 0 ? authorizationResources(authorization) : [],
+    extensions: clusters.length > 0 ? [jwtResource(authentication), ...authorizationResources(authorization)] : [],
   }),
 );
 

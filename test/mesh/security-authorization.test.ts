@@ -246,7 +246,7 @@ describe("On a TCP port", () => {
 });
 
 describe("What cannot be decided never lets more in", () => {
-  const unknown = [{ when: [{ key: "request.auth.claims[iss]", values: ["x"] }] }];
+  const unknown = [{ when: [{ key: "request.auth.claimsX[iss]", values: ["x"] }] }];
   const badIp = [{ from: [{ source: { ipBlocks: ["10.0.0.0/8", "10.0.0"] } }] }];
 
   test("An ALLOW rule with it is dropped", () => {

@@ -23,7 +23,6 @@ const KIND_NAMES = Object.keys(KINDS) as Kind[];
 describe("fields that are not translated yet", () => {
   const http = (route: object) => ({ http: [{ ...route, route: [{ destination: { host: "a" } }] }] });
   const traffic = (policy: object) => ({ trafficPolicy: { connectionPool: { tcp: {} }, ...policy } });
-  const rule = (source: object) => ({ rules: [{ from: [{ source: { namespaces: ["a"], ...source } }] }] });
   const cases: [Kind, Record<string, unknown>, string][] = [
     ["ServiceEntry", { exportTo: ["."] }, "spec.exportTo"],
     ["ServiceEntry", { resolution: "NONE" }, "spec.resolution: NONE"],
@@ -79,23 +78,8 @@ describe("fields that are not translated yet", () => {
       traffic({ outlierDetection: { outlierDetectionHttpErrorCodes: [] } }),
       "spec.trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes",
     ],
-    ["AuthorizationPolicy", { action: "CUSTOM", rules: [{}] }, "spec.action: CUSTOM"],
-    ["AuthorizationPolicy", { provider: { name: "x" } }, "spec.provider"],
-    ["AuthorizationPolicy", rule({ requestPrincipals: ["*"] }), "spec.rules[0].from[0].source.requestPrincipals"],
-    ["AuthorizationPolicy", rule({ notRequestPrincipals: ["*"] }), "spec.rules[0].from[0].source.notRequestPrincipals"],
-    ...[
-      "request.auth.principal",
-      "request.auth.audiences",
-      "request.auth.presenter",
-      "request.auth.claims[iss]",
-      "experimental.envoy.filters.a[b]",
-    ].map((key): [Kind, Record<string, unknown>, string] => [
-      "AuthorizationPolicy",
-      { rules: [{ when: [{ key, values: ["x"] }] }] },
-      `spec.rules[0].when[0].key: ${key}`,
-    ]),
     ["MeshConfig", { trustDomain: "x" }, "spec.trustDomain"],
-    ["MeshConfig", { extensionProviders: [] }, "spec.extensionProviders"],
+    ["MeshConfig", { extensionProviders: [{ name: "x", stackdriver: {} }] }, "spec.extensionProviders[0].stackdriver"],
     ["MeshConfig", { meshMTLS: {} }, "spec.meshMTLS"],
     ["MeshConfig", { outboundTrafficPolicy: {} }, "spec.outboundTrafficPolicy"],
   ];

@@ -14,7 +14,9 @@ import { DownstreamTlsContextSchema } from "../../src/gen/envoy/extensions/trans
 import { HttpProtocolOptionsSchema } from "../../src/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import type { EncodedResource } from "../../src/lib/encoded.ts";
 import { buildAuthorization } from "../../src/mesh/authorization.ts";
+import { Pool } from "../../src/mesh/memo.ts";
 import { buildMtls, type MtlsMode } from "../../src/mesh/peer-authentication.ts";
+import { buildAuthentication } from "../../src/mesh/request-authentication.ts";
 import type { Mesh, Protocol, Workload } from "../../src/mesh/types.ts";
 import type { Resource } from "../../src/model/resource.ts";
 import { inboundResources } from "../../src/xds/inbound.ts";
@@ -36,7 +38,7 @@ function meshOf(at: Workload, { peers = [], rules = [] }: Policies = {}, previou
     endpoints: new Map(),
     workloads: all,
     mtls: buildMtls(peers, all, settings, previous),
-    authentication: new Map(),
+    authentication: buildAuthentication([], all, { settings, jwks: new Map(), pool: new Pool() }),
     authorization: buildAuthorization(rules, all, settings, previous),
     outbound: new Map(),
   };
@@ -153,6 +155,9 @@ describe("Inbound listeners", () => {
     expect(manager.forwardClientCertDetails).toBe(HttpConnectionManager_ForwardClientCertDetails.APPEND_FORWARD);
     expect(manager.setCurrentClientCertDetails).toMatchObject({ uri: true, dns: true });
     expect(manager.httpFilters.map(({ name }) => name)).toEqual([
+      "authz|http|custom",
+      "authz|http|ext_authz",
+      "authn|http|jwt",
       "authz|http|audit",
       "authz|http|deny",
       "authz|http|allow",
@@ -171,6 +176,8 @@ describe("Inbound listeners", () => {
   test("TCP is judged before it is passed on", () => {
     const chain = decode(ListenerSchema, inMode("STRICT").listeners[1]).filterChains[0];
     expect(chain?.filters.map(({ name }) => name)).toEqual([
+      "authz|tcp|custom",
+      "authz|tcp|ext_authz",
       "authz|tcp|audit",
       "authz|tcp|deny",
       "authz|tcp|allow",

@@ -34,10 +34,15 @@ function authz(name: string, spec: AuthorizationPolicySpec, annotations: Record<
 const json = (rbac: RBAC | undefined) => rbac && toJson(RBACSchema, rbac);
 
 describe("Authorization over ECDS", () => {
-  test("The same six resources are there with and without policies", () => {
-    const names = ["http", "tcp"].flatMap((port) => ["audit", "deny", "allow"].map((action) => `authz|${port}|${action}`));
-    expect(resources().map(({ name }) => name)).toEqual(names);
-    expect(resources(authz("a", {})).map(({ name }) => name)).toEqual(names);
+  test("The same resources are there with and without policies", () => {
+    const filters = ["custom", "ext_authz", "audit", "deny", "allow"];
+    const names = ["http", "tcp"].flatMap((port) => filters.map((filter) => `authz|${port}|${filter}`)).sort();
+    const namesWith = (...rules: readonly Resource<"AuthorizationPolicy">[]) =>
+      resources(...rules)
+        .map(({ name }) => name)
+        .sort();
+    expect(namesWith()).toEqual(names);
+    expect(namesWith(authz("a", {}), authz("c", { action: "CUSTOM", provider: { name: "x" }, rules: [{}] }))).toEqual(names);
   });
 
   test("Without a policy nothing is enforced", () => {

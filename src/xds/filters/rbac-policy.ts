@@ -11,11 +11,14 @@ import {
 } from "../../gen/envoy/config/rbac/v3/rbac_pb.ts";
 import type { HeaderMatcherSchema } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
 import { UriTemplateMatchConfigSchema } from "../../gen/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.ts";
+import type { MetadataMatcherSchema } from "../../gen/envoy/type/matcher/v3/metadata_pb.ts";
 import type { StringMatcherSchema } from "../../gen/envoy/type/matcher/v3/string_pb.ts";
+import type { ValueMatcherSchema } from "../../gen/envoy/type/matcher/v3/value_pb.ts";
 import type { Cidr } from "../../lib/ip.ts";
 import type { Condition, TextMatch } from "../../mesh/authorization-condition.ts";
 import type { Alternative, AuthorizationRule } from "../../mesh/authorization-rule.ts";
 import { packAny } from "../encode.ts";
+import { JWT_FILTER, JWT_PAYLOAD } from "./jwt.ts";
 
 export function rbacAction(slot: "audit" | "deny" | "allow"): RBAC_Action {
   return { audit: RBAC_Action.LOG, deny: RBAC_Action.DENY, allow: RBAC_Action.ALLOW }[slot];
@@ -61,6 +64,13 @@ function permissionCondition(condition: Condition): Permission {
       const typedConfig = packAny(UriTemplateMatchConfigSchema, template);
       return permission({ case: "uriTemplate", value: { name: "envoy.path.match.uri_template.uri_template_matcher", typedConfig } });
     }
+    case "metadata": {
+      const value = stringValue(condition.match);
+      return permission({
+        case: "metadata",
+        value: metadataMatcher(condition.filter, [condition.key], condition.list ? oneOf(value) : value),
+      });
+    }
     default:
       return never(condition.kind);
   }
@@ -76,9 +86,36 @@ function principalCondition(condition: Condition): Principal {
       return principal({ case: "remoteIp", value: cidrRange(condition.cidr) });
     case "header":
       return principal({ case: "header", value: headerMatcher(condition.name, condition.match) });
+    case "request-principal": {
+      const ids = [claim(["iss"], stringValue(condition.issuer)), claim(["sub"], stringValue(condition.subject))];
+      return principal({ case: "andIds", value: { ids } });
+    }
+    case "claim": {
+      const value = stringValue(condition.match);
+      return claim(condition.path, { matchPattern: { case: "orMatch", value: { valueMatchers: [oneOf(value), value] } } });
+    }
     default:
       return never(condition.kind);
   }
+}
+
+type Value = MessageInitShape<typeof ValueMatcherSchema>;
+
+/** A claim of the token that the JWT filter accepted, where it has put the payload (jwt.ts). */
+function claim(path: readonly string[], value: Value): Principal {
+  return principal({ case: "metadata", value: metadataMatcher(JWT_FILTER, [JWT_PAYLOAD, ...path], value) });
+}
+
+function metadataMatcher(filter: string, keys: readonly string[], value: Value): MessageInitShape<typeof MetadataMatcherSchema> {
+  return { filter, path: keys.map((key) => ({ segment: { case: "key", value: key } })), value };
+}
+
+function stringValue(match: TextMatch): Value {
+  return { matchPattern: { case: "stringMatch", value: stringMatcher(match) } };
+}
+
+function oneOf(value: Value): Value {
+  return { matchPattern: { case: "listMatch", value: { matchPattern: { case: "oneOf", value } } } };
 }
 
 /** A condition on the wrong side would be a defect of the rule tree: better no configuration than one with a hole. */

@@ -1,6 +1,7 @@
 /**
- * Authorization as Envoy filters: on every inbound chain one filter for AUDIT, one for DENY and one for ALLOW, in this order, each of whose
- * configuration comes by name over ECDS. The three are there whether or not a policy is, so that the first policy changes no listener.
+ * Authorization as Envoy filters: on every inbound chain two for CUSTOM (ext-authz.ts), then on HTTP the one for tokens (jwt.ts), then one for
+ * AUDIT, one for DENY and one for ALLOW, in this order (Istio, listener_builder.go buildHTTPConnectionManager), each of whose configuration comes
+ * by name over ECDS. They are there whether or not a policy is, so that the first policy changes no listener.
  *
  * A changed HTTP filter decides the next request on an open connection. A changed network filter decides new connections only, and it
  * decides at the caller's first byte, as in Istio: a server that speaks first is heard by a caller that is refused as soon as it answers.
@@ -21,6 +22,8 @@ import type { AuthorizationRuleSet, WorkloadAuthorization } from "../../mesh/aut
 import { memoize } from "../../mesh/memo.ts";
 import { adsSource } from "../config-source.ts";
 import { encodeResource, packAny } from "../encode.ts";
+import { CUSTOM_FILTERS, customResources } from "./ext-authz.ts";
+import { jwtFilter } from "./jwt.ts";
 import { rbacAction, rbacPolicy } from "./rbac-policy.ts";
 
 type Slot = "audit" | "deny" | "allow";
@@ -39,32 +42,36 @@ function extensionName(port: Port, slot: Slot): string {
 
 /** The HTTP filters, before the router. */
 export function httpAuthorizationFilters(): HttpFilter[] {
-  return SLOTS.map((slot) =>
-    create(HttpFilterSchema, {
-      name: extensionName("http", slot),
-      configType: { case: "configDiscovery", value: { configSource: adsSource(), typeUrls: [typeUrlOf(HttpRbacSchema)] } },
-    }),
-  );
+  const discovered = (name: string, types: Types) =>
+    create(HttpFilterSchema, { name, configType: { case: "configDiscovery", value: discovery(types) } });
+  return [
+    ...CUSTOM_FILTERS.http.map(({ name, types }) => discovered(name, types)),
+    jwtFilter(),
+    ...SLOTS.map((slot) => discovered(extensionName("http", slot), [HttpRbacSchema])),
+  ];
 }
 
 /** The network filters, before the TCP proxy. */
 export function tcpAuthorizationFilters(): Filter[] {
-  return SLOTS.map((slot) =>
-    create(FilterSchema, {
-      name: extensionName("tcp", slot),
-      configType: { case: "configDiscovery", value: { configSource: adsSource(), typeUrls: [typeUrlOf(NetworkRbacSchema)] } },
-    }),
-  );
+  const discovered = (name: string, types: Types) =>
+    create(FilterSchema, { name, configType: { case: "configDiscovery", value: discovery(types) } });
+  return [
+    ...CUSTOM_FILTERS.tcp.map(({ name, types }) => discovered(name, types)),
+    ...SLOTS.map((slot) => discovered(extensionName("tcp", slot), [NetworkRbacSchema])),
+  ];
 }
 
-function typeUrlOf(schema: { readonly typeName: string }): string {
-  return `type.googleapis.com/${schema.typeName}`;
+type Types = readonly { readonly typeName: string }[];
+
+function discovery(types: Types) {
+  return { configSource: adsSource(), typeUrls: types.map(({ typeName }) => `type.googleapis.com/${typeName}`) };
 }
 
-/** What the filters ask for: six resources, whichever policies there are. Without a policy an action's filter lets everything through. */
-export const authorizationResources = memoize((authorization: WorkloadAuthorization): readonly EncodedResource[] =>
-  (["http", "tcp"] as const).flatMap((port) => SLOTS.map((slot) => extension(port, slot, authorization[slot]))),
-);
+/** What the filters of authorization ask for, whichever policies there are. Without a policy an action's filter lets everything through. */
+export const authorizationResources = memoize((authorization: WorkloadAuthorization): readonly EncodedResource[] => [
+  ...customResources(authorization.custom),
+  ...(["http", "tcp"] as const).flatMap((port) => SLOTS.map((slot) => extension(port, slot, authorization[slot]))),
+]);
 
 function extension(port: Port, slot: Slot, ruleSets: readonly AuthorizationRuleSet[]): EncodedResource {
   const name = extensionName(port, slot);
