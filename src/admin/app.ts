@@ -12,6 +12,7 @@ import { describe, openApiDocument } from "./openapi.ts";
 import { details, problemDetails, problemResponse } from "./problem-details.ts";
 import { resourceRoutes } from "./resources.ts";
 import { watchRoute } from "./watch.ts";
+import { whyRoute } from "./why-route.ts";
 
 const log = logger("admin");
 
@@ -41,6 +42,7 @@ export function createApp(options: AppOptions): Hono<AdminEnv> {
   watchRoute(app, options);
   meshRoutes(app, options);
   identityRoutes(app, options);
+  whyRoute(app, options);
   healthRoutes(app, options, metrics);
 
   let document: Promise<Readonly<Record<string, unknown>>> | undefined;

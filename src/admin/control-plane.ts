@@ -2,6 +2,7 @@
 import type { SpanContext } from "@opentelemetry/api";
 import type { Problem } from "../lib/problem.ts";
 import type { Provenance } from "../lib/provenance.ts";
+import type { WhyRequestBody } from "./why-schemas.ts";
 
 /** A resource as the API shows it: the user's document, with metadata.{uid,resourceVersion,creationTimestamp} filled in. */
 export interface ApiResource {
@@ -164,6 +165,8 @@ export interface ControlPlane {
   services(namespace?: string): readonly ServiceSummary[];
   /** `service` is a short name, resolved in `namespace`, or a full host. @throws WeftError "not_found" (with what there is) */
   mtls(service: string, namespace: string): MtlsReport;
+  /** What becomes of a request, in the shape of WhyAnswerSchema. @throws WeftError "not_found" for an unknown caller, "invalid" for what is no request */
+  why(request: WhyRequestBody): object;
   proxies(): readonly ProxyStatus[];
   /** As pushed, as proto JSON with provenance, private keys redacted. @throws WeftError "not_found" */
   proxyConfig(id: string): unknown;

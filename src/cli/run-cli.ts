@@ -31,6 +31,7 @@ import { tokenCommand } from "./token.ts";
 import { validateCommand } from "./validate.ts";
 import type { Cli } from "./verb.ts";
 import { versionCommand } from "./version.ts";
+import { whyCommand } from "./why.ts";
 
 const root = buildRouteMap({
   routes: {
@@ -40,6 +41,7 @@ const root = buildRouteMap({
     delete: deleteCommand,
     validate: validateCommand,
     diff: diffCommand,
+    why: whyCommand,
     services: servicesCommand,
     mtls: mtlsCommand,
     proxies: proxiesCommand,

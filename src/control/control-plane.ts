@@ -2,10 +2,12 @@
 import type { ControlPlane } from "../admin/control-plane.ts";
 import type { LedgerReader } from "../ads/index.ts";
 import { type Authority, type SvidManager, spiffeBundle, type WorkloadTokens } from "../ca/index.ts";
+import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
 import { ANNOTATION, parseAddressPort } from "../model/index.ts";
 import { envoyBootstrap } from "../proxy/bootstrap.ts";
+import { why } from "../why/index.ts";
 import { describeResource } from "../xds/describe.ts";
 import type { Changes } from "./changes.ts";
 import type { HealthChecks } from "./health.ts";
@@ -15,6 +17,7 @@ import type { Reconciler } from "./reconciler.ts";
 import { mtlsReport, serviceSummaries } from "./services-view.ts";
 
 export interface ControlPlaneParts {
+  readonly clock: Clock;
   readonly changes: Changes;
   readonly reconciler: Reconciler;
   readonly ledger: LedgerReader;
@@ -42,6 +45,11 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   };
   const statuses = () => ledger.proxies().map(proxyStatus);
 
+  const isConnected = (id: string) => {
+    const record = ledger.proxy(id);
+    return record !== undefined && record.disconnectedAt === undefined;
+  };
+
   return {
     apply: (request) => changes.apply(request),
     remove: (request) => changes.remove(request),
@@ -51,6 +59,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
 
     services: (namespace) => serviceSummaries(mesh(), namespace),
     mtls: (service, namespace) => mtlsReport(mesh(), ledger, service, namespace),
+    why: (request) => why(mesh(), request, { now: parts.clock.now(), isConnected }),
     proxies: statuses,
 
     proxyConfig(id) {

@@ -129,7 +129,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   await reconciler.start();
   onClose(() => reconciler.stop());
 
-  const control = createControlPlane({ changes, reconciler, ledger: ads.ledger, authority, svids, tokens, health, ads: adsAddress });
+  const control = createControlPlane({ clock, changes, reconciler, ledger: ads.ledger, authority, svids, tokens, health, ads: adsAddress });
   const admin = createAdminServer({ control, adminToken, clock, metrics, version, adminHosts: options.adminHosts });
   onClose(() => admin.close());
   const adminAddress = await admin.listen(options.admin);

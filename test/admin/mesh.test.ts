@@ -155,6 +155,7 @@ describe("Metrics and description", () => {
       "/v1/services/{service}/mtls",
       "/v1/tokens",
       "/v1/watch",
+      "/v1/why",
     ]);
     expect(document.components.schemas.PeerAuthenticationSpec?.properties?.mtls).toBeDefined();
     expect(document.paths["/v1/apply"]?.post?.requestBody?.content?.["application/yaml"]).toBeDefined();

@@ -172,6 +172,13 @@ export class FakeControlPlane implements ControlPlane {
     return !namespace || namespace === "default" ? [orders] : [];
   }
 
+  whyAnswer: object = {};
+  whyRequests: unknown[] = [];
+  why(request: unknown): object {
+    this.whyRequests.push(request);
+    return this.whyAnswer;
+  }
+
   mtls(service: string, namespace: string): MtlsReport {
     const found = this.services(namespace).find((one) => one.service === service);
     if (!found)
