@@ -1,0 +1,145 @@
+/** Hosts and scopes that several resources claim, where one of them stands back. */
+import { canonicalHost } from "../../model/host.ts";
+import type { Resource } from "../../model/resource.ts";
+import { type Context, type LooseResource, nameOf } from "./context.ts";
+
+export function findHostConflicts(context: Context): void {
+  virtualServices(context);
+  services(context);
+  destinationRules(context);
+  peerAuthentications(context);
+  gateways(context);
+}
+
+/** They are not merged: at sidecars the oldest with a route for the port holds. Those for other gateways or protocols do not meet. */
+function virtualServices(context: Context): void {
+  const claimed = new Map<string, Resource<"VirtualService">>();
+  for (const resource of context.of("VirtualService")) {
+    const { spec, metadata } = resource;
+    if (spec.gateways?.length && !spec.gateways.includes("mesh")) continue;
+    for (const [index, host] of (spec.hosts ?? []).entries()) {
+      const canonical = canonicalHost(host, metadata.namespace, context.mesh.settings.domain);
+      for (const field of ["http", "tls", "tcp"] as const) {
+        const rules = (spec as Readonly<Record<string, unknown>>)[field] as readonly unknown[] | undefined;
+        if (!rules?.length) continue;
+        const first = claimed.get(`${field} ${canonical}`);
+        if (!first) claimed.set(`${field} ${canonical}`, resource);
+        else if (first !== resource) {
+          const message = `${nameOf(first)} is older and has ${field} routes for ${canonical}: those hold, these only at ports that it has none for`;
+          context.warn("conflictingHost", resource, ["spec", "hosts", index], message, "put the routes of a host into one VirtualService");
+        }
+      }
+    }
+  }
+}
+
+/** In one namespace they add up, and the oldest says what sort of service it is; of several namespaces a caller meets its own, else the oldest. */
+function services(context: Context): void {
+  const claimed = new Map<string, Resource<"ServiceEntry">>();
+  for (const resource of context.of("ServiceEntry")) {
+    const { spec, metadata } = resource;
+    for (const [index, host] of spec.hosts.entries()) {
+      const canonical = canonicalHost(host, metadata.namespace, context.mesh.settings.domain);
+      const first = claimed.get(canonical);
+      if (!first) {
+        claimed.set(canonical, resource);
+        continue;
+      }
+      if (first === resource) continue;
+      const at = ["spec", "hosts", index];
+      if (first.metadata.namespace !== metadata.namespace) {
+        const message = `${nameOf(first)} is an older service ${canonical}: it is met by callers of every namespace but ${metadata.namespace}`;
+        context.warn("conflictingHost", resource, at, message, "give one of them another host");
+        continue;
+      }
+      for (const field of ["resolution", "location"] as const) {
+        if (spec[field] === first.spec[field]) continue;
+        const message = `${nameOf(first)} is older and says ${field} ${first.spec[field] ?? "nothing"} of ${canonical}, which holds`;
+        context.warn("conflictingHost", resource, ["spec", field], message, "write the same in both");
+      }
+    }
+  }
+}
+
+/** Of one namespace they add up: all subsets, but the first traffic policy, and the first subset of a name. */
+function destinationRules(context: Context): void {
+  const policies = new Map<string, LooseResource>();
+  const subsets = new Map<string, LooseResource>();
+  for (const resource of context.of("DestinationRule")) {
+    const { spec, metadata } = resource;
+    // Rules for some workloads only do not stand in the place of those for all.
+    const { workloadSelector } = spec as { readonly workloadSelector?: unknown };
+    const key = `${metadata.namespace} ${canonicalHost(spec.host, metadata.namespace, context.mesh.settings.domain)} ${JSON.stringify(workloadSelector ?? {})}`;
+    const first = policies.get(key);
+    if (spec.trafficPolicy && first) {
+      const message = `${nameOf(first)} is older and has a trafficPolicy for ${spec.host}: that one holds`;
+      context.warn("ignoredPolicy", resource, ["spec", "trafficPolicy"], message, "put them into one DestinationRule");
+    } else if (spec.trafficPolicy) policies.set(key, resource);
+    for (const [index, { name }] of (spec.subsets ?? []).entries()) {
+      const known = subsets.get(`${key} ${name}`);
+      if (!known) subsets.set(`${key} ${name}`, resource);
+      else if (known !== resource) {
+        const message = `${nameOf(known)} is older and has a subset ${name} of ${spec.host}: that one holds`;
+        context.warn("ignoredPolicy", resource, ["spec", "subsets", index, "name"], message, "rename one of them");
+      }
+    }
+  }
+}
+
+/** The oldest of a scope holds alone. */
+function peerAuthentications(context: Context): void {
+  const scopes = new Map<string, LooseResource>();
+  for (const resource of context.of("PeerAuthentication")) {
+    const { namespace } = resource.metadata;
+    const labels = Object.entries(resource.spec.selector?.matchLabels ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+    const key = `${namespace} ${JSON.stringify(labels)}`;
+    const first = scopes.get(key);
+    if (!first) scopes.set(key, resource);
+    else
+      context.warn(
+        "ignoredPolicy",
+        resource,
+        ["spec"],
+        `${nameOf(first)} is older and of the same scope: that one holds, this one does not`,
+      );
+  }
+}
+
+interface GatewaySpec {
+  readonly selector?: unknown;
+  readonly servers?: readonly {
+    readonly hosts?: readonly string[];
+    readonly port?: { readonly number?: number; readonly protocol?: string };
+  }[];
+}
+
+/** Two servers of the same proxies at one port: one protocol, and each host once. */
+function gateways(context: Context): void {
+  const hosts = new Map<string, LooseResource>();
+  const protocols = new Map<string, { readonly resource: LooseResource; readonly protocol: string }>();
+  for (const resource of context.all.filter(({ kind }) => kind === "Gateway")) {
+    const { selector, servers = [] } = resource.spec as GatewaySpec;
+    for (const [index, { hosts: names = [], port }] of servers.entries()) {
+      const at = `${JSON.stringify(selector ?? {})} ${port?.number}`;
+      const protocol = port?.protocol?.toUpperCase() ?? "";
+      const known = protocols.get(at);
+      if (!known) protocols.set(at, { resource, protocol });
+      else if (known.protocol !== protocol) {
+        const message = `${nameOf(known.resource)} has ${known.protocol} at port ${port?.number} of the same proxies`;
+        context.warn("protocolConflict", resource, ["spec", "servers", index, "port", "protocol"], message);
+      }
+      for (const [hostIndex, host] of names.entries()) {
+        const first = hosts.get(`${at} ${host}`);
+        if (!first) hosts.set(`${at} ${host}`, resource);
+        else if (first !== resource) {
+          context.warn(
+            "conflictingHost",
+            resource,
+            ["spec", "servers", index, "hosts", hostIndex],
+            `${nameOf(first)} has ${host} at port ${port?.number} too`,
+          );
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * Findings across documents, which no document shows by itself. All are warnings: Istio takes references to what does not exist yet, in
+ * any order, and so does weft; what can have no meaning is refused where the one document shows it (src/model).
+ */
+import type { Problem } from "../../lib/problem.ts";
+import type { AnyResource } from "../../model/resource.ts";
+import type { Mesh } from "../types.ts";
+import { createContext } from "./context.ts";
+import { findDeadRoutes } from "./dead-routes.ts";
+import { findHostConflicts } from "./host-conflicts.ts";
+import { findMtlsConflicts } from "./mtls-conflicts.ts";
+import { findPolicyTrouble } from "./policies.ts";
+import { findPortConflicts } from "./port-conflicts.ts";
+import { findProtocolConflicts } from "./protocol-conflicts.ts";
+import { findBrokenReferences } from "./references.ts";
+import { findEmptySelections } from "./selections.ts";
+
+const RULES = [
+  findBrokenReferences,
+  findEmptySelections,
+  findDeadRoutes,
+  findHostConflicts,
+  findMtlsConflicts,
+  findPortConflicts,
+  findProtocolConflicts,
+  findPolicyTrouble,
+];
+
+/** All findings, by file and line. `mesh` must have been built of `resources`. */
+export function analyze(resources: readonly AnyResource[], mesh: Mesh): Problem[] {
+  const context = createContext(resources, mesh);
+  for (const find of RULES) find(context);
+  return [...context.problems].sort(
+    (a, b) => compare(a.file, b.file) || a.line - b.line || compare(a.code, b.code) || compare(a.message, b.message),
+  );
+}
+
+const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+
+/** The findings about `touched` resources ("kind/namespace/name"), and those that were not there `before`. */
+export function affectedBy(found: readonly Problem[], before: readonly Problem[], touched: ReadonlySet<string>): Problem[] {
+  const known = new Set(before.map(identityOf));
+  return found.filter((problem) => touched.has(resourceOf(problem)) || !known.has(identityOf(problem)));
+}
+
+const resourceOf = ({ resource }: Problem) => (resource ? `${resource.kind}/${resource.namespace}/${resource.name}` : "");
+const identityOf = (problem: Problem) => `${problem.code} ${resourceOf(problem)} ${problem.message}`;

@@ -1,0 +1,56 @@
+/** One port of a workload, or of a host, with two protocols: the oldest ServiceEntry decides, and the other's callers are misunderstood. */
+import { canonicalHost } from "../../model/host.ts";
+import type { Resource } from "../../model/resource.ts";
+import { buildSelection } from "../selection.ts";
+import { isHttp, isHttp2, servicePort } from "../services.ts";
+import type { Protocol } from "../types.ts";
+import { type Context, nameOf } from "./context.ts";
+
+type ServiceEntry = Resource<"ServiceEntry">;
+
+interface Claim {
+  readonly entry: ServiceEntry;
+  readonly protocol: Protocol;
+}
+
+/** What the listener makes of it: HTTP/1.1, HTTP/2, or bytes. */
+const mannerOf = (protocol: Protocol) => (isHttp2(protocol) ? "HTTP/2" : isHttp(protocol) ? "HTTP/1.1" : "TCP");
+
+export function findProtocolConflicts(context: Context): void {
+  const entries = context.of("ServiceEntry");
+  const { entries: selecting } = buildSelection(entries, context.of("WorkloadEntry"));
+  const told = new Set<string>();
+  const tell = (entry: ServiceEntry, index: number, first: Claim, protocol: Protocol, where: string) => {
+    const key = `${entry.metadata.namespace}/${entry.metadata.name} ${index} ${first.entry.metadata.namespace}/${first.entry.metadata.name}`;
+    if (told.has(key)) return;
+    told.add(key);
+    const message = `${protocol} at ${where}, where ${nameOf(first.entry)}, which is older, says ${first.protocol}: that holds`;
+    context.warn("protocolConflict", entry, ["spec", "ports", index, "protocol"], message);
+  };
+  for (const [workload, own] of selecting) {
+    const claims = new Map<number, Claim>();
+    for (const entry of own) {
+      for (const [index, port] of (entry.spec.ports ?? []).map(servicePort).entries()) {
+        const number = workload.spec.ports?.[port.name] ?? port.targetPort;
+        const first = claims.get(number);
+        if (!first) claims.set(number, { entry, protocol: port.protocol });
+        else if (mannerOf(first.protocol) !== mannerOf(port.protocol)) {
+          tell(entry, index, first, port.protocol, `port ${number} of workload ${workload.metadata.namespace}/${workload.metadata.name}`);
+        }
+      }
+    }
+  }
+  const byHost = new Map<string, Claim>();
+  for (const entry of entries) {
+    for (const host of entry.spec.hosts) {
+      const canonical = canonicalHost(host, entry.metadata.namespace, context.mesh.settings.domain);
+      for (const [index, { number, protocol }] of (entry.spec.ports ?? []).map(servicePort).entries()) {
+        const key = `${entry.metadata.namespace} ${canonical} ${number}`;
+        const first = byHost.get(key);
+        if (!first) byHost.set(key, { entry, protocol });
+        else if (first.entry !== entry && first.protocol !== protocol)
+          tell(entry, index, first, protocol, `port ${number} of ${canonical}`);
+      }
+    }
+  }
+}

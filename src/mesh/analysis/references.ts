@@ -1,0 +1,162 @@
+/** Names of services, subsets, ports and gateways that lead nowhere. */
+import { canonicalHost } from "../../model/host.ts";
+import type { TrafficPolicy } from "../../model/traffic-policy.ts";
+import { covers } from "../hosts.ts";
+import { type Context, type LooseResource, some } from "./context.ts";
+
+type Path = readonly (string | number)[];
+
+interface Destination {
+  readonly host: string;
+  readonly subset?: string;
+  readonly port?: { readonly number?: number };
+}
+
+export function findBrokenReferences(context: Context): void {
+  const subsets = subsetsByHost(context);
+  for (const resource of context.of("VirtualService")) {
+    for (const [path, destination] of destinationsIn(resource.spec, ["spec"]))
+      checkDestination(context, resource, path, destination, subsets);
+    checkHosts(context, resource);
+    for (const [path, name] of gatewaysIn(resource.spec)) checkGateway(context, resource, path, name);
+  }
+  for (const resource of context.of("DestinationRule")) {
+    const { host, trafficPolicy, subsets: own = [] } = resource.spec;
+    const { namespace } = resource.metadata;
+    if (!context.anyService(host, namespace)) {
+      context.warn(
+        "unknownHost",
+        resource,
+        ["spec", "host"],
+        `there is no service ${JSON.stringify(host)}`,
+        knownHosts(context, host, namespace),
+      );
+      continue;
+    }
+    checkPorts(context, resource, ["spec", "trafficPolicy"], trafficPolicy);
+    for (const [index, subset] of own.entries())
+      checkPorts(context, resource, ["spec", "subsets", index, "trafficPolicy"], subset.trafficPolicy);
+  }
+}
+
+/** Every destination and mirror under `value`: an object with a host, by the field that holds it. */
+function destinationsIn(value: unknown, path: Path): [Path, Destination][] {
+  if (Array.isArray(value)) return value.flatMap((part, index) => destinationsIn(part, [...path, index]));
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, part]): [Path, Destination][] => {
+    const at = [...path, key];
+    return (key === "destination" || key === "mirror") && isDestination(part) ? [[at, part]] : destinationsIn(part, at);
+  });
+}
+
+const isDestination = (value: unknown): value is Destination => typeof (value as { host?: unknown } | null)?.host === "string";
+
+function subsetsByHost({ mesh, of }: Context): ReadonlyMap<string, ReadonlySet<string>> {
+  const byHost = new Map<string, Set<string>>();
+  for (const { metadata, spec } of of("DestinationRule")) {
+    const host = canonicalHost(spec.host, metadata.namespace, mesh.settings.domain);
+    const known = byHost.get(host) ?? new Set();
+    byHost.set(host, known);
+    for (const { name } of spec.subsets ?? []) known.add(name);
+  }
+  return byHost;
+}
+
+function checkDestination(
+  context: Context,
+  resource: LooseResource,
+  path: Path,
+  { host, subset, port }: Destination,
+  subsets: ReadonlyMap<string, ReadonlySet<string>>,
+): void {
+  const { namespace } = resource.metadata;
+  const service = context.service(host, namespace);
+  if (!service) {
+    const message = `there is no service ${JSON.stringify(host)}: what is sent there is answered with 503`;
+    context.warn("unknownHost", resource, [...path, "host"], message, knownHosts(context, host, namespace));
+    return;
+  }
+  if (subset && ![...subsets].some(([pattern, names]) => covers(pattern, service.host) && names.has(subset))) {
+    const known = [...subsets].flatMap(([pattern, names]) => (covers(pattern, service.host) ? [...names] : []));
+    const help = known.length > 0 ? `there are: ${some(known.sort(), 10)}` : `add a DestinationRule for ${host} that defines it`;
+    context.warn("unknownSubset", resource, [...path, "subset"], `${host} has no subset ${JSON.stringify(subset)}`, help);
+  }
+  const ports = service.ports.map(({ number }) => number);
+  if (port?.number !== undefined && !ports.includes(port.number)) {
+    context.warn(
+      "unknownPort",
+      resource,
+      [...path, "port", "number"],
+      `${host} has no port ${port.number}`,
+      `its ports: ${ports.join(", ")}`,
+    );
+  }
+}
+
+/** A host in the mesh's domain that no service has is a slip; one outside may be a name that only the routes know. */
+function checkHosts(
+  context: Context,
+  resource: LooseResource & { readonly spec: { readonly hosts?: readonly string[]; readonly gateways?: readonly string[] } },
+): void {
+  const { hosts = [], gateways } = resource.spec;
+  if (gateways?.length && !gateways.includes("mesh")) return;
+  const { namespace } = resource.metadata;
+  for (const [index, host] of hosts.entries()) {
+    const canonical = canonicalHost(host, namespace, context.mesh.settings.domain);
+    if (!canonical.endsWith(`.${context.mesh.settings.domain}`) || context.anyService(host, namespace)) continue;
+    const message = `there is no service ${JSON.stringify(host)}, so its ports are unknown and port 80 is routed`;
+    context.warn("unknownHost", resource, ["spec", "hosts", index], message, knownHosts(context, host, namespace));
+  }
+}
+
+function knownHosts({ mesh }: Context, host: string, namespace: string): string {
+  const hosts = [...mesh.services.keys()];
+  const elsewhere = hosts.find((known) => known.startsWith(`${host}.`) && known.endsWith(`.${mesh.settings.domain}`));
+  if (elsewhere) return `did you mean ${elsewhere}? A short name is a service of namespace ${namespace}`;
+  return hosts.length > 0 ? `there are: ${some(hosts, 8)}` : "add a ServiceEntry for it";
+}
+
+function checkPorts(
+  context: Context,
+  resource: LooseResource & { readonly spec: { readonly host: string } },
+  path: Path,
+  policy: TrafficPolicy | undefined,
+): void {
+  const service = context.service(resource.spec.host, resource.metadata.namespace);
+  if (!service) return;
+  const ports = service.ports.map(({ number }) => number);
+  for (const [index, { port }] of (policy?.portLevelSettings ?? []).entries()) {
+    if (ports.includes(port.number)) continue;
+    const at = [...path, "portLevelSettings", index, "port", "number"];
+    context.warn("unknownPort", resource, at, `${resource.spec.host} has no port ${port.number}`, `its ports: ${ports.join(", ")}`);
+  }
+}
+
+/** The gateways of the VirtualService and of its matches. */
+function gatewaysIn(value: unknown, path: Path = ["spec"]): [Path, string][] {
+  if (Array.isArray(value)) return value.flatMap((part, index) => gatewaysIn(part, [...path, index]));
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, part]): [Path, string][] => {
+    if (key !== "gateways" || !Array.isArray(part)) return gatewaysIn(part, [...path, key]);
+    return part.map((name, index): [Path, string] => [[...path, key, index], String(name)]);
+  });
+}
+
+/** "mesh" stands for all sidecars; a name without a namespace is a Gateway of the VirtualService's (Istio, ResolveGatewayName). */
+function checkGateway(context: Context, resource: LooseResource, path: Path, name: string): void {
+  if (name === "mesh") return;
+  const [first = "", second] = name.split("/");
+  const namespace = second === undefined || first === "." ? resource.metadata.namespace : first;
+  const own = second ?? first;
+  const gateways = context.all.filter(({ kind }) => kind === "Gateway");
+  const short = own.split(".")[0] ?? own;
+  if (gateways.some(({ metadata }) => metadata.namespace === namespace && (metadata.name === own || metadata.name === short))) return;
+  const known = gateways.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+  context.warn(
+    "unknownGateway",
+    resource,
+    path,
+    `there is no Gateway ${namespace}/${own}`,
+    known.length > 0 ? `there are: ${some(known, 8)}` : "add the Gateway",
+  );
+}
