@@ -2,7 +2,7 @@
  * What the authorization policies at a workload say, in the order in which its sidecar asks: AUDIT, DENY, ALLOW. Dry-run policies are told
  * about and decide nothing (Istio, pilot/pkg/security/authz/builder/builder.go build).
  */
-import type { AuthorizationRuleSet, WorkloadAuthorization } from "../mesh/authorization.ts";
+import type { AuthorizationRuleSet, CustomAuthorization, WorkloadAuthorization } from "../mesh/authorization.ts";
 import type { Alternative, AuthorizationRule, Clause } from "../mesh/authorization-rule.ts";
 import { type Arrival, describeArrival, describeCondition, isMet } from "./condition.ts";
 import type { AuthorizationAnswer, PolicyAnswer } from "./types.ts";
@@ -30,6 +30,25 @@ export function authorize(authorization: WorkloadAuthorization, layer: Layer, ar
     answer: { ...decide(enforced), policies: asked.map(({ answer }) => answer) },
     matched: asked.flatMap(({ rule }) => rule?.name ?? []),
   };
+}
+
+/**
+ * CUSTOM policies, which are asked before tokens are looked at: whoever a rule matches is put to the provider, whose answer is not the mesh's to
+ * know. Counted as a yes; without a provider to ask it is a no.
+ */
+export function askProvider({ ruleSets, provider, error }: CustomAuthorization, layer: Layer, arrival: Arrival): AuthorizationOutcome {
+  const asked = ruleSets.map((set) => ask(set, layer, arrival));
+  const policies = asked.map(({ answer }) => answer);
+  const matched = asked.flatMap(({ rule }) => rule?.name ?? []);
+  const found = asked.find(({ set, rule }) => !set.dryRun && rule);
+  const none = { result: "allow", policy: null, rule: null, reason: "no CUSTOM policy matches", source: null, policies } as const;
+  if (!found) return { answer: none, matched };
+  if (error !== undefined) return { answer: { ...by(found, "deny"), reason: error, policies }, matched };
+  if (layer === "tcp" && provider?.protocol === "HTTP") {
+    return { answer: { ...none, reason: "the provider is asked by HTTP, and not about TCP connections" }, matched };
+  }
+  const reason = `provider "${found.set.provider}" is asked; taken for a yes, for its answer is its own`;
+  return { answer: { ...by(found, "allow"), reason, policies }, matched };
 }
 
 function decide(enforced: readonly Found[]): Omit<AuthorizationAnswer, "policies"> {

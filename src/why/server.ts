@@ -3,7 +3,7 @@ import { formatProvenance } from "../lib/provenance.ts";
 import { type EffectiveMode, mtlsModeAt } from "../mesh/peer-authentication.ts";
 import { isHttp } from "../mesh/services.ts";
 import type { InboundPort, Mesh, Workload } from "../mesh/types.ts";
-import { type AuthorizationOutcome, authorize } from "./authorization.ts";
+import { type AuthorizationOutcome, askProvider, authorize } from "./authorization.ts";
 import type { ClientTls } from "./client-tls.ts";
 import type { Arrival, Claims } from "./condition.ts";
 import { authenticate, type JwtOutcome } from "./jwt.ts";
@@ -152,8 +152,14 @@ function httpOutcome(
     return { ...NOTHING_MORE, verdict: "no_route", status: 400, reason: `400: ${sent.path} is no path`, mtls, steps };
   }
   const authentication = mesh.authentication.get(workload.key) ?? { rules: [] };
+  const custom = customAt(mesh, workload, "http", { ...arrival, http: withPeer({ ...sent, path }, mtls) });
+  const asked = [...before, ...(custom ? authorizationSteps(custom.answer) : [])];
+  if (custom?.answer.result === "deny") {
+    const reason = `403 ${denial(custom.answer)}`;
+    return { verdict: "deny", status: 403, reason, mtls, jwt: null, authorization: custom.answer, steps: asked, matched: custom.matched };
+  }
   const jwt: JwtOutcome = authenticate(authentication, { ...sent, path }, claims, now);
-  const steps = [...before, { stage: "jwt", ...jwt.answer } as const];
+  const steps = [...asked, { stage: "jwt", ...jwt.answer } as const];
   if (!jwt.passes) {
     const { source } = jwt.answer;
     const reason = `401 by RequestAuthentication ${source?.namespace}/${source?.name}: ${jwt.answer.reason}`;
@@ -161,8 +167,9 @@ function httpOutcome(
   }
   const http = withPeer(jwt.request, mtls);
   const full = { ...arrival, http, claims: jwt.claims, spaceDelimitedClaims: jwt.spaceDelimitedClaims };
-  const decided = authorizeAt(mesh, workload, "http", full);
-  const all = [...steps, ...authorizationSteps(decided.answer)];
+  const own = authorizeAt(mesh, workload, "http", full);
+  const decided = joined(custom, own);
+  const all = [...steps, ...authorizationSteps(own.answer)];
   const common = { mtls, jwt: jwt.answer, authorization: decided.answer, matched: decided.matched };
   if (decided.answer.result === "deny")
     return { ...common, verdict: "deny", status: 403, reason: `403 ${denial(decided.answer)}`, steps: all };
@@ -178,13 +185,26 @@ function withPeer(request: HttpRequest, { peer }: MtlsAnswer): HttpRequest {
 }
 
 function tcpOutcome({ mesh, request }: Incoming, workload: Workload, arrival: Arrival, mtls: MtlsAnswer, before: readonly Step[]): Outcome {
-  const decided = authorizeAt(mesh, workload, "tcp", arrival);
-  const steps = [...before, ...authorizationSteps(decided.answer)];
+  const custom = customAt(mesh, workload, "tcp", arrival);
+  const own = custom?.answer.result === "deny" ? custom : authorizeAt(mesh, workload, "tcp", arrival);
+  const decided = own === custom ? own : joined(custom, own);
+  const steps = [...before, ...(custom && own !== custom ? authorizationSteps(custom.answer) : []), ...authorizationSteps(own.answer)];
   const common = { mtls, jwt: null, authorization: decided.answer, matched: decided.matched, steps };
   const ok = request ? 200 : 0;
   if (decided.answer.result === "deny")
     return { ...common, verdict: "deny", status: request ? 503 : 0, reason: `closed ${denial(decided.answer)}` };
   return { ...common, verdict: "allow", status: ok, reason: request ? "200" : "connected" };
+}
+
+function customAt(mesh: Mesh, workload: Workload, layer: "http" | "tcp", arrival: Arrival): AuthorizationOutcome | undefined {
+  const custom = mesh.authorization.get(workload.key)?.custom;
+  return custom && askProvider(custom, layer, arrival);
+}
+
+function joined(custom: AuthorizationOutcome | undefined, own: AuthorizationOutcome): AuthorizationOutcome {
+  if (!custom) return own;
+  const answer = { ...own.answer, policies: [...custom.answer.policies, ...own.answer.policies] };
+  return { answer, matched: [...custom.matched, ...own.matched] };
 }
 
 function authorizeAt(mesh: Mesh, workload: Workload, layer: "http" | "tcp", arrival: Arrival): AuthorizationOutcome {
