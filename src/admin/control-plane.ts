@@ -167,6 +167,8 @@ export interface ControlPlane {
   mtls(service: string, namespace: string): MtlsReport;
   /** What becomes of a request, in the shape of WhyAnswerSchema. @throws WeftError "not_found" for an unknown caller, "invalid" for what is no request */
   why(request: WhyRequestBody): object;
+  /** All that the analysis of documents together finds in the mesh that is served. */
+  check(): { readonly revision: number; readonly problems: readonly Problem[] };
   proxies(): readonly ProxyStatus[];
   /** As pushed, as proto JSON with provenance, private keys redacted. @throws WeftError "not_found" */
   proxyConfig(id: string): unknown;

@@ -7,6 +7,7 @@ import {
   AnySchema,
   BootstrapRequestSchema,
   ConvergenceSchema,
+  FindingsSchema,
   MtlsReportSchema,
   ProxyListSchema,
   ServiceListSchema,
@@ -38,6 +39,20 @@ export function meshRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void
       problems: [404],
     }),
     (c) => reply(c, control.mtls(c.req.param("service"), queryOf(c, ["namespace"]).namespace || "default")),
+  );
+
+  app.get(
+    "/v1/check",
+    describe({
+      id: "checkMesh",
+      summary: "Findings across all resources: references that lead nowhere, routes that are never reached, conflicts",
+      tag: "resources",
+      reply: FindingsSchema,
+    }),
+    (c) => {
+      queryOf(c, []);
+      return reply(c, control.check());
+    },
   );
 
   app.get(

@@ -66,6 +66,8 @@ export const ApplyOutcomeSchema = named(
   v.strictObject({ revision, applied: v.array(AppliedSchema), problems: v.array(ProblemSchema) }),
 );
 
+export const FindingsSchema = named("Findings", v.strictObject({ revision, problems: v.array(ProblemSchema) }));
+
 const mode = v.picklist(["STRICT", "PERMISSIVE", "DISABLE", "MIXED", "NONE"]);
 
 export const ServiceSummarySchema = named(

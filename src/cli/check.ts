@@ -1,5 +1,5 @@
 import { buildCommand } from "@stricli/core";
-import type { Health, ProxyStatus } from "../admin/control-plane.ts";
+import type { ControlPlane, Health, ProxyStatus } from "../admin/control-plane.ts";
 import type { CaAnswer } from "./ca.ts";
 import { type AdminClient, connect, connectFlags } from "./client.ts";
 import { nackLines } from "./nacks.ts";
@@ -12,6 +12,8 @@ interface Finding {
   readonly ok: boolean;
   readonly message: string;
   readonly help?: string;
+  /** Told, but no reason to exit 1. */
+  readonly isWarning?: true;
 }
 
 /** What the operator can do about a part that does not work. */
@@ -28,17 +30,23 @@ export const checkCommand = buildCommand({
   docs: {
     brief: "Find out what is wrong, and what to do about it",
     fullDescription:
-      "Asks the store, ADS and the CA to do their work, and looks at every proxy and certificate. Exit 1 where something is wrong.",
+      "Asks the store, ADS and the CA to do their work, and looks at every proxy, certificate and resource. Exit 1 where something is wrong;\n" +
+      "findings across resources are warnings.",
   },
   parameters: { flags: { output: reportFormat, ...connectFlags }, aliases: { o: "output" } },
   func: verb<ReportFlags, []>(async (cli, flags) => {
     const client = await connect(cli.io, flags);
-    const findings = [...(await parts(client)), ...(await proxies(client)), ...(await certificates(client, cli.io.clock.now()))];
+    const findings = [
+      ...(await parts(client)),
+      ...(await proxies(client)),
+      ...(await certificates(client, cli.io.clock.now())),
+      ...(await resources(client)),
+    ];
     const ok = findings.every((finding) => finding.ok);
     if (flags.output === "json") cli.print(json({ ok, findings }));
     else {
-      for (const { ok, check, message, help } of findings) {
-        cli.print(clean(`${ok ? "ok  " : "FAIL"}  ${check}: ${message}`));
+      for (const { ok, check, message, help, isWarning } of findings) {
+        cli.print(clean(`${isWarning ? "warn" : ok ? "ok  " : "FAIL"}  ${check}: ${message}`));
         if (help) cli.print(clean(`      help: ${help}`));
       }
     }
@@ -78,6 +86,19 @@ async function proxies(client: AdminClient): Promise<Finding[]> {
   return [
     ...findings,
     { check: "proxies", ok: true, message: `${well} of ${items.length} well${waiting > 0 ? `, ${waiting} of them about to answer` : ""}` },
+  ];
+}
+
+/** Findings across documents: warnings, which say where to look. */
+async function resources(client: AdminClient): Promise<Finding[]> {
+  const { problems } = await client.call<ReturnType<ControlPlane["check"]>>("/v1/check");
+  const count = problems.length === 1 ? "1 finding" : `${problems.length} findings`;
+  return [
+    ...problems.map(({ file, line, code, message, help, resource }): Finding => {
+      const name = resource ? `${resource.kind} ${resource.namespace}/${resource.name}` : "resources";
+      return { check: name, ok: true, isWarning: true, message: `${message} (${code}, ${file}:${line})`, ...(help ? { help } : {}) };
+    }),
+    { check: "resources", ok: true, message: problems.length === 0 ? "nothing found" : `${count}; weft explain CODE tells more` },
   ];
 }
 

@@ -19,6 +19,7 @@ import { checkCommand } from "./check.ts";
 import { COMPLETE_VERB, completionCommand } from "./completion.ts";
 import { deleteCommand } from "./delete.ts";
 import { diffCommand } from "./diff.ts";
+import { explainCommand } from "./explain.ts";
 import { getCommand } from "./get.ts";
 import type { CliIo } from "./io.ts";
 import { mtlsCommand } from "./mtls.ts";
@@ -49,6 +50,7 @@ const root = buildRouteMap({
     ca: caRoutes,
     token: tokenCommand,
     check: checkCommand,
+    explain: explainCommand,
     version: versionCommand,
     completion: completionCommand,
   },

@@ -9,6 +9,7 @@ import { canonicalJson } from "../store/canonical.ts";
 import type { ApplyResult, Change, Put, ResourceId, Store, StoredResource, Transaction } from "../store/store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { ATTRIBUTE, failSpan, policyType, type Span, type SpanContext, type Tracing } from "../telemetry/tracing.ts";
+import { findingsOfChange, momentOf, preview } from "./findings.ts";
 import type { Journal } from "./journal.ts";
 import type { Reconciler } from "./reconciler.ts";
 
@@ -35,8 +36,15 @@ export class Changes {
       const { resources, problems } = await this.#validate(request, span);
       span.setAttribute(ATTRIBUTE.policyType, policyType(resources.map((resource) => resource.kind)));
       const puts = await Promise.all(resources.map((resource) => this.#putOf(resource, request.expect)));
-      if (request.dryRun) return this.#dryRun(puts, problems);
-      return { ...(await this.#commit({ puts, deletes: [], who: request.who }, span)), problems };
+      const { reconciler } = this.#options;
+      const before = momentOf(reconciler);
+      if (request.dryRun) {
+        const found = findingsOfChange(before, preview(before, reconciler.trustDomain, { puts: resources }), resources);
+        return this.#dryRun(puts, [...problems, ...found]);
+      }
+      const outcome = await this.#commit({ puts, deletes: [], who: request.who }, span);
+      // After the commit: the proxies do not wait for the analysis.
+      return { ...outcome, problems: [...problems, ...findingsOfChange(before, momentOf(reconciler), resources)] };
     });
   }
 
@@ -44,12 +52,16 @@ export class Changes {
     return this.#traced(request.parent, async (span) => {
       span.setAttribute(ATTRIBUTE.policyType, policyType([request.kind]));
       const found = await this.#find(request);
+      const { reconciler } = this.#options;
+      const before = momentOf(reconciler);
       if (request.dryRun) {
         checkExpected(request, request.expect, found);
         const change: Change = { ...idOf(found), action: "deleted", resource: found };
-        return { revision: this.#options.reconciler.mesh?.revision ?? 0, applied: [appliedOf(change)], problems: [] };
+        const problems = findingsOfChange(before, preview(before, reconciler.trustDomain, { deletes: [idOf(found)] }), []);
+        return { revision: reconciler.mesh?.revision ?? 0, applied: [appliedOf(change)], problems };
       }
-      return this.#commit({ puts: [], deletes: [{ ...idOf(found), expect: request.expect }], who: request.who }, span);
+      const outcome = await this.#commit({ puts: [], deletes: [{ ...idOf(found), expect: request.expect }], who: request.who }, span);
+      return { ...outcome, problems: findingsOfChange(before, momentOf(reconciler), []) };
     });
   }
 

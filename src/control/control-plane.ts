@@ -10,6 +10,7 @@ import { envoyBootstrap } from "../proxy/bootstrap.ts";
 import { why } from "../why/index.ts";
 import { describeResource } from "../xds/describe.ts";
 import type { Changes } from "./changes.ts";
+import { allFindings } from "./findings.ts";
 import type { HealthChecks } from "./health.ts";
 import { typeName } from "./observer.ts";
 import { proxyStatus, timestamp } from "./proxy-status.ts";
@@ -59,6 +60,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
 
     services: (namespace) => serviceSummaries(mesh(), namespace),
     mtls: (service, namespace) => mtlsReport(mesh(), ledger, service, namespace),
+    check: () => allFindings(reconciler),
     why: (request) => why(mesh(), request, { now: parts.clock.now(), isConnected }),
     proxies: statuses,
 

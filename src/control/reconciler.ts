@@ -17,6 +17,8 @@ export interface ReconcilerOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly trustDomain: string;
+  /** The key sets that were fetched for RequestAuthentication (MeshOptions.jwks); `rebuild` when they change. */
+  readonly jwks?: () => ReadonlyMap<string, string>;
   /** Called after each build, before `reached` resolves for its revision. */
   readonly onMesh: (mesh: Mesh, milliseconds: number) => void;
   /** Told when the store's watch fails or loses its place; the reconciler goes on by itself. */
@@ -36,6 +38,7 @@ export class Reconciler {
   #held = new Map<string, Held>();
   #revision = -1;
   #mesh: Mesh | undefined;
+  #built: readonly AnyResource[] = [];
   #scheduled = false;
   #waiting: { readonly revision: number; readonly resolve: () => void; readonly reject: (reason: Error) => void }[] = [];
   #stop = new AbortController();
@@ -48,6 +51,15 @@ export class Reconciler {
   /** The newest Mesh; undefined until the first full load. */
   get mesh(): Mesh | undefined {
     return this.#mesh;
+  }
+
+  /** What the newest Mesh was built of. */
+  get built(): readonly AnyResource[] {
+    return this.#built;
+  }
+
+  get trustDomain(): string {
+    return this.#options.trustDomain;
   }
 
   /** Loads everything, builds the first Mesh, then follows the store in the background. @throws WeftError where the first load fails. */
@@ -79,6 +91,11 @@ export class Reconciler {
     const held = this.#held.get(keyOf(stored));
     if (!held || held.stored.revision !== stored.revision || Bun.deepEquals(held.stored.source, stored.source)) return;
     this.#held.set(keyOf(stored), { stored, resource: resourceFromStored(stored) });
+    this.#schedule();
+  }
+
+  /** Something besides the resources changed: builds the Mesh of the same revision anew. */
+  rebuild(): void {
     this.#schedule();
   }
 
@@ -150,7 +167,8 @@ export class Reconciler {
     const { clock, trustDomain, onMesh } = this.#options;
     const began = clock.monotonic();
     const resources = [...this.#held.values()].map((held) => held.resource);
-    this.#mesh = buildMesh(resources, { revision: this.#revision, trustDomain }, this.#mesh);
+    this.#built = resources;
+    this.#mesh = buildMesh(resources, { revision: this.#revision, trustDomain, jwks: this.#options.jwks?.() }, this.#mesh);
     onMesh(this.#mesh, clock.monotonic() - began);
     const { revision } = this.#mesh;
     const done = this.#waiting.filter((waiter) => waiter.revision <= revision);

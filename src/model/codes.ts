@@ -7,6 +7,8 @@ import { TEXT_CODES } from "./codes/text.ts";
 import { VALUES_CODES } from "./codes/values.ts";
 import { WARNINGS_CODES } from "./codes/warnings.ts";
 
+import { nearest } from "./suggest.ts";
+
 export type { CodeEntry } from "./codes/entry.ts";
 
 /**
@@ -25,10 +27,24 @@ export const CODES = {
 
 export type CodeName = keyof typeof CODES;
 
-/** The entry of "WF0102", whatever its case. */
+/** The entry of "WF0102", whatever its case; "102" and "wf102" mean it too. */
 export function findCode(code: string): CodeEntry | undefined {
-  const wanted = code.toUpperCase();
+  const number = /^(?:WF)?(\d{1,4})$/i.exec(code.trim())?.[1];
+  const wanted = `WF${number?.padStart(4, "0")}`;
   return Object.values(CODES).find((entry) => entry.code === wanted);
+}
+
+/** The code that was meant: by its digits, or by the name of what it finds. */
+export function suggestCode(text: string): string | undefined {
+  const codes = Object.values(CODES);
+  const name = nearest(text, Object.keys(CODES)) as CodeName | undefined;
+  return (
+    nearest(
+      text.toUpperCase(),
+      codes.map(({ code }) => code),
+    ) ??
+    (name && CODES[name].code)
+  );
 }
 
 /** A problem of the catalogue; an error unless told. */

@@ -5,7 +5,7 @@ export {
   parseAppAnnotation,
   parseListenAnnotation,
 } from "./annotations.ts";
-export { CODES, type CodeName, findCode, problem } from "./codes.ts";
+export { CODES, type CodeName, findCode, problem, suggestCode } from "./codes.ts";
 export { documentOf, resourceFromStored } from "./document.ts";
 export { canonicalHost } from "./host.ts";
 export { findKind, KINDS, schemaOf } from "./kinds.ts";

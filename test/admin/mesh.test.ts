@@ -145,6 +145,7 @@ describe("Metrics and description", () => {
       "/v1/bootstrap",
       "/v1/bundle",
       "/v1/ca",
+      "/v1/check",
       "/v1/convergence",
       "/v1/proxies",
       "/v1/proxies/{id}/config",

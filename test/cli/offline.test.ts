@@ -14,11 +14,10 @@ describe("weft validate", () => {
       "sub/c.json": JSON.stringify({ apiVersion: "security.istio.io/v1", kind: "PeerAuthentication", metadata: { name: "c" }, spec: {} }),
       "notes.txt": "not: [read",
     });
-    expect(await weft(["validate", "-f", directory])).toEqual({
-      code: 0,
-      out: "3 valid resources, 0 errors, 0 warnings in 3 files\n",
-      err: "",
-    });
+    const { code, out, err } = await weft(["validate", "-f", directory]);
+    expect([code, err]).toEqual([0, ""]);
+    // Each policy after the oldest of its scope gets a warning.
+    expect(out).toEndWith("3 valid resources, 0 errors, 2 warnings in 3 files\n");
   });
 
   test("prints every problem of every file as file:line:column, and exits 1", async () => {
@@ -62,6 +61,71 @@ describe("weft validate", () => {
   });
 });
 
+describe("weft validate, across documents", () => {
+  const orders = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: orders}
+spec:
+  hosts: [shop.example.com]
+  http:
+    - route: [{destination: {host: order}}]
+`;
+  const service = `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: orders}
+spec:
+  hosts: [orders]
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints: [{address: 10.0.0.1}]
+`;
+
+  test("finds a name that leads nowhere, whatever file the service is in, and exits 0", async () => {
+    const directory = files({ "routes.yaml": orders, "service.yaml": service });
+    const { code, out } = await weft(["validate", "-f", directory]);
+    expect(code).toBe(0);
+    expect(out).toContain(
+      `${join(directory, "routes.yaml")}:7:1: warning WF0501: spec.http[0].route[0].destination.host: there is no service "order"`,
+    );
+    expect(out).toContain("help: there are: orders.default.mesh.local");
+  });
+
+  test("does not miss services in files that hold none: they are a part of a mesh", async () => {
+    expect((await weft(["validate", "-f", "-"], { stdin: orders })).out).toBe("1 valid resource, 0 errors, 0 warnings in 1 file\n");
+  });
+
+  test("waits with them until each document is well by itself", async () => {
+    const { code, out } = await weft(["validate", "-f", "-"], { stdin: `${orders}---\n${service.replace("STATIC", "STATIK")}` });
+    expect(code).toBe(1);
+    expect(out).not.toContain("WF0501");
+  });
+});
+
+describe("weft explain", () => {
+  test("prints title, cause, example and mend of a code, whatever its case", async () => {
+    const { code, out } = await weft(["explain", "wf0501"]);
+    expect(code).toBe(0);
+    expect(out).toStartWith("WF0501: No such service\n\nCause\n    A route or rule names a host");
+    expect(out).toContain("\n\nExample\n    apiVersion: networking.istio.io/v1\n");
+    expect(out).toContain("\n\nMend\n    Check the spelling");
+    expect((await weft(["explain", "501"])).out).toBe(out);
+    expect(JSON.parse((await weft(["explain", "WF0501", "-o", "json"])).out)).toMatchObject({ code: "WF0501", title: "No such service" });
+  });
+
+  test("lists all codes, in order", async () => {
+    const { out } = await weft(["explain"]);
+    const codes = [...out.matchAll(/^WF\d{4}/gm)].map(([code]) => code);
+    expect(codes.length).toBeGreaterThan(40);
+    expect(codes).toEqual([...codes].sort());
+  });
+
+  test("suggests a code for one that there is not, by its digits or by what it finds", async () => {
+    expect(await weft(["explain", "WF9501"])).toMatchObject({ code: 2, err: expect.stringContaining("did you mean WF0501?") });
+    expect(await weft(["explain", "unknown-host"])).toMatchObject({ code: 2, err: expect.stringContaining("did you mean WF0501?") });
+    expect(await weft(["explain", "xyzzy"])).toMatchObject({ code: 2, err: expect.stringContaining("weft explain lists all") });
+  });
+});
+
 describe("The command line", () => {
   test("shows help for every verb, on stdout with exit 0", async () => {
     for (const verb of [
@@ -78,6 +142,7 @@ describe("The command line", () => {
       "ca",
       "token",
       "check",
+      "explain",
       "version",
       "completion",
     ]) {

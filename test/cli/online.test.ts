@@ -186,6 +186,18 @@ describe("Reports", () => {
     expect(JSON.parse((await here.weft(["check", "-o", "json"])).out)).toMatchObject({ ok: false });
   });
 
+  test("check tells what does not fit together across resources, which is no failure", async () => {
+    await using here = await start();
+    const resource = { kind: "VirtualService", namespace: "default", name: "orders" };
+    here.control.findings = [
+      { code: "WF0501", severity: "warning", message: "there is no service", file: "a.yaml", line: 7, column: 1, help: "add it", resource },
+    ];
+    const { code, out } = await here.weft(["check"]);
+    expect(code).toBe(0);
+    expect(out).toContain("warn  VirtualService default/orders: there is no service (WF0501, a.yaml:7)\n      help: add it\n");
+    expect(out).toContain("resources: 1 finding; weft explain CODE tells more");
+  });
+
   test("show the CA", async () => {
     await using here = await start();
     expect((await here.weft(["ca", "show"])).out).toContain("trust domain mesh.local");

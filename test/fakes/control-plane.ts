@@ -172,6 +172,11 @@ export class FakeControlPlane implements ControlPlane {
     return !namespace || namespace === "default" ? [orders] : [];
   }
 
+  findings: Problem[] = [];
+  check() {
+    return { revision: this.revision, problems: this.findings };
+  }
+
   whyAnswer: object = {};
   whyRequests: unknown[] = [];
   why(request: unknown): object {

@@ -1,0 +1,56 @@
+/** What the analysis of documents together finds: all of it, and what a change has to do with. */
+import type { Problem } from "../lib/problem.ts";
+import { affectedBy, analyze } from "../mesh/analysis/index.ts";
+import { buildMesh } from "../mesh/build.ts";
+import type { Mesh } from "../mesh/types.ts";
+import { type AnyResource, resourceKey } from "../model/resource.ts";
+import type { Reconciler } from "./reconciler.ts";
+
+/** The mesh at a moment, with the resources that it was built of; undefined before the first load. */
+export type Moment = { readonly mesh: Mesh; readonly resources: readonly AnyResource[] } | undefined;
+
+/** A Mesh is analyzed once. */
+const analyzed = new WeakMap<Mesh, readonly Problem[]>();
+
+function findingsOf(moment: Moment): readonly Problem[] {
+  if (!moment) return [];
+  const known = analyzed.get(moment.mesh) ?? analyze(moment.resources, moment.mesh);
+  analyzed.set(moment.mesh, known);
+  return known;
+}
+
+export function momentOf(reconciler: Reconciler): Moment {
+  const { mesh, built } = reconciler;
+  return mesh && { mesh, resources: built };
+}
+
+export function allFindings(reconciler: Reconciler): { readonly revision: number; readonly problems: readonly Problem[] } {
+  const moment = momentOf(reconciler);
+  return { revision: moment?.mesh.revision ?? 0, problems: findingsOf(moment) };
+}
+
+/** The findings about the touched resources, and those that the change from `before` to `after` caused elsewhere. */
+export function findingsOfChange(before: Moment, after: Moment, touched: readonly AnyResource[]): Problem[] {
+  return affectedBy(findingsOf(after), findingsOf(before), new Set(touched.map(keyOf)));
+}
+
+/** What there would be after a change that is not made. */
+export function preview(
+  before: Moment,
+  trustDomain: string,
+  change: { readonly puts?: readonly AnyResource[]; readonly deletes?: readonly { kind: string; namespace: string; name: string }[] },
+): Moment {
+  const resources = new Map((before?.resources ?? []).map((resource) => [keyOf(resource), resource]));
+  for (const resource of change.puts ?? []) resources.set(keyOf(resource), withAge(resource, resources.get(keyOf(resource))));
+  for (const { kind, namespace, name } of change.deletes ?? []) resources.delete(resourceKey(kind, namespace, name));
+  const all = [...resources.values()];
+  return { resources: all, mesh: buildMesh(all, { revision: before?.mesh.revision ?? 0, trustDomain }, before?.mesh) };
+}
+
+/** A resource keeps its age when it is changed; a new one is the youngest. */
+function withAge(resource: AnyResource, before: AnyResource | undefined): AnyResource {
+  const creationTimestamp = resource.metadata.creationTimestamp ?? before?.metadata.creationTimestamp ?? "9999-12-31T00:00:00Z";
+  return { ...resource, metadata: { ...resource.metadata, creationTimestamp } } as AnyResource;
+}
+
+const keyOf = ({ kind, metadata }: AnyResource) => resourceKey(kind, metadata.namespace, metadata.name);
