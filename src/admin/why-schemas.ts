@@ -39,6 +39,7 @@ const DestinationSchema = v.strictObject({
   verdict,
   status,
   reason: text,
+  request: v.nullable(v.strictObject({ method: text, path: text, authority: text })),
   endpoints: v.array(EndpointSchema),
 });
 

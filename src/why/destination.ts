@@ -24,6 +24,7 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
   const { mesh, view, caller, request } = leaving;
   const cluster = view.clusters.find(({ name }) => name === target.cluster);
   const common = {
+    request,
     cluster: target.cluster,
     name: cluster?.service.name ?? target.host,
     host: target.host,

@@ -1,5 +1,6 @@
 /** What every way of calling shares: the endpoints behind a destination, each judged, and the answer put together. */
 import type { Endpoint, InboundPort, Mesh, Workload } from "../mesh/types.ts";
+import type { HttpRequest } from "./route-match.ts";
 import type { Outcome } from "./server.ts";
 import type { DestinationAnswer, EndpointAnswer, RouteAnswer, Step, Verdict, WhyAnswer, WhyContext } from "./types.ts";
 
@@ -22,6 +23,8 @@ export interface Judged {
   readonly subset?: string;
   readonly weight: number;
   readonly steps: readonly Step[];
+  /** As it leaves; absent on TCP. */
+  readonly request?: HttpRequest;
   readonly endpoints: readonly { readonly endpoint: Endpoint; readonly workload?: Workload; readonly outcome: Outcome }[];
   /** Where no endpoint is asked: why. */
   readonly failure?: { readonly verdict: Verdict; readonly status: number; readonly reason: string };
@@ -61,7 +64,9 @@ export function destinationAnswer(judged: Judged, context: WhyContext): Destinat
     };
   });
   const { verdict, status, reason } = failure ?? worst(endpoints) ?? NO_ENDPOINT;
-  return { cluster, host, port, subset: subset ?? null, weight, verdict, status, reason, endpoints };
+  const { method, path, authority } = judged.request ?? {};
+  const request = method !== undefined && path !== undefined && authority !== undefined ? { method, path, authority } : null;
+  return { cluster, host, port, subset: subset ?? null, weight, verdict, status, reason, request, endpoints };
 }
 
 const NO_ENDPOINT = { verdict: "no_route", status: 503, reason: "503: no endpoint" } as const;

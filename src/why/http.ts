@@ -79,6 +79,11 @@ function takeRoute(
     const step: Step = { stage: "redirect", result: String(status), reason: `to ${location}`, source };
     return { answer: localAnswer("redirect", status, `${status} to ${location} by ${by}`, [...steps, step], answer), matched: [] };
   }
+  if (rule?.directResponse) {
+    const { status } = rule.directResponse;
+    const step: Step = { stage: "direct_response", result: String(status), reason: "the caller's sidecar answers", source };
+    return { answer: localAnswer("direct_response", status, `${status} by ${by}`, [...steps, step], answer), matched: [] };
+  }
   const targets = route.targets.length === 1 ? route.targets : route.targets.filter(({ weight }) => weight > 0);
   const judged = targets.map((target) => {
     const on = outgoing(request, route, target);

@@ -41,7 +41,16 @@ export function evaluatePlaintext(direct: Direct, context: WhyContext): Evaluati
     reason: `no sidecar routes the request: it meets every endpoint of ${formatProvenance(service.source)} alike`,
     source: service.source,
   };
-  const destination = { cluster: "", name: service.name, host: service.host, port: port.number, weight: 0, steps: [], endpoints: judged };
+  const destination = {
+    request,
+    cluster: "",
+    name: service.name,
+    host: service.host,
+    port: port.number,
+    weight: 0,
+    steps: [],
+    endpoints: judged,
+  };
   return {
     answer: answerOf([destination], [step], { protocol: isRequest ? "http" : "tcp", route: null }, context),
     matched: judged.flatMap(({ outcome }) => outcome.matched),

@@ -2,6 +2,7 @@
 import type { HttpRoute, WeightedTarget } from "../mesh/http-routes.ts";
 import { queryOf, withoutQuery } from "./path.ts";
 import type { HttpRequest } from "./route-match.ts";
+import { replaceRegex } from "./text-match.ts";
 
 type Rule = NonNullable<HttpRoute["rule"]>;
 type Headers = NonNullable<WeightedTarget["headers"]>;
@@ -14,13 +15,21 @@ export function replaceMatched(path: string, match: HttpRoute["match"], replacem
   return replacement + plain.slice(matched) + queryOf(path);
 }
 
+/** The path as `rewrite` changes it; undefined where it changes none. */
+export function rewrittenPath(path: string, { rule, match }: HttpRoute): string | undefined {
+  const { uri, uriRegexRewrite: regex } = rule?.rewrite ?? {};
+  if (uri) return replaceMatched(path, match, uri);
+  if (!regex?.match) return undefined;
+  return replaceRegex(regex.match, withoutQuery(path), regex.rewrite ?? "") + queryOf(path);
+}
+
 /** The request as it leaves for one of the route's destinations. */
 export function outgoing(request: HttpRequest, route: HttpRoute, target: WeightedTarget): HttpRequest {
-  const { rule, match } = route;
+  const { rule } = route;
   const layers = [target.headers, rule?.headers].flatMap((headers) => headers ?? []);
   const own = authorityOf(target.headers);
   const authority = route.targets.length > 1 && own ? own : rule?.rewrite?.authority || authorityOf(rule?.headers) || own;
-  const path = rule?.rewrite?.uri ? replaceMatched(request.path, match, rule.rewrite.uri) : request.path;
+  const path = rewrittenPath(request.path, route) ?? request.path;
   return { ...request, path, authority: authority || request.authority, headers: operate(request.headers, layers) };
 }
 

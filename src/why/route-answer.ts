@@ -3,22 +3,21 @@ import type { HttpRoute } from "../mesh/http-routes.ts";
 import type { VirtualHost } from "../mesh/route-tables.ts";
 import type { Settings } from "../mesh/types.ts";
 import { abortOf, delayOf } from "./fault.ts";
-import { replaceMatched } from "./rewrite.ts";
+import { rewrittenPath } from "./rewrite.ts";
 import type { HttpRequest } from "./route-match.ts";
 import type { RouteAnswer, Step } from "./types.ts";
 
 export function routeAnswer(host: VirtualHost, route: HttpRoute, request: HttpRequest, location: string | undefined): RouteAnswer {
-  const { rule, match, mirrors } = route;
+  const { rule, mirrors } = route;
   const [delay, abort] = [delayOf(route), abortOf(route)];
-  const { uri, authority } = rule?.rewrite ?? {};
+  const path = rewrittenPath(request.path, route);
+  const { authority } = rule?.rewrite ?? {};
   const { retries } = rule ?? {};
   return {
     virtual_host: host.name,
     name: route.name,
     source: route.source,
-    ...(uri || authority
-      ? { rewrite: { path: uri ? replaceMatched(request.path, match, uri) : undefined, authority: authority || undefined } }
-      : {}),
+    ...(path !== undefined || authority ? { rewrite: { path, authority: authority || undefined } } : {}),
     ...(rule?.timeout ? { timeout: rule.timeout } : {}),
     ...(retries ? { retries: { attempts: retries.attempts ?? 0, retry_on: retries.retryOn, per_try_timeout: retries.perTryTimeout } } : {}),
     ...(mirrors.length > 0 ? { mirrors: mirrors.map(({ cluster, percent }) => ({ cluster, percent })) } : {}),
@@ -30,11 +29,12 @@ export function routeAnswer(host: VirtualHost, route: HttpRoute, request: HttpRe
 }
 
 export function routeSteps(route: HttpRoute, request: HttpRequest, settings: Settings): Step[] {
-  const { rule, match, mirrors, source } = route;
+  const { rule, mirrors, source } = route;
   const steps: Step[] = [];
   const add = (stage: Step["stage"], result: string, reason: string) => steps.push({ stage, result, reason, source });
-  const { uri, authority } = rule?.rewrite ?? {};
-  if (uri) add("rewrite", "path", `${request.path} becomes ${replaceMatched(request.path, match, uri)}`);
+  const path = rewrittenPath(request.path, route);
+  const { authority } = rule?.rewrite ?? {};
+  if (path !== undefined) add("rewrite", "path", `${request.path} becomes ${path}`);
   if (authority) add("rewrite", "authority", `${request.authority} becomes ${authority}`);
   for (const direction of ["request", "response"] as const) {
     const { set = {}, add: added = {}, remove = [] } = rule?.headers?.[direction] ?? {};

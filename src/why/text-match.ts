@@ -18,6 +18,21 @@ export function matchesRegex(pattern: string, text: string): boolean {
   return compiled.get(pattern)?.matches(text) ?? false;
 }
 
+/** Every match replaced, where \\1 in `substitution` is the first group (RE2's GlobalReplace, with which Envoy rewrites). */
+export function replaceRegex(pattern: string, text: string, substitution: string): string {
+  const matcher = compile(pattern)?.matcher(text);
+  if (!matcher) return text;
+  let [result, from] = ["", 0];
+  while (matcher.find()) {
+    const replacement = substitution.replace(/\\(\d|\\)/g, (_, group: string) =>
+      group === "\\" ? "\\" : (matcher.group(Number(group)) ?? ""),
+    );
+    result += text.slice(from, matcher.start()) + replacement;
+    from = matcher.end();
+  }
+  return result + text.slice(from);
+}
+
 function compile(pattern: string): RE2JS | undefined {
   try {
     return RE2JS.compile(pattern);
