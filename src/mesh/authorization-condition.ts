@@ -3,7 +3,7 @@
  * pilot/pkg/security/authz/model/generator.go, matcher/string.go, matcher/header.go.
  */
 import { type Cidr, parseCidr } from "../lib/ip.ts";
-import { principalAliases, trustDomainAliases } from "./authorization-trust-domain.ts";
+import { namespaceAlias, principalAliases, serviceAccountAlias, trustDomainAliases } from "./authorization-trust-domain.ts";
 import type { Settings } from "./types.ts";
 
 /** How a text must look. A regex is RE2 and must match the whole text; "present" is met by any text, even an empty one. */
@@ -130,6 +130,8 @@ export function parseConditions(
 function expandAliases(subject: Subject, values: readonly string[], settings: Settings): readonly string[] {
   if (subject.kind === "principal") return values.flatMap((value) => principalAliases(value, settings));
   if (subject.kind === "trust-domain") return trustDomainAliases(values, settings);
+  if (subject.kind === "namespace") return values.map((value) => namespaceAlias(value, settings));
+  if (subject.kind === "service-account") return values.map((value) => serviceAccountAlias(value, settings));
   return values;
 }
 

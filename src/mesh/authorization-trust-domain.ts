@@ -7,8 +7,22 @@ import type { Settings } from "./types.ts";
 /** Istio's default, which in a principal always stands for the mesh's own trust domain and its aliases. */
 const CLUSTER_LOCAL = "cluster.local";
 
+/** Istio's usual name of the root namespace, which means weft's wherever a policy names a namespace. */
+const ISTIO_ROOT = "istio-system";
+
+/** "istio-system" as the mesh's root namespace; any other name, and patterns, as they are. */
+export function namespaceAlias(namespace: string, settings: Settings): string {
+  return namespace === ISTIO_ROOT ? settings.rootNamespace : namespace;
+}
+
+/** "istio-system/gateway" as "weft-system/gateway". */
+export function serviceAccountAlias(account: string, settings: Settings): string {
+  return account.startsWith(`${ISTIO_ROOT}/`) ? `${settings.rootNamespace}${account.slice(ISTIO_ROOT.length)}` : account;
+}
+
 /** Every principal that `principal` stands for. Only TD/ns/NS/sa/SA, of five parts, names a trust domain; anything else is left alone. */
-export function principalAliases(principal: string, settings: Settings): readonly string[] {
+export function principalAliases(written: string, settings: Settings): readonly string[] {
+  const principal = written.replace(`/ns/${ISTIO_ROOT}/`, `/ns/${settings.rootNamespace}/`);
   const [named, ...path] = principal.split("/");
   if (named === undefined || path.length !== 4 || named === "*") return [principal];
   const domains = [settings.trustDomain, ...settings.trustDomainAliases];

@@ -1,9 +1,10 @@
 /** Names of hosts: the many ways to write one, and the one that weft keeps. */
+import { ROOT_NAMESPACE } from "./metadata.ts";
 
 /**
  * The canonical form of a host written in a resource of `namespace`: lower-case, short names completed. A name without a dot is a
  * service of that namespace (Istio's ResolveShortnameToFQDN); Kubernetes' x.y.svc, x.y.svc.cluster.local and x.y.svc.DOMAIN are
- * x.y.DOMAIN. "*", wildcards, and other dotted names stay. `domain` is the mesh's, "mesh.local".
+ * x.y.DOMAIN; namespace istio-system is weft-system. "*", wildcards, and other dotted names stay. `domain` is the mesh's, "mesh.local".
  */
 export function canonicalHost(host: string, namespace: string, domain: string): string {
   let name = host.toLowerCase();
@@ -11,7 +12,13 @@ export function canonicalHost(host: string, namespace: string, domain: string): 
   if (name === "*" || name === "") return name;
   if (!name.includes(".")) return name.startsWith("*") ? name : `${name}.${namespace}.${domain}`;
   for (const suffix of [".svc", ".svc.cluster.local", `.svc.${domain}`]) {
-    if (name.endsWith(suffix)) return `${name.slice(0, -suffix.length)}.${domain}`;
+    if (name.endsWith(suffix)) return inRootNamespace(`${name.slice(0, -suffix.length)}.${domain}`, domain);
   }
-  return name;
+  return inRootNamespace(name, domain);
+}
+
+/** Services of Istio's root namespace are weft's root namespace's. */
+function inRootNamespace(name: string, domain: string): string {
+  const suffix = `.istio-system.${domain}`;
+  return name.endsWith(suffix) ? `${name.slice(0, -suffix.length)}.${ROOT_NAMESPACE}.${domain}` : name;
 }

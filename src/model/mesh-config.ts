@@ -3,7 +3,7 @@ import type * as v from "valibot";
 import { parseDuration } from "../lib/duration.ts";
 import { checkDuration, trustDomainError } from "./check.ts";
 import { extensionProviders } from "./extension-provider.ts";
-import { choice, flag, list, notYet, object, text } from "./schema.ts";
+import { choice, flag, kubernetesOnly, list, notYet, object, text } from "./schema.ts";
 import { retries } from "./virtual-service-route.ts";
 
 /** Istio's connectTimeoutMax. */
@@ -31,10 +31,10 @@ export const MeshConfigSchema = object({
   hboneIdleTimeout: notYet(),
   protocolDetectionTimeout: notYet(),
   tcpKeepalive: notYet("write it in a DestinationRule"),
-  ingressClass: notYet(),
-  ingressService: notYet(),
-  ingressControllerMode: notYet(),
-  ingressSelector: notYet(),
+  ingressClass: kubernetesOnly("it is about Kubernetes' Ingress resources"),
+  ingressService: kubernetesOnly("it is about Kubernetes' Ingress resources"),
+  ingressControllerMode: kubernetesOnly("it is about Kubernetes' Ingress resources"),
+  ingressSelector: kubernetesOnly("it is about Kubernetes' Ingress resources"),
   enableTracing: notYet(),
   accessLogEncoding: notYet(),
   enableEnvoyAccessLogService: notYet(),
@@ -55,7 +55,7 @@ export const MeshConfigSchema = object({
   h2UpgradePolicy: notYet("write it in a DestinationRule"),
   inboundClusterStatName: notYet(),
   outboundClusterStatName: notYet(),
-  certificates: notYet(),
+  certificates: kubernetesOnly("Istio's DNS certificates are written into Kubernetes Secrets"),
   serviceSettings: notYet(),
   serviceScopeConfigs: notYet(),
   enablePrometheusMerge: notYet(),
@@ -64,7 +64,7 @@ export const MeshConfigSchema = object({
   extensionProviders: extensionProviders(),
   defaultProviders: notYet(),
   defaultInboundHttpRetryPolicy: notYet(),
-  discoverySelectors: notYet(),
+  discoverySelectors: kubernetesOnly("they select Kubernetes namespaces"),
   meshMTLS: notYet(),
   tlsDefaults: notYet(),
   defaultTrafficPolicy: notYet(),

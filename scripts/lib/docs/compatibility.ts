@@ -1,0 +1,80 @@
+/** docs/istio-compatibility.md: every field of every kind, read from the schemas. */
+import { type Field, fieldName, fieldsOf, typeOf } from "../../../src/model/fields.ts";
+import { KINDS, type KindInfo, LATER_KINDS } from "../../../src/model/kinds.ts";
+
+export function compatibilityPage(): string {
+  const kinds = Object.values(KINDS) as readonly KindInfo[];
+  return `${[INTRODUCTION, summary(kinds), ...kinds.map(chapter), LIMITS].join("\n\n")}\n`;
+}
+
+const INTRODUCTION = `# Istio compatibility
+
+<!-- Written by scripts/docs from the schemas in src/model: change them there. -->
+
+What weft makes of each field that Istio documents. There are three sorts, and no field is accepted and ignored: a test sets each translated
+field alone and requires that some proxy's configuration changes.
+
+- **translated**: it has Istio's meaning.
+- **refused**: weft does not honour it, and refuses the resource by the field's name (WF0102), with what to write instead where there is something.
+- **Kubernetes only**: it speaks of what only Kubernetes has, and is refused by name (WF0106).
+
+\`[]\` stands for a list's items, \`*\` for any key of a mapping. A field that is named nowhere here is unknown, and refused with a suggestion (WF0101).`;
+
+const LIMITS = `## Names and defaults that differ
+
+| | Istio | weft |
+|---|---|---|
+| a service's domain | \`svc.cluster.local\` | \`mesh.local\`; Istio's forms mean the same |
+| root namespace | \`istio-system\` | \`weft-system\`; Istio's name means the same in metadata, hosts, principals, namespaces and service accounts |
+| trust domain | \`cluster.local\` | \`mesh.local\`, or \`weft run --trust-domain\`; \`cluster.local\` in a principal is its alias |
+| path normalisation | BASE | MERGE_SLASHES: a path rule that \`//admin\` gets around is no rule |
+| protocol of a port | detected where it is not declared | as declared, else by the port's name, else TCP |
+| PeerAuthentication | | mode NONE is read as DISABLE, kind PeerAuthenticationPolicy as PeerAuthentication |`;
+
+function summary(kinds: readonly KindInfo[]): string {
+  const rows = kinds.map(({ kind, group, versions, schema }) => {
+    const fields = fieldsOf(schema);
+    const count = (status: Field["status"]) => String(fields.filter((field) => field.status === status).length);
+    return `| [${kind}](#${kind.toLowerCase()}) | \`${group}\` ${versions.join(", ")} | ${count("translated")} | ${count("not-yet")} | ${count("kubernetes-only")} |`;
+  });
+  const later = [...LATER_KINDS].sort().map((kind) => `| ${kind} | refused by name (WF0102) | | | |`);
+  return ["| Kind | API | translated | refused | Kubernetes only |", "|---|---|---|---|---|", ...rows, ...later].join("\n");
+}
+
+function chapter({ kind, schema }: KindInfo): string {
+  const shown = new Map<unknown, string>();
+  const rows: string[] = [];
+  let below: string | undefined;
+  for (const field of fieldsOf(schema)) {
+    const name = fieldName(field);
+    // Fields of a part that stands in the table already are not repeated.
+    if (below !== undefined && (name.startsWith(`${below}.`) || name.startsWith(`${below}[]`))) continue;
+    below = undefined;
+    const part = partOf(field);
+    const first = part && shown.get(part);
+    if (first !== undefined) below = name;
+    else if (part) shown.set(part, name);
+    rows.push(row(field, name, first));
+  }
+  return [`## ${kind}`, ["| Field | Type | | Notes |", "|---|---|---|---|", ...rows].join("\n")].join("\n\n");
+}
+
+/** What a field shares with others that have the same fields below them. */
+function partOf({ schema }: Field): unknown {
+  return schema && /object/.test(typeOf(schema)) ? schema : undefined;
+}
+
+const STATUS = { translated: "translated", "not-yet": "refused", "kubernetes-only": "Kubernetes only" } as const;
+
+function row(field: Field, name: string, first: string | undefined): string {
+  const { schema, status, reason, required, choices, laterChoices } = field;
+  const notes = [
+    ...(required ? ["required"] : []),
+    ...(choices ? [choices.map((choice) => `\`${choice}\``).join(", ")] : []),
+    ...Object.entries(laterChoices ?? {}).map(([choice, why]) => `refused: \`${choice}\`${why ? ` (${why})` : ""}`),
+    ...(first ? [`as \`${first}\``] : []),
+    ...(reason ? [reason] : []),
+  ];
+  const cell = (text: string) => text.replaceAll("|", "\\|");
+  return `| \`${name}\` | ${schema ? typeOf(schema) : ""} | ${STATUS[status]} | ${cell(notes.join("; "))} |`;
+}
