@@ -25,9 +25,9 @@ async function startServer(settings: RunSettings, reload: () => Promise<RunSetti
         const fixed = (["data", "ads", "admin", "trustDomain", "store"] as const).filter(
           (key) => JSON.stringify(next[key]) !== JSON.stringify(current[key]),
         );
-        current = { ...current, logLevel: next.logLevel, adminHosts: next.adminHosts };
+        current = { ...current, logLevel: next.logLevel, adminHosts: next.adminHosts, jwksAllow: next.jwksAllow };
         logging();
-        log.info("the configuration was read again: logLevel and adminHosts are in force");
+        log.info("the configuration was read again: logLevel, adminHosts and jwksAllow are in force");
         if (fixed.length > 0)
           log.warning("restart weft for the changed settings {settings}: they cannot change while it runs", { settings: fixed });
       },
@@ -37,7 +37,14 @@ async function startServer(settings: RunSettings, reload: () => Promise<RunSetti
 
   // Loaded only here: the other verbs start in a tenth of the time without it.
   const { startWeft } = await import("./control/start.ts");
-  const weft = await startWeft({ ...settings, adminHosts: () => current.adminHosts, version, clock: systemClock, env: process.env });
+  const weft = await startWeft({
+    ...settings,
+    adminHosts: () => current.adminHosts,
+    jwksAllow: () => current.jwksAllow,
+    version,
+    clock: systemClock,
+    env: process.env,
+  });
   const { listening } = weft;
   process.stdout.write(
     `weft ${version} is ready\n  ADS    ${listening.ads} and ${listening.ads_socket}\n  admin  http://${listening.admin} and ${listening.admin_socket}\n` +

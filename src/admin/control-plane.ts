@@ -51,6 +51,18 @@ export interface ApplyOutcome {
   readonly problems: readonly Problem[];
 }
 
+/** A key set that RequestAuthentication refers to by URI, or by its issuer's discovery document. */
+export interface JwksReport {
+  readonly uri: string;
+  readonly issuers: readonly string[];
+  /** "stale": the last good keys are in use, and fetching fails; "missing": there are none, and tokens are refused. */
+  readonly state: "ok" | "stale" | "missing";
+  readonly error?: string;
+  /** RFC 3339. */
+  readonly fetched_at?: string;
+  readonly sources: readonly Provenance[];
+}
+
 export interface ServiceSummary {
   readonly service: string;
   readonly namespace: string;
@@ -169,6 +181,8 @@ export interface ControlPlane {
   why(request: WhyRequestBody): object;
   /** All that the analysis of documents together finds in the mesh that is served. */
   check(): { readonly revision: number; readonly problems: readonly Problem[] };
+  /** The key sets that policies refer to by URI. */
+  jwks(): readonly JwksReport[];
   proxies(): readonly ProxyStatus[];
   /** As pushed, as proto JSON with provenance, private keys redacted. @throws WeftError "not_found" */
   proxyConfig(id: string): unknown;

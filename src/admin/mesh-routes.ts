@@ -8,6 +8,7 @@ import {
   BootstrapRequestSchema,
   ConvergenceSchema,
   FindingsSchema,
+  JwksListSchema,
   MtlsReportSchema,
   ProxyListSchema,
   ServiceListSchema,
@@ -52,6 +53,20 @@ export function meshRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void
     (c) => {
       queryOf(c, []);
       return reply(c, control.check());
+    },
+  );
+
+  app.get(
+    "/v1/jwks",
+    describe({
+      id: "listJwks",
+      summary: "The keys by which proxies verify tokens, where a RequestAuthentication refers to them by URI: fetched when, or why not",
+      tag: "identity",
+      reply: JwksListSchema,
+    }),
+    (c) => {
+      queryOf(c, []);
+      return reply(c, { items: control.jwks() });
     },
   );
 

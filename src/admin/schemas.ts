@@ -68,6 +68,22 @@ export const ApplyOutcomeSchema = named(
 
 export const FindingsSchema = named("Findings", v.strictObject({ revision, problems: v.array(ProblemSchema) }));
 
+export const JwksListSchema = named(
+  "JwksList",
+  v.strictObject({
+    items: v.array(
+      v.strictObject({
+        uri: text,
+        issuers: v.array(text),
+        state: v.picklist(["ok", "stale", "missing"]),
+        error: v.optional(text),
+        fetched_at: v.optional(text),
+        sources: v.array(ProvenanceSchema),
+      }),
+    ),
+  }),
+);
+
 const mode = v.picklist(["STRICT", "PERMISSIVE", "DISABLE", "MIXED", "NONE"]);
 
 export const ServiceSummarySchema = named(

@@ -40,6 +40,7 @@ export const checkCommand = buildCommand({
       ...(await parts(client)),
       ...(await proxies(client)),
       ...(await certificates(client, cli.io.clock.now())),
+      ...(await keySets(client)),
       ...(await resources(client)),
     ];
     const ok = findings.every((finding) => finding.ok);
@@ -87,6 +88,18 @@ async function proxies(client: AdminClient): Promise<Finding[]> {
     ...findings,
     { check: "proxies", ok: true, message: `${well} of ${items.length} well${waiting > 0 ? `, ${waiting} of them about to answer` : ""}` },
   ];
+}
+
+/** Keys that could not be fetched: tokens are refused, or will be when the issuer changes its keys. */
+async function keySets(client: AdminClient): Promise<Finding[]> {
+  const { items } = await client.call<{ items: ReturnType<ControlPlane["jwks"]> }>("/v1/jwks");
+  return items.map(({ uri, issuers, state, error, fetched_at }): Finding => {
+    const check = `keys of ${issuers.filter(Boolean).join(", ") || uri}`;
+    if (state === "ok") return { check, ok: true, message: `fetched from ${uri} at ${fetched_at}` };
+    const message = state === "stale" ? `those of ${fetched_at} are in use, new ones cannot be fetched` : "none, so tokens are refused";
+    const cause = error ?? `${uri} has not answered yet`;
+    return { check, ok: false, message: `${message}: ${cause}`, help: "check jwksUri and that it can be reached from this machine" };
+  });
 }
 
 /** Findings across documents: warnings, which say where to look. */

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
 import { errnoOf, WeftError } from "../lib/errors.ts";
 import type { Problem } from "../lib/problem.ts";
+import { parseAllowedPeers } from "../lib/public-address.ts";
 import { nearest } from "../model/suggest.ts";
 
 export interface HostPort {
@@ -24,6 +25,8 @@ export interface RunSettings {
   readonly logLevel: LogLevel;
   /** Names besides loopback's under which the admin API is reached. */
   readonly adminHosts: readonly string[];
+  /** Addresses, ranges and host names that are not public, from which keys for tokens (jwksUri) may be fetched all the same. */
+  readonly jwksAllow: readonly string[];
 }
 
 /** The settings as text, from a flag, a variable or the file; the file's keys are these. */
@@ -40,6 +43,7 @@ export const VARIABLES: Readonly<Record<keyof RunSettings, string>> = {
   store: "WEFT_STORE",
   logLevel: "WEFT_LOG",
   adminHosts: "WEFT_ADMIN_HOSTS",
+  jwksAllow: "WEFT_JWKS_ALLOW",
 };
 
 const KEYS = Object.keys(VARIABLES) as (keyof RunSettings)[];
@@ -86,20 +90,25 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
     ),
     store: pick("store", "sqlite", text1, "a store"),
     logLevel: pick("logLevel", "info", parseLevel, `one of ${LOG_LEVELS.join(", ")}`),
-    adminHosts: pick(
-      "adminHosts",
+    adminHosts: pick("adminHosts", "", listOf, "host names"),
+    jwksAllow: pick(
+      "jwksAllow",
       "",
-      (value) =>
-        value
-          .split(",")
-          .map((one) => one.trim())
-          .filter(Boolean),
-      "host names",
+      (value) => (parseAllowedPeers(listOf(value)) ? listOf(value) : undefined),
+      "addresses, ranges of them or host names, such as 10.0.0.0/8,keys.internal",
     ),
   };
   if (problems.length > 0) throw new WeftError("invalid", `${path} is wrong`, { problems });
   return settings;
 }
+
+const listOf = (text: string) =>
+  text
+    .split(",")
+    .map((one) => one.trim())
+    .filter(Boolean);
+
+const LISTS: ReadonlySet<string> = new Set(["adminHosts", "jwksAllow"]);
 
 const flagOf = (key: string) => `--${key === "logLevel" ? "log-level" : key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
@@ -153,11 +162,11 @@ export function parseConfig(text: string, file: string): Partial<Record<keyof Ru
         continue;
       }
       const plain: unknown = (value as { toJSON?: () => unknown } | null)?.toJSON?.() ?? null;
-      const shown = Array.isArray(plain) && known === "adminHosts" ? plain.join(",") : plain;
+      const shown = Array.isArray(plain) && LISTS.has(known) ? plain.join(",") : plain;
       if (typeof shown === "string" || typeof shown === "number") {
         const at = lineCounter.linePos((value as { range?: readonly number[] }).range?.[0] ?? offset);
         found[known] = { text: String(shown), line: at.line, column: at.col };
-      } else complain(offset, `"${name}" must be ${known === "adminHosts" ? "a list of names" : "a text"}`);
+      } else complain(offset, `"${name}" must be ${LISTS.has(known) ? "a list of names" : "a text"}`);
     }
   } else if (root !== null && problems.length === 0) complain(0, "The configuration must be a mapping of settings to values");
   if (problems.length > 0) throw new WeftError("invalid", `${file} is wrong`, { problems });

@@ -25,6 +25,10 @@ export const runCommand = buildCommand({
       store: flag("Store: sqlite, sqlite:PATH or memory: [$WEFT_STORE]", "URL"),
       config: flag("Configuration file: /etc/weft/weft.yaml, where there is one [$WEFT_CONFIG]", "FILE"),
       logLevel: flag(`${LOG_LEVELS.join(", ")}: info [$WEFT_LOG]`, "LEVEL"),
+      jwksAllow: flag(
+        "Addresses, ranges and host names, with commas, that are not public and may be asked for keys (jwksUri) [$WEFT_JWKS_ALLOW]",
+        "LIST",
+      ),
       adminHosts: flag("Names, with commas, by which the admin API is called besides loopback's [$WEFT_ADMIN_HOSTS]", "NAMES"),
     },
   },

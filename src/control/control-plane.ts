@@ -1,5 +1,5 @@
 /** The ControlPlane that the admin API serves, joined from its parts. */
-import type { ControlPlane } from "../admin/control-plane.ts";
+import type { ControlPlane, JwksReport } from "../admin/control-plane.ts";
 import type { LedgerReader } from "../ads/index.ts";
 import { type Authority, type SvidManager, spiffeBundle, type WorkloadTokens } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -12,6 +12,7 @@ import { describeResource } from "../xds/describe.ts";
 import type { Changes } from "./changes.ts";
 import { allFindings } from "./findings.ts";
 import type { HealthChecks } from "./health.ts";
+import type { JwksKeeper, JwksStatus } from "./jwks.ts";
 import { typeName } from "./observer.ts";
 import { proxyStatus, timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
@@ -26,12 +27,17 @@ export interface ControlPlaneParts {
   readonly svids: SvidManager;
   readonly tokens: WorkloadTokens;
   readonly health: HealthChecks;
+  readonly jwks: JwksKeeper;
   /** Where proxies on this machine reach ADS. */
   readonly ads: { readonly host: string; readonly port: number };
 }
 
+function jwksReport({ fetchedAt, ...status }: JwksStatus): JwksReport {
+  return { ...status, ...(fetchedAt === undefined ? {} : { fetched_at: timestamp(fetchedAt) }) };
+}
+
 export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
-  const { changes, reconciler, ledger, authority, svids, tokens, health } = parts;
+  const { changes, reconciler, ledger, authority, svids, tokens, health, jwks } = parts;
 
   const mesh = (): Mesh => {
     if (reconciler.mesh) return reconciler.mesh;
@@ -62,6 +68,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     mtls: (service, namespace) => mtlsReport(mesh(), ledger, service, namespace),
     check: () => allFindings(reconciler),
     why: (request) => why(mesh(), request, { now: parts.clock.now(), isConnected }),
+    jwks: () => jwks.status().map(jwksReport),
     proxies: statuses,
 
     proxyConfig(id) {

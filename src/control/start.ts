@@ -6,6 +6,7 @@ import { createAdsServer } from "../ads/index.ts";
 import { openAdminToken, openAuthority, SvidManager, type SvidObserver, WorkloadTokens } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import { lockDirectory } from "../lib/lock.ts";
+import { jwksNeeds } from "../mesh/request-authentication.ts";
 import { openStore } from "../store/index.ts";
 import { logger } from "../telemetry/log.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
@@ -15,6 +16,7 @@ import { createControlPlane } from "./control-plane.ts";
 import { ProxyFeeds } from "./feeds.ts";
 import { HealthChecks } from "./health.ts";
 import { Journal } from "./journal.ts";
+import { openJwks } from "./jwks-open.ts";
 import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
 import { Reconciler } from "./reconciler.ts";
@@ -28,6 +30,8 @@ export interface StartOptions {
   readonly store: string;
   /** Names besides loopback's under which the admin API is reached. */
   readonly adminHosts: () => readonly string[];
+  /** What is not public and may be asked for keys all the same (lib/public-address.ts); nothing where absent. */
+  readonly jwksAllow?: () => readonly string[];
   readonly version: string;
   readonly clock: Clock;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -91,16 +95,20 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(() => svids.close());
   const journal = new Journal(clock);
   const feeds = new ProxyFeeds(secretsFrom(svids, authority));
-  const reconciler = new Reconciler({
+  const jwks = openJwks({ data, clock, metrics, allow: options.jwksAllow ?? (() => []), onChange: () => reconciler.rebuild() });
+  onClose(() => jwks.close());
+  const reconciler: Reconciler = new Reconciler({
     store,
     clock,
     trustDomain,
+    jwks: () => jwks.keys(),
     onTrouble: (message) => log.warning(message),
     onMesh(mesh, milliseconds) {
       metrics.revision.set(mesh.revision);
       for (const [kind, count] of reconciler.counts()) metrics.resources.set({ kind }, count);
       const span = tracing.startSpan("translate", { parent: journal.find(mesh.revision)?.span, startTime: clock.now() - milliseconds });
       feeds.update(mesh);
+      jwks.need(jwksNeeds(mesh));
       span.end();
     },
   });
@@ -129,7 +137,18 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   await reconciler.start();
   onClose(() => reconciler.stop());
 
-  const control = createControlPlane({ clock, changes, reconciler, ledger: ads.ledger, authority, svids, tokens, health, ads: adsAddress });
+  const control = createControlPlane({
+    clock,
+    changes,
+    reconciler,
+    ledger: ads.ledger,
+    authority,
+    svids,
+    tokens,
+    health,
+    jwks,
+    ads: adsAddress,
+  });
   const admin = createAdminServer({ control, adminToken, clock, metrics, version, adminHosts: options.adminHosts });
   onClose(() => admin.close());
   const adminAddress = await admin.listen(options.admin);

@@ -48,6 +48,10 @@ export function createMetrics({ clock, version }: { readonly clock: Clock; reado
       ["certificate"],
     ),
     svidsIssued: counter("weft_svids_issued_total", "X.509-SVIDs that were signed."),
+    /** result: ok, error. */
+    jwksFetches: counter("weft_jwks_fetches_total", "Fetches of key sets (jwksUri).", ["result"]),
+    /** uri: of the key set or the discovery document, without its query. */
+    jwksOk: gauge("weft_jwks_ok", "1 where the last fetch of a key set went well, else 0.", ["uri"]),
     /** operation: apply, list, get, history, check. */
     storeOperation: histogram("weft_store_operation_seconds", "Time that a store operation takes.", STORE_BUCKETS_SECONDS, ["operation"]),
     storeErrors: counter("weft_store_errors_total", "Store operations that failed.", ["operation"]),

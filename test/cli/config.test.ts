@@ -25,6 +25,7 @@ describe("The settings of weft run", () => {
       store: "sqlite",
       logLevel: "info",
       adminHosts: [],
+      jwksAllow: [],
     });
     expect((await settings([], { uid: 0 }))?.data).toBe("/var/lib/weft");
   });
@@ -42,6 +43,14 @@ describe("The settings of weft run", () => {
       adminHosts: ["a.example", "b.example"],
     });
     expect((await settings(["--config", config]))?.logLevel).toBe("warning");
+  });
+
+  test("say what keys may be fetched from besides public addresses, in one notation", async () => {
+    const config = join(files({ "weft.yaml": "jwksAllow: [10.0.0.0/8, keys.internal]\n" }), "weft.yaml");
+    expect((await settings(["--config", config]))?.jwksAllow).toEqual(["10.0.0.0/8", "keys.internal"]);
+    expect((await settings(["--jwks-allow", "127.0.0.1, fd00::/8"]))?.jwksAllow).toEqual(["127.0.0.1", "fd00::/8"]);
+    const { code, err } = await weft(["run", "--jwks-allow", "10.0.0.0/33"], { startServer: async () => 0 });
+    expect([code, err]).toEqual([2, expect.stringContaining("--jwks-allow must be addresses")]);
   });
 
   test("of the file are read again by reload", async () => {

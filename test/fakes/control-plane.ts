@@ -10,6 +10,7 @@ import type {
   ApplyRequest,
   ControlPlane,
   Health,
+  JwksReport,
   MtlsReport,
   ProxyStatus,
   ServiceSummary,
@@ -175,6 +176,11 @@ export class FakeControlPlane implements ControlPlane {
   findings: Problem[] = [];
   check() {
     return { revision: this.revision, problems: this.findings };
+  }
+
+  keySets: JwksReport[] = [];
+  jwks() {
+    return this.keySets;
   }
 
   whyAnswer: object = {};
