@@ -17,8 +17,8 @@ export function queryOf(path: string): string {
 
 /** What becomes of a path at a sidecar, its query untouched; undefined where Envoy answers 400. */
 export function normalizePath(path: string, level: Settings["pathNormalization"]): string | undefined {
-  // Envoy rejects a fragment, whatever the level (http_reject_path_with_fragment).
-  if (path.includes("#")) return undefined;
+  // Whatever the level, Envoy's codec takes visible ASCII only, and a fragment is rejected (http_reject_path_with_fragment).
+  if (!/^[!-~]+$/.test(path) || path.includes("#")) return undefined;
   const query = queryOf(path);
   let plain = withoutQuery(path);
   if (level === "NONE") return path;
@@ -47,7 +47,6 @@ function canonicalPath(path: string): string | undefined {
       at += 2;
     } else if (character === "\\") text += "/";
     else if (ESCAPED.test(character)) text += `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
-    else if (character.charCodeAt(0) > 0x7f) text += encodeURIComponent(character);
     else text += character;
   }
   return withoutDots(text);

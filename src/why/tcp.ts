@@ -1,12 +1,18 @@
 /** A TCP connection through the caller's sidecar (src/mesh/tcp-routes.ts). */
+import { parseCidr } from "../lib/ip.ts";
+import { covers } from "../mesh/hosts.ts";
 import type { OutboundPort } from "../mesh/outbound.ts";
 import type { TcpRoute } from "../mesh/tcp-routes.ts";
+import { contains } from "./cidr.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
 import { answerOf, type Evaluation } from "./evaluation.ts";
 import type { RouteAnswer, Step, WhyContext } from "./types.ts";
 
-export function evaluateTcp(leaving: Leaving, called: OutboundPort, tcp: TcpRoute, context: WhyContext): Evaluation {
+export function evaluateTcp(leaving: Leaving, called: OutboundPort, routes: readonly TcpRoute[], context: WhyContext): Evaluation {
   const { service, port } = called;
+  // A TLS client asks for the name that it calls.
+  const tcp = routeOfConnection(routes, called.addresses[0], service.host);
+  if (!tcp) return closed(leaving, called, routes, context);
   const name = `${service.host}:${port.number}`;
   const routed = tcp.sources.find(({ kind }) => kind === "VirtualService");
   const reason = routed ? "a tcp route holds at the port" : "no VirtualService routes the port";
@@ -36,4 +42,34 @@ function unreachable({ caller }: Leaving, { service, port, addresses }: Outbound
   if (listens) return [];
   const reason = `the sidecar of ${caller.key} has no local port for it: annotation weft.dev/listen gives one`;
   return [{ stage: "service", result: "no_listener", reason, source: caller.source }];
+}
+
+/** Envoy closes a connection that no filter chain takes. */
+function closed(leaving: Leaving, called: OutboundPort, routes: readonly TcpRoute[], context: WhyContext): Evaluation {
+  const { service, port } = called;
+  const source = routes[0]?.sources[0] ?? service.source;
+  const reason = "no tls or tcp rule takes the connection: its name and address are in none of their matches";
+  const steps: Step[] = [...unreachable(leaving, called), { stage: "route", result: "no_match", reason, source }];
+  const route: RouteAnswer = { virtual_host: `${service.host}:${port.number}`, name: "", source };
+  return { answer: answerOf([], steps, { protocol: "tcp", route }, context), matched: [] };
+}
+
+/**
+ * The route of a connection, as Envoy chooses filter chains: first by the longest subnet that holds the called address, then, among these
+ * alone, by the name that TLS asks for.
+ */
+function routeOfConnection(routes: readonly TcpRoute[], address: string | undefined, sni: string): TcpRoute | undefined {
+  const near = routes.map((route) => {
+    const subnets = (route.match?.destinationSubnets ?? []).flatMap((block) => parseCidr(block) ?? []);
+    const lengths = subnets.filter((block) => address !== undefined && contains(block, address)).map(({ prefixLength }) => prefixLength);
+    return { route, length: route.match?.destinationSubnets.length ? Math.max(-1, ...lengths) : 0 };
+  });
+  const longest = Math.max(...near.map(({ length }) => length));
+  const rest = near.filter(({ length }) => length === longest && length >= 0).map(({ route }) => route);
+  const rank = (host: string) => (covers(host, sni) ? host.length : -1);
+  const named = rest
+    .flatMap((route) => (route.match?.sniHosts ?? []).map((host) => ({ route, rank: rank(host) })))
+    .filter((one) => one.rank >= 0)
+    .sort((a, b) => b.rank - a.rank);
+  return named[0]?.route ?? rest.find(({ match }) => !match?.sniHosts.length);
 }

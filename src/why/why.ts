@@ -31,7 +31,7 @@ export function evaluate(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
     return evaluatePlaintext({ ...common, ...found, request }, context);
   }
   const caller = mesh.workloads.get(asked.from.includes("/") ? asked.from : `default/${asked.from}`);
-  const view = caller && mesh.outbound.get(caller.namespace);
+  const view = caller && mesh.outbound.get(caller.key);
   if (!caller || !view) {
     const known = [...mesh.workloads.keys()].slice(0, 10).join(", ");
     throw new WeftError("not_found", `there is no workload ${asked.from}`, {

@@ -1,0 +1,111 @@
+/** Generated meshes and requests through real Envoys, held against `weft why`. */
+import { systemClock } from "../../src/lib/clock.ts";
+import { buildMesh } from "../../src/mesh/build.ts";
+import type { Mesh } from "../../src/mesh/types.ts";
+import { parseDocuments } from "../../src/model/index.ts";
+import { why } from "../../src/why/index.ts";
+import type { Arena } from "./arena.ts";
+import { difference } from "./compare.ts";
+import { type Asked, type Generated, generateMesh, generateRequest } from "./generate.ts";
+import { observe } from "./observe.ts";
+import { randomOf } from "./random.ts";
+
+export interface Disagreement {
+  readonly seed: number;
+  readonly asked: Asked;
+  readonly difference: string;
+  /** As small as it still disagrees. */
+  readonly mesh: readonly Generated[];
+}
+
+export interface Report {
+  readonly meshes: number;
+  readonly requests: number;
+  readonly verdicts: Readonly<Record<string, number>>;
+  readonly disagreements: readonly Disagreement[];
+}
+
+export interface FuzzOptions {
+  readonly seed: number;
+  readonly meshes: number;
+  readonly requestsPerMesh: number;
+  /** Stops after so many. */
+  readonly limit: number;
+  readonly onMesh?: (index: number, requests: number) => void;
+}
+
+/** A mesh has a seed of its own, seed + index, so that any one of a run can be played alone. */
+export async function fuzz(arena: Arena, { seed, meshes, requestsPerMesh, limit, onMesh }: FuzzOptions): Promise<Report> {
+  const disagreements: Disagreement[] = [];
+  const verdicts: Record<string, number> = {};
+  let requests = 0;
+  let played = 0;
+  for (; played < meshes && disagreements.length < limit; played++) {
+    const random = randomOf(seed + played);
+    const generated = generateMesh(random, (seed + played).toString(36));
+    await arena.play(generated);
+    const mesh = meshOf(arena, generated);
+    const asked = Array.from({ length: requestsPerMesh }, () => generateRequest(random));
+    const found: Disagreement[] = [];
+    await inParallel(asked, async (one) => {
+      const result = await disagreement(arena, mesh, one);
+      verdicts[result.verdict] = (verdicts[result.verdict] ?? 0) + 1;
+      requests += 1;
+      if (result.difference) found.push({ seed: seed + played, asked: one, difference: result.difference, mesh: generated });
+    });
+    for (const one of found.slice(0, Math.max(0, limit - disagreements.length))) disagreements.push(await shrink(arena, one));
+    onMesh?.(played, requests);
+  }
+  return { meshes: played, requests, verdicts, disagreements };
+}
+
+function meshOf(arena: Arena, generated: readonly Generated[]): Mesh {
+  const { resources, problems } = parseDocuments([arena.base, ...generated.map(({ text }) => text)].join("\n---\n"), "generated.yaml");
+  const errors = problems.filter(({ severity }) => severity === "error");
+  if (errors.length > 0) throw new Error(JSON.stringify(errors));
+  return buildMesh(resources, { revision: 1, trustDomain: "mesh.local" });
+}
+
+/** Envoy's worker takes over what its main thread has settled a moment later. */
+const PATIENCE_MS = 1_500;
+
+async function disagreement(arena: Arena, mesh: Mesh, asked: Asked): Promise<{ readonly verdict: string; readonly difference?: string }> {
+  const { method, path, headers, to } = asked;
+  const from = arena.keys.get(asked.from) ?? asked.from;
+  // Whatever goes over loopback comes from there.
+  const request = { from, to, method, path, headers, sourceIp: "127.0.0.1" };
+  const answer = why(mesh, request, { now: systemClock.now() });
+  const verdict = answer.mixed ? "mixed" : `${answer.verdict} ${answer.status}`;
+  const deadline = systemClock.monotonic() + PATIENCE_MS;
+  for (;;) {
+    const found = difference(answer, asked, await observe(arena, asked));
+    if (found === undefined || systemClock.monotonic() > deadline) return { verdict, difference: found };
+  }
+}
+
+const WIDTH = 6;
+
+async function inParallel<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
+  const queue = [...all];
+  const worker = async () => {
+    for (let one = queue.shift(); one !== undefined; one = queue.shift()) await work(one);
+  };
+  await Promise.all(Array.from({ length: WIDTH }, worker));
+}
+
+/** Leaves out every resource without which it still disagrees. */
+async function shrink(arena: Arena, found: Disagreement): Promise<Disagreement> {
+  let smallest = found;
+  for (const candidate of found.mesh) {
+    const mesh = smallest.mesh.filter((one) => one !== candidate);
+    if (mesh.length === 0) continue;
+    await arena.play(mesh);
+    const { difference: still } = await disagreement(arena, meshOf(arena, mesh), found.asked);
+    if (still) smallest = { ...found, mesh, difference: still };
+  }
+  return smallest;
+}
+
+export function formatDisagreement({ seed, asked, difference: text, mesh }: Disagreement): string {
+  return [`mesh of seed ${seed}`, JSON.stringify(asked), text, ...mesh.map((one) => one.text)].join("\n");
+}

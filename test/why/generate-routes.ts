@@ -1,0 +1,202 @@
+/** Generated routes and destination rules. */
+import type { Spec } from "./generate-policies.ts";
+import type { Random } from "./random.ts";
+import { HEADERS, METHODS, PATHS } from "./vocabulary.ts";
+
+const ROUTE_PATHS = PATHS.map((path) => path.split("?")[0] ?? path);
+const VIRTUAL_HOSTS = [
+  "orders",
+  "orders",
+  "orders.default.mesh.local",
+  "orders.default.svc.cluster.local",
+  "batch.ops.mesh.local",
+  "legacy.default.mesh.local",
+  "*.default.mesh.local",
+  "*.mesh.local",
+  "ghost.default.mesh.local",
+  "*.example",
+];
+
+export function virtualService(random: Random): { readonly namespace: string; readonly spec: Spec } {
+  const hosts = [...new Set(random.many(1, 2, () => random.pick(VIRTUAL_HOSTS)))];
+  const http = random.many(1, 4, () => httpRoute(random));
+  const tcp = random.chance(0.3) ? { tcp: random.many(1, 2, () => tcpRoute(random)) } : {};
+  return { namespace: random.pick(["default", "default", "default", "ops"]), spec: { hosts, http, ...tcp } };
+}
+
+function httpRoute(random: Random): Spec {
+  const match = random.chance(0.75) ? { match: random.many(1, 2, () => httpMatch(random)) } : {};
+  if (random.chance(0.1)) return { ...match, redirect: redirect(random) };
+  if (random.chance(0.1)) return { ...match, directResponse: { status: random.pick([200, 211, 403, 503]), body: { string: "direct" } } };
+  return {
+    ...match,
+    route: routes(random, true),
+    ...(random.chance(0.25) ? { rewrite: rewrite(random) } : {}),
+    ...(random.chance(0.15) ? { fault: fault(random) } : {}),
+    ...(random.chance(0.15) ? { timeout: "5s" } : {}),
+    ...(random.chance(0.2) ? { retries: random.pick([{ attempts: 0 }, { attempts: 1, retryOn: "5xx,reset" }, { attempts: 2 }]) } : {}),
+    ...(random.chance(0.2) ? { headers: headerOperations(random) } : {}),
+  };
+}
+
+function httpMatch(random: Random): Spec {
+  return {
+    ...(random.chance(0.6) ? { uri: uri(random) } : {}),
+    ...(random.chance(0.2) ? { ignoreUriCase: true } : {}),
+    ...(random.chance(0.25) ? { headers: headerMatches(random) } : {}),
+    ...(random.chance(0.15) ? { withoutHeaders: headerMatches(random) } : {}),
+    ...(random.chance(0.2) ? { method: text(random, METHODS) } : {}),
+    ...(random.chance(0.1) ? { authority: text(random, ["orders:8080", "orders.default.mesh.local:8080"]) } : {}),
+    ...(random.chance(0.08) ? { scheme: { exact: random.pick(["http", "https"]) } } : {}),
+    ...(random.chance(0.15) ? { queryParams: { user: text(random, ["jason", "anna"]) } } : {}),
+    ...(random.chance(0.12) ? { port: random.pick([8080, 8081, 80]) } : {}),
+    ...(random.chance(0.12) ? { sourceLabels: random.pick([{ app: "web" }, { app: "batch" }, { version: "v1" }]) } : {}),
+    ...(random.chance(0.1) ? { sourceNamespace: random.pick(["default", "ops"]) } : {}),
+    ...(random.chance(0.05) ? { gateways: ["mesh"] } : {}),
+  };
+}
+
+function uri(random: Random): Spec {
+  const path = random.pick(ROUTE_PATHS);
+  return random.pick([
+    { exact: path },
+    { prefix: path },
+    { prefix: "/v2" },
+    { prefix: "/" },
+    { regex: "/v2/.*" },
+    { regex: ".*" },
+    { regex: "(?i)/V2(/[a-z]+)?" },
+  ]);
+}
+
+function text(random: Random, values: readonly string[]): Spec {
+  const value = random.pick(values);
+  return random.pick([{ exact: value }, { prefix: value.slice(0, 2) }, { regex: `${value.slice(0, 1)}.*` }]);
+}
+
+function headerMatches(random: Random): Spec {
+  const names = random.some(Object.keys(HEADERS), 1, 1);
+  return Object.fromEntries(names.map((name) => [name, random.pick<Spec>([{}, text(random, ["jason", "anna", "beta", "10.1.2.3"])])]));
+}
+
+function headerOperations(random: Random): Spec {
+  const operations = random.pick<Spec>([
+    { set: { "x-user": "anna" } },
+    { add: { "x-user": "anna" } },
+    { remove: ["x-user"] },
+    { set: { "x-beta": "beta" }, remove: ["x-beta", "x-user"] },
+    { set: { host: "rewritten.example" } },
+  ]);
+  return { request: operations };
+}
+
+function rewrite(random: Random): Spec {
+  return random.pick<Spec>([
+    { uri: "/" },
+    { uri: "/admin" },
+    { uri: "/a/../admin" },
+    { authority: "orders.example" },
+    { uri: "/x", authority: "o" },
+    { uriRegexRewrite: { match: "/v2/([a-z]+)", rewrite: "/\\1/v2" } },
+    { uriRegexRewrite: { match: "x", rewrite: "yy" } },
+  ]);
+}
+
+function redirect(random: Random): Spec {
+  return random.pick<Spec>([
+    { uri: "/new" },
+    { uri: "/new?a=b", redirectCode: 308 },
+    { authority: "other.example" },
+    { scheme: "https" },
+    { port: 8443, redirectCode: 307 },
+    { derivePort: "FROM_REQUEST_PORT", authority: "other.example" },
+    { prefixRewrite: "/p" },
+    { scheme: "https", port: 443, redirectCode: 302 },
+  ]);
+}
+
+function fault(random: Random): Spec {
+  const percentage = random.pick<Spec>([{ percentage: { value: 100 } }, { percentage: { value: 0 } }, {}]);
+  const abort = random.pick<Spec>([{ httpStatus: 418 }, { httpStatus: 500 }, { grpcStatus: "UNAVAILABLE" }]);
+  return random.chance(0.3) ? { delay: { fixedDelay: "0.005s", percentage: { value: 100 } } } : { abort: { ...abort, ...percentage } };
+}
+
+function destination(random: Random, isHttp: boolean): Spec {
+  const host = random.pick([
+    "orders",
+    "orders",
+    "orders",
+    "orders.default.mesh.local",
+    "batch.ops.mesh.local",
+    "legacy.default.mesh.local",
+    "ghost.default.mesh.local",
+  ]);
+  const ports = isHttp ? [8080, 8081, 9999] : [9090];
+  return {
+    host,
+    ...(random.chance(0.5) && host.startsWith("orders") ? { subset: random.pick(["v1", "v2", "v2", "all", "none", "v9"]) } : {}),
+    ...(random.chance(isHttp ? 0.5 : 1) ? { port: { number: random.chance(0.85) ? ports[0] : random.pick(ports) } } : {}),
+  };
+}
+
+function routes(random: Random, isHttp: boolean): Spec[] {
+  const all = random.chance(0.65) ? 1 : 2;
+  const weights = random.pick([
+    [50, 50],
+    [100, 0],
+    [0, 1],
+    [30, 70],
+  ]);
+  return Array.from({ length: all }, (_, index) => ({
+    destination: destination(random, isHttp),
+    ...(all > 1 ? { weight: weights[index] } : {}),
+    ...(isHttp && random.chance(0.15) ? { headers: headerOperations(random) } : {}),
+  }));
+}
+
+function tcpRoute(random: Random): Spec {
+  const match = random.pick<Spec>([
+    {},
+    { match: [{ port: 9090 }] },
+    { match: [{ port: 1234 }] },
+    { match: [{ sourceLabels: { app: "web" } }] },
+  ]);
+  return { ...match, route: routes(random, false) };
+}
+
+const TLS = [
+  { mode: "ISTIO_MUTUAL" },
+  { mode: "DISABLE" },
+  { mode: "SIMPLE" },
+  { mode: "ISTIO_MUTUAL", subjectAltNames: ["spiffe://mesh.local/ns/default/sa/web"] },
+];
+
+const SUBSETS: readonly Spec[] = [
+  { name: "v1", labels: { version: "v1" } },
+  { name: "v2", labels: { version: "v2" } },
+  { name: "all" },
+  { name: "none", labels: { version: "v7" } },
+];
+
+export function destinationRule(random: Random): { readonly namespace: string; readonly spec: Spec } {
+  const host = random.pick([
+    "orders.default.mesh.local",
+    "orders.default.mesh.local",
+    "orders.default.mesh.local",
+    "batch.ops.mesh.local",
+    "legacy.default.mesh.local",
+    "*.default.mesh.local",
+    "*.mesh.local",
+  ]);
+  const subsets = SUBSETS.filter(() => random.chance(0.8)).map((subset) =>
+    random.chance(0.15) ? { ...subset, trafficPolicy: { tls: random.pick(TLS) } } : subset,
+  );
+  const levels = random.chance(0.15)
+    ? { portLevelSettings: [{ port: { number: random.pick([8080, 8081, 9090]) }, tls: random.pick(TLS) }] }
+    : {};
+  const policy = random.chance(0.3) ? { tls: random.pick(TLS) } : { loadBalancer: { simple: random.pick(["ROUND_ROBIN", "RANDOM"]) } };
+  return {
+    namespace: random.pick(["default", "default", "ops", "weft-system"]),
+    spec: { host, ...(random.chance(0.5) ? { trafficPolicy: { ...policy, ...levels } } : {}), ...(subsets.length > 0 ? { subsets } : {}) },
+  };
+}

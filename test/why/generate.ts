@@ -1,0 +1,118 @@
+/** A generated mesh on the arena's workloads, and generated requests to it. */
+import { parseDocuments } from "../../src/model/index.ts";
+import { authorizationPolicy, peerAuthentication, requestAuthentication, type Spec } from "./generate-policies.ts";
+import { destinationRule, virtualService } from "./generate-routes.ts";
+import type { Random } from "./random.ts";
+import { HEADERS, HOSTS, METHODS, ODD_PATHS, PATHS, TOKENS } from "./vocabulary.ts";
+
+export interface Generated {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** As JSON, which is YAML. */
+  readonly text: string;
+}
+
+const GROUPS: Readonly<Record<string, string>> = {
+  VirtualService: "networking.istio.io/v1",
+  DestinationRule: "networking.istio.io/v1",
+  PeerAuthentication: "security.istio.io/v1",
+  AuthorizationPolicy: "security.istio.io/v1",
+  RequestAuthentication: "security.istio.io/v1",
+  MeshConfig: "weft.dev/v1",
+};
+
+/** Of the resources that weft takes: what its validation refuses, and there are odd ones, is left out. */
+export function generateMesh(random: Random, tag: string): readonly Generated[] {
+  const made: Generated[] = [];
+  const add = (
+    kind: string,
+    count: number,
+    make: () => { readonly namespace: string; readonly spec: Spec; readonly annotations?: Spec },
+  ) => {
+    for (let index = 0; index < count; index++) {
+      const { namespace, spec, annotations = {} } = make();
+      // Few times, so that names decide too.
+      const creationTimestamp = `2026-01-0${1 + random.below(3)}T00:00:00Z`;
+      const name = `${kind.replace(/[a-z]/g, "").toLowerCase()}${index}-${tag}`;
+      const metadata = { name, namespace, creationTimestamp, annotations };
+      const text = JSON.stringify({ apiVersion: GROUPS[kind], kind, metadata, spec });
+      const refused = parseDocuments(text, "generated").problems.some(({ severity }) => severity === "error");
+      if (!refused) made.push({ kind, namespace, name, text });
+    }
+  };
+  add("VirtualService", random.below(4), () => virtualService(random));
+  add("DestinationRule", random.below(4), () => destinationRule(random));
+  add("PeerAuthentication", random.below(4), () => peerAuthentication(random));
+  add("AuthorizationPolicy", random.below(5), () => authorizationPolicy(random));
+  add("RequestAuthentication", random.chance(0.4) ? 1 + random.below(2) : 0, () => requestAuthentication(random));
+  const config = {
+    ...(random.chance(0.5)
+      ? { pathNormalization: { normalization: random.pick(["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]) } }
+      : {}),
+    ...(random.chance(0.1) ? { enableAutoMtls: false } : {}),
+    ...(random.chance(0.1) ? { trustDomainAliases: ["other.example"] } : {}),
+  };
+  const metadata = { name: "mesh", namespace: "weft-system" };
+  made.push({
+    kind: "MeshConfig",
+    ...metadata,
+    text: JSON.stringify({ apiVersion: GROUPS.MeshConfig, kind: "MeshConfig", metadata, spec: config }),
+  });
+  return made;
+}
+
+export interface Asked {
+  /** A workload's name, or "plaintext". */
+  readonly from: string;
+  /** HOST[:PORT]; from plaintext a port of the workload `at`. */
+  readonly to: string;
+  /** From plaintext: the workload that is called. */
+  readonly at?: string;
+  readonly tcp: boolean;
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+const CALLERS = ["web-1", "web-1", "web-1", "batch-1", "batch-1", "legacy-1", "orders-v1", "plaintext"];
+/** By workload: its service and that one's ports. */
+const SERVERS: readonly (readonly [string, string, readonly number[]])[] = [
+  ["orders-v1", "orders.default.mesh.local", [8080, 8081, 9090]],
+  ["orders-v2", "orders.default.mesh.local", [8080, 8081, 9090]],
+  ["batch-1", "batch.ops.mesh.local", [8080]],
+  ["legacy-1", "legacy.default.mesh.local", [8080]],
+];
+
+export function generateRequest(random: Random): Asked {
+  const from = random.pick(CALLERS);
+  const headers: Record<string, string> = {};
+  for (const [name, values] of Object.entries(HEADERS)) if (random.chance(0.3)) headers[name] = random.pick(values);
+  const [path, withToken] = tokenized(random, random.chance(0.25) ? random.pick(ODD_PATHS) : random.pick(PATHS));
+  const common = { from, method: random.pick(METHODS), path, headers: { ...headers, ...withToken } };
+  if (from === "plaintext") {
+    const [at, host, ports] = random.pick(SERVERS);
+    const port = random.pick(ports);
+    return { ...common, at, to: `${host}:${port}`, tcp: port === 9090 };
+  }
+  if (random.chance(0.12)) return { ...common, to: "orders.default.mesh.local:9090", tcp: true };
+  return { ...common, to: random.chance(0.5) ? "orders.default.mesh.local:8080" : random.pick(HOSTS), tcp: false };
+}
+
+function tokenized(random: Random, path: string): readonly [string, Readonly<Record<string, string>>] {
+  if (random.chance(0.6)) return [path, {}];
+  const text = random.pick(TOKENS);
+  const join = path.includes("?") ? "&" : "?";
+  switch (random.below(6)) {
+    case 0:
+      return [`${path}${join}access_token=${text}`, {}];
+    case 1:
+      return [`${path}${join}token=${text}`, {}];
+    case 2:
+      return [path, { "x-jwt": `Value ${text}` }];
+    case 3:
+      return [path, { cookie: `a=b; session=${text}` }];
+    default:
+      return [path, { authorization: `Bearer ${text}` }];
+  }
+}
