@@ -3,7 +3,7 @@
  *
  * Policies of the root namespace reach every namespace, with their selectors; those of the workload's namespace add up with them, and all of
  * their rules hold together. A request passes when one rule accepts a token of it, or when every rule accepts it or finds none in its
- * locations; else it ends with 401. So a request without a token passes, and has no claims: demanding one is AuthorizationPolicy's work.
+ * locations; else it ends with 401, or 403 where nothing but the audience is wrong. So a request without a token passes, and has no claims: demanding one is AuthorizationPolicy's work.
  * The JWT filter stands after CUSTOM authorization and before AUDIT, DENY and ALLOW, and on HTTP ports only.
  * Rules: Istio, pilot/pkg/model/authentication.go (getConfigsForWorkload) and pilot/pkg/security/authn/policy_applier.go (convertToEnvoyJwtConfig).
  */

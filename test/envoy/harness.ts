@@ -70,7 +70,7 @@ export interface Lab {
 }
 
 /** Like describe(), with a lab: opened before the tests, closed after them, whatever happened. */
-export function describeMesh(name: string, body: (lab: () => Lab) => void, options: Pick<WeftOptions, "runCommand"> = {}): void {
+export function describeMesh(name: string, body: (lab: () => Lab) => void, options: Pick<WeftOptions, "runCommand" | "env"> = {}): void {
   setDefaultTimeout(TEST_LIMIT_MS);
   const envoy = findEnvoy();
   if (envoy === undefined) {
@@ -92,7 +92,7 @@ export function describeMesh(name: string, body: (lab: () => Lab) => void, optio
   });
 }
 
-async function openLab(envoy: string, options: Pick<WeftOptions, "runCommand">): Promise<Lab> {
+async function openLab(envoy: string, options: Pick<WeftOptions, "runCommand" | "env">): Promise<Lab> {
   if (!existsSync(WEFT)) throw new Error(`${WEFT} is missing: run scripts/build`);
   const directory = mkdtempSync(join(tmpdir(), "weft-lab-"));
   const logs = join(directory, "logs");
