@@ -1,7 +1,7 @@
 /**
  * DestinationRules: which one holds for a caller and a service, and what it says for a port and a subset.
  *
- * Looked up in the caller's namespace, then the service's, then the root namespace; the first namespace with a rule that covers the host
+ * Among those exported to the caller, looked up in the caller's namespace, then the service's, then the root namespace; the first namespace with a rule that covers the host
  * decides, by its most specific host (Istio, push_context.go, destinationRule). Rules of one namespace for the same host add up: subsets of all,
  * the first traffic policy there is (destination_rule.go, mergeDestinationRule).
  */
@@ -9,6 +9,7 @@ import type { Provenance } from "../lib/provenance.ts";
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
 import type { ConsistentHash, TrafficPolicy } from "../model/traffic-policy.ts";
+import { type Caller, hasLabels } from "./callers.ts";
 import { compareText, mostSpecific } from "./hosts.ts";
 import { memoize } from "./memo.ts";
 import type { Service, ServicePort, Settings } from "./types.ts";
@@ -34,22 +35,102 @@ export const NO_RULE: DestinationRule = { subsets: [], sources: [] };
 /** What is in force at one port of a service or a subset, in the words of the user; absent parts are Istio's defaults. */
 export type EffectivePolicy = Pick<TrafficPolicy, "connectionPool" | "loadBalancer" | "outlierDetection" | "tls">;
 
-/** By namespace, then by canonical host. */
-export type DestinationRuleIndex = ReadonlyMap<string, ReadonlyMap<string, DestinationRule>>;
+/** Rules of one host in one namespace that were not merged, in Istio's order. */
+interface Variant {
+  readonly exportTo: ReadonlySet<string>;
+  /** Callers that it holds for; undefined for all. */
+  readonly selector?: Readonly<Record<string, string>>;
+  readonly rule: DestinationRule;
+}
 
-/** `rules`: oldest first. */
+/** By canonical host or wildcard. */
+type Rules = ReadonlyMap<string, readonly Variant[]>;
+
+export interface DestinationRuleIndex {
+  /** By namespace: what its own callers see. */
+  readonly local: ReadonlyMap<string, Rules>;
+  /** By namespace: what callers of others may see. */
+  readonly exported: ReadonlyMap<string, Rules>;
+  /** The root namespace's rules for itself alone. */
+  readonly rootLocal: Rules;
+  /** By namespace: the labels of its callers that its rules look at. */
+  readonly labels: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
+/** `rules`: oldest first (push_context.go, setDestinationRules). */
 export function buildDestinationRules(rules: readonly Resource<"DestinationRule">[], settings: Settings): DestinationRuleIndex {
-  const grouped = new Map<string, Map<string, Resource<"DestinationRule">[]>>();
-  for (const rule of rules) {
+  const local = new Map<string, Collection>();
+  const exported = new Map<string, Collection>();
+  const rootLocal: Collection = new Map();
+  const labels = new Map<string, Set<string>>();
+  const hasSelector = ({ spec }: Resource<"DestinationRule">) => spec.workloadSelector !== undefined;
+  for (const rule of [...rules.filter(hasSelector), ...rules.filter((one) => !hasSelector(one))]) {
     const { namespace } = rule.metadata;
-    const byHost = grouped.get(namespace) ?? new Map<string, Resource<"DestinationRule">[]>();
-    grouped.set(namespace, byHost);
+    const selector = selectorOf(rule);
+    for (const key of Object.keys(selector ?? {})) labels.set(namespace, (labels.get(namespace) ?? new Set()).add(key));
+    // Rules with a selector are never exported.
+    const exportTo = new Set(selector ? ["."] : rule.spec.exportTo);
     const host = canonicalHost(rule.spec.host, namespace, settings.domain);
-    byHost.set(host, [...(byHost.get(host) ?? []), rule]);
+    const holdsHere = exportTo.size === 0 || ["*", ".", namespace].some((name) => exportTo.has(name));
+    if (holdsHere) collect(collectionOf(local, namespace), host, rule, exportTo);
+    const isPrivate = exportTo.size === 1 && (exportTo.has(".") || exportTo.has(namespace));
+    if (!isPrivate) collect(collectionOf(exported, namespace), host, rule, exportTo);
+    else if (namespace === settings.rootNamespace) collect(rootLocal, host, rule, exportTo);
   }
-  return new Map(
-    [...grouped].map(([namespace, byHost]) => [namespace, new Map([...byHost].map(([host, same]) => [host, merged(...same)]))]),
-  );
+  const all = (collections: ReadonlyMap<string, Collection>) => new Map([...collections].map(([key, one]) => [key, rulesOf(one)]));
+  return { local: all(local), exported: all(exported), rootLocal: rulesOf(rootLocal), labels };
+}
+
+interface Collected {
+  readonly exportTo: ReadonlySet<string>;
+  readonly rules: Resource<"DestinationRule">[];
+}
+
+type Collection = Map<string, Collected[]>;
+
+function collectionOf(collections: Map<string, Collection>, namespace: string): Collection {
+  const found = collections.get(namespace) ?? new Map();
+  collections.set(namespace, found);
+  return found;
+}
+
+function selectorOf({ spec }: Resource<"DestinationRule">): Readonly<Record<string, string>> | undefined {
+  return spec.workloadSelector && (spec.workloadSelector.matchLabels ?? {});
+}
+
+/** Which rules of a host are merged, and which stand beside each other (destination_rule.go, mergeDestinationRule, to the letter). */
+function collect(collection: Collection, host: string, rule: Resource<"DestinationRule">, exportTo: ReadonlySet<string>): void {
+  const known = collection.get(host) ?? [];
+  collection.set(host, known);
+  const own = selectorOf(rule);
+  let standsAlone = true;
+  for (const one of known) {
+    const [first] = one.rules;
+    if (!first) continue;
+    const isSame = exportTo.size === one.exportTo.size && exportTo.isSubsetOf(one.exportTo);
+    standsAlone = !isSame;
+    if (!isSame && !(one.exportTo.size > 0 && one.exportTo.isSubsetOf(exportTo))) continue;
+    const other = selectorOf(first);
+    if (own && other && !sameLabels(own, other)) {
+      standsAlone = true;
+      continue;
+    }
+    if ((own === undefined) === (other === undefined)) standsAlone = false;
+    one.rules.push(rule);
+  }
+  if (standsAlone) known.push({ exportTo, rules: [rule] });
+}
+
+function sameLabels(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
+  return Object.keys(a).length === Object.keys(b).length && hasLabels(a, b);
+}
+
+function rulesOf(collection: Collection): Rules {
+  const variant = ({ exportTo, rules }: Collected): Variant[] => {
+    const [first] = rules;
+    return first ? [{ exportTo, selector: selectorOf(first), rule: merged(...rules) }] : [];
+  };
+  return new Map([...collection].map(([host, variants]) => [host, variants.flatMap(variant)]));
 }
 
 const merged = memoize((...rules: Resource<"DestinationRule">[]): DestinationRule => {
@@ -67,16 +148,29 @@ const merged = memoize((...rules: Resource<"DestinationRule">[]): DestinationRul
   };
 });
 
-/** The rule that callers of `clientNamespace` meet, NO_RULE where there is none. */
-export function ruleFor(index: DestinationRuleIndex, clientNamespace: string, service: Service, settings: Settings): DestinationRule {
+/** The rule that a caller meets, NO_RULE where there is none. */
+export function ruleFor(index: DestinationRuleIndex, caller: Caller, service: Service, { rootNamespace }: Settings): DestinationRule {
+  const { namespace } = caller;
   // A caller in the root namespace does not let the mesh-wide rules hide the service's own.
-  const callers = clientNamespace === settings.rootNamespace ? [] : [clientNamespace];
-  for (const namespace of [...callers, service.namespace, settings.rootNamespace]) {
-    const rules = index.get(namespace);
-    const found = rules && mostSpecific(service.host, rules);
-    if (found) return found;
+  const own = namespace === rootNamespace ? index.rootLocal : index.local.get(namespace);
+  const found = own && mostSpecific(service.host, own);
+  if (found) return chosen(found, caller);
+  for (const owner of [service.namespace, rootNamespace]) {
+    const rules = index.exported.get(owner);
+    const exported = (rules && mostSpecific(service.host, rules))?.filter(({ exportTo }) => isExported(exportTo, namespace)) ?? [];
+    if (exported.length > 0) return chosen(exported, caller);
   }
   return NO_RULE;
+}
+
+function isExported(exportTo: ReadonlySet<string>, namespace: string): boolean {
+  return exportTo.size === 0 || exportTo.has("*") || exportTo.has(namespace);
+}
+
+/** The first whose selector takes the caller, else the last without one (sidecar.go, DestinationRule). */
+function chosen(variants: readonly Variant[], { labels }: Caller): DestinationRule {
+  const selected = variants.find(({ selector }) => selector && hasLabels(labels, selector));
+  return (selected ?? variants.findLast(({ selector }) => !selector))?.rule ?? NO_RULE;
 }
 
 /** The policy at a port; with a subset, the subset's over the host's (util.MergeSubsetTrafficPolicy). */

@@ -8,7 +8,7 @@ import type { WorkloadEntrySpec } from "../model/workload-entry.ts";
 import { compareText } from "./hosts.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
 import { buildMtls, mtlsModeAt, type WorkloadMtls } from "./peer-authentication.ts";
-import { labelsOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
+import { labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
 import { type ServiceParts, servicePort } from "./services.ts";
 import type { Endpoint, Mesh, Service, Settings, Workload } from "./types.ts";
 import { spiffeIdOf } from "./workloads.ts";
@@ -56,6 +56,7 @@ export function inlineMtls(
         name: entry.metadata.name,
         address: endpoint.address ?? "",
         labels: endpoint.labels ?? {},
+        locality: "",
         inbound: [],
         outbound: { address: "", port: 0 },
         source: provenanceOf(entry, "spec", "endpoints", index),
@@ -118,15 +119,13 @@ const inlineEndpoint = memoize(
 
 function endpoint(entry: ServiceEntry, spec: WorkloadEntrySpec, labels: Readonly<Record<string, string>>) {
   const address = spec.address ?? "";
-  const label = labels["istio-locality"];
   return {
     address: address.replace(/^unix:\/\//, ""),
     ports: new Map((entry.spec.ports ?? []).map((port) => [port.number, instancePort(spec, servicePort(port))])),
     labels,
     // Zero means "not given": Envoy takes no zero (GetLoadBalancingWeight).
     weight: spec.weight || 1,
-    // A label cannot hold "/", so "." stands for it (SanitizeLocalityLabel).
-    locality: spec.locality || (label?.includes("/") ? label : label?.replaceAll(".", "/")) || "",
+    locality: localityOf(spec.locality, labels),
   };
 }
 

@@ -1,10 +1,9 @@
 /** A VirtualService's http routes at one port, each with the clusters that it leads to (Istio, pilot/pkg/networking/core/route/route.go). */
 import type { Provenance } from "../lib/provenance.ts";
 import { canonicalHost } from "../model/host.ts";
-import { provenanceOf } from "../model/resource.ts";
 import type { ConsistentHash } from "../model/traffic-policy.ts";
-import type { HttpRoute as HttpRouteSpec, TcpRoute as TcpRouteSpec } from "../model/virtual-service.ts";
-import type { HttpMatch, L4Match } from "../model/virtual-service-match.ts";
+import type { HttpRoute as HttpRouteSpec } from "../model/virtual-service.ts";
+import type { HttpMatch } from "../model/virtual-service-match.ts";
 import type { Destination, Headers, Percent } from "../model/virtual-service-route.ts";
 import { type DestinationRule, hashFor } from "./destination-rules.ts";
 import { memoize } from "./memo.ts";
@@ -38,9 +37,12 @@ export interface HttpRoute {
   readonly name: string;
   /** Undefined matches every request. */
   readonly match?: HttpMatch;
-  /** The rule as written: redirect, rewrite, timeout, retries, fault, headers. Undefined for a service without a VirtualService. */
+  /**
+   * The rule as written (a delegate's with what it inherits): redirect, directResponse, rewrite, timeout, retries, fault, headers, corsPolicy.
+   * Undefined for a service without a VirtualService.
+   */
   readonly rule?: HttpRouteSpec;
-  /** Empty with a redirect. */
+  /** Empty with a redirect or a directResponse. */
   readonly targets: readonly WeightedTarget[];
   readonly mirrors: readonly MirrorTarget[];
   /** The port that the caller called. */
@@ -59,33 +61,34 @@ export function clusterName(host: string, port: number, subset = ""): string {
 }
 
 /** Empty where no route holds for the port: then the VirtualService has no say there. Routes after one that takes all are left out. */
-export function buildHttpRoutes(
-  { resource, namespace }: VirtualService,
-  port: number,
-  domain: string,
-  surroundings: Surroundings,
-): readonly HttpRoute[] {
+export function buildHttpRoutes({ http }: VirtualService, port: number, domain: string, surroundings: Surroundings): readonly HttpRoute[] {
   const routes: HttpRoute[] = [];
-  for (const [index, rule] of (resource.spec.http ?? []).entries()) {
+  for (const { spec: rule, matches, namespace, targets: sources } of http) {
     // Always the port that was called, even where the service has another only: a sidecar's routes know services by that port alone
     // (httproute.go, BuildSidecarOutboundVirtualHosts: servicesByName).
     const resolve = (destination: Destination) => targetOf(destination, namespace, domain, () => port, surroundings);
-    const targets = (rule.route ?? []).map(({ destination, weight = 0, headers }, at): WeightedTarget => {
-      const { target, service } = resolve(destination);
-      const hash = service && hashFor(surroundings.rule(service), { subset: target.subset, port: destination.port?.number });
-      return { ...target, weight, headers, hash, source: provenanceOf(resource, "spec", "http", index, "route", at) };
-    });
-    const mirrors = mirrorsOf(rule, (destination) => resolve(destination).target);
-    const matches: readonly (HttpMatch | undefined)[] = rule.match?.length ? rule.match : [undefined];
-    for (const [at, match] of matches.entries()) {
+    const targets = isAnsweredHere(rule)
+      ? []
+      : (rule.route ?? []).flatMap(({ destination, weight = 0, headers }, at): WeightedTarget[] => {
+          const { target, service } = resolve(destination);
+          const hash = service && hashFor(surroundings.rule(service), { subset: target.subset, port: destination.port?.number });
+          const source = sources[at];
+          return source ? [{ ...target, weight, headers, hash, source }] : [];
+        });
+    const mirrors = isAnsweredHere(rule) ? [] : mirrorsOf(rule, (destination) => resolve(destination).target);
+    for (const { match, source } of matches) {
       if (match?.port !== undefined && match.port !== port) continue;
-      const source = match ? provenanceOf(resource, "spec", "http", index, "match", at) : provenanceOf(resource, "spec", "http", index);
       const name = match?.name ? `${rule.name ?? ""}.${match.name}` : (rule.name ?? "");
       routes.push({ name, match, rule, targets, mirrors, port, source });
       if (takesAll(match)) return routes;
     }
   }
   return routes;
+}
+
+/** A delegate's redirect goes before a directResponse that it inherits, and both before its route (TranslateRoute). */
+function isAnsweredHere({ redirect, directResponse }: HttpRouteSpec): boolean {
+  return redirect !== undefined || directResponse !== undefined;
 }
 
 /** The route of a service that no VirtualService routes. */
@@ -115,15 +118,16 @@ export function targetOf(
   };
 }
 
-/** Hosts that a VirtualService leads to, for knowing what its routes depend on. */
-export function destinationHosts({ resource, namespace }: VirtualService, domain: string): readonly string[] {
-  const http = (resource.spec.http ?? []).flatMap((rule) => [
-    ...(rule.route ?? []).map(({ destination }) => destination),
-    ...(rule.mirror ? [rule.mirror] : []),
-    ...(rule.mirrors ?? []).map(({ destination }) => destination),
-  ]);
-  const tcp = (resource.spec.tcp ?? []).flatMap((rule: TcpRouteSpec) => (rule.route ?? []).map(({ destination }) => destination));
-  return [...http, ...tcp].map(({ host }) => canonicalHost(host, namespace, domain));
+/** Hosts that a VirtualService's http routes lead to, for knowing what they depend on. */
+export function destinationHosts({ http }: VirtualService, domain: string): readonly string[] {
+  return http.flatMap(({ spec, namespace }) => {
+    const destinations = [
+      ...(spec.route ?? []).map(({ destination }) => destination),
+      ...(spec.mirror ? [spec.mirror] : []),
+      ...(spec.mirrors ?? []).map(({ destination }) => destination),
+    ];
+    return destinations.map(({ host }) => canonicalHost(host, namespace, domain));
+  });
 }
 
 /** Without a percentage everything is mirrored; with 0 nothing (MirrorPercent). */
@@ -141,9 +145,4 @@ function takesAll(match: HttpMatch | undefined): boolean {
   const anyPath = uri === undefined || uri.prefix === "/" || uri.regex === ".*" || Object.keys(uri).length === 0;
   const size = (map: object | undefined) => Object.keys(map ?? {}).length;
   return anyPath && !method && !authority && !scheme && size(headers) + size(withoutHeaders) + size(queryParams) === 0;
-}
-
-/** Whether one of a tcp rule's matches holds at the port; no match at all holds (matchTCP). */
-export function tcpMatches(matches: readonly L4Match[] | undefined, port: number): boolean {
-  return !matches?.length || matches.some((match) => match.port === undefined || match.port === port);
 }

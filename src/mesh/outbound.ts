@@ -1,7 +1,10 @@
-/** What the calls out of a namespace's workloads meet: clusters, endpoints, route tables, TCP routes. Proxies of one namespace share it. */
-
+/**
+ * What a workload's calls out meet: clusters, endpoints, route tables, TCP routes. Workloads of one namespace share it, unless a rule tells
+ * them apart (callers.ts).
+ */
 import type { Provenance } from "../lib/provenance.ts";
 import { isIpAddress } from "../model/check.ts";
+import { type Caller, groupCallers, hasLabels } from "./callers.ts";
 import {
   type DestinationRule,
   type DestinationRuleIndex,
@@ -17,9 +20,9 @@ import { clusterName, type Surroundings } from "./http-routes.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
 import { buildRouteTables, type RouteTable } from "./route-tables.ts";
 import { isHttp, type ServiceIndex, type ServiceParts, serviceFor } from "./services.ts";
-import { type TcpRoute, tcpRoute } from "./tcp-routes.ts";
+import { type TcpInputs, type TcpRoute, tcpRoutes } from "./tcp-routes.ts";
 import type { Endpoint, Mesh, Service, ServicePort, Settings, Workload } from "./types.ts";
-import type { VirtualServiceIndex } from "./virtual-services.ts";
+import { labelsLookedAt, seenBy, type VirtualService, type VirtualServiceIndex, visibleFrom } from "./virtual-services.ts";
 
 /** How a port of a service, or of a subset of it, is called. */
 export interface OutboundCluster {
@@ -50,8 +53,8 @@ export interface OutboundPort {
   readonly port: ServicePort;
   /** The service's addresses that are single ones, where a listener can be. */
   readonly addresses: readonly string[];
-  /** Undefined for HTTP: its routes are in the tables. */
-  readonly tcp?: TcpRoute;
+  /** Undefined for HTTP: its routes are in the tables. At least one. */
+  readonly tcp?: readonly TcpRoute[];
 }
 
 export interface OutboundView {
@@ -73,29 +76,43 @@ export interface OutboundInputs {
   endpoints(parts: ServiceParts): readonly Endpoint[];
   readonly workloads: ReadonlyMap<string, Workload>;
   readonly rules: DestinationRuleIndex;
-  readonly virtualServices: VirtualServiceIndex;
+  readonly virtualServices: readonly VirtualService[];
 }
 
-/** By namespace of the calling workloads, sorted. */
+/** By key of the calling workload, sorted. */
 export function buildOutbound(inputs: OutboundInputs, previous?: Mesh): ReadonlyMap<string, OutboundView> {
-  const byNamespace = Map.groupBy(inputs.workloads.values(), ({ namespace }) => namespace);
-  const namespaces = [...byNamespace.keys()].sort(compareText);
-  return new Map(
-    namespaces.map((namespace) => {
-      const view = viewOf(namespace, byNamespace.get(namespace) ?? [], inputs);
-      const before = previous?.outbound.get(namespace);
-      return [namespace, before && sameView(before, view) ? before : view];
-    }),
-  );
+  const byNamespace = new Map<string, readonly VirtualService[]>();
+  const visible = (namespace: string) => {
+    const found = byNamespace.get(namespace) ?? visibleFrom(inputs.virtualServices, namespace);
+    byNamespace.set(namespace, found);
+    return found;
+  };
+  const groups = groupCallers(inputs.workloads.values(), (namespace) => ({
+    labels: labelsLookedAt(visible(namespace)).union(inputs.rules.labels.get(namespace) ?? new Set()),
+    locality: false,
+  }));
+  const views = new Map<string, OutboundView>();
+  for (const { caller, workloads } of groups) {
+    const view = viewOf(caller, workloads, seenBy(visible(caller.namespace), caller), inputs);
+    const before = workloads.map(({ key }) => previous?.outbound.get(key)).find((one) => one && sameView(one, view));
+    for (const { key } of workloads) views.set(key, before ?? view);
+  }
+  return new Map([...views].sort(([a], [b]) => compareText(a, b)));
 }
 
-function viewOf(namespace: string, workloads: readonly Workload[], inputs: OutboundInputs): OutboundView {
-  const { settings, pool, virtualServices } = inputs;
+function viewOf(
+  caller: Caller,
+  workloads: readonly Workload[],
+  virtualServices: VirtualServiceIndex,
+  inputs: OutboundInputs,
+): OutboundView {
+  const { settings, pool } = inputs;
+  const { namespace } = caller;
   const parts = [...inputs.services.values()].flatMap((candidates) => serviceFor(candidates, namespace) ?? []);
-  const rules = new Map(parts.map(({ service }) => [service, ruleFor(inputs.rules, namespace, service, settings)]));
+  const rules = new Map(parts.map(({ service }) => [service, ruleFor(inputs.rules, caller, service, settings)]));
   const surroundings: Surroundings = {
     service: (host) => serviceFor(inputs.services.get(host) ?? [], namespace)?.service,
-    rule: (service) => rules.get(service) ?? ruleFor(inputs.rules, namespace, service, settings),
+    rule: (service) => rules.get(service) ?? ruleFor(inputs.rules, caller, service, settings),
   };
   const built = parts.map((part) =>
     clustersOf(part.service, inputs.endpoints(part), surroundings.rule(part.service), subjectAltNames(part, inputs)),
@@ -106,7 +123,9 @@ function viewOf(namespace: string, workloads: readonly Workload[], inputs: Outbo
     clusters: internList(built.flatMap(({ clusters }) => clusters).sort((a, b) => compareText(a.name, b.name))),
     assignments: internList(built.flatMap(({ assignments }) => assignments).sort((a, b) => compareText(a.cluster, b.cluster))),
     routes: buildRouteTables({ namespace, settings, pool, services, virtualServices, surroundings }, listenedPorts(services, workloads)),
-    ports: internList(services.flatMap((service) => service.ports.map((port) => portOf(service, port, surroundings, inputs)))),
+    ports: internList(
+      services.flatMap((service) => service.ports.map((port) => portOf(service, port, surroundings, { settings, pool, virtualServices }))),
+    ),
   };
 }
 
@@ -131,7 +150,7 @@ const clustersOf = memoize((service: Service, endpoints: readonly Endpoint[], ru
   const assignments: LoadAssignment[] = [];
   for (const port of service.ports) {
     for (const subset of [NO_SUBSET, ...sortedSubsets(rule)]) {
-      const own = internList(endpoints.filter((endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint, subset.labels)));
+      const own = internList(endpoints.filter((endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint.labels, subset.labels)));
       if (service.resolution === "STATIC") {
         clusters.push(edsCluster(service, port, subset, rule, names));
         assignments.push(assignmentOf(service, port, subset, own));
@@ -143,10 +162,6 @@ const clustersOf = memoize((service: Service, endpoints: readonly Endpoint[], ru
   }
   return { clusters, assignments };
 });
-
-function hasLabels(endpoint: Endpoint, labels: Readonly<Record<string, string>>): boolean {
-  return Object.entries(labels).every(([key, value]) => endpoint.labels[key] === value);
-}
 
 const edsCluster = memoize(clusterOf);
 const dnsCluster = memoize(
@@ -184,9 +199,14 @@ const assignmentOf = memoize(
   }),
 );
 
-function portOf(service: Service, port: ServicePort, surroundings: Surroundings, inputs: OutboundInputs): OutboundPort {
+function portOf(
+  service: Service,
+  port: ServicePort,
+  surroundings: Surroundings,
+  inputs: TcpInputs & { readonly pool: Pool },
+): OutboundPort {
   if (isHttp(port.protocol)) return httpPort(service, port);
-  const tcp = tcpRoute(service, port, surroundings, inputs);
+  const tcp = tcpRoutes(service, port, surroundings, inputs);
   return inputs.pool.keep(`tcp ${service.host} ${JSON.stringify([tcp, service, port])}`, () => ({ ...httpPort(service, port), tcp }));
 }
 
@@ -196,5 +216,5 @@ const httpPort = memoize(
 
 function sameView(a: OutboundView, b: OutboundView): boolean {
   const sameRoutes = a.routes.size === b.routes.size && [...a.routes].every(([name, table]) => b.routes.get(name) === table);
-  return sameRoutes && a.clusters === b.clusters && a.assignments === b.assignments && a.ports === b.ports;
+  return a.namespace === b.namespace && sameRoutes && a.clusters === b.clusters && a.assignments === b.assignments && a.ports === b.ports;
 }

@@ -3,7 +3,6 @@
  * one named by the port number ("8080") for each port at which an address of a service is listened for (Istio, httproute.go).
  */
 import type { Provenance } from "../lib/provenance.ts";
-import { provenanceOf } from "../model/resource.ts";
 import { DomainClaims, hostForms } from "./domains.ts";
 import { compareText, covers, isWildcard } from "./hosts.ts";
 import { buildHttpRoutes, defaultHttpRoutes, destinationHosts, type HttpRoute, type Surroundings } from "./http-routes.ts";
@@ -158,8 +157,6 @@ const routesByPort = memoize(
   (_settings: Settings, _virtualService: VirtualService, _inputs: readonly object[]) => new Map<number, readonly HttpRoute[]>(),
 );
 
-const specOf = memoize((resource: VirtualService["resource"]): Provenance => provenanceOf(resource, "spec"));
-
 /** The VirtualService, the DestinationRules whose hash the routes carry, the ServiceEntries. */
 function sourcesOf(
   routes: readonly HttpRoute[],
@@ -171,11 +168,7 @@ function sourcesOf(
     .flatMap(({ targets }) => targets.filter(({ hash }) => hash))
     .flatMap(({ host }) => surroundings.service(host) ?? []);
   const rules = [...new Set(hashed.map((target) => surroundings.rule(target)))].flatMap((rule) => rule.sources);
-  return internList([
-    ...(virtualService ? [specOf(virtualService.resource)] : []),
-    ...rules,
-    ...(service ? [service.source, ...service.otherSources] : []),
-  ]);
+  return internList([...(virtualService?.sources ?? []), ...rules, ...(service ? [service.source, ...service.otherSources] : [])]);
 }
 
 function virtualHost(site: Site, domains: readonly string[]): VirtualHost {

@@ -33,6 +33,12 @@ export function labelsOf({ metadata, spec }: WorkloadEntry): Readonly<Record<str
   return { ...spec.labels, ...metadata.labels };
 }
 
+/** "region/zone/subzone" or "". A label cannot hold "/", so "." stands for it there (SanitizeLocalityLabel). */
+export function localityOf(locality: string | undefined, labels: Readonly<Record<string, string>>): string {
+  const label = labels["istio-locality"];
+  return locality || (label?.includes("/") ? label : label?.replaceAll(".", "/")) || "";
+}
+
 function selects({ spec }: ServiceEntry, workload: WorkloadEntry): boolean {
   // An instance known by name or by a Unix socket serves DNS services only (DNSServiceEntryOnly).
   if (!isIpAddress(workload.spec.address ?? "") && spec.resolution !== "DNS") return false;

@@ -1,11 +1,13 @@
 /**
  * ServiceEntries, as services by host. Several entries for one host in one namespace make one service: the oldest decides, the others add
  * ports and addresses (Istio, pilot/pkg/model/sidecar.go, appendSidecarServices). Entries for one host in different namespaces make
- * different services: a caller meets the one of its own namespace, else the oldest.
+ * different services, and so do entries that are exported to others: a caller meets, of those that it sees, the one of its own namespace, else
+ * the oldest.
  */
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf } from "../model/resource.ts";
 import type { ServiceEntryPort } from "../model/service-entry.ts";
+import { isVisible } from "../model/visibility.ts";
 import { compareText } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
 import type { ServiceEntry } from "./selection.ts";
@@ -17,7 +19,7 @@ export interface ServiceParts {
   readonly entries: readonly ServiceEntry[];
 }
 
-/** By canonical host, sorted; for each one part for each namespace, the one with the oldest entry first. */
+/** By canonical host, sorted; for each one part for each namespace and exportTo, the one with the oldest entry first. */
 export type ServiceIndex = ReadonlyMap<string, readonly ServiceParts[]>;
 
 /** `entries`: oldest first. */
@@ -28,7 +30,8 @@ export function buildServices(entries: readonly ServiceEntry[], settings: Settin
     for (const host of new Set(entry.spec.hosts.map((name) => canonicalHost(name, namespace, settings.domain)))) {
       const byNamespace = byHost.get(host) ?? new Map<string, ServiceEntry[]>();
       byHost.set(host, byNamespace);
-      byNamespace.set(namespace, [...(byNamespace.get(namespace) ?? []), entry]);
+      const key = JSON.stringify([namespace, ...exportToOf(entry)]);
+      byNamespace.set(key, [...(byNamespace.get(key) ?? []), entry]);
     }
   }
   const index = new Map<string, readonly ServiceParts[]>();
@@ -39,9 +42,16 @@ export function buildServices(entries: readonly ServiceEntry[], settings: Settin
   return index;
 }
 
-/** The service that callers of `namespace` mean by a host. */
+function exportToOf({ spec }: ServiceEntry): readonly string[] {
+  return [...(spec.exportTo ?? [])].sort(compareText);
+}
+
+/** The service that callers of `namespace` mean by a host: those that are not for all go first (servicesExportedToNamespace). */
 export function serviceFor(parts: readonly ServiceParts[], namespace: string): ServiceParts | undefined {
-  return parts.find(({ service }) => service.namespace === namespace) ?? parts[0];
+  const seen = parts.filter(({ service }) => isVisible(service.exportTo, service.namespace, namespace));
+  const own = seen.find(({ service }) => service.namespace === namespace);
+  const named = seen.find(({ service }) => service.exportTo.length > 0 && !service.exportTo.includes("*"));
+  return own ?? named ?? seen[0];
 }
 
 const partsByHost = memoize((_settings: Settings, ..._entries: ServiceEntry[]) => new Map<string, ServiceParts>());
@@ -70,6 +80,7 @@ function serviceOf(settings: Settings, host: string, entries: readonly ServiceEn
     // Istio's default: what does not say that it is part of the mesh is outside, and gets no automatic mutual TLS.
     location: oldest.spec.location ?? "MESH_EXTERNAL",
     addresses: [...new Set(entries.flatMap(({ spec }) => spec.addresses ?? []).map(withoutHostMask))].sort(compareText),
+    exportTo: exportToOf(oldest),
     subjectAltNames: [...new Set(entries.flatMap(({ spec }) => spec.subjectAltNames ?? []))].sort(compareText),
     source: provenanceOf(oldest, "spec"),
     otherSources: others.map((other) => provenanceOf(other, "spec")),

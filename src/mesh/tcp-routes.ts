@@ -1,13 +1,15 @@
 /** Where TCP connections to a port go (Istio, pilot/pkg/networking/core/tls.go and networkfilter.go). */
 import { parseDuration } from "../lib/duration.ts";
 import type { Provenance } from "../lib/provenance.ts";
-import { provenanceOf } from "../model/resource.ts";
-import { clusterName, type RouteTarget, type Surroundings, targetOf, tcpMatches } from "./http-routes.ts";
+import { compareText } from "./hosts.ts";
+import { clusterName, type RouteTarget, type Surroundings, targetOf } from "./http-routes.ts";
 import type { Service, ServicePort, Settings } from "./types.ts";
-import { tcpCandidates, type VirtualServiceIndex } from "./virtual-services.ts";
+import { l4Candidates, type VirtualService, type VirtualServiceIndex } from "./virtual-services.ts";
 
 /** Where TCP connections to a service's port go. */
 export interface TcpRoute {
+  /** What of the connection is asked: undefined holds for all. The address that was called, and the name that TLS asks for. */
+  readonly match?: { readonly destinationSubnets: readonly string[]; readonly sniHosts: readonly string[] };
   /** At least one. */
   readonly targets: readonly (RouteTarget & { readonly weight: number })[];
   /** Envoy's stat prefix, Istio's form. */
@@ -23,33 +25,83 @@ export interface TcpInputs {
   readonly virtualServices: VirtualServiceIndex;
 }
 
-/** The first tcp rule that holds at the port, of the oldest VirtualService that has one (tls.go, buildSidecarOutboundTCPFilterChainOpts). */
-export function tcpRoute(service: Service, port: ServicePort, surroundings: Surroundings, inputs: TcpInputs): TcpRoute {
+/**
+ * The routes of a port, of which the most specific that holds for a connection decides, as in Envoy's choice of a filter chain; a connection
+ * for which none holds is closed. No two have the same match.
+ */
+export function tcpRoutes(service: Service, port: ServicePort, surroundings: Surroundings, inputs: TcpInputs): readonly TcpRoute[] {
   const isTls = port.protocol === "TLS" || port.protocol === "HTTPS";
-  for (const { resource, namespace } of isTls ? [] : tcpCandidates(inputs.virtualServices, service.host)) {
-    for (const [index, rule] of (resource.spec.tcp ?? []).entries()) {
-      if (!rule.route?.length || !tcpMatches(rule.match, port.number)) continue;
-      const resolved = rule.route.map(({ destination, weight = 0 }) => ({
-        ...targetOf(destination, namespace, inputs.settings.domain, (known) => onlyPort(known) ?? port.number, surroundings),
-        weight,
-      }));
-      const weighted = resolved.length === 1 ? resolved : resolved.filter(({ weight }) => weight > 0);
-      const [first] = weighted;
-      if (!first) continue;
-      const single = resolved.length === 1 ? first.target : undefined;
-      return {
-        targets: weighted.map(({ target, weight }) => ({ ...target, weight })),
-        statPrefix: single ? single.cluster : `${resource.metadata.name}.${resource.metadata.namespace}`,
-        ...tcpPolicy(resolved[0]?.service, single?.subset, surroundings),
-        sources: [
-          provenanceOf(resource, "spec", "tcp", index),
-          ...ruleSources(resolved[0]?.service, surroundings),
-          service.source,
-          ...service.otherSources,
-        ],
-      };
+  const routes = isTls ? tlsRulesAt(service, port, surroundings, inputs) : tcpRulesAt(service, port, surroundings, inputs);
+  const seen = new Set<string>();
+  return routes.filter(({ match }) => {
+    const key = JSON.stringify(match ?? null);
+    return !seen.has(key) && seen.add(key);
+  });
+}
+
+/** The first tcp rule that takes every address ends the list; without one the service itself does (buildSidecarOutboundTCPFilterChainOpts). */
+function tcpRulesAt(service: Service, port: ServicePort, surroundings: Surroundings, inputs: TcpInputs): TcpRoute[] {
+  const routes: TcpRoute[] = [];
+  for (const virtualService of l4Candidates(inputs.virtualServices, service.host)) {
+    for (const rule of virtualService.tcp) {
+      const holding = rule.matches.filter((match) => match.port === undefined || match.port === port.number);
+      if (rule.matches.length > 0 && holding.length === 0) continue;
+      const takesAll = holding.length === 0 || holding.some(({ destinationSubnets }) => !destinationSubnets?.length);
+      const subnets = takesAll ? [] : holding.flatMap(({ destinationSubnets = [] }) => destinationSubnets);
+      const route = ruleRoute(rule, virtualService, service, port, surroundings, inputs);
+      if (!route) continue;
+      routes.push({ ...route, match: takesAll ? undefined : matchOf(subnets, []) });
+      if (takesAll) return routes;
     }
   }
+  return [...routes, ownRoute(service, port, surroundings)];
+}
+
+/** One route for each match; with any the service itself has none (buildSidecarOutboundTLSFilterChainOpts). */
+function tlsRulesAt(service: Service, port: ServicePort, surroundings: Surroundings, inputs: TcpInputs): TcpRoute[] {
+  const routes = l4Candidates(inputs.virtualServices, service.host).flatMap((virtualService) =>
+    virtualService.tls.flatMap((rule) =>
+      rule.matches
+        .filter((match) => match.port === undefined || match.port === port.number)
+        .flatMap((match) => {
+          const route = ruleRoute(rule, virtualService, service, port, surroundings, inputs);
+          return route ? [{ ...route, match: matchOf(match.destinationSubnets ?? [], match.sniHosts ?? []) }] : [];
+        }),
+    ),
+  );
+  return routes.length > 0 ? routes : [ownRoute(service, port, surroundings)];
+}
+
+function matchOf(destinationSubnets: readonly string[], sniHosts: readonly string[]): NonNullable<TcpRoute["match"]> {
+  const sorted = (values: readonly string[]) => [...new Set(values)].sort(compareText);
+  return { destinationSubnets: sorted(destinationSubnets), sniHosts: sorted(sniHosts.map((host) => host.toLowerCase())) };
+}
+
+/** Undefined where all of its weights are 0. */
+function ruleRoute(
+  rule: VirtualService["tcp"][number] | VirtualService["tls"][number],
+  { resource, namespace }: VirtualService,
+  service: Service,
+  port: ServicePort,
+  surroundings: Surroundings,
+  { settings }: TcpInputs,
+): TcpRoute | undefined {
+  const resolved = (rule.spec.route ?? []).map(({ destination, weight = 0 }) => ({
+    ...targetOf(destination, namespace, settings.domain, (known) => onlyPort(known) ?? port.number, surroundings),
+    weight,
+  }));
+  const weighted = resolved.length === 1 ? resolved : resolved.filter(({ weight }) => weight > 0);
+  if (weighted.length === 0) return undefined;
+  const single = resolved.length === 1 ? resolved[0]?.target : undefined;
+  return {
+    targets: weighted.map(({ target, weight }) => ({ ...target, weight })),
+    statPrefix: single ? single.cluster : `${resource.metadata.name}.${resource.metadata.namespace}`,
+    ...tcpPolicy(resolved[0]?.service, single?.subset, surroundings),
+    sources: [rule.source, ...ruleSources(resolved[0]?.service, surroundings), service.source, ...service.otherSources],
+  };
+}
+
+function ownRoute(service: Service, port: ServicePort, surroundings: Surroundings): TcpRoute {
   const cluster = clusterName(service.host, port.number);
   return {
     targets: [{ cluster, host: service.host, port: port.number, weight: 0 }],

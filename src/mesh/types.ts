@@ -55,6 +55,8 @@ export interface Service {
   readonly location: "MESH_INTERNAL" | "MESH_EXTERNAL";
   readonly addresses: readonly string[];
   readonly subjectAltNames: readonly string[];
+  /** Namespaces that see it ("." its own, "*" all, "~" none); empty for all. Sorted. */
+  readonly exportTo: readonly string[];
   readonly source: Provenance;
   /** Younger ServiceEntries of the same namespace for the same host, whose ports and endpoints are added. */
   readonly otherSources: readonly Provenance[];
@@ -99,6 +101,8 @@ export interface Workload {
   readonly name: string;
   readonly address: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** "region/zone/subzone" or "". */
+  readonly locality: string;
   readonly serviceAccount?: string;
   /** spiffe://TRUST_DOMAIN/ns/NS/sa/SA; undefined without a service account: such a workload speaks plaintext. */
   readonly spiffeId?: string;
@@ -129,6 +133,6 @@ export interface Mesh {
   readonly authentication: ReadonlyMap<string, WorkloadAuthentication>;
   /** By workload key: the authorization policies that select it. */
   readonly authorization: ReadonlyMap<string, WorkloadAuthorization>;
-  /** By namespace of the calling workload: what its calls out meet. Proxies of one namespace share it. */
+  /** By key of the calling workload: what its calls out meet. Workloads that no rule tells apart share one. */
   readonly outbound: ReadonlyMap<string, OutboundView>;
 }

@@ -4,7 +4,7 @@ import { canonicalHost } from "../model/host.ts";
 import { provenanceOf } from "../model/resource.ts";
 import { compareText } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
-import { labelsOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
+import { labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
 import { servicePort } from "./services.ts";
 import type { InboundPort, Settings, Workload } from "./types.ts";
 
@@ -31,6 +31,7 @@ const workloadOf = memoize((settings: Settings, entry: WorkloadEntry, selecting:
     name,
     address: spec.address ?? "",
     labels: labelsOf(entry),
+    locality: localityOf(spec.locality, labelsOf(entry)),
     serviceAccount: spec.serviceAccount || undefined,
     spiffeId: spiffeIdOf(settings, namespace, spec.serviceAccount),
     inbound: inboundPorts(settings, entry, selecting),

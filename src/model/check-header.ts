@@ -12,6 +12,9 @@ export function matchHeaderError(name: string): string | undefined {
   return `${JSON.stringify(name)} is no header name`;
 }
 
+/** Why `name` is none that a header may have, or undefined. */
+export const headerNameError = (name: string) => (NAME.test(name) ? undefined : `${JSON.stringify(name)} is no header name`);
+
 /** "@request.auth.claims.group": a claim rather than a header, at gateways only. */
 export const isJwtClaim = (name: string) => name.startsWith("@request.auth.claims");
 

@@ -31,6 +31,18 @@ export function regexError(regex: string): string | undefined {
   }
 }
 
+/** Why Envoy would refuse `text` in the place of what `regex` (RE2) matched: \\1 must be a group of it, and a backslash is \\\\. */
+export function substitutionError(text: string, regex: string): string | undefined {
+  const groups = RE2JS.compile(regex).groupCount();
+  for (const [whole, sign = ""] of text.matchAll(/\\([\s\S]?)/g)) {
+    if (sign === "\\") continue;
+    if (!/\d/.test(sign)) return `a backslash is written as \\\\, not ${JSON.stringify(whole)}`;
+    if (Number(sign) > groups) return `${whole} stands for group ${sign}, and the expression has ${groups}`;
+  }
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  return /[\u0000\n\r]/.test(text) ? "holds a control character" : undefined;
+}
+
 /** Istio's labels.IsDNS1123Label, which takes capitals. */
 const DNS_LABEL = /^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$/;
 export const isDnsLabel = (text: string) => text.length <= 63 && DNS_LABEL.test(text);

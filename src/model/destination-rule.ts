@@ -5,8 +5,10 @@
 import type * as v from "valibot";
 import { checkHost, isDnsLabel } from "./check.ts";
 import { checkLabels } from "./check-label.ts";
-import { list, map, needed, notYet, object, text } from "./schema.ts";
+import { selector } from "./common.ts";
+import { list, map, needed, object, text } from "./schema.ts";
 import { trafficPolicy } from "./traffic-policy.ts";
+import { exportTo } from "./visibility.ts";
 
 const subset = object({
   name: needed(
@@ -18,18 +20,26 @@ const subset = object({
   trafficPolicy,
 });
 
-export const DestinationRuleSchema = object({
-  host: needed(text((host, report) => checkHost(host, report))),
-  trafficPolicy,
-  subsets: list(subset, (subsets, report) => {
-    const names = subsets.map(({ name }) => name);
-    for (const [index, name] of names.entries()) {
-      if (names.indexOf(name) < index) report("duplicateItem", `subset ${JSON.stringify(name)} occurs twice`, { path: [index, "name"] });
+export const DestinationRuleSchema = object(
+  {
+    host: needed(text((host, report) => checkHost(host, report))),
+    trafficPolicy,
+    subsets: list(subset, (subsets, report) => {
+      const names = subsets.map(({ name }) => name);
+      for (const [index, name] of names.entries()) {
+        if (names.indexOf(name) < index) report("duplicateItem", `subset ${JSON.stringify(name)} occurs twice`, { path: [index, "name"] });
+      }
+    }),
+    exportTo: exportTo(),
+    workloadSelector: selector(),
+  },
+  (spec, report) => {
+    const beyond = spec.workloadSelector ? (spec.exportTo ?? []).indexOf("*") : -1;
+    if (beyond >= 0 || (spec.workloadSelector && (spec.exportTo?.length ?? 0) > 1)) {
+      report("exclusive", "a rule with a workloadSelector holds in its own namespace only", { path: ["exportTo"], atKey: true });
     }
-  }),
-  exportTo: notYet("every rule is visible in every namespace"),
-  workloadSelector: notYet("a rule holds for every caller"),
-});
+  },
+);
 
 export type DestinationRuleSpec = v.InferOutput<typeof DestinationRuleSchema>;
 export type Subset = v.InferOutput<typeof subset>;

@@ -6,7 +6,8 @@ import type * as v from "valibot";
 import { checkHost, checkIpBlock, fqdnError, isIpAddress } from "./check.ts";
 import { checkSelector } from "./check-label.ts";
 import { port } from "./common.ts";
-import { choice, list, map, needed, notYet, object, type Report, text } from "./schema.ts";
+import { choice, list, map, needed, object, type Report, text } from "./schema.ts";
+import { exportTo } from "./visibility.ts";
 import { checkPortName, isUnix, workloadEntry } from "./workload-entry.ts";
 
 const PROTOCOLS = ["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "TLS", "HTTPS", "MONGO", "MYSQL", "REDIS"];
@@ -73,7 +74,7 @@ export const ServiceEntrySchema = object(
     }),
     endpoints: list(endpoint),
     workloadSelector: object({ labels: map(text(), checkSelector) }),
-    exportTo: notYet("every service is visible in every namespace"),
+    exportTo: exportTo({ none: true }),
     subjectAltNames: list(text()),
   },
   checkServiceEntry,

@@ -3,8 +3,9 @@
  * validateHTTPRouteMatchRequest and validateTCPMatch do.
  */
 import type * as v from "valibot";
-import { regexError } from "./check.ts";
+import { checkHost, checkIpBlock, fqdnError, isDnsLabel, isIpAddress, regexError } from "./check.ts";
 import { isJwtClaim, matchHeaderError } from "./check-header.ts";
+import { checkLabels } from "./check-label.ts";
 import { onlyOne, port } from "./common.ts";
 import { flag, list, map, notYet, object, type Report, text } from "./schema.ts";
 
@@ -33,8 +34,23 @@ function checkHeaderNames(headers: Readonly<Record<string, unknown>>, report: Re
   }
 }
 
-const SOURCE = "a route holds for every caller";
-const GATEWAYS = "a route holds for every sidecar";
+/** "mesh" is every sidecar; else NAMESPACE/NAME, or a name of the own namespace (Istio's validateGatewayNames). */
+function checkGatewayName(name: string, report: Report): void {
+  const slash = name.indexOf("/");
+  const parts = slash < 0 ? [] : [name.slice(0, slash), name.slice(slash + 1)];
+  const isName = slash < 0 ? fqdnError(name) === undefined : parts.every(isDnsLabel);
+  if (!isName) report("badValue", `${JSON.stringify(name)} is no name of a gateway`, { help: "write mesh, NAME or NAMESPACE/NAME" });
+}
+
+export const gatewayNames = () => list(text(checkGatewayName));
+
+const namespaceName = () =>
+  text((name, report) => {
+    if (name !== "" && !isDnsLabel(name)) report("badValue", `${JSON.stringify(name)} is no namespace`);
+  });
+
+/** Who calls: known before any request is, so each caller gets only the routes that hold for it. */
+const caller = () => ({ sourceLabels: map(text(), checkLabels), gateways: gatewayNames(), sourceNamespace: namespaceName() });
 
 const uriMatch = stringMatch({ emptyPrefix: true });
 
@@ -46,28 +62,40 @@ export const httpMatch = object({
   authority: stringMatch(),
   headers: map(stringMatch(), checkHeaderNames),
   port: port(),
-  sourceLabels: notYet(SOURCE),
-  gateways: notYet(GATEWAYS),
   queryParams: map(stringMatch()),
   ignoreUriCase: flag(),
   // "*" is no expression: Istio reads it as "the header is there".
   withoutHeaders: map(stringMatch({ starRegex: true }), checkHeaderNames),
-  sourceNamespace: notYet(SOURCE),
-  statPrefix: notYet(),
+  statPrefix: text(),
+  ...caller(),
 });
 
-export const l4Match = object({
-  destinationSubnets: notYet(),
-  port: port(),
-  sourceSubnet: notYet(SOURCE),
-  sourceLabels: notYet(SOURCE),
-  gateways: notYet(GATEWAYS),
-  sourceNamespace: notYet(SOURCE),
-});
+const subnets = () =>
+  list(text(), (blocks, report) => {
+    for (const [index, block] of blocks.entries()) checkIpBlock(block, report, [index]);
+  });
+
+const UNUSED = "Istio ignores it: write sourceLabels or sourceNamespace";
+
+export const l4Match = object({ destinationSubnets: subnets(), port: port(), sourceSubnet: notYet(UNUSED), ...caller() });
+
+const sniHosts = () =>
+  list(text(), (hosts, report) => {
+    for (const [index, host] of hosts.entries()) if (!isIpAddress(host)) checkHost(host, report, [index]);
+  });
+
+export const tlsMatch = object(
+  { sniHosts: sniHosts(), destinationSubnets: subnets(), port: port(), sourceSubnet: notYet(UNUSED), ...caller() },
+  (match, report) => {
+    if (!match.sniHosts?.length) report("missing", "needs sniHosts");
+  },
+);
 
 export const httpMatches = list(httpMatch);
 export const l4Matches = list(l4Match);
+export const tlsMatches = list(tlsMatch);
 
 export type StringMatch = v.InferOutput<typeof uriMatch>;
 export type HttpMatch = v.InferOutput<typeof httpMatch>;
 export type L4Match = v.InferOutput<typeof l4Match>;
+export type TlsMatch = v.InferOutput<typeof tlsMatch>;

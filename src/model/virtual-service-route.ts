@@ -3,7 +3,7 @@
  * as Istio's pkg/config/validation does.
  */
 import type * as v from "valibot";
-import { checkHost, isDnsLabel } from "./check.ts";
+import { checkHost, isDnsLabel, regexError, substitutionError } from "./check.ts";
 import { checkHeaderOperations } from "./check-header.ts";
 import { duration, onlyOne, percent, percentNumber, portSelector } from "./common.ts";
 import { choice, integer, list, map, needed, notYet, object, type Report, text, uint32 } from "./schema.ts";
@@ -75,12 +75,18 @@ export const redirect = object(
   },
 );
 
-export const rewrite = object(
-  { uri: text(), authority: text(), uriRegexRewrite: notYet("rewrite.uri replaces the matched prefix") },
-  (value, report) => {
-    if (!value.uri && !value.authority && !("uriRegexRewrite" in value)) report("missing", "needs uri or authority");
-  },
-);
+const uriRegexRewrite = object({ match: text(), rewrite: text() }, (value, report) => {
+  for (const name of ["match", "rewrite"] as const) if (!value[name]) report("missing", `needs ${name}`);
+  const error = value.match ? regexError(value.match) : undefined;
+  if (error) report("badRegex", error, { path: ["match"] });
+  const wrong = error || !value.match ? undefined : substitutionError(value.rewrite ?? "", value.match);
+  if (wrong) report("badPattern", wrong, { path: ["rewrite"] });
+});
+
+export const rewrite = object({ uri: text(), authority: text(), uriRegexRewrite }, (value, report) => {
+  if (value.uri && value.uriRegexRewrite) report("exclusive", "may have only one of uri, uriRegexRewrite");
+  if (!value.uri && !value.authority && !value.uriRegexRewrite) report("missing", "needs uri, uriRegexRewrite or authority");
+});
 
 /** The names of gRPC's status codes. https://github.com/grpc/grpc/blob/master/doc/statuscodes.md */
 export const GRPC_STATUS = [

@@ -6,8 +6,9 @@ import type * as v from "valibot";
 import { checkHost, isIpAddress } from "./check.ts";
 import { isAuthority } from "./check-header.ts";
 import { duration, percentNumber } from "./common.ts";
-import { list, needed, notYet, object, type Report, text } from "./schema.ts";
-import { httpMatches, l4Matches } from "./virtual-service-match.ts";
+import { list, object, type Report, text } from "./schema.ts";
+import { corsPolicy, delegate, directResponse } from "./virtual-service-answer.ts";
+import { gatewayNames, httpMatches, l4Matches, tlsMatches } from "./virtual-service-match.ts";
 import {
   checkWeights,
   destination,
@@ -23,6 +24,7 @@ import {
   rewrite,
   routeDestination,
 } from "./virtual-service-route.ts";
+import { exportTo } from "./visibility.ts";
 
 const httpRoute = object(
   {
@@ -30,8 +32,8 @@ const httpRoute = object(
     match: httpMatches,
     route: list(httpDestination, checkWeights),
     redirect,
-    directResponse: notYet(),
-    delegate: notYet("write the delegate's routes here"),
+    directResponse,
+    delegate,
     rewrite,
     timeout: duration(),
     retries,
@@ -40,19 +42,23 @@ const httpRoute = object(
     mirrors: list(mirrorPolicy),
     mirrorPercent: percentNumber(),
     mirrorPercentage: percentage,
-    corsPolicy: notYet(),
+    corsPolicy,
     headers,
   },
   (route, report) => {
-    const later = "directResponse" in route || "delegate" in route;
-    if (!route.redirect && !route.route?.length && !later) report("missing", "needs route or redirect");
-    if (route.redirect) {
-      for (const other of ["route", "fault", "rewrite"] as const) {
-        const there = other === "route" ? Boolean(route.route?.length) : route[other] !== undefined;
-        if (there) report("exclusive", `may have only one of redirect, ${other}`);
-      }
-      checkPrefixRewrite(route.redirect, route.match ?? [], report);
+    if (route.delegate) {
+      for (const other of ["redirect", "route"] as const) if (route[other]) report("exclusive", `may have only one of delegate, ${other}`);
+      return;
     }
+    if (!route.redirect && !route.directResponse && !route.route?.length) report("missing", "needs route, redirect or directResponse");
+    for (const answer of ["redirect", "directResponse"] as const) {
+      for (const other of route[answer] ? (["route", "fault", "rewrite"] as const) : []) {
+        const there = other === "route" ? Boolean(route.route?.length) : route[other] !== undefined;
+        if (there) report("exclusive", `may have only one of ${answer}, ${other}`);
+      }
+    }
+    if (route.redirect && route.directResponse) report("exclusive", "may have only one of redirect, directResponse");
+    if (route.redirect) checkPrefixRewrite(route.redirect, route.match ?? [], report);
     if (route.mirror && route.mirrors?.length) report("exclusive", "may have only one of mirror, mirrors");
     if (route.mirrorPercent !== undefined) {
       report("deprecated", "is deprecated", {
@@ -97,40 +103,83 @@ const tcpRoute = object({ match: l4Matches, route: list(routeDestination, checkW
   if (!route.route?.length) report("missing", "needs route");
 });
 
-const ONLY_MESH = "there are no gateways yet; leave gateways out, or write [mesh]";
-
-const DELEGATE = {
-  name: "notYet",
-  message: "without hosts a VirtualService is a delegate, and delegates are not translated yet",
-  help: "add hosts",
-} as const;
+const tlsRoute = object({ match: tlsMatches, route: list(routeDestination, checkWeights) }, (route, report) => {
+  if (!route.match?.length) report("missing", "needs match");
+  if (!route.route?.length) report("missing", "needs route");
+});
 
 export const VirtualServiceSchema = object(
   {
-    hosts: needed(list(text(), checkHosts), DELEGATE),
-    gateways: list(
-      text((name, report) => {
-        if (name !== "mesh") report("notYet", `gateway ${JSON.stringify(name)}: gateways are not translated yet`, { help: ONLY_MESH });
-      }),
-    ),
+    hosts: list(text(), checkHosts),
+    gateways: gatewayNames(),
     http: list(httpRoute),
-    tls: notYet("route by host and port with tcp"),
+    tls: list(tlsRoute),
     tcp: list(tcpRoute),
-    exportTo: notYet("every route is visible in every namespace"),
+    exportTo: exportTo(),
   },
   (spec, report) => {
-    // At gateways alone "*" is a host; those are refused above.
-    const star = !spec.gateways?.length || spec.gateways.includes("mesh") ? spec.hosts.indexOf("*") : -1;
+    if (!spec.hosts?.length) checkDelegate(spec, report);
+    // At gateways alone "*" is a host.
+    const star = isForMesh(spec) ? (spec.hosts?.indexOf("*") ?? -1) : -1;
     if (star >= 0) report("badHost", "a VirtualService of the mesh may not stand for every host", { path: ["hosts", star] });
-    if (spec.hosts.length === 0) report(DELEGATE.name, DELEGATE.message, { help: DELEGATE.help });
-    if (!spec.http?.length && !spec.tcp?.length && !("tls" in spec)) report("missing", "needs http or tcp");
+    if (!spec.http?.length && !spec.tls?.length && !spec.tcp?.length) report("missing", "needs http, tls or tcp");
+    checkSniHosts(spec, report);
     warnUnreachable(spec.http ?? [], "http", report);
     warnUnreachable(spec.tcp ?? [], "tcp", report);
   },
 );
 
+/** Whether sidecars see it: one that is bound to gateways alone they do not. */
+export function isForMesh({ gateways }: { readonly gateways?: readonly string[] }): boolean {
+  return !gateways?.length || gateways.includes("mesh");
+}
+
+interface DelegateSpec {
+  readonly gateways?: readonly string[];
+  readonly http?: readonly { readonly delegate?: unknown }[];
+  readonly tls?: readonly unknown[];
+  readonly tcp?: readonly unknown[];
+}
+
+/** Without hosts it is a delegate, whose http routes others take over. */
+function checkDelegate(spec: DelegateSpec, report: Report): void {
+  if (!spec.http) report("missing", "needs hosts; without them it is a delegate, which has http routes", { path: ["hosts"] });
+  for (const field of ["gateways", "tls", "tcp"] as const) {
+    if (spec[field]?.length)
+      report("exclusive", `a VirtualService without hosts is a delegate, and has no ${field}`, { path: [field], atKey: true });
+  }
+  for (const [index, { delegate }] of (spec.http ?? []).entries()) {
+    if (delegate) report("exclusive", "a delegate may not delegate", { path: ["http", index, "delegate"], atKey: true });
+  }
+}
+
+/** Istio's validateSniHost: each within one of the hosts. */
+function checkSniHosts(
+  spec: {
+    readonly hosts?: readonly string[];
+    readonly tls?: readonly { readonly match?: readonly { readonly sniHosts?: readonly string[] }[] }[];
+  },
+  report: Report,
+): void {
+  for (const [at, route] of (spec.tls ?? []).entries()) {
+    for (const [part, { sniHosts = [] }] of (route.match ?? []).entries()) {
+      for (const [index, sni] of sniHosts.entries()) {
+        if (isIpAddress(sni) || spec.hosts?.some((host) => isWithin(sni, host))) continue;
+        report("badHost", `${sni} is none of the hosts`, { path: ["tls", at, "match", part, "sniHosts", index] });
+      }
+    }
+  }
+}
+
+/** Istio's host.Name.SubsetOf. */
+function isWithin(host: string, pattern: string): boolean {
+  if (!pattern.startsWith("*")) return host === pattern;
+  return (host.startsWith("*") ? host.slice(1) : host).endsWith(pattern.slice(1));
+}
+
 export type VirtualServiceSpec = v.InferOutput<typeof VirtualServiceSchema>;
 export type HttpRoute = v.InferOutput<typeof httpRoute>;
+export type TlsRoute = v.InferOutput<typeof tlsRoute>;
 export type TcpRoute = v.InferOutput<typeof tcpRoute>;
 
 function checkHosts(hosts: readonly string[], report: Report): void {

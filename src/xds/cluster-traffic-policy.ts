@@ -27,12 +27,15 @@ export function circuitBreakers(pool: ConnectionPool | undefined): MessageInitSh
   };
 }
 
+/** The kernel takes no more (tcp(7): MAX_TCP_KEEPIDLE), and a socket option that it refuses breaks every connection. */
+const LONGEST_KEEPALIVE_S = 32_767;
+
 export function keepalive(
   settings: NonNullable<ConnectionPool["tcp"]>["tcpKeepalive"],
 ): MessageInitShape<typeof UpstreamConnectionOptionsSchema> | undefined {
   if (!settings) return undefined;
   const seconds = (text: string | undefined) =>
-    text === undefined ? undefined : Math.floor((parseDuration(text) ?? 0) / 1000) || undefined;
+    text === undefined ? undefined : Math.min(Math.floor((parseDuration(text) ?? 0) / 1000), LONGEST_KEEPALIVE_S) || undefined;
   return {
     tcpKeepalive: {
       keepaliveProbes: settings.probes || undefined,

@@ -8,6 +8,7 @@ import { file_envoy_config_listener_v3_listener } from "../gen/envoy/config/list
 import { file_envoy_config_rbac_v3_rbac } from "../gen/envoy/config/rbac/v3/rbac_pb.ts";
 import { file_envoy_config_route_v3_route } from "../gen/envoy/config/route/v3/route_pb.ts";
 import { file_envoy_extensions_access_loggers_file_v3_file } from "../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts";
+import { file_envoy_extensions_filters_http_cors_v3_cors } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
 import { file_envoy_extensions_filters_http_ext_authz_v3_ext_authz } from "../gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts";
 import { file_envoy_extensions_filters_http_fault_v3_fault } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
 import { file_envoy_extensions_filters_http_jwt_authn_v3_config } from "../gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts";
@@ -38,6 +39,7 @@ const registry = createRegistry(
   file_envoy_config_route_v3_route,
   file_envoy_extensions_access_loggers_file_v3_file,
   file_envoy_extensions_filters_http_ext_authz_v3_ext_authz,
+  file_envoy_extensions_filters_http_cors_v3_cors,
   file_envoy_extensions_filters_http_fault_v3_fault,
   file_envoy_extensions_filters_http_jwt_authn_v3_config,
   file_envoy_extensions_filters_http_rbac_v3_rbac,

@@ -14,11 +14,8 @@ import {
   type FilterChainMatchSchema,
   FilterChainSchema,
   FilterSchema,
-  type ListenerFilter,
-  ListenerFilterSchema,
 } from "../gen/envoy/config/listener/v3/listener_components_pb.ts";
 import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.ts";
-import { TlsInspectorSchema } from "../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts";
 import { HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { TcpProxySchema } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
@@ -30,6 +27,7 @@ import { accessLogs } from "./filters/access-log.ts";
 import { httpConnectionManager } from "./filters/http-connection-manager.ts";
 import { httpAuthorizationFilters, tcpAuthorizationFilters } from "./filters/rbac.ts";
 import { routerFilter } from "./filters/router.ts";
+import { tlsInspector } from "./filters/tls-inspector.ts";
 import { inboundClusterName } from "./inbound-cluster.ts";
 import { inboundRoute } from "./inbound-route.ts";
 import { MESH_ALPNS, serverMutualTls } from "./tls.ts";
@@ -146,11 +144,4 @@ function tcpFilters(port: InboundPort, settings: Settings): Filter[] {
     configType: { case: "typedConfig", value: packAny(TcpProxySchema, proxy) },
   });
   return [...tcpAuthorizationFilters(), tcpProxy];
-}
-
-function tlsInspector(): ListenerFilter {
-  return create(ListenerFilterSchema, {
-    name: "envoy.filters.listener.tls_inspector",
-    configType: { case: "typedConfig", value: packAny(TlsInspectorSchema, create(TlsInspectorSchema)) },
-  });
 }

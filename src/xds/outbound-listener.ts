@@ -2,12 +2,13 @@
  * Where a sidecar takes the application's calls out: one listener for HTTP, at which the Host header names the service, and one for each port
  * of a service that is called at an address of its own. There is no interception, so every listener is bound.
  */
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { TrafficDirection } from "../gen/envoy/config/core/v3/base_pb.ts";
-import { type Filter, FilterSchema } from "../gen/envoy/config/listener/v3/listener_components_pb.ts";
+import { type Filter, type FilterChainSchema, FilterSchema } from "../gen/envoy/config/listener/v3/listener_components_pb.ts";
 import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.ts";
 import { TcpProxySchema } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
+import { parseCidr } from "../lib/ip.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { OutboundPort } from "../mesh/outbound.ts";
@@ -18,9 +19,11 @@ import { toAddress } from "./address.ts";
 import { durationOfMs } from "./duration.ts";
 import { encodeResource, packAny } from "./encode.ts";
 import { accessLogs } from "./filters/access-log.ts";
+import { corsFilter } from "./filters/cors.ts";
 import { faultFilter } from "./filters/fault.ts";
 import { httpConnectionManager } from "./filters/http-connection-manager.ts";
 import { routerFilter } from "./filters/router.ts";
+import { tlsInspector } from "./filters/tls-inspector.ts";
 
 interface Place {
   readonly address: string;
@@ -65,7 +68,7 @@ function isAny(address: string): boolean {
 /** Shared by all proxies that listen at the same place. */
 function proxyListener(settings: Settings, name: string, place: Place): EncodedResource {
   const made = proxyListeners(settings);
-  const listener = made.get(name) ?? listenerResource(name, place, httpFilters(settings, name, HTTP_PROXY), []);
+  const listener = made.get(name) ?? listenerResource(name, place, httpChains(settings, name, HTTP_PROXY), []);
   made.set(name, listener);
   return listener;
 }
@@ -76,8 +79,8 @@ function serviceListener(settings: Settings, port: OutboundPort, name: string, p
   const listener =
     made.get(name) ??
     (tcp
-      ? listenerResource(name, place, [tcpProxy(settings, tcp)], tcp.sources)
-      : listenerResource(name, place, httpFilters(settings, name, String(port.port.number)), [service.source, ...service.otherSources]));
+      ? listenerResource(name, place, tcpChains(settings, tcp), sourcesOf(tcp))
+      : listenerResource(name, place, httpChains(settings, name, String(port.port.number)), [service.source, ...service.otherSources]));
   made.set(name, listener);
   return listener;
 }
@@ -85,12 +88,16 @@ function serviceListener(settings: Settings, port: OutboundPort, name: string, p
 const proxyListeners = memoize((_settings: Settings) => new Map<string, EncodedResource>());
 const serviceListeners = memoize((_settings: Settings, _port: OutboundPort) => new Map<string, EncodedResource>());
 
-function listenerResource(name: string, place: Place, filters: Filter[], sources: readonly Provenance[]): EncodedResource {
+type Chain = MessageInitShape<typeof FilterChainSchema>;
+
+function listenerResource(name: string, place: Place, filterChains: Chain[], sources: readonly Provenance[]): EncodedResource {
+  const asksForName = filterChains.some(({ filterChainMatch }) => filterChainMatch?.serverNames?.length);
   const listener = create(ListenerSchema, {
     name,
     address: toAddress(place.address, place.port),
     trafficDirection: TrafficDirection.OUTBOUND,
-    filterChains: [{ filters }],
+    listenerFilters: asksForName ? [tlsInspector()] : [],
+    filterChains,
     // Several sidecars on one machine must not share a port silently: the second one's bind fails, and `weft proxies` shows it.
     enableReusePort: false,
     // A service's address need not be one of this host's; a listener that nobody can reach harms nobody, a refused one stays a NACK.
@@ -103,15 +110,35 @@ function isLoopback(address: string): boolean {
   return address.startsWith("127.") || address === "::1";
 }
 
-function httpFilters(settings: Settings, name: string, table: string): Filter[] {
-  return [
-    httpConnectionManager(settings, {
-      statPrefix: `outbound_${name}`,
-      direction: "outbound",
-      routes: { rds: table },
-      filters: [faultFilter(), routerFilter()],
-    }),
-  ];
+function httpChains(settings: Settings, name: string, table: string): Chain[] {
+  const manager = httpConnectionManager(settings, {
+    statPrefix: `outbound_${name}`,
+    direction: "outbound",
+    routes: { rds: table },
+    filters: [corsFilter(), faultFilter(), routerFilter()],
+  });
+  return [{ filters: [manager] }];
+}
+
+/** Envoy takes the chain that fits a connection best (mesh/tcp-routes.ts, routeOfConnection), and closes it where none does. */
+function tcpChains(settings: Settings, routes: readonly TcpRoute[]): Chain[] {
+  return routes.map((route) => ({
+    filterChainMatch: route.match && {
+      prefixRanges: route.match.destinationSubnets.flatMap(cidrRange),
+      serverNames: route.match.sniHosts.filter((host) => host !== "*"),
+    },
+    filters: [tcpProxy(settings, route)],
+  }));
+}
+
+/** Each once. */
+function sourcesOf(routes: readonly TcpRoute[]): readonly Provenance[] {
+  return [...new Map(routes.flatMap(({ sources }) => sources).map((source) => [JSON.stringify(source), source])).values()];
+}
+
+function cidrRange(block: string) {
+  const cidr = parseCidr(block);
+  return cidr ? [{ addressPrefix: cidr.address, prefixLen: cidr.prefixLength }] : [];
 }
 
 function tcpProxy(settings: Settings, route: TcpRoute): Filter {

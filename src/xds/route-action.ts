@@ -1,6 +1,7 @@
 /** What becomes of a request that matched (Istio, route.go applyHTTPRouteDestination and ApplyRedirect). */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
+  type DirectResponseActionSchema,
   type RedirectActionSchema,
   RedirectAction_RedirectResponseCode as RedirectCode,
   type RouteAction_HashPolicySchema,
@@ -29,7 +30,7 @@ export function routeAction(settings: Settings, { rule, targets, mirrors }: Http
     // Without a timeout gRPC's own deadline, the grpc-timeout header, still counts. With one it must not be set: Envoy would take the route's
     // timeout for replaced (RouteEntry::usingNewTimeouts), and its own words for both, max_grpc_timeout, are deprecated.
     maxStreamDuration: timeout.seconds || timeout.nanos ? undefined : { grpcTimeoutHeaderMax: NO_TIMEOUT },
-    prefixRewrite: rule?.rewrite?.uri,
+    ...pathOf(rule?.rewrite),
     hostRewriteSpecifier: authority ? { case: "hostRewriteLiteral", value: authority } : { case: undefined },
     requestMirrorPolicies: mirrors.map(({ cluster, percent }) => ({
       cluster,
@@ -39,6 +40,24 @@ export function routeAction(settings: Settings, { rule, targets, mirrors }: Http
     hashPolicy: targets.filter((target) => only || target.weight > 0).flatMap(({ hash }) => (hash ? (hashPolicy(hash) ?? []) : [])),
     retryPolicy: retryPolicy(rule?.retries ?? settings.defaultHttpRetryPolicy, only?.hash !== undefined),
   };
+}
+
+/** The expression goes before the prefix, though a delegate may inherit neither beside the other (applyHTTPRouteDestination). */
+function pathOf(rewrite: Rule["rewrite"]): Pick<RouteAction, "prefixRewrite" | "regexRewrite"> {
+  const regex = rewrite?.uriRegexRewrite;
+  if (regex) return { regexRewrite: { pattern: { regex: regex.match }, substitution: regex.rewrite } };
+  return { prefixRewrite: rewrite?.uri };
+}
+
+export function directResponseAction({
+  status,
+  body,
+}: NonNullable<Rule["directResponse"]>): MessageInitShape<typeof DirectResponseActionSchema> {
+  if (body?.string !== undefined) return { status, body: { specifier: { case: "inlineString", value: body.string } } };
+  if (body?.bytes !== undefined) {
+    return { status, body: { specifier: { case: "inlineBytes", value: new Uint8Array(Buffer.from(body.bytes, "base64")) } } };
+  }
+  return { status };
 }
 
 /** A destination of weight 0 gets nothing where there are others. */

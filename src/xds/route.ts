@@ -13,8 +13,9 @@ import { memoize } from "../mesh/memo.ts";
 import type { RouteTable, VirtualHost } from "../mesh/route-tables.ts";
 import type { Settings } from "../mesh/types.ts";
 import { encodeResource } from "./encode.ts";
+import { CORS_FILTER, corsOfRoute } from "./filters/cors.ts";
 import { FAULT_FILTER, faultOfRoute } from "./filters/fault.ts";
-import { redirectAction, routeAction } from "./route-action.ts";
+import { directResponseAction, redirectAction, routeAction } from "./route-action.ts";
 import { headerOperations } from "./route-headers.ts";
 import { routeMatch } from "./route-match.ts";
 
@@ -25,9 +26,21 @@ export const routeResource = memoize((settings: Settings, table: RouteTable): En
     // A destination that does not exist is an answer 503 to those who call it, not a table that Envoy refuses.
     validateClusters: false,
     ignorePortInHostMatching: table.ignorePort,
+    // Envoy's own limit is 4 KiB; Istio's validation allows this much.
+    maxDirectResponseBodySizeBytes: table.virtualHosts.some(hasLongAnswer) ? LONGEST_BODY : undefined,
   });
   return encodeResource(RouteConfigurationSchema, table.name, configuration, sourcesOf(table));
 });
+
+const LONGEST_BODY = 1024 * 1024;
+const ENVOYS_LONGEST_BODY = 4096;
+
+function hasLongAnswer({ routes }: VirtualHost): boolean {
+  return routes.some(({ rule }) => {
+    const { string, bytes } = rule?.directResponse?.body ?? {};
+    return Math.max(Buffer.byteLength(string ?? ""), (bytes ?? "").length) > ENVOYS_LONGEST_BODY;
+  });
+}
 
 /** Kept by itself: when one service of a table changes, the others' virtual hosts are not built again. */
 const virtualHost = memoize(
@@ -43,17 +56,24 @@ const virtualHost = memoize(
 function toRoute(settings: Settings, route: HttpRoute): MessageInitShape<typeof RouteSchema> {
   const { rule, targets } = route;
   const fault = rule?.fault && faultOfRoute(rule.fault);
+  const cors = rule?.corsPolicy && corsOfRoute(rule.corsPolicy);
   // With one destination its headers are the route's own; with several each has its own (processDestination).
-  const single = rule?.redirect || targets.length !== 1 ? undefined : targets[0];
+  const single = targets.length !== 1 ? undefined : targets[0];
   return {
     name: route.name,
     match: routeMatch(route.match),
-    action: rule?.redirect
-      ? { case: "redirect", value: redirectAction(rule.redirect, route.port) }
-      : { case: "route", value: routeAction(settings, route) },
+    action: actionOf(settings, route),
     ...headerOperations(rule?.headers, single?.headers),
-    typedPerFilterConfig: fault ? { [FAULT_FILTER]: fault } : {},
+    statPrefix: route.match?.statPrefix,
+    typedPerFilterConfig: { ...(cors ? { [CORS_FILTER]: cors } : {}), ...(fault ? { [FAULT_FILTER]: fault } : {}) },
   };
+}
+
+function actionOf(settings: Settings, route: HttpRoute): MessageInitShape<typeof RouteSchema>["action"] {
+  const { rule, port } = route;
+  if (rule?.redirect) return { case: "redirect", value: redirectAction(rule.redirect, port) };
+  if (rule?.directResponse) return { case: "directResponse", value: directResponseAction(rule.directResponse) };
+  return { case: "route", value: routeAction(settings, route) };
 }
 
 /** Each once, in the order of the virtual hosts. */

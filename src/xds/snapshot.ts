@@ -18,7 +18,7 @@ type Resources = ReadonlyMap<string, EncodedResource>;
  */
 export function buildSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly EncodedResource[]): ProxySnapshot | undefined {
   const workload = mesh.workloads.get(workloadKey);
-  const view = workload && mesh.outbound.get(workload.namespace);
+  const view = workload && mesh.outbound.get(workload.key);
   if (!workload || !view) return undefined;
   const inbound = inboundResources(mesh, workload);
   const resources = new Map<TypeUrl, Resources>([

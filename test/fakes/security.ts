@@ -21,6 +21,7 @@ export function workload(key: string, overrides: Partial<Workload> = {}): Worklo
     namespace,
     name,
     address: "10.0.0.1",
+    locality: "",
     labels: { app: name },
     serviceAccount: name,
     spiffeId: `spiffe://mesh.local/ns/${namespace}/sa/${name}`,

@@ -20,10 +20,10 @@ export function meshOf(...yaml: string[]): Mesh {
   return buildMesh(resourcesOf(...yaml), OPTIONS);
 }
 
-/** What callers of a namespace meet; the mesh must have a workload there. */
-export function viewOf(mesh: Mesh, namespace = "default"): OutboundView {
-  const view = mesh.outbound.get(namespace);
-  if (!view) throw new Error(`no workload in namespace ${namespace}`);
+/** What callers of a namespace meet, or one of them ("ns/name"); the mesh must have a workload there. */
+export function viewOf(mesh: Mesh, caller = "default"): OutboundView {
+  const view = mesh.outbound.get(caller) ?? [...mesh.outbound].find(([key]) => key.startsWith(`${caller}/`))?.[1];
+  if (!view) throw new Error(`no workload in namespace ${caller}`);
   return view;
 }
 

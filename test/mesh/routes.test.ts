@@ -124,7 +124,9 @@ describe("A destination without a port", () => {
     const db = resource("ServiceEntry", "db", "{hosts: [db], resolution: STATIC, ports: [{number: 5432, name: tcp, protocol: TCP}]}");
     const targets = (host: string) => {
       const tcp = resource("VirtualService", "v", `{hosts: [db], tcp: ${to(host)}}`);
-      return viewOf(meshOf(caller, db, two, one, tcp)).ports.flatMap((port) => port.tcp?.targets.map(({ cluster }) => cluster) ?? []);
+      return viewOf(meshOf(caller, db, two, one, tcp)).ports.flatMap((port) =>
+        (port.tcp ?? []).flatMap(({ targets }) => targets.map(({ cluster }) => cluster)),
+      );
     };
     expect(targets("one")).toEqual(["outbound|7070||one.default.mesh.local"]);
     expect(targets("two")).toEqual(["outbound|5432||two.default.mesh.local"]);
@@ -140,7 +142,7 @@ describe("TCP connections to a service", () => {
   const targets = (...yaml: string[]) =>
     viewOf(meshOf(caller, db, ...yaml)).ports.map(({ port, tcp }) => [
       port.number,
-      tcp?.targets.map(({ cluster, weight }) => `${cluster}=${weight}`),
+      tcp?.flatMap(({ targets }) => targets.map(({ cluster, weight }) => `${cluster}=${weight}`)),
     ]);
 
   test("go to the service itself where no tcp route holds", () => {

@@ -186,7 +186,7 @@ describe("A mesh", () => {
       );
     const before = buildMesh([...rest, ...route(1)], OPTIONS);
     const after = buildMesh([...rest, ...route(2)], { ...OPTIONS, revision: 2 }, before);
-    const hosts = (mesh: Mesh) => mesh.outbound.get("default")?.routes.get("http_proxy")?.virtualHosts ?? [];
+    const hosts = (mesh: Mesh) => mesh.outbound.get("default/users-1")?.routes.get("http_proxy")?.virtualHosts ?? [];
     expect(
       hosts(after)
         .filter((one) => !hosts(before).includes(one))

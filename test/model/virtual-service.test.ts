@@ -59,8 +59,40 @@ describe("VirtualService", () => {
   refuses("VirtualService", {
     "the host *": [{ ...one({}), hosts: ["*"] }, "badHost", "spec.hosts[0]"],
     "a host that another covers": [{ ...one({}), hosts: ["*.example.com", "a.example.com"] }, "duplicateItem", "spec.hosts[1]"],
-    "no routes": [{ hosts: ["a"] }, "missing", "spec: needs http or tcp"],
-    "a route to nowhere": [vs({}), "missing", "spec.http[0]: needs route or redirect"],
+    "no hosts and tcp routes": [
+      { tcp: [{ route: [to("a")] }], http: [{ route: [to("a")] }] },
+      "exclusive",
+      "spec.tcp: a VirtualService without hosts",
+    ],
+    "a delegate that delegates": [{ http: [{ delegate: { name: "x" } }] }, "exclusive", "spec.http[0].delegate"],
+    "a delegate and a route": [one({ delegate: { name: "x" } }), "exclusive", "spec.http[0]: may have only one of delegate, route"],
+    "a direct response and a route": [
+      one({ directResponse: { status: 200 } }),
+      "exclusive",
+      "spec.http[0]: may have only one of directResponse, route",
+    ],
+    "a direct response with status 600, which Envoy refuses": [
+      vs({ directResponse: { status: 600 } }),
+      "outOfRange",
+      "spec.http[0].directResponse.status",
+    ],
+    "a gateway without a name": [{ ...vs({ route: [to("a")] }), gateways: ["ns/"] }, "badValue", "spec.gateways[0]"],
+    "an SNI host that is none of the hosts": [
+      { hosts: ["a.example.com"], tls: [{ match: [{ sniHosts: ["b.example.com"] }], route: [to("a")] }] },
+      "badHost",
+      "spec.tls[0].match[0].sniHosts[0]",
+    ],
+    "a tls route without a match": [{ hosts: ["a.example.com"], tls: [{ route: [to("a")] }] }, "missing", "spec.tls[0]: needs match"],
+    "exportTo * and another": [{ ...vs({ route: [to("a")] }), exportTo: ["*", "a"] }, "exclusive", "spec.exportTo"],
+    "exportTo ~, which only services may have": [{ ...vs({ route: [to("a")] }), exportTo: ["~"] }, "badValue", "spec.exportTo[0]"],
+    "a rewrite by a group that the expression has not": [
+      one({ rewrite: { uriRegexRewrite: { match: "/(a)", rewrite: "/\\2" } } }),
+      "badPattern",
+      "spec.http[0].rewrite.uriRegexRewrite.rewrite",
+    ],
+    "a CORS method that is none": [one({ corsPolicy: { allowMethods: ["FETCH"] } }), "notOneOf", "spec.http[0].corsPolicy.allowMethods[0]"],
+    "no routes": [{ hosts: ["a"] }, "missing", "spec: needs http, tls or tcp"],
+    "a route to nowhere": [vs({}), "missing", "spec.http[0]: needs route, redirect or directResponse"],
     "route beside redirect": [one({ redirect: { uri: "/" } }), "exclusive", "spec.http[0]"],
     "an expression that RE2 does not know": [when({ uri: { regex: "a(?=b)" } }), "badRegex", "spec.http[0].match[0].uri.regex"],
     "an expression of more than 1024 characters": [

@@ -1,0 +1,75 @@
+/**
+ * What a VirtualService's route answers by itself, or lets another VirtualService answer: directResponse, corsPolicy, delegate. istio/api
+ * virtual_service.proto, checked as Istio's pkg/config/validation does.
+ */
+import type * as v from "valibot";
+import { checkDuration, isDnsLabel, regexError } from "./check.ts";
+import { headerNameError } from "./check-header.ts";
+import { onlyOne } from "./common.ts";
+import { choice, flag, integer, list, needed, notYet, object, type Report, text } from "./schema.ts";
+
+/** Istio's limit for a body, and the size from which it warns. */
+const LONGEST_BODY = 1024 * 1024;
+const LONG_BODY = 100 * 1024;
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+const body = object(
+  {
+    string: text(),
+    bytes: text((value, report) => {
+      if (!BASE64.test(value)) report("badValue", "must be base64");
+    }),
+  },
+  (value, report) => {
+    onlyOne(value, ["string", "bytes"], report);
+    const size = value.string === undefined ? Math.floor(((value.bytes ?? "").length * 3) / 4) : Buffer.byteLength(value.string);
+    if (size > LONGEST_BODY) report("outOfRange", `has ${size} bytes; at most ${LONGEST_BODY} may be`);
+    else if (size > LONG_BODY) report("surprising", `has ${size} bytes, which every proxy keeps in memory`, { severity: "warning" });
+  },
+);
+
+/** Envoy takes no 600, which Istio's validation does. */
+export const directResponse = object({ status: needed(integer(200, 599)), body });
+
+const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"] as const;
+
+function checkHeaders(names: readonly string[], report: Report): void {
+  for (const [index, name] of names.entries()) {
+    const error = name === "*" ? undefined : headerNameError(name);
+    if (error) report("badHeader", error, { path: [index] });
+  }
+}
+
+const origin = object({ exact: text(), prefix: text(), regex: text() }, (value, report) => {
+  onlyOne(value, ["exact", "prefix", "regex"], report);
+  if (!value.exact && !value.prefix && !value.regex) report("badPattern", "must not be empty");
+  const error = value.regex ? regexError(value.regex) : undefined;
+  if (error) report("badRegex", error, { path: ["regex"] });
+});
+
+export const corsPolicy = object({
+  allowOrigin: notYet("it is deprecated: write allowOrigins: [{exact: ...}]"),
+  allowOrigins: list(origin),
+  allowMethods: list(choice(METHODS)),
+  allowHeaders: list(text(), checkHeaders),
+  exposeHeaders: list(text(), checkHeaders),
+  maxAge: text((value, report) => {
+    checkDuration({ atLeastMs: 1 })(value, report);
+    if (/\dms|\.\d/.test(value)) report("badDuration", "must be whole seconds");
+  }),
+  allowCredentials: flag(),
+  unmatchedPreflights: choice(["UNSPECIFIED", "FORWARD", "IGNORE"]),
+});
+
+const label = (what: string) =>
+  text((name, report) => {
+    if (name !== "" && !isDnsLabel(name)) report("badValue", `${JSON.stringify(name)} is no name of a ${what}`);
+  });
+
+export const delegate = object({ name: label("VirtualService"), namespace: label("namespace") }, (value, report) => {
+  if (!value.name) report("missing", "needs name");
+});
+
+export type DirectResponse = v.InferOutput<typeof directResponse>;
+export type CorsPolicy = v.InferOutput<typeof corsPolicy>;
