@@ -42,7 +42,7 @@ function summary(kinds: readonly KindInfo[]): string {
 }
 
 function chapter({ kind, schema }: KindInfo): string {
-  const shown = new Map<unknown, string>();
+  const shown = new Map<object, string>();
   const rows: string[] = [];
   let below: string | undefined;
   for (const field of fieldsOf(schema)) {
@@ -53,14 +53,14 @@ function chapter({ kind, schema }: KindInfo): string {
     const part = partOf(field);
     const first = part && shown.get(part);
     if (first !== undefined) below = name;
-    else if (part) shown.set(part, name);
+    else if (part !== undefined) shown.set(part, name);
     rows.push(row(field, name, first));
   }
   return [`## ${kind}`, ["| Field | Type | | Notes |", "|---|---|---|---|", ...rows].join("\n")].join("\n\n");
 }
 
 /** What a field shares with others that have the same fields below them. */
-function partOf({ schema }: Field): unknown {
+function partOf({ schema }: Field): object | undefined {
   return schema && /object/.test(typeOf(schema)) ? schema : undefined;
 }
 

@@ -3,7 +3,7 @@ import type { Problem } from "../../lib/problem.ts";
 import { type CodeName, problem } from "../../model/codes.ts";
 import { canonicalHost } from "../../model/host.ts";
 import { type AnyResource, type Kind, provenanceOf, type Resource } from "../../model/resource.ts";
-import { covers } from "../hosts.ts";
+import { covers, isWildcard } from "../hosts.ts";
 import { byAge } from "../policy-scope.ts";
 import type { Mesh, Service, Workload } from "../types.ts";
 
@@ -22,8 +22,8 @@ export interface Context {
   service(host: string, namespace: string): Service | undefined;
   /** Whether any service is meant by a host, or by a wildcard. */
   anyService(host: string, namespace: string): boolean;
-  /** Workloads of a namespace; of all with "*". */
-  workloads(namespace: string): readonly Workload[];
+  /** Workloads of a namespace with all the labels; of all namespaces with "*". */
+  workloads(namespace: string, labels?: Readonly<Record<string, string>>): readonly Workload[];
   /** A warning about the part of `resource` at `path`. */
   warn(name: CodeName, resource: LooseResource, path: Path, message: string, help?: string): void;
   readonly problems: readonly Problem[];
@@ -32,8 +32,8 @@ export interface Context {
 export function createContext(resources: readonly AnyResource[], mesh: Mesh): Context {
   const sorted = [...resources].sort(byAge);
   const byKind = Map.groupBy(sorted, ({ kind }) => kind);
-  const byNamespace = Map.groupBy(mesh.workloads.values(), ({ namespace }) => namespace);
-  const everyWorkload = [...mesh.workloads.values()];
+  const index = indexWorkloads(mesh);
+  const wildcards = [...mesh.services.keys()].filter(isWildcard);
   const problems: Problem[] = [];
   const { domain } = mesh.settings;
   return {
@@ -43,11 +43,18 @@ export function createContext(resources: readonly AnyResource[], mesh: Mesh): Co
     service: (host, namespace) => mesh.services.get(canonicalHost(host, namespace, domain)),
     anyService(host, namespace) {
       const canonical = canonicalHost(host, namespace, domain);
-      if (mesh.services.has(canonical)) return true;
-      for (const known of mesh.services.keys()) if (covers(canonical, known) || covers(known, canonical)) return true;
-      return false;
+      if (mesh.services.has(canonical) || wildcards.some((known) => covers(known, canonical))) return true;
+      return isWildcard(canonical) && [...mesh.services.keys()].some((known) => covers(canonical, known));
     },
-    workloads: (namespace) => (namespace === "*" ? everyWorkload : (byNamespace.get(namespace) ?? [])),
+    workloads(namespace, labels = {}) {
+      const wanted = Object.entries(labels);
+      const [first] = wanted;
+      // By the first label few are left to look at.
+      const candidates = index.get(first ? labelKey(namespace, ...first) : namespace) ?? [];
+      return wanted.length < 2
+        ? candidates
+        : candidates.filter((workload) => wanted.every(([key, value]) => workload.labels[key] === value));
+    },
     warn(name, resource, path, message, help) {
       const { kind, metadata, source } = resource;
       const { line } = provenanceOf(resource as Resource, ...path);
@@ -65,6 +72,25 @@ export function createContext(resources: readonly AnyResource[], mesh: Mesh): Co
     },
     problems,
   };
+}
+
+const labelKey = (namespace: string, key: string, value: string) => `${namespace} ${key}=${value}`;
+
+/** By namespace or "*", and by each of these with each label. */
+function indexWorkloads(mesh: Mesh): ReadonlyMap<string, readonly Workload[]> {
+  const index = new Map<string, Workload[]>();
+  const add = (key: string, workload: Workload) => {
+    const list = index.get(key);
+    if (list) list.push(workload);
+    else index.set(key, [workload]);
+  };
+  for (const workload of mesh.workloads.values()) {
+    for (const namespace of ["*", workload.namespace]) {
+      add(namespace, workload);
+      for (const [key, value] of Object.entries(workload.labels)) add(labelKey(namespace, key, value), workload);
+    }
+  }
+  return index;
 }
 
 function pathText(path: Path): string {

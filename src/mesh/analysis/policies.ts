@@ -3,7 +3,6 @@ import type { AuthorizationRule } from "../../model/authorization-policy.ts";
 import type { Resource } from "../../model/resource.ts";
 import { principalAliases } from "../authorization-trust-domain.ts";
 import { mtlsModeAt } from "../peer-authentication.ts";
-import { selects } from "../policy-scope.ts";
 import { isHttp } from "../services.ts";
 import type { Workload } from "../types.ts";
 import { type Context, some } from "./context.ts";
@@ -15,7 +14,7 @@ export function findPolicyTrouble(context: Context): void {
   const identities = new Set(context.workloads("*").flatMap(({ spiffeId }) => (spiffeId ? [spiffeId.slice("spiffe://".length)] : [])));
   for (const policy of context.of("AuthorizationPolicy")) {
     const reach = policy.metadata.namespace === context.mesh.settings.rootNamespace ? "*" : policy.metadata.namespace;
-    const workloads = context.workloads(reach).filter(({ labels }) => selects(policy.spec.selector, labels));
+    const workloads = context.workloads(reach, policy.spec.selector?.matchLabels);
     for (const [index, rule] of (policy.spec.rules ?? []).entries()) {
       const path = ["spec", "rules", index];
       checkSources(context, policy, rule, path, workloads, identities);

@@ -1,7 +1,7 @@
 /** Names of services, subsets, ports and gateways that lead nowhere. */
 import { canonicalHost } from "../../model/host.ts";
 import type { TrafficPolicy } from "../../model/traffic-policy.ts";
-import { covers } from "../hosts.ts";
+import { covers, isWildcard } from "../hosts.ts";
 import { type Context, type LooseResource, some } from "./context.ts";
 
 type Path = readonly (string | number)[];
@@ -51,7 +51,13 @@ function destinationsIn(value: unknown, path: Path): [Path, Destination][] {
 
 const isDestination = (value: unknown): value is Destination => typeof (value as { host?: unknown } | null)?.host === "string";
 
-function subsetsByHost({ mesh, of }: Context): ReadonlyMap<string, ReadonlySet<string>> {
+interface Subsets {
+  readonly byHost: ReadonlyMap<string, ReadonlySet<string>>;
+  /** The wildcards among the hosts. */
+  readonly wide: readonly string[];
+}
+
+function subsetsByHost({ mesh, of }: Context): Subsets {
   const byHost = new Map<string, Set<string>>();
   for (const { metadata, spec } of of("DestinationRule")) {
     const host = canonicalHost(spec.host, metadata.namespace, mesh.settings.domain);
@@ -59,7 +65,7 @@ function subsetsByHost({ mesh, of }: Context): ReadonlyMap<string, ReadonlySet<s
     byHost.set(host, known);
     for (const { name } of spec.subsets ?? []) known.add(name);
   }
-  return byHost;
+  return { byHost, wide: [...byHost.keys()].filter(isWildcard) };
 }
 
 function checkDestination(
@@ -67,7 +73,7 @@ function checkDestination(
   resource: LooseResource,
   path: Path,
   { host, subset, port }: Destination,
-  subsets: ReadonlyMap<string, ReadonlySet<string>>,
+  subsets: Subsets,
 ): void {
   const { namespace } = resource.metadata;
   const service = context.service(host, namespace);
@@ -76,8 +82,8 @@ function checkDestination(
     context.warn("unknownHost", resource, [...path, "host"], message, knownHosts(context, host, namespace));
     return;
   }
-  if (subset && ![...subsets].some(([pattern, names]) => covers(pattern, service.host) && names.has(subset))) {
-    const known = [...subsets].flatMap(([pattern, names]) => (covers(pattern, service.host) ? [...names] : []));
+  const known = subset ? subsetsOf(service.host, subsets) : [];
+  if (subset && !known.includes(subset)) {
     const help = known.length > 0 ? `there are: ${some(known.sort(), 10)}` : `add a DestinationRule for ${host} that defines it`;
     context.warn("unknownSubset", resource, [...path, "subset"], `${host} has no subset ${JSON.stringify(subset)}`, help);
   }
@@ -91,6 +97,10 @@ function checkDestination(
       `its ports: ${ports.join(", ")}`,
     );
   }
+}
+
+function subsetsOf(host: string, { byHost, wide }: Subsets): string[] {
+  return [host, ...wide.filter((pattern) => covers(pattern, host))].flatMap((pattern) => [...(byHost.get(pattern) ?? [])]);
 }
 
 /** A host in the mesh's domain that no service has is a slip; one outside may be a name that only the routes know. */

@@ -20,7 +20,7 @@ export function findEmptySelections(context: Context): void {
       continue;
     }
     const reach = resource.kind === "Gateway" || (namespace === root && MESH_WIDE.has(resource.kind)) ? "*" : namespace;
-    if (context.workloads(reach).some(({ labels }) => fits(labels, found.labels))) continue;
+    if (context.workloads(reach, found.labels).length > 0) continue;
     const where = reach === "*" ? "" : ` of namespace ${namespace}`;
     context.warn(
       "selectsNothing",
@@ -80,7 +80,7 @@ function textOf(labels: Labels): string {
 function elsewhere(context: Context, wanted: Labels): string | undefined {
   const all = context.workloads("*");
   const nameOf = ({ key }: Workload) => key;
-  const exact = all.filter(({ labels }) => fits(labels, wanted));
+  const exact = context.workloads("*", wanted);
   if (exact.length > 0) return `${some(exact.map(nameOf))} has them, in another namespace`;
   const [key] = Object.keys(wanted);
   const values = key === undefined ? [] : [...new Set(all.flatMap(({ labels }) => labels[key] ?? []))];
