@@ -65,7 +65,8 @@ export interface Lab {
   workload(spec: WorkloadSpec): Promise<Member>;
   /** Applies services and workloads, starts the workloads' sidecars, and waits until they are live. In the order of `members`. */
   join(services: readonly ServiceSpec[], members: readonly Member[]): Promise<Sidecar[]>;
-  startSidecar(member: Member): Sidecar;
+  /** `args` are for Envoy. */
+  startSidecar(member: Member, args?: readonly string[]): Sidecar;
   close(): Promise<void>;
 }
 
@@ -106,7 +107,7 @@ async function openLab(envoy: string, options: Pick<WeftOptions, "runCommand">):
     await processes.stopAll(0);
     throw reason;
   });
-  const start = (member: Member) => startSidecar({ weft, processes, envoy }, member.place);
+  const start = (member: Member, args: readonly string[] = []) => startSidecar({ weft, processes, envoy }, member.place, { args });
   return {
     weft,
     processes,
@@ -124,7 +125,7 @@ async function openLab(envoy: string, options: Pick<WeftOptions, "runCommand">):
     },
     async join(services, members) {
       await weft.apply([...services.map(serviceEntryYaml), ...members.map(({ yaml }) => yaml)].join("---\n"));
-      const sidecars = members.map(start);
+      const sidecars = members.map((member) => start(member));
       await Promise.all(sidecars.map((sidecar) => untilLive(sidecar)));
       return sidecars;
     },
