@@ -25,6 +25,8 @@ export abstract class ModelClient<S extends Subscription> {
   readonly wanted = new Map<string, Wanted>();
   /** Every resource that the server sent, in order, as "type name version". */
   readonly received: string[] = [];
+  /** Told of every response that the client refuses. */
+  onRefusal: ((push: Push) => void) | undefined;
   protected readonly toServer: (() => void)[] = [];
   private readonly toClient: Push[] = [];
   private nonces = 0;
@@ -70,6 +72,7 @@ export abstract class ModelClient<S extends Subscription> {
     const good = push.resources.filter((resource) => !this.isBad(resource) && this.wants(push.typeUrl, resource.name));
     if (bad.length === 0) this.apply(push, good);
     else if (this.manners.partial) for (const resource of good) this.cache(push.typeUrl).set(resource.name, resource);
+    if (bad.length > 0) this.onRefusal?.(push);
     const names = this.manners.names ? bad.map((resource) => resource.name).join(", ") : "some resource";
     this.state(push.typeUrl).nonce = push.nonce;
     this.reply(push, bad.length === 0 ? undefined : `cannot use ${names}: it is bad`);
