@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createAdminServer } from "../admin/index.ts";
 import { createAdsServer } from "../ads/index.ts";
 import { openAdminToken, openAuthority, SvidManager, type SvidObserver, WorkloadTokens } from "../ca/index.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
 import { lockDirectory } from "../lib/lock.ts";
 import { openStore } from "../store/index.ts";
 import { logger } from "../telemetry/log.ts";
@@ -50,6 +50,8 @@ export interface RunningWeft {
 
 /** How long streams get to end by themselves at a shutdown. Envoy keeps its configuration and reconnects; there is nothing to wait for longer. */
 const DRAIN_MS = 2_000;
+/** How long the last traces may take: a collector that is away must not keep weft from ending. */
+const LAST_TRACES_MS = 2_000;
 
 /** @throws WeftError: the port is taken, the directory locked, the store or CA unusable; everything opened so far is closed again. */
 export async function startWeft(options: StartOptions): Promise<RunningWeft> {
@@ -72,7 +74,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
 
   const metrics = createMetrics({ clock, version });
   const tracing = createTracing({ env, version });
-  onClose(() => tracing.shutdown());
+  onClose(() => Promise.race([tracing.shutdown(), sleep(clock, LAST_TRACES_MS)]));
   const store = meteredStore(await openStore(options.store, { dataDir: data, clock }), metrics, clock);
   onClose(() => store.close());
   const authority = await openAuthority({ dir: data, trustDomain, clock });
