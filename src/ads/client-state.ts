@@ -12,6 +12,7 @@ export const ABSENT = "";
 export const versionOf = (held: Held | undefined) => (typeof held === "object" ? held.version : held);
 
 export class ClientState {
+  private readonly letsGo: boolean;
   /** What the client is to have, of the latest snapshot; undefined before the first. */
   map: ResourceMap | undefined;
   readonly held = new Map<string, Held>();
@@ -19,6 +20,11 @@ export class ClientState {
   readonly uncertain = new Set<string>();
   /** Name to refused version. */
   readonly refused = new Map<string, string>();
+
+  /** `letsGo`: whether the client lets go by itself of what nothing refers to any more, so that nothing is to be taken from it. */
+  constructor(letsGo: boolean) {
+    this.letsGo = letsGo;
+  }
 
   /** The version that the snapshot has of `name`. */
   presentVersion(name: string): string {
@@ -54,8 +60,9 @@ export class ClientState {
     return false;
   }
 
-  /** Whether the client still has `name` although no snapshot does, and has not refused to let go of it. */
+  /** Whether the client still has `name` although no snapshot does, is to be told so, and has not refused to let go of it. */
   isLeftover(name: string): boolean {
+    if (this.letsGo) return false;
     return this.map?.has(name) === false && this.mayHave(name) && this.refused.get(name) !== ABSENT;
   }
 

@@ -2,7 +2,8 @@
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { ResourceMap } from "./diff.ts";
 import type { Answer, Content, Phase } from "./push.ts";
-import { hasWildcard, Subscription, WILDCARD } from "./subscription.ts";
+import { Subscription } from "./subscription.ts";
+import { hasWildcard, WILDCARD } from "./traits.ts";
 
 /** A DeltaDiscoveryRequest, without what only the stream needs. */
 export interface DeltaRequest {

@@ -2,7 +2,8 @@
 import type { EncodedResource } from "../lib/encoded.ts";
 import { listVersion, NO_RESOURCES, type ResourceMap, typeVersion } from "./diff.ts";
 import type { Answer, Content, Phase } from "./push.ts";
-import { hasWildcard, Subscription, WILDCARD } from "./subscription.ts";
+import { Subscription } from "./subscription.ts";
+import { hasWildcard, WILDCARD } from "./traits.ts";
 
 /** A DiscoveryRequest, without what only the stream needs. */
 export interface SotwRequest {

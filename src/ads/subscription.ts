@@ -4,14 +4,12 @@
  * https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol
  */
 import type { EncodedResource } from "../lib/encoded.ts";
-import { TYPE } from "../lib/encoded.ts";
 import { ABSENT, ClientState, type Held, versionOf } from "./client-state.ts";
 import { changedNames, NO_RESOURCES, type ResourceMap, typeVersion } from "./diff.ts";
 import type { Answer, Content, Phase, Push } from "./push.ts";
 import { Suspects } from "./suspects.ts";
+import { letsGo } from "./traits.ts";
 import { judge } from "./verdict.ts";
-
-export const WILDCARD = "*";
 
 /** A push that was not answered yet, with what the client had before of each name that it changed. */
 interface Outstanding {
@@ -29,7 +27,7 @@ export abstract class Subscription {
   protected readonly names = new Set<string>();
   /** False until the client named anything: the legacy wildcard lasts as long. */
   protected named = false;
-  protected readonly client = new ClientState();
+  protected readonly client: ClientState;
   /** Names to look at before the next push. */
   protected readonly dirty = new Set<string>();
   /** Names to send even if the client has the version. */
@@ -47,6 +45,7 @@ export abstract class Subscription {
 
   constructor(typeUrl: string) {
     this.typeUrl = typeUrl;
+    this.client = new ClientState(letsGo(typeUrl));
   }
 
   /** A newer snapshot. Returns whether there may be something to send. */
@@ -262,12 +261,4 @@ export abstract class Subscription {
     if (client.refused.size === 0 && !this.refusedNothing) this.acked = this.current;
     return true;
   }
-}
-
-/**
- * "For Listener and Cluster resource types, there is also a 'wildcard' subscription, which is triggered when subscribing to the special
- * name '*'" (How the client specifies what resources to return). The same two are sent whole in the state-of-the-world variant.
- */
-export function hasWildcard(typeUrl: string): boolean {
-  return typeUrl === TYPE.listener || typeUrl === TYPE.cluster;
 }

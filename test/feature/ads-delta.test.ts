@@ -239,6 +239,28 @@ test("clusters and endpoints come before listeners and routes, and removals afte
   await client.nothingElse();
 });
 
+test("an extension that is gone is not taken away, for connections that drain may still use it, until the proxy lets go of it", async () => {
+  const { source, delta, ads } = await start();
+  const ECDS = TYPE.extension;
+  source.publish({ [LDS]: { l: "1" }, [ECDS]: { authz: "1" } });
+  const client = delta();
+  client.subscribe(LDS);
+  await client.take(LDS);
+  client.subscribe(ECDS, "authz");
+  await client.take(ECDS);
+  const revision = source.publish({ [LDS]: { l: "2" } });
+  expect([...(await client.take(LDS)).resources]).toEqual([["l", "2"]]);
+  await client.nothingElse();
+  expect(ads.ledger.ackedRevision("default/orders")).toBe(revision);
+  source.publish({ [LDS]: { l: "2" }, [ECDS]: { authz: "2" } });
+  expect([...(await client.take(ECDS)).resources]).toEqual([["authz", "2"]]);
+  source.publish({ [LDS]: { l: "2" } });
+  client.send(ECDS, { resourceNamesUnsubscribe: ["authz"] });
+  await client.nothingElse();
+  client.subscribe(ECDS, "authz");
+  expect((await client.take(ECDS)).removed).toEqual(["authz"]);
+});
+
 test("a listener waits until the proxy has answered the clusters and the endpoints that came before it", async () => {
   const { source, delta } = await start();
   source.publish({ [CDS]: { a: "1" }, [EDS]: { a: "1" }, [LDS]: { l: "1" } });

@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { hasWildcard } from "../../src/ads/subscription.ts";
+import { hasWildcard, letsGo } from "../../src/ads/traits.ts";
 import { TYPE, type TypeUrl } from "../../src/lib/encoded.ts";
 import { BAD, COUNTEREXAMPLES, type Step } from "./ads-steps.ts";
 import { DeltaModelClient, type Manners, SotwModelClient } from "./model-client.ts";
 import { type Contents, snapshot } from "./resources.ts";
 
-const TYPES: readonly TypeUrl[] = [TYPE.cluster, TYPE.endpoint, TYPE.listener, TYPE.route];
+const TYPES: readonly TypeUrl[] = [TYPE.cluster, TYPE.endpoint, TYPE.listener, TYPE.route, TYPE.extension];
 const NAMES = ["a", "b", "c"] as const;
 
 const contents: fc.Arbitrary<Contents> = fc.record(
@@ -63,7 +63,7 @@ function verify(client: Client, latest: Contents, revision: number, deletes: boo
       const has = client.cache(type).get(name)?.version;
       const bad = latest[type]?.[name] === BAD;
       if (bad) expect(has).not.toBe(map.get(name)?.version);
-      else if (map.has(name) || deletes || hasWildcard(type)) expect(has).toBe(map.get(name)?.version);
+      else if (map.has(name) || (deletes && !letsGo(type)) || hasWildcard(type)) expect(has).toBe(map.get(name)?.version);
       expect(refused.has(name)).toBe(bad);
     }
     expect(subscription.status).toBe(refused.size > 0 ? "NACKED" : "SYNCED");

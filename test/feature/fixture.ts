@@ -2,7 +2,7 @@
 import { afterEach } from "bun:test";
 import type { AdsLimits } from "../../src/ads/limits.ts";
 import { createAdsServer } from "../../src/ads/server.ts";
-import type { AdsObserver, Credentials, ProxyIdentity } from "../../src/ads/types.ts";
+import type { AdsObserver, Authenticate, Credentials, ProxyIdentity } from "../../src/ads/types.ts";
 import { type Clock, systemClock } from "../../src/lib/clock.ts";
 import { WeftError } from "../../src/lib/errors.ts";
 import { DeltaClient, SotwClient } from "./ads-client.ts";
@@ -35,10 +35,17 @@ export interface Mesh {
   sotw(id?: string): SotwClient;
 }
 
-export async function start(options: { observer?: AdsObserver; limits?: Partial<AdsLimits>; clock?: Clock } = {}): Promise<Mesh> {
+export interface StartOptions {
+  readonly observer?: AdsObserver;
+  readonly limits?: Partial<AdsLimits>;
+  readonly clock?: Clock;
+  readonly authenticate?: Authenticate;
+}
+
+export async function start(options: StartOptions = {}): Promise<Mesh> {
   const source = new FakeSource();
   const ads = createAdsServer({
-    authenticate,
+    authenticate: options.authenticate ?? authenticate,
     source,
     clock: options.clock ?? systemClock,
     observer: options.observer,

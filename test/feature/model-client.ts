@@ -3,7 +3,8 @@ import { DeltaSubscription } from "../../src/ads/delta.ts";
 import { Subscriptions } from "../../src/ads/order.ts";
 import type { Push } from "../../src/ads/push.ts";
 import { SotwSubscription } from "../../src/ads/sotw.ts";
-import { hasWildcard, type Subscription } from "../../src/ads/subscription.ts";
+import type { Subscription } from "../../src/ads/subscription.ts";
+import { hasWildcard } from "../../src/ads/traits.ts";
 import type { EncodedResource, ProxySnapshot } from "../../src/lib/encoded.ts";
 
 /** How the client refuses: it names the bad ones or not, and applies the good ones of the same response or not. */
