@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { documents, MTLS, newDirectory, run, SERVICE, startWeft, TEST_LIMIT_MS, type Weft } from "./harness.ts";
+import { documents, MTLS, newDirectory, run, SERVICE, startWeft, useBinary, type Weft } from "./harness.ts";
 
-setDefaultTimeout(TEST_LIMIT_MS);
+useBinary();
 
 let weft: Weft;
 beforeAll(async () => {

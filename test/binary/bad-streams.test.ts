@@ -1,13 +1,13 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { Code } from "@connectrpc/connect";
 import { WorkloadTokens } from "../../src/ca/index.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { DeltaClient, SotwClient } from "../feature/ads-client.ts";
-import { documents, SERVICE, startWeft, TEST_LIMIT_MS, type Weft, WORKLOAD, waitFor } from "./harness.ts";
+import { documents, SERVICE, startWeft, useBinary, type Weft, WORKLOAD, waitFor } from "./harness.ts";
 import { adsOf, CLUSTER, LISTENER, tokenOf } from "./proxy.ts";
 
-setDefaultTimeout(TEST_LIMIT_MS);
+useBinary();
 
 const HOUR_MS = 3_600_000;
 

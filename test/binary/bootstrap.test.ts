@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { parse } from "yaml";
 import { openNetwork } from "../../scripts/lib/lab/network.ts";
 import { cleanEnvironment } from "../../scripts/lib/lab/processes.ts";
 import { describeWhere, envoyFor } from "../skip.ts";
-import { documents, MTLS, newDirectory, SERVICE, startWeft, TEST_LIMIT_MS, WEFT, type Weft, WORKLOAD, waitFor } from "./harness.ts";
+import { documents, MTLS, newDirectory, SERVICE, startWeft, useBinary, WEFT, type Weft, WORKLOAD, waitFor } from "./harness.ts";
 
-setDefaultTimeout(TEST_LIMIT_MS);
+useBinary();
 
 const envoy = envoyFor("bootstraps in a real Envoy");
 let weft: Weft;

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 
-setDefaultTimeout(TEST_LIMIT_MS);
+useBinary();
 
 import {
   documents,
@@ -12,7 +12,7 @@ import {
   run,
   SERVICE,
   startWeft,
-  TEST_LIMIT_MS,
+  useBinary,
   WEFT,
   type Weft,
   WORKLOAD,

@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite";
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DeltaClient } from "../feature/ads-client.ts";
@@ -14,13 +14,13 @@ import {
   run,
   SERVICE,
   startWeft,
-  TEST_LIMIT_MS,
   untilStatus,
+  useBinary,
   WORKLOAD,
 } from "./harness.ts";
 import { adsOf, CLUSTER, tokenOf } from "./proxy.ts";
 
-setDefaultTimeout(TEST_LIMIT_MS);
+useBinary();
 
 const NOBODY = 65_534;
 const MESH = documents(SERVICE("orders"), WORKLOAD("orders-1", "orders"));

@@ -1,5 +1,5 @@
 /** The compiled weft as its user has it: a process with a data directory of its own, asked over its sockets and by its own command line. */
-import { expect } from "bun:test";
+import { afterAll, expect, setDefaultTimeout } from "bun:test";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,8 +12,18 @@ export { waitFor };
 export const WEFT = process.env.WEFT_BINARY ?? join(import.meta.dir, "../../dist/weft");
 if (!existsSync(WEFT)) throw new Error(`${WEFT} is missing: run scripts/build`);
 
-/** For setDefaultTimeout: it holds for one file only. Long enough for a busy machine. */
-export const TEST_LIMIT_MS = 30_000;
+/** A busy machine takes its time. */
+const TEST_LIMIT_MS = 30_000;
+
+/** To be called once in each test file: hooks and limits hold for one file only. Ends what the file started, and removes its directories. */
+export function useBinary(): void {
+  setDefaultTimeout(TEST_LIMIT_MS);
+  afterAll(async () => {
+    for (const child of started) child.kill("SIGTERM");
+    await Promise.all([...started].map((child) => child.exited));
+    for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
+  });
+}
 
 /** Long enough for a busy machine; a test that passes never waits for it. */
 const START_LIMIT_MS = 20_000;
@@ -91,7 +101,7 @@ export interface Weft extends AsyncDisposable {
 }
 
 export interface StartOptions extends RunOptions {
-  /** Default: a new directory, gone after the tests. */
+  /** Default: a new directory, gone after the file's tests. */
   readonly data?: string;
   /** The data directory as this process sees it, where that differs. */
   readonly seen?: string;
@@ -99,12 +109,8 @@ export interface StartOptions extends RunOptions {
 }
 
 const ANYWHERE = ["--ads", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-const started = new Set<{ kill(signal: NodeJS.Signals): void }>();
+const started = new Set<{ kill(signal: NodeJS.Signals): void; readonly exited: Promise<number> }>();
 const directories: string[] = [];
-process.on("exit", () => {
-  for (const child of started) child.kill("SIGKILL");
-  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
-});
 
 /** Starts `weft run`, and waits until it is ready. @throws Error with its words where it ends instead */
 export async function startWeft(options: StartOptions = {}): Promise<Weft> {
@@ -184,7 +190,7 @@ export function untilStatus(weft: Weft, path: string, status: number): Promise<A
   );
 }
 
-/** A new directory, gone after the tests. */
+/** A new directory, gone after the file's tests. */
 export function newDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), "weft-bin-"));
   directories.push(directory);

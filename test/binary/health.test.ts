@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describeWhere } from "../skip.ts";
-import { type Answer, newDirectory, run, startWeft, TEST_LIMIT_MS, untilStatus, type Weft, waitFor } from "./harness.ts";
+import { type Answer, newDirectory, run, startWeft, untilStatus, useBinary, type Weft, waitFor } from "./harness.ts";
 
-setDefaultTimeout(TEST_LIMIT_MS);
+useBinary();
 
 let weft: Weft;
 beforeAll(async () => {

@@ -1,11 +1,11 @@
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DeltaClient } from "../feature/ads-client.ts";
-import { documents, MTLS, SERVICE, startWeft, TEST_LIMIT_MS, WORKLOAD } from "./harness.ts";
+import { documents, MTLS, SERVICE, startWeft, useBinary, WORKLOAD } from "./harness.ts";
 import { adsOf, CLUSTER, LISTENER, SECRET, tokenOf } from "./proxy.ts";
 
-setDefaultTimeout(TEST_LIMIT_MS);
+useBinary();
 
 test("private keys and tokens are in their own files, in the stream of their own workload, and nowhere else", async () => {
   const weft = await startWeft({ args: ["--log-level", "trace"] });

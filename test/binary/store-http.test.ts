@@ -1,11 +1,11 @@
 import { Database } from "bun:sqlite";
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { documents, MTLS, newDirectory, SERVICE, startWeft, TEST_LIMIT_MS, type Weft, WORKLOAD } from "./harness.ts";
+import { documents, MTLS, newDirectory, SERVICE, startWeft, useBinary, type Weft, WORKLOAD } from "./harness.ts";
 import { watch } from "./watch.ts";
 
-setDefaultTimeout(TEST_LIMIT_MS);
+useBinary();
 
 let weft: Weft;
 beforeAll(async () => {

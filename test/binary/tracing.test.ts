@@ -1,11 +1,11 @@
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { cleanEnvironment } from "../../scripts/lib/lab/processes.ts";
 import { type ReceivedSpan, startOtlpCollector } from "../fakes/otlp-collector.ts";
 import { DeltaClient } from "../feature/ads-client.ts";
-import { documents, MTLS, SERVICE, startWeft, TEST_LIMIT_MS, WORKLOAD, waitFor } from "./harness.ts";
+import { documents, MTLS, SERVICE, startWeft, useBinary, WORKLOAD, waitFor } from "./harness.ts";
 import { adsOf, CLUSTER, LISTENER, tokenOf } from "./proxy.ts";
 
-setDefaultTimeout(TEST_LIMIT_MS);
+useBinary();
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER = "00f067aa0ba902b7";
