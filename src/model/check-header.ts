@@ -36,7 +36,7 @@ export function headerValueError(value: string): string | undefined {
   if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value)) return "holds a control character";
   const rest = value.replaceAll("%%", "").replace(/%[^%()]+(?:\((?:[^()\\]|\\.)*\)\s*)?%/g, "");
   if (!rest.includes("%")) return undefined;
-  return "has a percent sign that begins no %COMMAND%";
+  return "has a percent sign that begins no %COMMAND%: write the sign itself as %%";
 }
 
 interface Operations {
@@ -53,7 +53,7 @@ export function checkHeaderOperations(direction: "request" | "response"): (opera
         const badName = operationError(name, direction === "request");
         if (badName) report("badHeader", badName, { path: [verb, name], atKey: true });
         const badValue = headerValueError(value);
-        if (badValue) report("badHeader", badValue, { path: [verb, name], help: "write a percent sign as %%" });
+        if (badValue) report("badHeader", badValue, { path: [verb, name] });
       }
     }
     for (const [index, name] of (operations.remove ?? []).entries()) {
