@@ -140,15 +140,20 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
 
   const bound: Listening = {
     pid: process.pid,
-    ads: `${adsAddress.host}:${adsAddress.port}`,
+    ads: hostPort(adsAddress),
     ads_socket: adsSocket,
-    admin: `${adminAddress.host}:${adminAddress.port}`,
+    admin: hostPort(adminAddress),
     admin_socket: adminSocket,
   };
   const listeningFile = join(data, "listening.json");
   writeFileSync(listeningFile, `${JSON.stringify(bound, null, 2)}\n`);
   onClose(() => rmSync(listeningFile, { force: true }));
   return bound;
+}
+
+/** As URLs have it: an IPv6 address in brackets. */
+function hostPort({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 function observeSvids(metrics: Metrics, nextExpiry: () => number | undefined): SvidObserver {
