@@ -106,19 +106,32 @@ export interface StartOptions extends RunOptions {
   /** The data directory as this process sees it, where that differs. */
   readonly seen?: string;
   readonly args?: readonly string[];
+  /** Default: 127.0.0.1, at a port that the system chooses. */
+  readonly ads?: string;
+  readonly admin?: string;
 }
 
-const ANYWHERE = ["--ads", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+const ANYWHERE = "127.0.0.1:0";
 const started = new Set<{ kill(signal: NodeJS.Signals): void; readonly exited: Promise<number> }>();
 const directories: string[] = [];
 
 /** Starts `weft run`, and waits until it is ready. @throws Error with its words where it ends instead */
 export async function startWeft(options: StartOptions = {}): Promise<Weft> {
-  const { data = join(newDirectory(), "data"), seen = data, env, cwd, binary = WEFT, prefix = [], args = [] } = options;
+  const {
+    data = join(newDirectory(), "data"),
+    seen = data,
+    env,
+    cwd,
+    binary = WEFT,
+    prefix = [],
+    args = [],
+    ads = ANYWHERE,
+    admin = ANYWHERE,
+  } = options;
   const logs = newDirectory();
   const [outFile, errFile] = [join(logs, "out"), join(logs, "err")];
   const [out, err] = [openSync(outFile, "a"), openSync(errFile, "a")];
-  const child = Bun.spawn([...prefix, binary, "run", "--data", data, ...ANYWHERE, ...args], {
+  const child = Bun.spawn([...prefix, binary, "run", "--data", data, "--ads", ads, "--admin", admin, ...args], {
     env: env ?? ownEnvironment(),
     cwd,
     stdin: "ignore",
