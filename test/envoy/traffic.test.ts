@@ -278,4 +278,15 @@ describeMesh("calls through a sidecar", (lab) => {
       (answers) => (countBy(answers, version).v1 ?? 0) > 0 && answers.every(({ status }) => status === 200),
     );
   });
+
+  test("an instance whose WorkloadEntry is deleted gets no more calls, and gets them again when it comes back", async () => {
+    const versions = async () => countBy(await callMany(20, 4, () => ({ to: web.place.outbound, host: "orders" })), version);
+    expect((await lab().weft.cli(["delete", "WorkloadEntry", "orders-v2"])).code).toBe(0);
+    await waitFor("only v1", versions, (counts) => counts.v1 === 20);
+    v2.app.reset();
+    expect(await versions()).toEqual({ v1: 20 });
+    expect(v2.app.calls).toBe(0);
+    await lab().weft.apply(v2.yaml);
+    await waitFor("both", versions, (counts) => (counts.v1 ?? 0) > 0 && (counts.v2 ?? 0) > 0 && Object.keys(counts).length === 2);
+  });
 });
