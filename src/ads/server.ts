@@ -97,9 +97,9 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     try {
       context.values.set(admittedKey, await admit(context.requestHeader.get("authorization") ?? undefined, peer));
     } catch (reason) {
-      const error = toConnectError(reason);
-      observer.refused?.({ reason: reason instanceof Error ? reason.message : error.rawMessage, address: peer.address });
-      throw error;
+      const { code, message } = WeftError.from(reason);
+      observer.refused?.({ code, reason: message, address: peer.address });
+      throw toConnectError(reason);
     }
   };
 
@@ -131,7 +131,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     try {
       if (context.signal.aborted) return;
       if (!admitted.selfTest && (streams.size > limits.maxStreams || onConnection > limits.maxStreamsPerConnection)) {
-        observer.refused?.({ reason: "too many streams", address: peer.address });
+        observer.refused?.({ code: "too_large", reason: "too many streams", address: peer.address });
         throw new ConnectError("too many streams", Code.ResourceExhausted);
       }
       yield* stream.run(requests);
@@ -146,7 +146,8 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     const server = createHttp2Server(limits.maxStreamsPerConnection);
     server.maxConnections = limits.maxConnections;
     server.on("drop", (peer) => {
-      observer.refused?.({ reason: "too many connections", address: peer ? `${peer.remoteAddress}:${peer.remotePort}` : "unix" });
+      const address = peer ? `${peer.remoteAddress}:${peer.remotePort}` : "unix";
+      observer.refused?.({ code: "too_large", reason: "too many connections", address });
     });
     const connections = new Connections(server, clock, limits);
     const transport = "path" in target ? "unix" : "tcp";
