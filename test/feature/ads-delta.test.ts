@@ -1,8 +1,10 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { TYPE } from "../../src/lib/encoded.ts";
 import type { DeltaClient } from "./ads-client.ts";
-import { start } from "./fixture.ts";
+import { cleanUp, start } from "./fixture.ts";
 import { resource } from "./resources.ts";
+
+afterEach(cleanUp);
 
 const { cluster: CDS, endpoint: EDS, listener: LDS, route: RDS } = TYPE;
 

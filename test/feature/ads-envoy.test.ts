@@ -1,9 +1,11 @@
 /** What ADS rests on, tried on a real Envoy: docs/design.md, "The ledger" and "xDS order". */
-import { describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { TYPE } from "../../src/lib/encoded.ts";
 import { envoyFor } from "../skip.ts";
 import { cluster, endpoint, extension, freePort, get, keptConnection, listener, routes, startEnvoyLab } from "./envoy-lab.ts";
-import { onCleanup, until } from "./fixture.ts";
+import { cleanUp, onCleanup, until } from "./fixture.ts";
+
+afterEach(cleanUp);
 
 const envoy = envoyFor("ADS with a real Envoy") ?? "";
 

@@ -1,11 +1,13 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { DeltaDiscoveryRequestSchema } from "../../src/gen/weft/ads/v1/discovery_pb.ts";
 import { TYPE } from "../../src/lib/encoded.ts";
-import { onCleanup, start, until } from "./fixture.ts";
+import { cleanUp, onCleanup, start, until } from "./fixture.ts";
 import { frame, preface, rawDeltaRequest } from "./raw-http2.ts";
+
+afterEach(cleanUp);
 
 const { cluster: CDS, endpoint: EDS } = TYPE;
 

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { createServer } from "node:net";
 import { mentioned } from "../../src/ads/blame.ts";
 import { changedNames, typeVersion } from "../../src/ads/diff.ts";
@@ -6,9 +6,11 @@ import { Ledger } from "../../src/ads/ledger.ts";
 import { selfTest } from "../../src/ads/self-test.ts";
 import { SotwSubscription } from "../../src/ads/sotw.ts";
 import { TYPE } from "../../src/lib/encoded.ts";
-import { onCleanup, until } from "./fixture.ts";
+import { cleanUp, onCleanup, until } from "./fixture.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { snapshot } from "./resources.ts";
+
+afterEach(cleanUp);
 
 const { cluster: CDS } = TYPE;
 const info = (id: string) => ({ id, node: "n", envoyVersion: "1.40.0", protocol: "sotw" as const, address: "unix" });

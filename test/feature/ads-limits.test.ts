@@ -1,10 +1,12 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { Code } from "@connectrpc/connect";
 import { TYPE } from "../../src/lib/encoded.ts";
-import { onCleanup, start, until } from "./fixture.ts";
+import { cleanUp, onCleanup, start, until } from "./fixture.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { type Frame, frames, GOAWAY, HEADERS, preface, RST_STREAM, rawDeltaRequest } from "./raw-http2.ts";
+
+afterEach(cleanUp);
 
 const { cluster: CDS } = TYPE;
 const END_STREAM = 1;

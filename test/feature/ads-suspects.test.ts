@@ -1,9 +1,11 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { MAX_SPLITS } from "../../src/ads/suspects.ts";
 import { type EncodedResource, TYPE } from "../../src/lib/encoded.ts";
-import { start } from "./fixture.ts";
+import { cleanUp, start } from "./fixture.ts";
 import { DeltaModelClient, SotwModelClient } from "./model-client.ts";
 import { type Contents, snapshot } from "./resources.ts";
+
+afterEach(cleanUp);
 
 const { cluster: CDS, endpoint: EDS } = TYPE;
 

@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import { openProcesses } from "../../scripts/lib/lab/processes.ts";
 import { createAdsServer } from "../../src/ads/server.ts";
 import type { AnswerEvent } from "../../src/ads/types.ts";
 import { ClusterSchema } from "../../src/gen/envoy/config/cluster/v3/cluster_pb.ts";
@@ -102,11 +103,9 @@ export async function startEnvoyLab(envoy: string, api: "DELTA_GRPC" | "GRPC") {
   const path = join(directory, "envoy.json");
   writeFileSync(path, JSON.stringify(bootstrap(port, api)));
   const command = [envoy, "-c", path, "--disable-hot-restart", "--drain-time-s", "60", "-l", "critical"];
-  const child = Bun.spawn(command, { stdout: "ignore", stderr: "ignore" });
-  onCleanup(async () => {
-    child.kill("SIGKILL");
-    await child.exited;
-  });
+  const processes = openProcesses(directory);
+  onCleanup(() => processes.stopAll(0));
+  processes.start("envoy", command);
   return {
     ledger: ads.ledger,
     refusals,

@@ -1,5 +1,4 @@
 /** A real ADS server on loopback, with a source that the test writes to. */
-import { afterEach } from "bun:test";
 import type { AdsLimits } from "../../src/ads/limits.ts";
 import { createAdsServer } from "../../src/ads/server.ts";
 import type { AdsObserver, Authenticate, Credentials, ProxyIdentity } from "../../src/ads/types.ts";
@@ -10,9 +9,10 @@ import { FakeSource } from "./resources.ts";
 
 const cleanups: (() => unknown)[] = [];
 
-afterEach(async () => {
+/** For afterEach() in every test file: a hook that this module registered would count for the first file only that imports it. */
+export async function cleanUp(): Promise<void> {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+}
 
 export function onCleanup(cleanup: () => unknown): void {
   cleanups.push(cleanup);
