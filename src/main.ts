@@ -55,7 +55,9 @@ async function startServer(settings: RunSettings, reload: () => Promise<RunSetti
   log.info("ending on {signal}: proxies keep their configuration and reconnect", { signal });
   process.once("SIGINT", () => process.exit(130));
   await weft.close();
-  return 0;
+  // What is still open (a trace's last try, say) must not keep the process; what was written must be out.
+  await Promise.all([process.stdout, process.stderr].map((stream) => new Promise<void>((resolve) => stream.write("", () => resolve()))));
+  process.exit(0);
 }
 
 process.exitCode = await runCli(process.argv.slice(2), processIo({ clock: systemClock, version, startServer }));

@@ -1,13 +1,13 @@
-/** Which resources a client's refusal is about. Pure. */
+/** Which resources a client's refusal names. Pure. */
 
 /** A character that can stand inside a resource's name: "outbound|8080|v1|orders.default.mesh.local". */
 const INSIDE_NAME = /[\w|/-]/;
 
 /**
- * The names that `message` mentions as whole words, or all of `names` where it mentions none: Envoy says "Error adding/updating
- * listener(s) NAME: ..." for clusters and listeners, and names nothing where the whole response could not be read.
+ * Those of `names` that `message` mentions as whole words: Envoy says "Error adding/updating listener(s) NAME: ..." for clusters and
+ * listeners, and names nothing where it could not read the response.
  */
-export function blamed(message: string, names: readonly string[]): readonly string[] {
+export function mentioned(message: string, names: readonly string[]): readonly string[] {
   let text = message;
   const found = new Set<string>();
   // Longest first, each hit blotted out, so that a name inside a longer one is not taken for a mention of it.
@@ -21,7 +21,7 @@ export function blamed(message: string, names: readonly string[]): readonly stri
       }
     }
   }
-  return found.size === 0 ? names : names.filter((name) => found.has(name));
+  return names.filter((name) => found.has(name));
 }
 
 function standsAlone(text: string, start: number, end: number): boolean {

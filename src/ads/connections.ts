@@ -20,7 +20,7 @@ export class Connections {
     });
   }
 
-  /** Counts a stream of `session` for as long as `signal` is not aborted. Returns how many there are now. */
+  /** Counts a stream of `session` in or out. Returns how many there are now. */
   count(session: object, by: 1 | -1): number {
     const streams = (this.streams.get(session) ?? 0) + by;
     this.streams.set(session, streams);

@@ -2,7 +2,8 @@
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { ResourceMap } from "./diff.ts";
 import type { Answer, Content, Phase } from "./push.ts";
-import { hasWildcard, Subscription, WILDCARD } from "./subscription.ts";
+import { Subscription } from "./subscription.ts";
+import { hasWildcard, WILDCARD } from "./traits.ts";
 
 /** A DeltaDiscoveryRequest, without what only the stream needs. */
 export interface DeltaRequest {
@@ -40,14 +41,14 @@ export class DeltaSubscription extends Subscription {
     const all = hasWildcard(this.typeUrl) && (legacy || asked.has(WILDCARD));
     for (const [name, version] of Object.entries(request.initialVersions)) {
       if (all || asked.has(name)) {
-        this.held.set(name, version);
+        this.client.held.set(name, version);
         this.dirty.add(name);
       }
     }
     if (!all) return;
     this.subscribeAll();
     // A client that starts waits for an answer even where there is nothing; one that comes back and has everything does not.
-    this.due = this.held.size === 0;
+    this.due = this.client.held.size === 0;
   }
 
   private start(name: string, first: boolean): void {
@@ -58,14 +59,14 @@ export class DeltaSubscription extends Subscription {
       // begin() has done it, and knows what the client has.
       if (first) return;
       this.subscribeAll();
-      for (const known of this.map?.keys() ?? []) this.force(known);
+      for (const known of this.client.map?.keys() ?? []) this.force(known);
       this.due = true;
       return;
     }
     this.subscribe(name);
     // "The server must still provide those resources in the response; due to implementation details hidden from the server, the client
     // may have 'forgotten' those resources despite apparently remaining subscribed" (Subscribing to Resources).
-    if (first && this.held.has(name)) this.dirty.add(name);
+    if (first && this.client.held.has(name)) this.dirty.add(name);
     else this.force(name);
   }
 
@@ -88,16 +89,17 @@ export class DeltaSubscription extends Subscription {
     const resources: EncodedResource[] = [];
     const removed: string[] = [];
     for (const name of this.dirty) {
+      if (phase === "additions" && !this.maySend(name)) continue;
       const forced = this.forced.has(name);
       if (phase === "additions" && map.has(name)) {
-        const resource = forced ? this.deliverable(name) : this.lacks(name) ? map.get(name) : undefined;
+        const resource = forced ? this.client.deliverable(name) : this.client.lacks(name) ? map.get(name) : undefined;
         if (resource) resources.push(resource);
         else this.forced.delete(name);
       } else if (!map.has(name)) {
         // "When a resource subscribed to by a client does not exist, the server will send a DeltaDiscoveryResponse message that contains
         // that resource's name in the removed_resources field" (Knowing When a Requested Resource Does Not Exist): at once, for the client
         // waits. "The server signals the client that a resource should be deleted via the removed_resources field" (Deleting Resources).
-        if (forced ? phase === "additions" : phase === "removals" && this.isLeftover(name)) removed.push(name);
+        if (forced ? phase === "additions" : phase === "removals" && this.client.isLeftover(name)) removed.push(name);
       }
     }
     const nothing = resources.length === 0 && removed.length === 0;

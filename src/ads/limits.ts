@@ -4,11 +4,14 @@ export interface AdsLimits {
   readonly maxMessageBytes: number;
   readonly maxStreams: number;
   readonly maxStreamsPerConnection: number;
+  /** To one listener. */
   readonly maxConnections: number;
   /** Names that one stream may subscribe to, of one type. */
   readonly maxNames: number;
   /** Types that one stream may ask for, known or not. */
   readonly maxTypes: number;
+  /** How long it may take to find out who opens a stream, milliseconds. */
+  readonly authenticateMs: number;
   /** How long a stream may be open without a request, milliseconds. */
   readonly firstRequestMs: number;
   /** How often a connection is asked for a sign of life, and how long the answer may take, milliseconds. */
@@ -23,6 +26,7 @@ export const DEFAULT_LIMITS: AdsLimits = {
   maxConnections: 20_000,
   maxNames: 100_000,
   maxTypes: 32,
+  authenticateMs: 10_000,
   firstRequestMs: 10_000,
   pingEveryMs: 30_000,
   pingTimeoutMs: 20_000,

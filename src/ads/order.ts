@@ -9,10 +9,11 @@ import type { Subscription } from "./subscription.ts";
 export const ORDER: readonly TypeUrl[] = [TYPE.cluster, TYPE.endpoint, TYPE.listener, TYPE.route, TYPE.secret, TYPE.extension];
 
 /**
- * What refers to others goes before what it refers to: Envoy ignores a removed route or secret, but a listener that still refers to a removed
- * extension answers with 500, and a route to a removed cluster with 503.
+ * What refers to others goes before what it refers to: Envoy ignores a removed route or secret, but a route to a removed cluster answers with
+ * 503. Extensions are never taken away: connections that drain under a listener's old filter chains still use them, and would get 500;
+ * Envoy unsubscribes when the last is gone. docs/design.md, "xDS order", has the trials.
  */
-const REMOVAL_ORDER: readonly TypeUrl[] = [TYPE.listener, TYPE.route, TYPE.extension, TYPE.cluster, TYPE.endpoint, TYPE.secret];
+const REMOVAL_ORDER: readonly TypeUrl[] = [TYPE.listener, TYPE.route, TYPE.cluster, TYPE.endpoint, TYPE.secret];
 
 /** What Envoy fetches while a resource of the type warms up ("Resource warming"). */
 const WARMED_BY: Readonly<Record<string, readonly TypeUrl[]>> = {

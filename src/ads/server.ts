@@ -14,6 +14,7 @@ import { AggregatedDiscoveryService } from "../gen/weft/ads/v1/discovery_pb.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { Connections } from "./connections.ts";
+import { within } from "./deadline.ts";
 import { toConnectError } from "./errors.ts";
 import { Ledger, type LedgerReader } from "./ledger.ts";
 import { type AdsLimits, DEFAULT_LIMITS } from "./limits.ts";
@@ -62,6 +63,8 @@ interface Admitted {
 const peerKey = createContextKey<Peer | undefined>(undefined);
 const admittedKey = createContextKey<Admitted | undefined>(undefined);
 
+const SHUTTING_DOWN = "weft is shutting down";
+
 interface Listening {
   readonly server: Http2Server;
   readonly connections: Connections;
@@ -80,9 +83,12 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   let closing = false;
 
   const admit = async (authorization: string | undefined, peer: Peer): Promise<Admitted> => {
-    if (closing) throw new WeftError("unavailable", "weft is shutting down");
+    if (closing) throw new WeftError("unavailable", SHUTTING_DOWN);
     if (authorization !== undefined && selfTests.delete(authorization)) return { proxy: { id: "" }, selfTest: true };
-    return { proxy: await authenticate({ authorization, transport: peer.transport }), selfTest: false };
+    const late = () => new WeftError("unavailable", `nobody said in ${limits.authenticateMs} ms whose token this is; try again`);
+    const proxy = await within(clock, limits.authenticateMs, authenticate({ authorization, transport: peer.transport }), late);
+    if (closing) throw new WeftError("unavailable", SHUTTING_DOWN);
+    return { proxy, selfTest: false };
   };
 
   const requestGate = async (context: HandlerContext): Promise<void> => {
@@ -91,9 +97,9 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     try {
       context.values.set(admittedKey, await admit(context.requestHeader.get("authorization") ?? undefined, peer));
     } catch (reason) {
-      const error = toConnectError(reason);
-      observer.refused?.({ reason: reason instanceof Error ? reason.message : error.rawMessage, address: peer.address });
-      throw error;
+      const { code, message } = WeftError.from(reason);
+      observer.refused?.({ code, reason: message, address: peer.address });
+      throw toConnectError(reason);
     }
   };
 
@@ -125,7 +131,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     try {
       if (context.signal.aborted) return;
       if (!admitted.selfTest && (streams.size > limits.maxStreams || onConnection > limits.maxStreamsPerConnection)) {
-        observer.refused?.({ reason: "too many streams", address: peer.address });
+        observer.refused?.({ code: "too_large", reason: "too many streams", address: peer.address });
         throw new ConnectError("too many streams", Code.ResourceExhausted);
       }
       yield* stream.run(requests);
@@ -139,6 +145,10 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   const start = async (target: TcpTarget | UnixTarget): Promise<Bound> => {
     const server = createHttp2Server(limits.maxStreamsPerConnection);
     server.maxConnections = limits.maxConnections;
+    server.on("drop", (peer) => {
+      const address = peer ? `${peer.remoteAddress}:${peer.remotePort}` : "unix";
+      observer.refused?.({ code: "too_large", reason: "too many connections", address });
+    });
     const connections = new Connections(server, clock, limits);
     const transport = "path" in target ? "unix" : "tcp";
     const handler = connectNodeAdapter({
@@ -175,7 +185,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       closing = true;
       const stopped = listening.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve())));
       for (const { connections } of listening) connections.sayGoodbye();
-      const goodbye = new ConnectError("weft is shutting down", Code.Unavailable);
+      const goodbye = new ConnectError(SHUTTING_DOWN, Code.Unavailable);
       for (const stream of streams) stream.end("shut down", goodbye);
       const destroy = () => {
         for (const { connections } of listening) connections.destroy();

@@ -1,8 +1,9 @@
 /** The state-of-the-world variant of subscription.ts: a request names everything that the client wants of the type. */
 import type { EncodedResource } from "../lib/encoded.ts";
-import { listVersion, type ResourceMap, typeVersion } from "./diff.ts";
+import { listVersion, NO_RESOURCES, type ResourceMap, typeVersion } from "./diff.ts";
 import type { Answer, Content, Phase } from "./push.ts";
-import { hasWildcard, Subscription, WILDCARD } from "./subscription.ts";
+import { Subscription } from "./subscription.ts";
+import { hasWildcard, WILDCARD } from "./traits.ts";
 
 /** A DiscoveryRequest, without what only the stream needs. */
 export interface SotwRequest {
@@ -18,6 +19,8 @@ export class SotwSubscription extends Subscription {
   private claimed: string | undefined;
   private answerRepeated = false;
   private lastNonce = "";
+  /** What the client left in requests that came too late to be answered: it may have forgotten it, though it came back to it since. */
+  private readonly left = new Set<string>();
 
   request(request: SotwRequest): Answer {
     const first = this.firstRequest;
@@ -28,7 +31,10 @@ export class SotwSubscription extends Subscription {
     // "The management server should not send a DiscoveryResponse for any DiscoveryRequest that has a stale nonce" (Resource updates). The
     // client answers the newer response with all the names that it wants. A request that answers nothing may still follow an ACK, under its nonce.
     const foreign = request.nonce !== "" && request.nonce !== this.lastNonce;
-    if (!first && (answer.kind === "none" || answer.kind === "stale") && (this.answerDue || foreign)) return { kind: "stale" };
+    if (!first && (answer.kind === "none" || answer.kind === "stale") && (this.answerDue || foreign)) {
+      this.overhear(request.names);
+      return { kind: "stale" };
+    }
     this.lastNonce = request.nonce;
     const changed = this.want(request.names);
     if (first) this.begin(request);
@@ -60,14 +66,26 @@ export class SotwSubscription extends Subscription {
     else for (const name of this.names) this.force(name);
   }
 
-  /** Returns whether the names changed. */
-  private want(names: readonly string[]): boolean {
+  private parse(names: readonly string[]): { readonly all: boolean; readonly wanted: ReadonlySet<string> } {
     // "(in SotW, all requests on the stream for that resource type have had an empty resource_names field) ... the server should treat
     // that identically to ... '*'" (How the client specifies what resources to return). "If the list of resource names becomes empty, that
     // means that the client is no longer interested in any resources of the specified type" (the same).
     if (names.length > 0) this.named = true;
     const wanted = new Set(names);
     const all = hasWildcard(this.typeUrl) && (!this.named || wanted.delete(WILDCARD));
+    return { all, wanted };
+  }
+
+  /** A request that must not be answered: the next that counts says again what the client wants, but not what it left meanwhile. */
+  private overhear(names: readonly string[]): void {
+    const { all, wanted } = this.parse(names);
+    for (const name of this.names) if (!wanted.has(name)) this.left.add(name);
+    if (this.wildcard && !all) this.left.add(WILDCARD);
+  }
+
+  /** Returns whether the names changed. */
+  private want(names: readonly string[]): boolean {
+    const { all, wanted } = this.parse(names);
     let changed = false;
     for (const name of [...this.names]) {
       if (wanted.has(name)) continue;
@@ -88,6 +106,22 @@ export class SotwSubscription extends Subscription {
       if (all) this.subscribeAll();
       else this.unsubscribeAll();
     }
+    return this.doubtWhatItLeft() || changed;
+  }
+
+  /** Returns whether there was any. */
+  private doubtWhatItLeft(): boolean {
+    const changed = this.left.size > 0;
+    if (this.wildcard && this.left.delete(WILDCARD)) {
+      for (const name of [...this.client.held.keys(), ...(this.client.map ?? NO_RESOURCES).keys()]) this.left.add(name);
+      this.due = true;
+    }
+    for (const name of this.left) {
+      if (!this.names.has(name) && !this.wildcard) continue;
+      this.client.uncertain.add(name);
+      this.force(name);
+    }
+    this.left.clear();
     return changed;
   }
 
@@ -98,7 +132,7 @@ export class SotwSubscription extends Subscription {
 
   private recognise(map: ResourceMap): void {
     if (this.claimed === typeVersion(map)) {
-      for (const [name, resource] of map) this.held.set(name, resource);
+      for (const [name, resource] of map) this.client.held.set(name, resource);
       this.due = false;
     }
     this.claimed = undefined;
@@ -112,15 +146,15 @@ export class SotwSubscription extends Subscription {
    * go is repeated until its turn comes, and what the client refused is replaced by what it has.
    */
   private composeAll(phase: Phase, map: ResourceMap): Content | undefined {
-    for (const name of [...this.forced]) if (!this.deliverable(name)) this.forced.delete(name);
-    const leftovers = [...this.dirty].filter((name) => this.isLeftover(name));
-    const changed = [...this.dirty].some((name) => this.forced.has(name) || this.lacks(name));
+    for (const name of [...this.forced]) if (!this.client.deliverable(name)) this.forced.delete(name);
+    const leftovers = [...this.dirty].filter((name) => this.client.isLeftover(name));
+    const changed = [...this.dirty].some((name) => this.maySend(name) && (this.forced.has(name) || this.client.lacks(name)));
     if (phase === "additions" ? !changed && !this.due : leftovers.length === 0) return undefined;
     const gone = phase === "additions" ? [] : leftovers;
     const resources = new Map<string, EncodedResource>();
-    for (const resource of this.resources()) resources.set(resource.name, resource);
+    for (const resource of this.client.resources()) resources.set(resource.name, resource);
     for (const name of this.wildcard ? map.keys() : this.names) {
-      const resource = this.deliverable(name);
+      const resource = this.maySend(name) ? this.client.deliverable(name) : undefined;
       if (resource) resources.set(name, resource);
     }
     for (const name of gone) resources.delete(name);
@@ -138,12 +172,13 @@ export class SotwSubscription extends Subscription {
     const resources: EncodedResource[] = [];
     for (const name of [...this.dirty]) {
       if (!map.has(name)) {
-        this.held.delete(name);
-        this.uncertain.delete(name);
+        this.client.held.delete(name);
+        this.client.uncertain.delete(name);
         this.forced.delete(name);
         continue;
       }
-      const resource = this.forced.has(name) ? this.deliverable(name) : this.lacks(name) ? map.get(name) : undefined;
+      if (!this.maySend(name)) continue;
+      const resource = this.forced.has(name) ? this.client.deliverable(name) : this.client.lacks(name) ? map.get(name) : undefined;
       if (resource) resources.push(resource);
       else this.forced.delete(name);
     }

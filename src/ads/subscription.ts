@@ -4,15 +4,12 @@
  * https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol
  */
 import type { EncodedResource } from "../lib/encoded.ts";
-import { TYPE } from "../lib/encoded.ts";
-import { blamed } from "./blame.ts";
+import { ABSENT, ClientState, type Held, versionOf } from "./client-state.ts";
 import { changedNames, NO_RESOURCES, type ResourceMap, typeVersion } from "./diff.ts";
 import type { Answer, Content, Phase, Push } from "./push.ts";
-
-export const WILDCARD = "*";
-
-/** What the client has of one name: the resource, or only its version where another stream brought it (initial_resource_versions). */
-type Held = EncodedResource | string;
+import { Suspects } from "./suspects.ts";
+import { letsGo } from "./traits.ts";
+import { judge } from "./verdict.ts";
 
 /** A push that was not answered yet, with what the client had before of each name that it changed. */
 interface Outstanding {
@@ -24,19 +21,13 @@ interface Outstanding {
   readonly complete: boolean;
 }
 
-const versionOf = (held: Held | undefined) => (typeof held === "object" ? held.version : held);
-
-/** The version of a resource that is not there, so that a refused removal is recorded like any other refusal. */
-const ABSENT = "";
-
 export abstract class Subscription {
   readonly typeUrl: string;
   protected wildcard = false;
   protected readonly names = new Set<string>();
   /** False until the client named anything: the legacy wildcard lasts as long. */
   protected named = false;
-  protected map: ResourceMap | undefined;
-  protected readonly held = new Map<string, Held>();
+  protected readonly client: ClientState;
   /** Names to look at before the next push. */
   protected readonly dirty = new Set<string>();
   /** Names to send even if the client has the version. */
@@ -44,9 +35,7 @@ export abstract class Subscription {
   /** An answer is due even if there is nothing to say. */
   protected due = false;
   protected firstRequest = true;
-  private readonly refused = new Map<string, string>();
-  /** Names that a refused response was about: the client may have taken what it brought, or kept what it had. */
-  protected readonly uncertain = new Set<string>();
+  private readonly suspects = new Suspects();
   /** Names unsubscribed while a response with them was on its way: the client keeps them if it subscribes to all before it reads that. */
   private readonly inFlight = new Set<string>();
   private refusedNothing = false;
@@ -56,14 +45,16 @@ export abstract class Subscription {
 
   constructor(typeUrl: string) {
     this.typeUrl = typeUrl;
+    this.client = new ClientState(letsGo(typeUrl));
   }
 
   /** A newer snapshot. Returns whether there may be something to send. */
   update(map: ResourceMap, revision: number): boolean {
-    const names = this.map ? changedNames(this.map, map) : [...new Set([...map.keys(), ...this.held.keys(), ...this.names])];
-    this.map = map;
+    const { client } = this;
+    const names = client.map ? changedNames(client.map, map) : new Set([...map.keys(), ...client.held.keys(), ...this.names]);
+    client.map = map;
     this.current = revision;
-    for (const name of names) if (this.wants(name) || this.mayHave(name)) this.dirty.add(name);
+    for (const name of names) if (this.wants(name) || this.client.mayHave(name)) this.dirty.add(name);
     return !this.settle();
   }
 
@@ -72,44 +63,44 @@ export abstract class Subscription {
    * is no change in endpoints" (Resource warming): sends `names` again, as far as the client wants them and they are there.
    */
   resend(names: Iterable<string>): void {
-    for (const name of names) if (this.wants(name) && this.map?.has(name)) this.force(name);
+    for (const name of names) if (this.wants(name) && this.client.map?.has(name)) this.force(name);
   }
 
   /** What to send next in `phase`, now taken as sent; undefined while an answer is due from the client, or when there is nothing. */
   take(phase: Phase, nonce: string): Push | undefined {
-    if (!this.map || this.outstanding) return undefined;
-    const content = this.compose(phase, this.map);
+    const { client } = this;
+    if (!client.map || this.outstanding) return undefined;
+    const content = this.next(phase, client.map);
     if (!content) {
       this.settle();
       return undefined;
     }
-    const before = new Map<string, Held | undefined>();
     const asked = this.due || this.forced.size > 0;
-    const version = content.version ?? typeVersion(this.map);
+    const version = content.version ?? typeVersion(client.map);
     const { resources, removed } = content;
-    for (const resource of resources) {
-      // What a full state repeats unchanged is no part of what an answer can be about.
-      const { name } = resource;
-      const known = versionOf(this.held.get(name)) === resource.version && !this.uncertain.has(name);
-      if (!known || this.due || this.forced.has(name)) before.set(name, this.held.get(name));
-      this.held.set(resource.name, resource);
-    }
-    for (const name of content.gone) {
-      before.set(name, this.held.get(name));
-      this.held.delete(name);
-    }
+    const before = client.take(content, (name) => this.due || this.forced.has(name));
     const changed = [...before.keys()];
     const push = { phase, typeUrl: this.typeUrl, nonce, revision: this.current, version, resources, removed, changed, asked };
     const present = new Map(resources.map((resource) => [resource.name, resource.version]));
-    const fresh = changed.filter((name) => (present.get(name) ?? ABSENT) === this.presentVersion(name));
+    const sent = changed.filter((name) => this.maySend(name));
+    const fresh = sent.filter((name) => (present.get(name) ?? ABSENT) === client.presentVersion(name));
     this.due = false;
-    for (const name of changed) {
+    for (const name of sent) {
       // What a full state repeats until its removal's turn is still to be removed.
-      if (this.map.has(name) || !this.held.has(name)) this.dirty.delete(name);
+      if (client.map.has(name) || !client.held.has(name)) this.dirty.delete(name);
       this.forced.delete(name);
     }
+    if (phase === "additions") this.suspects.next();
     this.outstanding = { push, before, fresh, complete: this.dirty.size === 0 };
     return push;
+  }
+
+  private next(phase: Phase, map: ResourceMap): Content | undefined {
+    for (;;) {
+      const content = this.compose(phase, map);
+      // Suspects may have gone meanwhile: then it is the next ones' turn.
+      if (content || phase === "removals" || !this.suspects.next()) return content;
+    }
   }
 
   /** Whether a response waits for the client's ACK or NACK. */
@@ -134,8 +125,8 @@ export abstract class Subscription {
 
   /** What the type's status is: "NACKED" from a refusal until what replaced the refused bytes was accepted. */
   get status(): "SYNCED" | "PENDING" | "NACKED" {
-    if (this.refused.size > 0 || this.refusedNothing) return "NACKED";
-    return this.map && this.settled ? "SYNCED" : "PENDING";
+    if (this.client.refused.size > 0 || this.refusedNothing || this.suspects.active) return "NACKED";
+    return this.client.map && this.settled ? "SYNCED" : "PENDING";
   }
 
   /** The last revision of which the client is known to have everything that it wants of this type. */
@@ -145,27 +136,24 @@ export abstract class Subscription {
 
   /** How many resources the client has. */
   get size(): number {
-    return this.held.size;
+    return this.client.held.size;
   }
 
   /** The names whose present version the client refused. */
   get refusedNames(): readonly string[] {
-    return [...this.refused.keys()];
+    return [...this.client.refused.keys()];
   }
 
   /** Whether the client has accepted this version of `name` and has been sent no other since. */
   inForce(name: string, version: string): boolean {
-    if (versionOf(this.held.get(name)) !== version || this.uncertain.has(name)) return false;
+    if (!this.client.knownToHave(name, version)) return false;
     const before = this.outstanding?.before;
     return !before?.has(name) || versionOf(before.get(name)) === version;
   }
 
   /** What the client has, as far as it is known, including what was sent and not answered yet. */
-  *resources(): Iterable<EncodedResource> {
-    for (const [name, held] of this.held) {
-      const resource = typeof held === "object" ? held : this.map?.get(name);
-      if (resource && resource.version === versionOf(held)) yield resource;
-    }
+  resources(): Iterable<EncodedResource> {
+    return this.client.resources();
   }
 
   /** The content of the next response; undefined when there is nothing to send. */
@@ -181,34 +169,45 @@ export abstract class Subscription {
     if (outstanding?.push.nonce !== nonce) return { kind: "stale" };
     this.outstanding = undefined;
     this.inFlight.clear();
-    const { push, before, fresh, complete } = outstanding;
-    if (error === undefined) {
-      this.refusedNothing = false;
-      for (const name of before.keys()) this.uncertain.delete(name);
-      for (const name of before.keys()) if (this.refused.get(name) !== this.presentVersion(name)) this.refused.delete(name);
-      if (complete && this.refused.size === 0) this.acked = push.revision;
-      this.settle();
-      return { kind: "ack", push };
+    return error === undefined ? this.accept(outstanding) : this.refuse(outstanding, error);
+  }
+
+  private accept({ push, before, complete }: Outstanding): Answer {
+    const { refused, uncertain } = this.client;
+    this.suspects.accepted();
+    this.refusedNothing = false;
+    for (const name of before.keys()) {
+      uncertain.delete(name);
+      if (refused.get(name) !== this.client.presentVersion(name)) refused.delete(name);
     }
-    const guilty = blamed(error, fresh);
+    if (complete && refused.size === 0) this.acked = push.revision;
+    this.settle();
+    return { kind: "ack", push };
+  }
+
+  private refuse({ push, before, fresh }: Outstanding, message: string): Answer {
     const versions = new Map(push.resources.map((resource) => [resource.name, resource.version]));
-    for (const name of guilty) if (before.has(name)) this.refused.set(name, versions.get(name) ?? ABSENT);
-    this.refusedNothing = guilty.length === 0;
+    const refusal = { message, fresh, brought: (name: string) => versions.has(name), wanted: (name: string) => before.has(name) };
+    const { guilty, blamed, again } = judge(refusal, this.suspects);
+    for (const name of guilty) this.client.refused.set(name, versions.get(name) ?? ABSENT);
+    this.refusedNothing = guilty.size === 0 && !again;
     for (const [name, held] of before) {
-      if (held === undefined) this.held.delete(name);
-      else this.held.set(name, held);
+      this.client.put(name, held);
+      this.client.uncertain.add(name);
       this.dirty.add(name);
-      this.uncertain.add(name);
-      // Whether the others were applied is not known: Envoy applies what is good of clusters and listeners, and nothing of a response
-      // that it cannot read. They are sent again without the guilty; each round refuses at least one more, so this ends.
-      if (guilty.length > 0 && !guilty.includes(name)) this.force(name);
+      if (again && !guilty.has(name)) this.force(name);
     }
     this.settle();
-    return { kind: "nack", push, message: error, blamed: guilty };
+    return { kind: "nack", push, message, blamed };
+  }
+
+  /** Whether the next response may bring `name` (suspects.ts). */
+  protected maySend(name: string): boolean {
+    return this.suspects.maySend(name);
   }
 
   protected wants(name: string): boolean {
-    return this.names.has(name) || (this.wildcard && (this.map ?? NO_RESOURCES).has(name));
+    return this.names.has(name) || (this.wildcard && (this.client.map ?? NO_RESOURCES).has(name));
   }
 
   protected force(name: string): void {
@@ -217,61 +216,27 @@ export abstract class Subscription {
   }
 
   protected subscribe(name: string): void {
-    this.names.add(this.map?.get(name)?.name ?? name);
+    this.names.add(this.client.map?.get(name)?.name ?? name);
   }
 
   /** Forgets what the client no longer wants; a later subscription is answered anew. */
   protected forget(name: string): void {
-    this.held.delete(name);
+    this.client.forget(name);
     this.dirty.delete(name);
     this.forced.delete(name);
-    this.refused.delete(name);
-    this.uncertain.delete(name);
     if (this.outstanding?.before.delete(name)) this.inFlight.add(name);
   }
 
   protected subscribeAll(): void {
     this.wildcard = true;
-    for (const name of this.inFlight) this.uncertain.add(name);
-    for (const names of [this.map?.keys() ?? [], this.held.keys(), this.uncertain]) for (const name of names) this.dirty.add(name);
+    const { map, held, uncertain } = this.client;
+    for (const name of this.inFlight) uncertain.add(name);
+    for (const names of [map?.keys() ?? [], held.keys(), uncertain]) for (const name of names) this.dirty.add(name);
   }
 
   protected unsubscribeAll(): void {
     this.wildcard = false;
-    for (const name of [...this.held.keys(), ...this.uncertain, ...this.dirty]) if (!this.names.has(name)) this.forget(name);
-  }
-
-  /** The resource to send for `name`: the snapshot's, or where the client refused that, the last one that it took. */
-  protected deliverable(name: string): EncodedResource | undefined {
-    const resource = this.map?.get(name);
-    if (!resource || this.refused.get(name) !== resource.version) return resource;
-    const held = this.held.get(name);
-    return typeof held === "object" && held.version !== resource.version ? held : undefined;
-  }
-
-  /** Whether the client lacks the snapshot's version of `name` and has not refused it. */
-  protected lacks(name: string): boolean {
-    const resource = this.map?.get(name);
-    if (!resource || this.refused.get(name) === resource.version) return false;
-    if (this.uncertain.has(name)) return true;
-    const held = this.held.get(name);
-    if (held === resource) return false;
-    if (versionOf(held) !== resource.version) return true;
-    this.held.set(resource.name, resource);
-    return false;
-  }
-
-  /** Whether the client still has `name` although no snapshot does, and has not refused to let go of it. */
-  protected isLeftover(name: string): boolean {
-    return this.map?.has(name) === false && this.mayHave(name) && this.refused.get(name) !== ABSENT;
-  }
-
-  private mayHave(name: string): boolean {
-    return this.held.has(name) || this.uncertain.has(name);
-  }
-
-  private presentVersion(name: string): string {
-    return this.map?.get(name)?.version ?? ABSENT;
+    for (const name of [...this.client.held.keys(), ...this.client.uncertain, ...this.dirty]) if (!this.names.has(name)) this.forget(name);
   }
 
   private get settled(): boolean {
@@ -283,23 +248,17 @@ export abstract class Subscription {
    * to send an update): where a newer snapshot leaves nothing to send, its revision is in force at once.
    */
   protected settle(): boolean {
-    if (!this.map) return this.dirty.size === 0;
+    const { client } = this;
+    if (!client.map) return this.dirty.size === 0;
     for (const name of this.dirty) {
-      if (!this.forced.has(name) && !this.lacks(name) && !this.isLeftover(name)) this.dirty.delete(name);
+      if (!this.forced.has(name) && !client.lacks(name) && !client.isLeftover(name)) this.dirty.delete(name);
     }
     if (!this.settled) return false;
-    for (const [name, version] of this.refused) {
-      if ((version !== ABSENT && !this.wants(name)) || this.presentVersion(name) !== version) this.refused.delete(name);
+    this.suspects.end();
+    for (const [name, version] of client.refused) {
+      if ((version !== ABSENT && !this.wants(name)) || client.presentVersion(name) !== version) client.refused.delete(name);
     }
-    if (this.refused.size === 0 && !this.refusedNothing) this.acked = this.current;
+    if (client.refused.size === 0 && !this.refusedNothing) this.acked = this.current;
     return true;
   }
-}
-
-/**
- * "For Listener and Cluster resource types, there is also a 'wildcard' subscription, which is triggered when subscribing to the special
- * name '*'" (How the client specifies what resources to return). The same two are sent whole in the state-of-the-world variant.
- */
-export function hasWildcard(typeUrl: string): boolean {
-  return typeUrl === TYPE.listener || typeUrl === TYPE.cluster;
 }

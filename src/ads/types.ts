@@ -1,5 +1,6 @@
 /** What ADS needs from the rest of weft, and what it tells it. It carries opaque bytes and knows no policy. */
 import type { ProxySnapshot, TypeUrl } from "../lib/encoded.ts";
+import type { ErrorCode } from "../lib/errors.ts";
 
 /** A workload that proved who it is. `id` is "ns/name". */
 export interface ProxyIdentity {
@@ -32,8 +33,8 @@ export interface AdsObserver {
     readonly address: string;
   }): void;
   streamClosed?(event: { readonly proxy: ProxyIdentity; readonly protocol: "delta" | "sotw"; readonly reason: string }): void;
-  /** A stream or connection that was turned away. */
-  refused?(event: { readonly reason: string; readonly address: string }): void;
+  /** A stream or connection that was turned away: `code` says of what sort, in few words that metrics can count; `reason` is for people. */
+  refused?(event: { readonly code: ErrorCode; readonly reason: string; readonly address: string }): void;
   pushed?(event: AnswerEvent & { readonly resources: number; readonly bytes: number }): void;
   acked?(event: AnswerEvent & { readonly milliseconds: number }): void;
   nacked?(event: AnswerEvent & { readonly milliseconds: number; readonly message: string }): void;

@@ -122,5 +122,12 @@ async function certificates(client: AdminClient, now: number): Promise<Finding[]
   const until = Number.isFinite(last) ? new Date(last).toISOString() : "never";
   if (last - now > CA_LOW_MS) return [{ check: "ca certificate", ok: true, message: `valid until ${until}` }];
   const message = last > now ? `expires at ${until}, and was not renewed` : `expired at ${until}`;
-  return [{ check: "ca certificate", ok: false, message, help: "check this machine's clock, then restart weft, which renews it" }];
+  return [
+    {
+      check: "ca certificate",
+      ok: false,
+      message,
+      help: "check this machine's clock; if it is right, move ca/ca.pem out of the data directory and restart weft, which certifies its key anew",
+    },
+  ];
 }

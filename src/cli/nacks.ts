@@ -10,8 +10,10 @@ export function nackLines(proxy: ProxyStatus): string[] {
     const from = nack.resources.flatMap(({ name, sources }) =>
       sources.length > 0 ? sources.map((source) => `    ${name} from ${formatProvenance(source)}`) : [`    ${name} (weft's own)`],
     );
-    return [`${proxy.id} refused ${type} of revision ${nack.revision} at ${nack.at}:`, `    ${nack.message}`, ...new Set(from)].map(
-      (line) => clean(line).replaceAll("\n", "\n    "),
-    );
+    return [
+      `${proxy.id} refused ${type} of revision ${nack.revision} at ${nack.at}:`,
+      `    ${nack.message.trimEnd()}`,
+      ...new Set(from),
+    ].map((line) => clean(line).replaceAll("\n", "\n    "));
   });
 }

@@ -97,6 +97,13 @@ const application = buildApplication(root, {
 
 const line = (text: string) => (text.endsWith("\n") ? text : `${text}\n`);
 
+/** The forms that hands know from other programs: `weft --version`, `weft help apply`. */
+function asVerb(argv: readonly string[]): readonly string[] {
+  const [first, ...rest] = argv;
+  if (first === "--version") return ["version", ...rest];
+  return first === "help" ? [...rest, "--help"] : argv;
+}
+
 /** Runs one command line (without the program's name). Never throws; 0, 1 or 2. */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
   let code: number | undefined;
@@ -120,7 +127,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
       context.print(`${completion}\t${brief}`);
     return 0;
   }
-  await run(application, argv, context);
+  await run(application, asVerb(argv), context);
   // Whatever the parser refuses is usage.
   return code ?? (process.exitCode === StricliExit.Success ? 0 : 2);
 }

@@ -142,7 +142,7 @@ export class Changes {
 
   async #putOf(resource: AnyResource, expect: ApplyRequest["expect"]): Promise<Put> {
     const id = { kind: resource.kind, namespace: resource.metadata.namespace, name: resource.metadata.name };
-    const put = { ...id, document: documentOf(resource), source: resource.source };
+    const put = { ...id, document: documentOf(await this.#asWritten(resource, id)), source: resource.source };
     if (expect === "present") return { ...put, expect: (await this.#find(id)).revision };
     if (expect !== undefined) return { ...put, expect };
     const { resourceVersion } = resource.metadata;
@@ -157,6 +157,15 @@ export class Changes {
       );
     }
     return { ...put, expect: Number(resourceVersion) };
+  }
+
+  /** Without the creationTimestamp that the store itself gave out: what `weft get` prints must be unchanged when it is applied. */
+  async #asWritten(resource: AnyResource, id: ResourceId): Promise<AnyResource> {
+    const { creationTimestamp, ...metadata } = resource.metadata;
+    if (creationTimestamp === undefined) return resource;
+    const found = await this.#options.store.get(id);
+    const written = (found?.document.metadata as { readonly creationTimestamp?: string } | undefined)?.creationTimestamp;
+    return written === undefined && found?.createdAt === creationTimestamp ? { ...resource, metadata } : resource;
   }
 
   /** What an apply would do, by the same comparison as the store makes; commits nothing. */

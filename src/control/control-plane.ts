@@ -14,7 +14,7 @@ import { allFindings } from "./findings.ts";
 import type { HealthChecks } from "./health.ts";
 import type { JwksKeeper, JwksStatus } from "./jwks.ts";
 import { typeName } from "./observer.ts";
-import { proxyStatus, timestamp } from "./proxy-status.ts";
+import { awaitsAnswer, proxyStatus, timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
 import { mtlsReport, serviceSummaries } from "./services-view.ts";
 
@@ -100,9 +100,12 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     },
 
     convergence(revision) {
-      const live = statuses().filter((proxy) => proxy.connected);
+      const records = ledger.proxies().filter((record) => record.disconnectedAt === undefined);
+      // A refusal stands until what replaces it is ACKed, but it is no answer to what was sent after it.
+      const awaited = new Set(records.filter(awaitsAnswer).map(({ id }) => id));
+      const live = records.map(proxyStatus);
       const acked = live.filter((proxy) => (ledger.ackedRevision(proxy.id) ?? -1) >= revision);
-      const nacked = live.filter((proxy) => proxy.status === "NACKED");
+      const nacked = live.filter((proxy) => proxy.status === "NACKED" && !awaited.has(proxy.id));
       const pending = live.filter((proxy) => !acked.includes(proxy) && !nacked.includes(proxy));
       const ids = (proxies: typeof live) => proxies.map((proxy) => proxy.id);
       return { acked: ids(acked.filter((proxy) => !nacked.includes(proxy))), nacked, pending: ids(pending) };

@@ -58,12 +58,9 @@ export function createObserver(options: {
       }
       log.info("proxy {proxy} disconnected", { proxy: proxy.id, reason });
     },
-    refused({ reason, address }) {
-      metrics.streamsRefused.inc({ reason });
-      log.warning("an ADS stream was refused ({reason}): the proxy needs a bootstrap from `weft proxy bootstrap WORKLOAD`", {
-        reason,
-        address,
-      });
+    refused({ code, reason, address }) {
+      metrics.streamsRefused.inc({ reason: code });
+      log.warning("an ADS stream was refused: {reason}", { reason, address });
     },
     pushed(event) {
       const type = typeName(event.typeUrl);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createAdminServer } from "../admin/index.ts";
 import { createAdsServer } from "../ads/index.ts";
 import { openAdminToken, openAuthority, SvidManager, type SvidObserver, WorkloadTokens } from "../ca/index.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
 import { lockDirectory } from "../lib/lock.ts";
 import { jwksNeeds } from "../mesh/request-authentication.ts";
 import { openStore } from "../store/index.ts";
@@ -54,6 +54,8 @@ export interface RunningWeft {
 
 /** How long streams get to end by themselves at a shutdown. Envoy keeps its configuration and reconnects; there is nothing to wait for longer. */
 const DRAIN_MS = 2_000;
+/** How long the last traces may take: a collector that is away must not keep weft from ending. */
+const LAST_TRACES_MS = 2_000;
 
 /** @throws WeftError: the port is taken, the directory locked, the store or CA unusable; everything opened so far is closed again. */
 export async function startWeft(options: StartOptions): Promise<RunningWeft> {
@@ -76,7 +78,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
 
   const metrics = createMetrics({ clock, version });
   const tracing = createTracing({ env, version });
-  onClose(() => tracing.shutdown());
+  onClose(() => Promise.race([tracing.shutdown(), sleep(clock, LAST_TRACES_MS)]));
   const store = meteredStore(await openStore(options.store, { dataDir: data, clock }), metrics, clock);
   onClose(() => store.close());
   const authority = await openAuthority({ dir: data, trustDomain, clock });
@@ -157,15 +159,20 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
 
   const bound: Listening = {
     pid: process.pid,
-    ads: `${adsAddress.host}:${adsAddress.port}`,
+    ads: hostPort(adsAddress),
     ads_socket: adsSocket,
-    admin: `${adminAddress.host}:${adminAddress.port}`,
+    admin: hostPort(adminAddress),
     admin_socket: adminSocket,
   };
   const listeningFile = join(data, "listening.json");
   writeFileSync(listeningFile, `${JSON.stringify(bound, null, 2)}\n`);
   onClose(() => rmSync(listeningFile, { force: true }));
   return bound;
+}
+
+/** As URLs have it: an IPv6 address in brackets. */
+function hostPort({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 function observeSvids(metrics: Metrics, nextExpiry: () => number | undefined): SvidObserver {

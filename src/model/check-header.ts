@@ -55,7 +55,7 @@ export function checkHeaderOperations(direction: "request" | "response"): (opera
         const badName = operationError(name, direction === "request");
         if (badName) report("badHeader", badName, { path: [verb, name], atKey: true });
         const badValue = headerValueError(value);
-        if (badValue) report("badHeader", badValue, { path: [verb, name], help: "write a percent sign as %%" });
+        if (badValue) report("badHeader", badValue, { path: [verb, name] });
       }
     }
     for (const [index, name] of (operations.remove ?? []).entries()) {

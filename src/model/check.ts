@@ -4,8 +4,8 @@ import { parseDuration } from "../lib/duration.ts";
 import { parseCidr } from "../lib/ip.ts";
 import type { Report } from "./schema.ts";
 
-/** Go's longest time.Duration, about 292 years. */
-const LONGEST_MS = 9_223_372_036_854;
+/** Envoy takes less than 9,223,372,036 s (source/common/protobuf/utility.cc), about 292 years; Go's longest time.Duration is a second more. */
+const LONGEST_MS = 9_223_372_035_999;
 
 /** Istio's ValidateDuration: whole milliseconds, at least `atLeastMs`; `zero` allows 0 besides. */
 export function checkDuration(options: { readonly atLeastMs: number; readonly zero?: boolean }): (value: string, report: Report) => void {

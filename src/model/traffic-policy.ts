@@ -76,15 +76,18 @@ const cookie = object(
   },
 );
 
+/** Envoy's largest ring (cluster.proto RingHashLbConfig). */
+const ringSize = () => integer(0, 8_388_608);
+
 const consistentHash = object(
   {
     httpHeaderName: text(),
     httpCookie: cookie,
     useSourceIp: flag(),
     httpQueryParameterName: text(),
-    ringHash: object({ minimumRingSize: uint64() }),
+    ringHash: object({ minimumRingSize: ringSize() }),
     maglev,
-    minimumRingSize: uint64(),
+    minimumRingSize: ringSize(),
   },
   (value, report) => {
     onlyOne(value, ["httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName"], report);

@@ -15,6 +15,12 @@ export const CRASH_LOOP = 3;
 /** How long requests in flight may take to end after SIGTERM; shorter than the 30 s after which container runtimes kill. */
 export const DRAIN_LIMIT_MS = 20_000;
 
+/**
+ * How long clients with open connections get, at the least, to hear that they should go: with the next answer on each. An idle connection
+ * that is closed at once may have a request on its way, which nobody tries again (Istio's MINIMUM_DRAIN_DURATION is 5 s).
+ */
+export const DRAIN_LEAST_MS = 1_000;
+
 /** How often a draining Envoy is asked whether it is idle. */
 export const DRAIN_POLL_MS = 100;
 

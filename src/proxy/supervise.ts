@@ -19,7 +19,7 @@ export interface SuperviseOptions {
   readonly envoyPath: string;
   /** As envoyBootstrap makes it; written to a file of mode 0600 that is gone afterwards. */
   readonly bootstrap: Readonly<Record<string, unknown>>;
-  /** Further arguments of the user's for Envoy; last, so that they win. */
+  /** Further arguments of the user's for Envoy; they replace weft's defaults. */
   readonly args?: readonly string[];
   readonly clock: Clock;
   /** What the operator should know. Envoy's own log is not part of it: that goes to `output.stderr`. */
@@ -112,7 +112,7 @@ class Supervisor {
   async #runOnce(): Promise<Ended> {
     const { envoyPath, args = [], output = { stdout: "inherit", stderr: "inherit" }, onStart } = this.#options;
     await rm(this.#adminAddressFile, { force: true });
-    const envoy = await startEnvoy(envoyPath, [...this.#fixedArguments(), ...args], output, this.#directory);
+    const envoy = await startEnvoy(envoyPath, [...this.#ownArguments(), ...args], output, this.#directory);
     this.#envoy = envoy;
     onStart?.({ pid: envoy.pid, adminAddressFile: this.#adminAddressFile });
     const stopAsked = aborted(this.#stop.signal);
@@ -123,18 +123,21 @@ class Supervisor {
     return ended;
   }
 
-  #fixedArguments(): string[] {
+  /** weft's own arguments; where the user gives one of the defaults, the user's alone, because Envoy takes no option twice. */
+  #ownArguments(): string[] {
     const { args = [], drainLimitMs = DRAIN_LIMIT_MS } = this.#options;
-    const levelGiven = args.some((arg) => arg === "-l" || arg.startsWith("--log-level"));
+    const given = (name: string) => args.some((arg) => arg === name || arg.startsWith(`${name}=`));
+    const unlessGiven = (names: readonly string[], ...values: string[]) => (names.some(given) ? [] : [names[0] ?? "", ...values]);
     return [
-      // Envoy's own default, info, prints some 80 lines of what is linked into it at every start.
-      ...(levelGiven ? [] : ["--log-level", "warning"]),
       ...["--config-path", this.#bootstrapFile],
       ...["--admin-address-path", this.#adminAddressFile],
+      // Envoy's own default, info, prints some 80 lines of what is linked into it at every start.
+      ...unlessGiven(["--log-level", "-l"], "warning"),
       // Without hot restart Envoy has no shared memory and no base id: any number run side by side, and a killed one leaves nothing behind.
-      "--disable-hot-restart",
+      ...unlessGiven(["--disable-hot-restart"]),
       // At once, not more and more often over the drain time: each client is told with its next answer.
-      ...["--drain-strategy", "immediate", "--drain-time-s", String(Math.max(1, Math.ceil(drainLimitMs / 1_000)))],
+      ...unlessGiven(["--drain-strategy"], "immediate"),
+      ...unlessGiven(["--drain-time-s"], String(Math.max(1, Math.ceil(drainLimitMs / 1_000)))),
     ];
   }
 

@@ -5,6 +5,7 @@ import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/htt
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import type { InboundPort, Protocol, Settings } from "../mesh/types.ts";
+import { durationOfMs } from "./duration.ts";
 import { encodeResource, packAny } from "./encode.ts";
 
 /** Istio's thresholds: the application sets its own limits, and callers theirs (DestinationRule connectionPool). */
@@ -27,7 +28,7 @@ export function inboundCluster(port: InboundPort, settings: Settings, sources: r
   const cluster = create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
-    connectTimeout: milliseconds(settings.connectTimeoutMs),
+    connectTimeout: durationOfMs(settings.connectTimeoutMs),
     loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: endpoint } }] }] },
     circuitBreakers: {
       thresholds: [
@@ -51,8 +52,4 @@ function priorKnowledge() {
   return create(HttpProtocolOptionsSchema, {
     upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "http2ProtocolOptions", value: {} } } },
   });
-}
-
-function milliseconds(ms: number) {
-  return { seconds: BigInt(Math.floor(ms / 1000)), nanos: Math.round((ms % 1000) * 1e6) };
 }

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { documents, MTLS, newDirectory, run, SERVICE, startWeft, type Weft } from "./harness.ts";
+import { documents, MTLS, newDirectory, run, SERVICE, startWeft, useBinary, type Weft } from "./harness.ts";
+
+useBinary();
 
 let weft: Weft;
 beforeAll(async () => {

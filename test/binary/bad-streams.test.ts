@@ -4,8 +4,10 @@ import { Code } from "@connectrpc/connect";
 import { WorkloadTokens } from "../../src/ca/index.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { DeltaClient, SotwClient } from "../feature/ads-client.ts";
-import { documents, SERVICE, startWeft, type Weft, WORKLOAD, waitFor } from "./harness.ts";
+import { documents, SERVICE, startWeft, useBinary, type Weft, WORKLOAD, waitFor } from "./harness.ts";
 import { adsOf, CLUSTER, LISTENER, tokenOf } from "./proxy.ts";
+
+useBinary();
 
 const HOUR_MS = 3_600_000;
 
@@ -54,7 +56,7 @@ describe("an ADS stream without a right to it is refused as UNAUTHENTICATED, wit
   test("the refusals are counted and logged, without the token", async () => {
     await waitFor("the log", () => weft.stderr().includes("an ADS stream was refused"));
     expect(weft.stderr()).not.toContain("hunter2");
-    expect((await weft.ask("GET", "/metrics")).text).toMatch(/weft_\w*streams_refused\w*\{.*\} [1-9]/);
+    expect((await weft.ask("GET", "/metrics")).text).toMatch(/^weft_streams_refused_total\{reason="unauthenticated"\} [1-9]/m);
   });
 });
 

@@ -15,9 +15,12 @@ import {
   SERVICE,
   startWeft,
   untilStatus,
+  useBinary,
   WORKLOAD,
 } from "./harness.ts";
 import { adsOf, CLUSTER, tokenOf } from "./proxy.ts";
+
+useBinary();
 
 const NOBODY = 65_534;
 const MESH = documents(SERVICE("orders"), WORKLOAD("orders-1", "orders"));

@@ -12,7 +12,18 @@ export { waitFor };
 export const WEFT = process.env.WEFT_BINARY ?? join(import.meta.dir, "../../dist/weft");
 if (!existsSync(WEFT)) throw new Error(`${WEFT} is missing: run scripts/build`);
 
-setDefaultTimeout(30_000);
+/** A busy machine takes its time. */
+const TEST_LIMIT_MS = 30_000;
+
+/** To be called once in each test file: hooks and limits hold for one file only. Ends what the file started, and removes its directories. */
+export function useBinary(): void {
+  setDefaultTimeout(TEST_LIMIT_MS);
+  afterAll(async () => {
+    for (const child of started) child.kill("SIGTERM");
+    await Promise.all([...started].map((child) => child.exited));
+    for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
+  });
+}
 
 /** Long enough for a busy machine; a test that passes never waits for it. */
 const START_LIMIT_MS = 20_000;
@@ -95,21 +106,32 @@ export interface StartOptions extends RunOptions {
   /** The data directory as this process sees it, where that differs. */
   readonly seen?: string;
   readonly args?: readonly string[];
+  /** Default: 127.0.0.1, at a port that the system chooses. */
+  readonly ads?: string;
+  readonly admin?: string;
 }
 
-const ANYWHERE = ["--ads", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-const started = new Set<{ kill(signal: NodeJS.Signals): void }>();
-process.on("exit", () => {
-  for (const child of started) child.kill("SIGKILL");
-});
+const ANYWHERE = "127.0.0.1:0";
+const started = new Set<{ kill(signal: NodeJS.Signals): void; readonly exited: Promise<number> }>();
+const directories: string[] = [];
 
 /** Starts `weft run`, and waits until it is ready. @throws Error with its words where it ends instead */
 export async function startWeft(options: StartOptions = {}): Promise<Weft> {
-  const { data = join(newDirectory(), "data"), seen = data, env, cwd, binary = WEFT, prefix = [], args = [] } = options;
+  const {
+    data = join(newDirectory(), "data"),
+    seen = data,
+    env,
+    cwd,
+    binary = WEFT,
+    prefix = [],
+    args = [],
+    ads = ANYWHERE,
+    admin = ANYWHERE,
+  } = options;
   const logs = newDirectory();
   const [outFile, errFile] = [join(logs, "out"), join(logs, "err")];
   const [out, err] = [openSync(outFile, "a"), openSync(errFile, "a")];
-  const child = Bun.spawn([...prefix, binary, "run", "--data", data, ...ANYWHERE, ...args], {
+  const child = Bun.spawn([...prefix, binary, "run", "--data", data, "--ads", ads, "--admin", admin, ...args], {
     env: env ?? ownEnvironment(),
     cwd,
     stdin: "ignore",
@@ -180,11 +202,6 @@ export function untilStatus(weft: Weft, path: string, status: number): Promise<A
     { limitMs: 8_000 },
   );
 }
-
-const directories: string[] = [];
-afterAll(() => {
-  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
-});
 
 /** A new directory, gone after the file's tests. */
 export function newDirectory(): string {

@@ -2,7 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describeWhere } from "../skip.ts";
-import { type Answer, newDirectory, run, startWeft, untilStatus, type Weft, waitFor } from "./harness.ts";
+import { type Answer, newDirectory, run, startWeft, untilStatus, useBinary, type Weft, waitFor } from "./harness.ts";
+
+useBinary();
 
 let weft: Weft;
 beforeAll(async () => {

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expectRefusal, newDirectory, run, SERVICE, startWeft, WEFT, waitFor } from "./harness.ts";
+import { expectRefusal, newDirectory, run, SERVICE, startWeft, useBinary, WEFT, waitFor } from "./harness.ts";
+
+useBinary();
 
 const AT = (data: string) => ["run", "--data", data, "--ads", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
 const NOBODY = 65_534;

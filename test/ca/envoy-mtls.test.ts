@@ -7,8 +7,10 @@ import { openAuthority } from "../../src/ca/open-authority.ts";
 import type { X509Svid } from "../../src/ca/types.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { listenerPort, liveAdmin } from "../proxy/harness.ts";
-import { realEnvoy } from "../proxy/real-envoy.ts";
+import { envoyFor } from "../skip.ts";
 import { inTemporaryDirectory } from "./temporary.ts";
+
+const realEnvoy = envoyFor("mutual TLS between real Envoys");
 
 const ORDERS = "spiffe://mesh.local/ns/default/sa/orders";
 const BILLING = "spiffe://mesh.local/ns/default/sa/billing";

@@ -225,7 +225,7 @@ describe("Identity", () => {
   test("weft proxy run says what to do where there is no Envoy", async () => {
     await using here = await start();
     const { code, err } = await here.weft(["proxy", "run", "orders"], { env: { PATH: "/nowhere" } });
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(err).toContain("no Envoy was found");
   });
 });

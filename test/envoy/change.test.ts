@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from "bun:test";
 import { waitFor } from "../../scripts/lib/lab/wait.ts";
+import { type Sidecar, untilLive } from "../../scripts/lib/lab/workload.ts";
 import { callFrom, describeMesh, type Member, serviceEntryYaml } from "./harness.ts";
 
 const destinationRule = (spec: string) => `apiVersion: networking.istio.io/v1
@@ -28,6 +29,7 @@ describeMesh("a change under load", (lab) => {
   let web: Member;
   let v1: Member;
   let v2: Member;
+  let v2Sidecar: Sidecar;
 
   beforeAll(async () => {
     [web, v1, v2] = await Promise.all([
@@ -35,7 +37,8 @@ describeMesh("a change under load", (lab) => {
       lab().workload({ name: "orders-v1", service: "orders", version: "v1" }),
       lab().workload({ name: "orders-v2", service: "orders", version: "v2" }),
     ]);
-    await lab().join([{ name: "web" }, { name: "orders" }], [web, v1, v2]);
+    const sidecars = await lab().join([{ name: "web" }, { name: "orders" }], [web, v1, v2]);
+    v2Sidecar = sidecars[2] ?? expect.unreachable();
     await waitFor(
       "the first call",
       () => callFrom(web, "orders"),
@@ -80,7 +83,7 @@ describeMesh("a change under load", (lab) => {
     if (code !== 0) throw new Error(stderr);
   };
 
-  test("routes, subsets, pools and the instances behind a service change without a failed request", async () => {
+  test("routes, subsets, pools and services change without a failed request", async () => {
     const failures = await failuresDuring(async (step) => {
       const toV2 = virtualService("route: [{destination: {host: orders, subset: v2}}]");
       await step("a subset and its route in one apply", apply(`${toV2}---\n${destinationRule(SUBSETS)}`));
@@ -89,8 +92,6 @@ describeMesh("a change under load", (lab) => {
       await step("a balancer", apply(destinationRule(`${SUBSETS}, trafficPolicy: {loadBalancer: {simple: RANDOM}}`)));
       await step("no route", remove("VirtualService", "orders"));
       await step("no subsets", remove("DestinationRule", "orders"));
-      await step("an instance less", remove("WorkloadEntry", "orders-v2"));
-      await step("the instance again", apply(v2.yaml));
       await step("another service", apply(serviceEntryYaml({ name: "unrelated" })));
       await step("and its end", remove("ServiceEntry", "unrelated"));
     });
@@ -115,5 +116,30 @@ describeMesh("a change under load", (lab) => {
       await step("none", remove("AuthorizationPolicy", "orders"));
     });
     expect(failures).toEqual([]);
+  });
+
+  test("one of two instances' proxies ends and comes back, and no request is lost that a connection was there for", async () => {
+    // A caller goes on trying an instance that is gone; with these retries it ends up at the other one.
+    const retries = virtualService("route: [{destination: {host: orders}}], retries: {attempts: 5, retryOn: connect-failure}");
+    await lab().weft.apply(`${retries}---\n${destinationRule("trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}")}`);
+    const failures = await failuresDuring(async (step) => {
+      await step("both", async () => {});
+      await step("SIGTERM", async () => {
+        v2Sidecar.process.signal("SIGTERM");
+        expect(await v2Sidecar.process.exited).toBe(0);
+      });
+      await step("one", async () => {});
+      await step("both again", () => untilLive(lab().startSidecar(v2)));
+    });
+    expect(failures).toEqual([]);
+    v2.app.reset();
+    await waitFor(
+      "the second to be called again",
+      async () => {
+        await callFrom(web, "orders");
+        return v2.app.calls;
+      },
+      (calls) => calls > 0,
+    );
   });
 });

@@ -1,9 +1,8 @@
 import { afterEach, beforeAll, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
-import { join } from "node:path";
 import type { SocketAddress } from "../../scripts/lib/lab/network.ts";
 import { waitFor } from "../../scripts/lib/lab/wait.ts";
-import { inboundOf, type Sidecar, sidecarOf, untilLive } from "../../scripts/lib/lab/workload.ts";
+import { inboundOf, type Sidecar, untilLive } from "../../scripts/lib/lab/workload.ts";
 import { callFrom, callPlaintext, describeMesh, type Member } from "./harness.ts";
 
 const STRICT = `apiVersion: security.istio.io/v1
@@ -63,14 +62,10 @@ describeMesh("a connection that is open when a policy changes", (lab) => {
       { number: 8080, name: "http", protocol: "HTTP" },
       { number: 9090, name: "tcp-db", protocol: "TCP" },
     ];
-    await lab().weft.apply(orders.yaml);
-    // By hand, to drain within a second, where `weft proxy run` gives connections 20.
-    const { weft, envoy, directory, processes } = lab();
-    const file = join(directory, "orders.json");
-    await Bun.write(file, (await weft.cli(["proxy", "bootstrap", "orders-1"])).stdout);
-    const flags = ["--concurrency", "1", "--disable-hot-restart", "--drain-strategy", "immediate", "--drain-time-s", "1"];
-    server = sidecarOf(orders.place, processes.start("envoy-orders", [envoy, "-c", file, ...flags]));
     await lab().join([{ name: "web" }, { name: "batch" }, { name: "orders", ports }], [web, batch]);
+    await lab().weft.apply(orders.yaml);
+    // Connections get a second to drain, where `weft proxy run` gives them 20.
+    server = lab().startSidecar(orders, ["--drain-time-s", "1"]);
     await untilLive(server);
     await waitFor(
       "the first call",

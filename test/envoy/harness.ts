@@ -4,7 +4,7 @@
  * loudly; with CI=true that is a failure.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type HttpApp, startHttpApp, startTcpEcho, type TcpApp } from "../../scripts/lib/lab/apps.ts";
@@ -21,6 +21,7 @@ import {
   untilLive,
   workloadEntryYaml,
 } from "../../scripts/lib/lab/workload.ts";
+import { envoyFor } from "../skip.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const WEFT = process.env.WEFT_BINARY ?? join(ROOT, "dist/weft");
@@ -65,19 +66,17 @@ export interface Lab {
   workload(spec: WorkloadSpec): Promise<Member>;
   /** Applies services and workloads, starts the workloads' sidecars, and waits until they are live. In the order of `members`. */
   join(services: readonly ServiceSpec[], members: readonly Member[]): Promise<Sidecar[]>;
-  startSidecar(member: Member): Sidecar;
+  /** `args` are for Envoy. */
+  startSidecar(member: Member, args?: readonly string[]): Sidecar;
   close(): Promise<void>;
 }
 
 /** Like describe(), with a lab: opened before the tests, closed after them, whatever happened. */
 export function describeMesh(name: string, body: (lab: () => Lab) => void, options: Pick<WeftOptions, "runCommand" | "env"> = {}): void {
   setDefaultTimeout(TEST_LIMIT_MS);
-  const envoy = findEnvoy();
+  const envoy = envoyFor(`"${name}"`);
   if (envoy === undefined) {
-    const message = "no Envoy: set WEFT_ENVOY, or run scripts/setup --envoy";
-    if (process.env.CI === "true") throw new Error(message);
-    console.error(`SKIPPED "${name}": ${message}`);
-    describe.skip(name, () => body(() => fail(message)));
+    describe.skip(name, () => body(() => fail("there is no lab without an Envoy")));
     return;
   }
   describe(name, () => {
@@ -106,7 +105,7 @@ async function openLab(envoy: string, options: Pick<WeftOptions, "runCommand" | 
     await processes.stopAll(0);
     throw reason;
   });
-  const start = (member: Member) => startSidecar({ weft, processes, envoy }, member.place);
+  const start = (member: Member, args: readonly string[] = []) => startSidecar({ weft, processes, envoy }, member.place, { args });
   return {
     weft,
     processes,
@@ -124,7 +123,7 @@ async function openLab(envoy: string, options: Pick<WeftOptions, "runCommand" | 
     },
     async join(services, members) {
       await weft.apply([...services.map(serviceEntryYaml), ...members.map(({ yaml }) => yaml)].join("---\n"));
-      const sidecars = members.map(start);
+      const sidecars = members.map((member) => start(member));
       await Promise.all(sidecars.map((sidecar) => untilLive(sidecar)));
       return sidecars;
     },
@@ -170,19 +169,6 @@ export function expectStatus(answer: Answer, status: number): Answer {
   if (answer.status !== status) throw new Error(`expected status ${status}, got ${JSON.stringify(answer, null, 2)}`);
   expect(answer.status).toBe(status);
   return answer;
-}
-
-function findEnvoy(): string | undefined {
-  const chosen = process.env.WEFT_ENVOY;
-  if (chosen) return existsSync(chosen) ? chosen : fail(`WEFT_ENVOY=${chosen} does not exist`);
-  const tools = join(ROOT, ".tools");
-  const installed = existsSync(tools)
-    ? readdirSync(tools)
-        .filter((name) => /^envoy-\d/.test(name) && existsSync(join(tools, name, "envoy")))
-        .sort((a, b) => a.localeCompare(b, "en", { numeric: true }))
-        .at(-1)
-    : undefined;
-  return installed ? join(tools, installed, "envoy") : (Bun.which("envoy") ?? undefined);
 }
 
 function fail(message: string): never {

@@ -1,8 +1,10 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { TYPE } from "../../src/lib/encoded.ts";
 import type { DeltaClient } from "./ads-client.ts";
-import { start } from "./fixture.ts";
+import { cleanUp, start } from "./fixture.ts";
 import { resource } from "./resources.ts";
+
+afterEach(cleanUp);
 
 const { cluster: CDS, endpoint: EDS, listener: LDS, route: RDS } = TYPE;
 
@@ -237,6 +239,28 @@ test("clusters and endpoints come before listeners and routes, and removals afte
     "ClusterLoadAssignment + -old",
   ]);
   await client.nothingElse();
+});
+
+test("an extension that is gone is not taken away, for connections that drain may still use it, until the proxy lets go of it", async () => {
+  const { source, delta, ads } = await start();
+  const ECDS = TYPE.extension;
+  source.publish({ [LDS]: { l: "1" }, [ECDS]: { authz: "1" } });
+  const client = delta();
+  client.subscribe(LDS);
+  await client.take(LDS);
+  client.subscribe(ECDS, "authz");
+  await client.take(ECDS);
+  const revision = source.publish({ [LDS]: { l: "2" } });
+  expect([...(await client.take(LDS)).resources]).toEqual([["l", "2"]]);
+  await client.nothingElse();
+  expect(ads.ledger.ackedRevision("default/orders")).toBe(revision);
+  source.publish({ [LDS]: { l: "2" }, [ECDS]: { authz: "2" } });
+  expect([...(await client.take(ECDS)).resources]).toEqual([["authz", "2"]]);
+  source.publish({ [LDS]: { l: "2" } });
+  client.send(ECDS, { resourceNamesUnsubscribe: ["authz"] });
+  await client.nothingElse();
+  client.subscribe(ECDS, "authz");
+  expect((await client.take(ECDS)).removed).toEqual(["authz"]);
 });
 
 test("a listener waits until the proxy has answered the clusters and the endpoints that came before it", async () => {

@@ -1,10 +1,13 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { DeltaDiscoveryRequestSchema } from "../../src/gen/weft/ads/v1/discovery_pb.ts";
 import { TYPE } from "../../src/lib/encoded.ts";
-import { onCleanup, start, until } from "./fixture.ts";
+import { cleanUp, onCleanup, start, until } from "./fixture.ts";
+import { frame, preface, rawDeltaRequest } from "./raw-http2.ts";
+
+afterEach(cleanUp);
 
 const { cluster: CDS, endpoint: EDS } = TYPE;
 
@@ -59,39 +62,7 @@ test("a peer that raises INITIAL_WINDOW_SIZE again and again goes on receiving",
     more.writeUInt32BE(window);
     socket.write(frame(8, 0, 0, more));
   });
-  socket.write(rawDeltaRequest({ typeUrl: EDS, resourceNamesSubscribe: ["a"] }));
+  socket.write(preface);
+  socket.write(rawDeltaRequest(1, { typeUrl: EDS, resourceNamesSubscribe: ["a"] }));
   await until(() => bytes > size, "the rest", 2_000);
 });
-
-/** An HTTP/2 frame: RFC 9113, section 4.1. */
-function frame(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head.writeUInt8(type, 3);
-  head.writeUInt8(flags, 4);
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
-/** Preface, SETTINGS, HEADERS and DATA of one delta request on stream 1; header fields are literals without a table (RFC 7541, 6.2.2). */
-function rawDeltaRequest(fields: MessageInitShape<typeof DeltaDiscoveryRequestSchema>): Buffer {
-  const headers = {
-    ":method": "POST",
-    ":scheme": "http",
-    ":authority": "localhost",
-    ":path": "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
-    "content-type": "application/grpc",
-    authorization: "Bearer default/raw",
-  };
-  const literal = (text: string) => Buffer.concat([Buffer.from([text.length]), Buffer.from(text)]);
-  const block = Object.entries(headers).flatMap(([name, value]) => [Buffer.from([0]), literal(name), literal(value)]);
-  const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-  return Buffer.concat([preface, frame(4, 0, 0, Buffer.alloc(0)), frame(1, 4, 1, Buffer.concat(block)), requestFrame(fields)]);
-}
-
-function requestFrame(fields: MessageInitShape<typeof DeltaDiscoveryRequestSchema>): Buffer {
-  const message = toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, fields));
-  const envelope = Buffer.alloc(5);
-  envelope.writeUInt32BE(message.length, 1);
-  return frame(0, 0, 1, Buffer.concat([envelope, message]));
-}

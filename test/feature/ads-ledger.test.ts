@@ -1,14 +1,16 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { createServer } from "node:net";
-import { blamed } from "../../src/ads/blame.ts";
+import { mentioned } from "../../src/ads/blame.ts";
 import { changedNames, typeVersion } from "../../src/ads/diff.ts";
 import { Ledger } from "../../src/ads/ledger.ts";
 import { selfTest } from "../../src/ads/self-test.ts";
 import { SotwSubscription } from "../../src/ads/sotw.ts";
 import { TYPE } from "../../src/lib/encoded.ts";
-import { onCleanup, until } from "./fixture.ts";
+import { cleanUp, onCleanup, until } from "./fixture.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { snapshot } from "./resources.ts";
+
+afterEach(cleanUp);
 
 const { cluster: CDS } = TYPE;
 const info = (id: string) => ({ id, node: "n", envoyVersion: "1.40.0", protocol: "sotw" as const, address: "unix" });
@@ -50,13 +52,13 @@ test("a proxy that comes back replaces what was remembered of it, and the end of
   expect(ledger.proxies().map(({ node, disconnectedAt }) => [node, disconnectedAt])).toEqual([["newer", undefined]]);
 });
 
-test("a refusal is about the resources that Envoy's words name, and about all of them where they name none", () => {
+test("a refusal is about the resources that Envoy's words name as whole words", () => {
   const names = ["outbound|80||a.mesh.local", "outbound|80||a.mesh", "8080", "a"];
-  expect(blamed("Error adding/updating cluster(s) outbound|80||a.mesh.local: no", names)).toEqual(["outbound|80||a.mesh.local"]);
-  expect(blamed("cluster outbound|80||a.mesh.", names)).toEqual(["outbound|80||a.mesh"]);
-  expect(blamed("route '8080', then a: no", names)).toEqual(["8080", "a"]);
-  expect(blamed("port 18080 of listener xa is taken", names)).toEqual(names);
-  expect(blamed("", names)).toEqual(names);
+  expect(mentioned("Error adding/updating cluster(s) outbound|80||a.mesh.local: no", names)).toEqual(["outbound|80||a.mesh.local"]);
+  expect(mentioned("cluster outbound|80||a.mesh.", names)).toEqual(["outbound|80||a.mesh"]);
+  expect(mentioned("route '8080', then a: no", names)).toEqual(["8080", "a"]);
+  expect(mentioned("port 18080 of listener xa is taken", names)).toEqual([]);
+  expect(mentioned("", names)).toEqual([]);
 });
 
 test("what changed is told by version, whatever the identity and order, and is worked out once for the same two maps", () => {

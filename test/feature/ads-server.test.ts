@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
@@ -10,9 +10,11 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { TYPE } from "../../src/lib/encoded.ts";
 import { WeftError } from "../../src/lib/errors.ts";
 import { DeltaClient } from "./ads-client.ts";
-import { authenticate, onCleanup, start, until } from "./fixture.ts";
+import { authenticate, cleanUp, onCleanup, start, until } from "./fixture.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { FakeSource, resource } from "./resources.ts";
+
+afterEach(cleanUp);
 
 const { cluster: CDS, endpoint: EDS, listener: LDS } = TYPE;
 

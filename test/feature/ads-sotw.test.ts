@@ -1,6 +1,8 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { TYPE } from "../../src/lib/encoded.ts";
-import { start } from "./fixture.ts";
+import { cleanUp, start } from "./fixture.ts";
+
+afterEach(cleanUp);
 
 const { cluster: CDS, endpoint: EDS, listener: LDS, route: RDS } = TYPE;
 

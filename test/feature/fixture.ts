@@ -1,8 +1,7 @@
 /** A real ADS server on loopback, with a source that the test writes to. */
-import { afterEach } from "bun:test";
 import type { AdsLimits } from "../../src/ads/limits.ts";
 import { createAdsServer } from "../../src/ads/server.ts";
-import type { AdsObserver, Credentials, ProxyIdentity } from "../../src/ads/types.ts";
+import type { AdsObserver, Authenticate, Credentials, ProxyIdentity } from "../../src/ads/types.ts";
 import { type Clock, systemClock } from "../../src/lib/clock.ts";
 import { WeftError } from "../../src/lib/errors.ts";
 import { DeltaClient, SotwClient } from "./ads-client.ts";
@@ -10,9 +9,10 @@ import { FakeSource } from "./resources.ts";
 
 const cleanups: (() => unknown)[] = [];
 
-afterEach(async () => {
+/** For afterEach() in every test file: a hook that this module registered would count for the first file only that imports it. */
+export async function cleanUp(): Promise<void> {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+}
 
 export function onCleanup(cleanup: () => unknown): void {
   cleanups.push(cleanup);
@@ -35,10 +35,17 @@ export interface Mesh {
   sotw(id?: string): SotwClient;
 }
 
-export async function start(options: { observer?: AdsObserver; limits?: Partial<AdsLimits>; clock?: Clock } = {}): Promise<Mesh> {
+export interface StartOptions {
+  readonly observer?: AdsObserver;
+  readonly limits?: Partial<AdsLimits>;
+  readonly clock?: Clock;
+  readonly authenticate?: Authenticate;
+}
+
+export async function start(options: StartOptions = {}): Promise<Mesh> {
   const source = new FakeSource();
   const ads = createAdsServer({
-    authenticate,
+    authenticate: options.authenticate ?? authenticate,
     source,
     clock: options.clock ?? systemClock,
     observer: options.observer,

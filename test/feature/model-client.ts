@@ -3,7 +3,8 @@ import { DeltaSubscription } from "../../src/ads/delta.ts";
 import { Subscriptions } from "../../src/ads/order.ts";
 import type { Push } from "../../src/ads/push.ts";
 import { SotwSubscription } from "../../src/ads/sotw.ts";
-import { hasWildcard, type Subscription } from "../../src/ads/subscription.ts";
+import type { Subscription } from "../../src/ads/subscription.ts";
+import { hasWildcard } from "../../src/ads/traits.ts";
 import type { EncodedResource, ProxySnapshot } from "../../src/lib/encoded.ts";
 
 /** How the client refuses: it names the bad ones or not, and applies the good ones of the same response or not. */
@@ -25,6 +26,8 @@ export abstract class ModelClient<S extends Subscription> {
   readonly wanted = new Map<string, Wanted>();
   /** Every resource that the server sent, in order, as "type name version". */
   readonly received: string[] = [];
+  /** Told of every response that the client refuses. */
+  onRefusal: ((push: Push) => void) | undefined;
   protected readonly toServer: (() => void)[] = [];
   private readonly toClient: Push[] = [];
   private nonces = 0;
@@ -70,6 +73,7 @@ export abstract class ModelClient<S extends Subscription> {
     const good = push.resources.filter((resource) => !this.isBad(resource) && this.wants(push.typeUrl, resource.name));
     if (bad.length === 0) this.apply(push, good);
     else if (this.manners.partial) for (const resource of good) this.cache(push.typeUrl).set(resource.name, resource);
+    if (bad.length > 0) this.onRefusal?.(push);
     const names = this.manners.names ? bad.map((resource) => resource.name).join(", ") : "some resource";
     this.state(push.typeUrl).nonce = push.nonce;
     this.reply(push, bad.length === 0 ? undefined : `cannot use ${names}: it is bad`);

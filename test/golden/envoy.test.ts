@@ -3,14 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { envoyFor } from "../skip.ts";
 import { caseNames, meshOf, readCase, snapshotsOf } from "./case.ts";
 import { staticConfig } from "./envoy-config.ts";
 
-const envoy = process.env.WEFT_ENVOY || Bun.which("envoy");
-if (!envoy) {
-  if (process.env.CI === "true") throw new Error("no Envoy: set WEFT_ENVOY, or run scripts/setup --envoy");
-  console.error("SKIPPED: Envoy's judgement on the golden cases: no Envoy: set WEFT_ENVOY, or run scripts/setup --envoy");
-}
+const envoy = envoyFor("Envoy's judgement on the golden cases");
 
 /** Refused by Envoy for what is not on this host: a file that the case names. */
 const NEEDS_FILES = new Set(["client-tls"]);

@@ -75,6 +75,11 @@ describe("DestinationRule", () => {
     "negative limits": [pool({ maxRetries: -1 }), "outOfRange", "spec.trafficPolicy.connectionPool.http.maxRetries"],
     "an HTTP idle timeout of 0s": [pool({ idleTimeout: "0s" }), "badDuration", "spec.trafficPolicy.connectionPool.http.idleTimeout"],
     "a timeout of 1500us": [pool({ idleTimeout: "1500us" }), "badDuration", "spec.trafficPolicy.connectionPool.http.idleTimeout"],
+    "a timeout that Envoy cannot hold": [
+      pool({ idleTimeout: "9223372036s" }),
+      "badDuration",
+      "spec.trafficPolicy.connectionPool.http.idleTimeout",
+    ],
     "a duration without unit": [pool({ idleTimeout: "5" }), "badDuration", "spec.trafficPolicy.connectionPool.http.idleTimeout"],
     "UPGRADE with useClientProtocol": [
       pool({ h2UpgradePolicy: "UPGRADE", useClientProtocol: true }),
@@ -96,6 +101,11 @@ describe("DestinationRule", () => {
       hash({ maglev: { tableSize: 65536 } }),
       "outOfRange",
       "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize",
+    ],
+    "a ring larger than Envoy's largest": [
+      hash({ useSourceIp: true, ringHash: { minimumRingSize: 8_388_609 } }),
+      "outOfRange",
+      "spec.trafficPolicy.loadBalancer.consistentHash.ringHash.minimumRingSize",
     ],
     "a cookie without a name": [hash({ httpCookie: {} }), "missing", "spec.trafficPolicy.loadBalancer.consistentHash.httpCookie"],
     "more than 100 percent ejected": [

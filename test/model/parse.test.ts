@@ -204,11 +204,12 @@ describe("hostile and broken text", () => {
   });
 });
 
-test("a thousand resources are parsed and checked in a second or two", () => {
+test("a thousand resources are parsed and checked within seconds of processor time", () => {
   const text = Array.from({ length: 1000 }, (_, i) => ORDERS.replace("name: orders", `name: orders-${i}`)).join("---\n");
-  const began = performance.now();
+  const began = process.cpuUsage();
   const { resources, problems } = parseDocuments(text, "f");
   expect(problems).toEqual([]);
   expect(resources).toHaveLength(1000);
-  expect(performance.now() - began).toBeLessThan(5000);
+  // Not by the clock on the wall: the machine may be busy with other tests.
+  expect(process.cpuUsage(began).user / 1000).toBeLessThan(5000);
 });

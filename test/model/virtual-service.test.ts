@@ -140,6 +140,8 @@ describe("VirtualService", () => {
       "together",
       "spec.http[0].redirect.prefixRewrite",
     ],
+    "a line end in a redirect": [vs({ redirect: { authority: "b\r\n" } }), "badValue", "spec.http[0].redirect.authority"],
+    "a NUL character in a rewrite": [one({ rewrite: { uri: "/a\u0000" } }), "badValue", "spec.http[0].rewrite.uri"],
     "an empty rewrite": [one({ rewrite: {} }), "missing", "spec.http[0].rewrite"],
     "the authority set twice": [
       one({ rewrite: { authority: "b" }, headers: { request: { set: { Host: "c" } } } }),

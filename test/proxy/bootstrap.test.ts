@@ -5,8 +5,10 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BootstrapOptions, envoyBootstrap } from "../../src/proxy/bootstrap.ts";
+import { envoyFor } from "../skip.ts";
 import { waitFor } from "./harness.ts";
-import { realEnvoy } from "./real-envoy.ts";
+
+const realEnvoy = envoyFor("bootstraps in a real Envoy");
 
 const OPTIONS: BootstrapOptions = {
   workload: { namespace: "default", name: "orders" },

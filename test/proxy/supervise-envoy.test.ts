@@ -9,8 +9,10 @@ import { join } from "node:path";
 import { systemClock } from "../../src/lib/clock.ts";
 import { envoyBootstrap } from "../../src/proxy/bootstrap.ts";
 import { type SuperviseOptions, superviseEnvoy } from "../../src/proxy/supervise.ts";
+import { envoyFor } from "../skip.ts";
 import { FakeSignals, isRunning, listenerPort, liveAdmin, waitFor } from "./harness.ts";
-import { realEnvoy } from "./real-envoy.ts";
+
+const realEnvoy = envoyFor("the supervisor with a real Envoy");
 
 /** weft's bootstrap, but with a listener of its own instead of a weft to ask: it forwards to `upstreamPort`. */
 function standalone(upstreamPort: number): Record<string, unknown> {

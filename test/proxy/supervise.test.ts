@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/lib/clock.ts";
 import { TERMINATE_LIMIT_MS } from "../../src/proxy/constants.ts";
-import { drain, workInFlight } from "../../src/proxy/drain.ts";
+import { drain, openWork } from "../../src/proxy/drain.ts";
 import { type SuperviseOptions, superviseEnvoy } from "../../src/proxy/supervise.ts";
 import { FakeClock } from "../fakes/clock.ts";
 import { FakeSignals, isRunning, waitFor } from "./harness.ts";
@@ -187,10 +187,10 @@ test("Work in flight is requests, and connections that carry no HTTP; not idle k
     "listener.127.0.0.1_8080.worker_0.downstream_cx_active": 3,
     "listener.admin.downstream_cx_active": 1,
   };
-  expect(workInFlight(stats(idle))).toBe(0);
-  expect(workInFlight(stats({ ...idle, "http.inbound_8080.downstream_rq_active": 2 }))).toBe(2);
-  expect(workInFlight(stats({ ...idle, "listener.127.0.0.1_5432.downstream_cx_active": 4 }))).toBe(4);
-  expect(workInFlight("")).toBe(0);
+  expect(openWork(stats(idle))).toEqual({ inFlight: 0, connections: 3 });
+  expect(openWork(stats({ ...idle, "http.inbound_8080.downstream_rq_active": 2 }))).toEqual({ inFlight: 2, connections: 3 });
+  expect(openWork(stats({ ...idle, "listener.127.0.0.1_5432.downstream_cx_active": 4 }))).toEqual({ inFlight: 4, connections: 7 });
+  expect(openWork("")).toEqual({ inFlight: 0, connections: 0 });
 });
 
 test("Under steady load, where it is never idle, Envoy stops listening at half of the limit, and what it has then can still end.", async () => {

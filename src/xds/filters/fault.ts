@@ -6,6 +6,7 @@ import {
   type HttpFilter,
   HttpFilterSchema,
 } from "../../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+import { GRPC_STATUS } from "../../lib/grpc-status.ts";
 import type { HttpRoute } from "../../mesh/http-routes.ts";
 import { durationOf } from "../duration.ts";
 import { packAny } from "../encode.ts";
@@ -39,27 +40,5 @@ export function faultOfRoute({ delay, abort }: Fault): Any | undefined {
 
 function abortType({ httpStatus, grpcStatus }: NonNullable<Fault["abort"]>) {
   if (httpStatus !== undefined) return { case: "httpStatus", value: httpStatus } as const;
-  const code = GRPC_STATUS.indexOf(grpcStatus ?? "");
-  return code < 0 ? undefined : ({ case: "grpcStatus", value: code } as const);
+  return grpcStatus === undefined ? undefined : ({ case: "grpcStatus", value: GRPC_STATUS.indexOf(grpcStatus) } as const);
 }
-
-/** By number. https://grpc.io/docs/guides/status-codes/ */
-const GRPC_STATUS: readonly string[] = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-];
