@@ -32,11 +32,29 @@ export interface TcpInputs {
 export function tcpRoutes(service: Service, port: ServicePort, surroundings: Surroundings, inputs: TcpInputs): readonly TcpRoute[] {
   const isTls = port.protocol === "TLS" || port.protocol === "HTTPS";
   const routes = isTls ? tlsRulesAt(service, port, surroundings, inputs) : tcpRulesAt(service, port, surroundings, inputs);
-  const seen = new Set<string>();
-  return routes.filter(({ match }) => {
-    const key = JSON.stringify(match ?? null);
-    return !seen.has(key) && seen.add(key);
+  return unclaimed(routes);
+}
+
+/**
+ * Envoy refuses a listener in which a subnet and a name lead to two filter chains; the first route to claim a pair has it
+ * (tls.go: matchHasBeenHandled, for equal matches alone).
+ */
+function unclaimed(routes: readonly TcpRoute[]): readonly TcpRoute[] {
+  const claimed = new Set<string>();
+  return routes.flatMap((route) => {
+    const subnets = orAny(route.match?.destinationSubnets);
+    const names = orAny(route.match?.sniHosts);
+    const free = names.map((name) => ({ name, subnets: subnets.filter((subnet) => !claimed.has(`${subnet} ${name}`)) }));
+    for (const name of names) for (const subnet of subnets) claimed.add(`${subnet} ${name}`);
+    if (free.every((one) => one.subnets.length === subnets.length)) return [route];
+    return free
+      .filter((one) => one.subnets.length > 0)
+      .map((one) => ({ ...route, match: matchOf(one.subnets.filter(Boolean), [one.name].filter(Boolean)) }));
   });
+}
+
+function orAny(values: readonly string[] | undefined): readonly string[] {
+  return values?.length ? values : [""];
 }
 
 /** The first tcp rule that takes every address ends the list; without one the service itself does (buildSidecarOutboundTCPFilterChainOpts). */
@@ -44,7 +62,7 @@ function tcpRulesAt(service: Service, port: ServicePort, surroundings: Surroundi
   const routes: TcpRoute[] = [];
   for (const virtualService of l4Candidates(inputs.virtualServices, service.host)) {
     for (const rule of virtualService.tcp) {
-      const holding = rule.matches.filter((match) => match.port === undefined || match.port === port.number);
+      const holding = rule.matches.filter((match) => !match.port || match.port === port.number);
       if (rule.matches.length > 0 && holding.length === 0) continue;
       const takesAll = holding.length === 0 || holding.some(({ destinationSubnets }) => !destinationSubnets?.length);
       const subnets = takesAll ? [] : holding.flatMap(({ destinationSubnets = [] }) => destinationSubnets);
@@ -62,7 +80,7 @@ function tlsRulesAt(service: Service, port: ServicePort, surroundings: Surroundi
   const routes = l4Candidates(inputs.virtualServices, service.host).flatMap((virtualService) =>
     virtualService.tls.flatMap((rule) =>
       rule.matches
-        .filter((match) => match.port === undefined || match.port === port.number)
+        .filter((match) => !match.port || match.port === port.number)
         .flatMap((match) => {
           const route = ruleRoute(rule, virtualService, service, port, surroundings, inputs);
           return route ? [{ ...route, match: matchOf(match.destinationSubnets ?? [], match.sniHosts ?? []) }] : [];
