@@ -129,7 +129,7 @@ function conflicts(root: HttpMatch, leaf: HttpMatch): boolean {
   const maps = ["headers", "withoutHeaders", "queryParams"] as const;
   if (maps.some((name) => Object.entries(leaf[name] ?? {}).some(([key, match]) => stringsConflict(root[name]?.[key], match)))) return true;
   if ((root.ignoreUriCase ?? false) !== (leaf.ignoreUriCase ?? false)) return true;
-  if (root.port !== undefined && leaf.port !== undefined && root.port !== leaf.port) return true;
+  if (root.port && leaf.port && root.port !== leaf.port) return true;
   // A leaf that names no namespace goes beyond a root that does.
   if (root.sourceNamespace && leaf.sourceNamespace !== root.sourceNamespace) return true;
   const labels = Object.entries(leaf.sourceLabels ?? {});

@@ -77,7 +77,7 @@ export function buildHttpRoutes({ http }: VirtualService, port: number, domain: 
         });
     const mirrors = isAnsweredHere(rule) ? [] : mirrorsOf(rule, (destination) => resolve(destination).target);
     for (const { match, source } of matches) {
-      if (match?.port !== undefined && match.port !== port) continue;
+      if (match?.port && match.port !== port) continue;
       const name = match?.name ? `${rule.name ?? ""}.${match.name}` : (rule.name ?? "");
       routes.push({ name, match, rule, targets, mirrors, port, source });
       if (takesAll(match)) return routes;

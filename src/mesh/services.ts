@@ -93,7 +93,7 @@ export function servicePort(port: ServiceEntryPort): ServicePort {
     number: port.number,
     name: port.name,
     protocol: protocolOf(port.protocol) ?? protocolOf(port.name.split("-")[0]) ?? (/^grpc-web(-|$)/i.test(port.name) ? "GRPC-WEB" : "TCP"),
-    targetPort: port.targetPort ?? port.number,
+    targetPort: port.targetPort || port.number,
   };
 }
 

@@ -6,6 +6,9 @@ import { integer, list, map, needed, number, object, text } from "./schema.ts";
 
 export const port = () => integer(1, 65535);
 
+/** A port that may be left out; 0, protobuf's default, leaves it out too. */
+export const portOrNone = () => integer(0, 65535);
+
 /** A duration of at least 1 ms (Istio's ValidateDuration). */
 export const duration = () => text(checkDuration({ atLeastMs: 1 }));
 
@@ -29,6 +32,14 @@ export const percent = () =>
   object({
     value: number((value, report) => {
       if (value < 0 || value > 100 || (value > 0 && value < 0.0001)) report("outOfRange", `must be 0, or from 0.0001 to 100, not ${value}`);
+    }),
+  });
+
+/** A Percent of which any share from 0 to 100 is taken, however fine (Istio's checks of mirrors). */
+export const anyPercent = () =>
+  object({
+    value: number((value, report) => {
+      if (value < 0 || value > 100) report("outOfRange", `must be from 0 to 100, not ${value}`);
     }),
   });
 

@@ -5,7 +5,7 @@
 import type * as v from "valibot";
 import { checkHost, checkIpBlock, fqdnError, isIpAddress } from "./check.ts";
 import { checkSelector } from "./check-label.ts";
-import { port } from "./common.ts";
+import { port, portOrNone } from "./common.ts";
 import { choice, list, map, needed, object, type Report, text } from "./schema.ts";
 import { exportTo } from "./visibility.ts";
 import { checkPortName, isUnix, workloadEntry } from "./workload-entry.ts";
@@ -26,7 +26,7 @@ const servicePort = object(
     number: needed(port()),
     protocol: text(checkProtocol),
     name: needed(text((name, report) => checkPortName(name, report))),
-    targetPort: port(),
+    targetPort: portOrNone(),
   },
   (value, report) => {
     if (value.protocol) return;

@@ -6,7 +6,7 @@ import type * as v from "valibot";
 import { checkHost, checkIpBlock, fqdnError, isDnsLabel, isIpAddress, regexError } from "./check.ts";
 import { isJwtClaim, matchHeaderError } from "./check-header.ts";
 import { checkLabels } from "./check-label.ts";
-import { onlyOne, port } from "./common.ts";
+import { onlyOne, portOrNone } from "./common.ts";
 import { flag, list, map, notYet, object, type Report, text } from "./schema.ts";
 
 interface Match {
@@ -61,7 +61,7 @@ export const httpMatch = object({
   method: stringMatch(),
   authority: stringMatch(),
   headers: map(stringMatch(), checkHeaderNames),
-  port: port(),
+  port: portOrNone(),
   queryParams: map(stringMatch()),
   ignoreUriCase: flag(),
   // "*" is no expression: Istio reads it as "the header is there".
@@ -77,7 +77,7 @@ const subnets = () =>
 
 const UNUSED = "Istio ignores it: write sourceLabels or sourceNamespace";
 
-export const l4Match = object({ destinationSubnets: subnets(), port: port(), sourceSubnet: notYet(UNUSED), ...caller() });
+export const l4Match = object({ destinationSubnets: subnets(), port: portOrNone(), sourceSubnet: notYet(UNUSED), ...caller() });
 
 const sniHosts = () =>
   list(text(), (hosts, report) => {
@@ -85,7 +85,7 @@ const sniHosts = () =>
   });
 
 export const tlsMatch = object(
-  { sniHosts: sniHosts(), destinationSubnets: subnets(), port: port(), sourceSubnet: notYet(UNUSED), ...caller() },
+  { sniHosts: sniHosts(), destinationSubnets: subnets(), port: portOrNone(), sourceSubnet: notYet(UNUSED), ...caller() },
   (match, report) => {
     if (!match.sniHosts?.length) report("missing", "needs sniHosts");
   },

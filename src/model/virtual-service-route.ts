@@ -8,7 +8,7 @@ import { GRPC_STATUS } from "../lib/grpc-status.ts";
 import { checkHost, isDnsLabel, regexError, substitutionError } from "./check.ts";
 
 import { checkHeaderOperations } from "./check-header.ts";
-import { duration, onlyOne, percent, percentNumber, portSelector } from "./common.ts";
+import { anyPercent, duration, onlyOne, percent, percentNumber, portSelector } from "./common.ts";
 import { choice, integer, list, map, needed, notYet, object, type Report, text, uint32 } from "./schema.ts";
 
 export { type HttpRetry, retries } from "./virtual-service-retry.ts";
@@ -121,7 +121,9 @@ export const fault = object({ delay, abort }, (value, report) => {
   if (!value.delay && !value.abort) report("missing", "needs delay or abort");
 });
 
-export const mirrorPolicy = object({ destination: needed(destination), percentage });
+export const mirrorPercentage = anyPercent();
+
+export const mirrorPolicy = object({ destination: needed(destination), percentage: mirrorPercentage });
 
 export type Destination = v.InferOutput<typeof destination>;
 export type Percent = v.InferOutput<typeof percentage>;

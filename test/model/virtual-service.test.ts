@@ -29,6 +29,8 @@ describe("VirtualService", () => {
         { ...to("a", { subset: "v2" }), weight: 10, headers: { response: { add: { "x-b": "%UPSTREAM_HOST%" }, remove: ["server"] } } },
       ],
     }),
+    "a mirrored share of next to nothing": one({ mirror: { host: "b" }, mirrorPercentage: { value: 0.00001 } }),
+    "a match at port 0, which is none": when({ uri: { prefix: "/a" }, port: 0 }),
     "a destination without a weight beside one with": vs({ route: [to("a"), { ...to("b"), weight: 1 }] }),
     "a redirect": vs({ redirect: { uri: "/x", authority: "b", scheme: "https", redirectCode: 308, port: 8443 } }),
     "a redirect of the prefix": vs({
@@ -124,7 +126,11 @@ describe("VirtualService", () => {
       "spec.http[0].fault.abort",
     ],
     "101 percent": [one({ mirror: { host: "b" }, mirrorPercentage: { value: 101 } }), "outOfRange", "spec.http[0].mirrorPercentage.value"],
-    "a share too small for Envoy": [one({ mirrorPercentage: { value: 0.00001 } }), "outOfRange", "spec.http[0].mirrorPercentage.value"],
+    "a share too small for Envoy": [
+      one({ fault: { abort: { httpStatus: 503, percentage: { value: 0.00001 } } } }),
+      "outOfRange",
+      "spec.http[0].fault.abort.percentage.value",
+    ],
     "both mirror and mirrors": [one({ mirror: { host: "b" }, mirrors: [{ destination: { host: "b" } }] }), "exclusive", "spec.http[0]"],
     "a redirect that changes nothing": [vs({ redirect: { redirectCode: 301 } }), "missing", "spec.http[0].redirect"],
     "a redirect with code 200": [vs({ redirect: { uri: "/", redirectCode: 200 } }), "outOfRange", "spec.http[0].redirect.redirectCode"],
