@@ -5,6 +5,7 @@ import { createAdminServer } from "../admin/index.ts";
 import { createAdsServer } from "../ads/index.ts";
 import { openAdminToken, openAuthority, SvidManager, type SvidObserver, WorkloadTokens } from "../ca/index.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
+import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
 import { openStore } from "../store/index.ts";
 import { logger } from "../telemetry/log.ts";
@@ -92,7 +93,15 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   });
   onClose(() => svids.close());
   const journal = new Journal(clock);
-  const feeds = new ProxyFeeds(secretsFrom(svids, authority));
+  const feeds = new ProxyFeeds({
+    secretsOf: secretsFrom(svids, authority),
+    clock,
+    onTrouble: ({ id }, reason) =>
+      log.error("the configuration of proxy {proxy} could not be made; it keeps what it has. This is a defect of weft: report it", {
+        proxy: id,
+        reason: WeftError.from(reason),
+      }),
+  });
   const reconciler = new Reconciler({
     store,
     clock,
