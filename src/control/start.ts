@@ -7,6 +7,7 @@ import { openAdminToken, openAuthority, SvidManager, type SvidObserver, Workload
 import { type Clock, sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
+import { isLoopback } from "../lib/loopback.ts";
 import { openStore } from "../store/index.ts";
 import { logger } from "../telemetry/log.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
@@ -70,6 +71,11 @@ export async function startWeft(options: StartOptions): Promise<RunningWeft> {
 
 async function open(options: StartOptions, onClose: (closer: () => unknown) => void): Promise<Listening> {
   const { data, clock, trustDomain, version, env } = options;
+  if (!isLoopback(options.ads.host)) {
+    throw new WeftError("invalid", `ADS cannot be served on ${options.ads.host}: it speaks without TLS, and carries private keys`, {
+      help: "keep --ads on a loopback address, and run a weft beside the proxies of each machine",
+    });
+  }
   const log = logger("run");
   onClose(await lockDirectory(data));
 

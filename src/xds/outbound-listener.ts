@@ -8,6 +8,7 @@ import { type Filter, FilterSchema } from "../gen/envoy/config/listener/v3/liste
 import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.ts";
 import { TcpProxySchema } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
+import { isLoopback } from "../lib/loopback.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { OutboundPort } from "../mesh/outbound.ts";
@@ -97,10 +98,6 @@ function listenerResource(name: string, place: Place, filters: Filter[], sources
     freebind: isLoopback(place.address) ? undefined : true,
   });
   return encodeResource(ListenerSchema, name, listener, sources);
-}
-
-function isLoopback(address: string): boolean {
-  return address.startsWith("127.") || address === "::1";
 }
 
 function httpFilters(settings: Settings, name: string, table: string): Filter[] {
