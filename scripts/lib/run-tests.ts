@@ -37,7 +37,7 @@ const STEPS: readonly Step[] = [
   tests("conformance", "test/conformance"),
   { name: "demo", command: ["scripts/demo", "--check"] },
   tests("binary", "test/binary"),
-  tests("unit", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca"),
+  tests("unit", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca", "test/telemetry"),
   tests("store", "test/store"),
   tests("feature", "test/feature", "test/control"),
   tests("edges", "test/admin", "test/cli", "test/proxy"),

@@ -5,12 +5,11 @@
  */
 import type { MiddlewareHandler } from "hono";
 import { WeftError } from "../lib/errors.ts";
+import { isLoopback } from "../lib/loopback.ts";
 import type { AdminEnv } from "./context.ts";
 
 /** Probes and scrapers come without a token; nothing secret is there. */
 const OPEN = new Set(["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"]);
-
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 /** The host of "host:port", in lower case; an IPv6 address keeps its brackets. */
 function hostname(host: string): string {
@@ -29,7 +28,7 @@ export function guard({ adminToken, hosts }: GuardOptions): MiddlewareHandler<Ad
     if (c.env.transport === "unix") return next();
     const host = c.req.header("host") ?? "";
     const name = hostname(host);
-    if (!LOOPBACK.test(name) && !hosts().some((allowed) => allowed.toLowerCase() === name)) {
+    if (!isLoopback(name) && !hosts().some((allowed) => allowed.toLowerCase() === name)) {
       throw new WeftError("forbidden", `The admin API does not answer to the name "${name}"`, {
         help: "call it by a loopback address, or add the name to adminHosts in the configuration file (or WEFT_ADMIN_HOSTS)",
       });

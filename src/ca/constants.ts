@@ -63,6 +63,9 @@ export const TOKEN_ALGORITHM = "ES256";
  */
 export const TOKEN_LIFETIME_MS = 90 * DAY;
 
+/** The longest life that anybody may ask for: a token cannot be taken back, only outlive its use. */
+export const TOKEN_LONGEST_LIFETIME_MS = 366 * DAY;
+
 /** How much the clocks of the weft that issued a token and the one that reads it may differ. */
 export const TOKEN_CLOCK_SKEW_MS = MINUTE;
 

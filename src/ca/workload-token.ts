@@ -7,7 +7,15 @@ import { join } from "node:path";
 import { calculateJwkThumbprint, errors, exportJWK, importPKCS8, importSPKI, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
-import { TOKEN_ALGORITHM, TOKEN_AUDIENCE, TOKEN_CLOCK_SKEW_MS, TOKEN_LIFETIME_MS, TOKEN_LONGEST, TOKEN_TYPE } from "./constants.ts";
+import {
+  TOKEN_ALGORITHM,
+  TOKEN_AUDIENCE,
+  TOKEN_CLOCK_SKEW_MS,
+  TOKEN_LIFETIME_MS,
+  TOKEN_LONGEST,
+  TOKEN_LONGEST_LIFETIME_MS,
+  TOKEN_TYPE,
+} from "./constants.ts";
 import { exportPrivateKeyPem, generateKeyPair } from "./crypto.ts";
 import { type Disk, nodeDisk } from "./disk.ts";
 import { readSecret, writeAtomically } from "./secret-file.ts";
@@ -75,6 +83,9 @@ export class WorkloadTokens {
   async issue(workload: WorkloadIdentity, lifetimeMs: number = TOKEN_LIFETIME_MS): Promise<WorkloadToken> {
     const subject = `${workload.namespace}/${workload.name}`;
     if (!SUBJECT.test(subject)) throw new WeftError("invalid", `"${subject}" is no workload: write NAMESPACE/NAME`);
+    if (lifetimeMs > TOKEN_LONGEST_LIFETIME_MS) {
+      throw new WeftError("invalid", `a token may be valid for ${TOKEN_LONGEST_LIFETIME_MS / 86_400_000} days at the most`);
+    }
     const now = Math.floor(this.#clock.now() / 1_000);
     const expires = Math.floor((this.#clock.now() + lifetimeMs) / 1_000);
     if (expires <= now) throw new WeftError("invalid", "a token must be valid for at least one second");

@@ -1,15 +1,20 @@
 /**
  * What each connected proxy may have now: its part of the Mesh, and its own secrets. Implements the SnapshotSource that ADS reads.
  *
- * A workload that is not registered (its WorkloadEntry was deleted) gets an empty snapshot: its listeners and clusters go away.
+ * A workload that is not registered gets an empty snapshot. Where its WorkloadEntry was deleted under a running proxy, it keeps what it had
+ * for a while: its callers must lose the endpoint first, or they would meet a sidecar that no longer knows its application.
  */
 import type { ProxyIdentity, SnapshotSource } from "../ads/types.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { EncodedResource, ProxySnapshot } from "../lib/encoded.ts";
 import type { Mesh } from "../mesh/types.ts";
 import { buildSnapshot } from "../xds/snapshot.ts";
 
 /** Where a proxy's SDS secrets come from: calls `onSecrets` at once or soon, and at each renewal, until the returned function is called. */
 export type SecretsOf = (spiffeId: string, onSecrets: (secrets: readonly EncodedResource[]) => void) => () => void;
+
+/** How long a proxy keeps its configuration after its WorkloadEntry is gone: time for every caller to take the endpoint out. */
+const REMOVAL_GRACE_MS = 5_000;
 
 interface Feed {
   readonly proxy: ProxyIdentity;
@@ -18,23 +23,42 @@ interface Feed {
   spiffeId: string | undefined;
   secrets: readonly EncodedResource[] | undefined;
   unfollow: (() => void) | undefined;
+  /** Whether it was ever given a registered workload's snapshot. */
+  served: boolean;
+  cancelRemoval: (() => void) | undefined;
+}
+
+export interface ProxyFeedsOptions {
+  readonly secretsOf: SecretsOf;
+  readonly clock: Clock;
+  /** A proxy's snapshot could not be made: a defect of weft's. The proxy keeps what it has, the others get theirs. */
+  readonly onTrouble: (proxy: ProxyIdentity, reason: unknown) => void;
 }
 
 export class ProxyFeeds implements SnapshotSource {
   #feeds = new Set<Feed>();
   #mesh: Mesh | undefined;
-  #secretsOf: SecretsOf;
+  #options: ProxyFeedsOptions;
 
-  constructor(secretsOf: SecretsOf) {
-    this.#secretsOf = secretsOf;
+  constructor(options: ProxyFeedsOptions) {
+    this.#options = options;
   }
 
   subscribe(proxy: ProxyIdentity, onSnapshot: (snapshot: ProxySnapshot) => void): () => void {
-    const feed: Feed = { proxy, onSnapshot, spiffeId: undefined, secrets: undefined, unfollow: undefined };
+    const feed: Feed = {
+      proxy,
+      onSnapshot,
+      spiffeId: undefined,
+      secrets: undefined,
+      unfollow: undefined,
+      served: false,
+      cancelRemoval: undefined,
+    };
     this.#feeds.add(feed);
-    if (this.#mesh) this.#refresh(feed, this.#mesh);
+    if (this.#mesh) this.#offer(feed, this.#mesh);
     return () => {
       feed.unfollow?.();
+      feed.cancelRemoval?.();
       this.#feeds.delete(feed);
     };
   }
@@ -42,7 +66,27 @@ export class ProxyFeeds implements SnapshotSource {
   /** Hands the new Mesh to every proxy. */
   update(mesh: Mesh): void {
     this.#mesh = mesh;
-    for (const feed of this.#feeds) this.#refresh(feed, mesh);
+    for (const feed of this.#feeds) this.#offer(feed, mesh);
+  }
+
+  #offer(feed: Feed, mesh: Mesh): void {
+    try {
+      if (mesh.workloads.has(feed.proxy.id) || !feed.served) {
+        feed.cancelRemoval?.();
+        feed.cancelRemoval = undefined;
+        this.#refresh(feed, mesh);
+      } else {
+        feed.cancelRemoval ??= this.#options.clock.after(REMOVAL_GRACE_MS, () => this.#remove(feed));
+      }
+    } catch (reason) {
+      this.#options.onTrouble(feed.proxy, reason);
+    }
+  }
+
+  #remove(feed: Feed): void {
+    feed.cancelRemoval = undefined;
+    feed.served = false;
+    if (this.#mesh) this.#offer(feed, this.#mesh);
   }
 
   #refresh(feed: Feed, mesh: Mesh): void {
@@ -55,10 +99,11 @@ export class ProxyFeeds implements SnapshotSource {
     }
     if (spiffeId !== undefined && !feed.unfollow) {
       let called = false;
-      feed.unfollow = this.#secretsOf(spiffeId, (secrets) => {
+      feed.unfollow = this.#options.secretsOf(spiffeId, (secrets) => {
         called = true;
         feed.secrets = secrets;
-        if (this.#mesh) this.#emit(feed, this.#mesh);
+        // Not for a workload that is on its way out: its last snapshot stands until then.
+        if (this.#mesh?.workloads.has(feed.proxy.id)) this.#emit(feed, this.#mesh);
       });
       if (called) return;
     }
@@ -68,11 +113,8 @@ export class ProxyFeeds implements SnapshotSource {
   /** A workload with an identity waits for its first certificate: listeners that name a missing secret would only sit and warm. */
   #emit(feed: Feed, mesh: Mesh): void {
     if (feed.spiffeId !== undefined && !feed.secrets) return;
-    feed.onSnapshot(this.snapshotOf(feed.proxy.id, mesh, feed.secrets ?? []));
-  }
-
-  /** The snapshot of workload `id` ("ns/name"); empty where it is not registered. */
-  snapshotOf(id: string, mesh: Mesh, secrets: readonly EncodedResource[]): ProxySnapshot {
-    return buildSnapshot(mesh, id, secrets) ?? { revision: mesh.revision, resources: new Map() };
+    const snapshot = buildSnapshot(mesh, feed.proxy.id, feed.secrets ?? []);
+    feed.served = snapshot !== undefined;
+    feed.onSnapshot(snapshot ?? { revision: mesh.revision, resources: new Map() });
   }
 }

@@ -159,7 +159,17 @@ export class Reconciler {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#build();
+      try {
+        this.#build();
+      } catch (reason) {
+        // A defect, since building is total; the Mesh before stays in force, and the next change tries again.
+        const { message } = WeftError.from(reason);
+        this.#options.onTrouble(`revision ${this.#revision} could not be built (${message}); the one before stays in force`);
+        const failure = new WeftError("internal", `revision ${this.#revision} is stored, but could not be built: ${message}`, {
+          cause: reason,
+        });
+        for (const waiter of this.#waiting.splice(0)) waiter.reject(failure);
+      }
     });
   }
 

@@ -5,7 +5,9 @@ import { createAdminServer } from "../admin/index.ts";
 import { createAdsServer } from "../ads/index.ts";
 import { openAdminToken, openAuthority, SvidManager, type SvidObserver, WorkloadTokens } from "../ca/index.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
+import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
+import { isLoopback } from "../lib/loopback.ts";
 import { jwksNeeds } from "../mesh/request-authentication.ts";
 import { openStore } from "../store/index.ts";
 import { logger } from "../telemetry/log.ts";
@@ -73,6 +75,11 @@ export async function startWeft(options: StartOptions): Promise<RunningWeft> {
 
 async function open(options: StartOptions, onClose: (closer: () => unknown) => void): Promise<Listening> {
   const { data, clock, trustDomain, version, env } = options;
+  if (!isLoopback(options.ads.host)) {
+    throw new WeftError("invalid", `ADS cannot be served on ${options.ads.host}: it speaks without TLS, and carries private keys`, {
+      help: "keep --ads on a loopback address, and run a weft beside the proxies of each machine",
+    });
+  }
   const log = logger("run");
   onClose(await lockDirectory(data));
 
@@ -96,7 +103,15 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   });
   onClose(() => svids.close());
   const journal = new Journal(clock);
-  const feeds = new ProxyFeeds(secretsFrom(svids, authority));
+  const feeds = new ProxyFeeds({
+    secretsOf: secretsFrom(svids, authority),
+    clock,
+    onTrouble: ({ id }, reason) =>
+      log.error("the configuration of proxy {proxy} could not be made; it keeps what it has. This is a defect of weft: report it", {
+        proxy: id,
+        reason: WeftError.from(reason),
+      }),
+  });
   const jwks = openJwks({ data, clock, metrics, allow: options.jwksAllow ?? (() => []), onChange: () => reconciler.rebuild() });
   onClose(() => jwks.close());
   const reconciler: Reconciler = new Reconciler({

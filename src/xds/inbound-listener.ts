@@ -66,6 +66,8 @@ export function inboundListener(
     // A client that waits for the server to speak first (MySQL, SMTP) sends nothing to inspect: after Envoy's 15 s it counts as plaintext.
     continueOnListenerFiltersTimeout: true,
     filterChains,
+    // Two workloads at one address and port must not share it silently, call by call: the second one's bind fails, and `weft proxies` shows it.
+    enableReusePort: false,
   });
   return encodeResource(ListenerSchema, name, listener, sources);
 }

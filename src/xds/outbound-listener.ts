@@ -9,6 +9,7 @@ import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.ts";
 import { TcpProxySchema } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 import { parseCidr } from "../lib/ip.ts";
+import { isLoopback } from "../lib/loopback.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { OutboundPort } from "../mesh/outbound.ts";
@@ -104,10 +105,6 @@ function listenerResource(name: string, place: Place, filterChains: Chain[], sou
     freebind: isLoopback(place.address) ? undefined : true,
   });
   return encodeResource(ListenerSchema, name, listener, sources);
-}
-
-function isLoopback(address: string): boolean {
-  return address.startsWith("127.") || address === "::1";
 }
 
 function httpChains(settings: Settings, name: string, table: string): Chain[] {

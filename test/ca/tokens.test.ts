@@ -64,6 +64,11 @@ describe("A workload token", () => {
       expect(failure).toContain("weft proxy bootstrap default/orders");
     }));
 
+  test("is never issued for more than a year.", () =>
+    withTokens(async (tokens) => {
+      expect(String(await failureOf(() => tokens.issue(ORDERS, 367 * 86_400_000)))).toContain("366 days");
+    }));
+
   test("of another installation is refused.", () =>
     withTokens(async (tokens, clock, dir) => {
       const other = await WorkloadTokens.open({ dir: join(dir, "other"), trustDomain: "mesh.local", clock });

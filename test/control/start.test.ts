@@ -150,4 +150,20 @@ describe("a weft on a data directory", () => {
     await expect(start).rejects.toMatchObject({ help: expect.stringContaining("--ads") });
     await other.close();
   });
+
+  test("serves ADS on this machine only: it carries private keys without TLS", async () => {
+    const start = startWeft({
+      data: `${weft.data}-3`,
+      ads: { host: "0.0.0.0", port: 0 },
+      admin: { host: "127.0.0.1", port: 0 },
+      trustDomain: "mesh.local",
+      store: "memory:",
+      adminHosts: () => [],
+      version: "test",
+      clock: systemClock,
+      env: {},
+    });
+    await expect(start).rejects.toThrow("0.0.0.0");
+    expect(existsSync(`${weft.data}-3`)).toBe(false);
+  });
 });
