@@ -9,6 +9,8 @@ export interface Sample {
   readonly base?: Json;
   /** Fields beside it, before and after. */
   readonly beside?: Json;
+  /** Fields beside it that only one of its values needs. */
+  readonly besideValue?: Readonly<Record<string, Json>>;
   /** Other resources of the mesh, YAML. */
   readonly documents?: string;
 }
@@ -71,10 +73,50 @@ const selected = { selector: { matchLabels: { app: "orders" } } };
 const dns = { hosts: ["x.example.com"], ports: [{ number: 80, name: "http", protocol: "HTTP" }], endpoints: [{ address: "10.1.0.1" }] };
 const AT_PORT = { portLevelSettings: [{ port: { number: 8081 }, loadBalancer: { simple: "RANDOM" } }] };
 
+const JWKS =
+  '{"keys":[{"kty":"EC","crv":"P-256","x":"3TMbKG9DkCAB2L1b2N4nZvaHLIMS7TvedUTXJwSjcnw","y":"HJEDGoTRlv1zC_OF1cWnkM9bdQIfxTposHUnZxc_xd8"}]}';
+const token = (more: Json = {}) => ({ jwtRules: [{ issuer: "https://issuer.example", jwks: JWKS, ...more }] });
+
+const authorizer = { service: "web.default.mesh.local", port: 8080 };
+const askedBy = (protocol: "Http" | "Grpc", more: Json = {}, name = "authz") => ({
+  extensionProviders: [{ name, [`envoyExtAuthz${protocol}`]: { ...authorizer, ...more } }],
+});
+const BY_DISCOVERY = { jwtRules: [{ issuer: "https://issuer.example" }] };
+const CUSTOM = `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: custom}
+spec: {action: CUSTOM, provider: {name: authz}, rules: [{}]}
+`;
+const BODY = { includeRequestBodyInCheck: { maxRequestBytes: 5 } };
+
 type Table = readonly (readonly [RegExp, Sample])[];
 
 /** The first that matches "Kind.field" holds. */
 export const SAMPLES: Table = [
+  // RequestAuthentication
+  [/^RequestAuthentication\.jwtRules\[\]\.issuer$/, { value: "https://other.example", base: token() }],
+  [/^RequestAuthentication\.jwtRules\[\]\.jwks$/, { value: JWKS, base: BY_DISCOVERY }],
+  [/^RequestAuthentication\.jwtRules\[\]\.jwksUri$/, { value: "https://issuer.example/keys", base: BY_DISCOVERY }],
+  [/^RequestAuthentication\.jwtRules\[\]\.timeout$/, { value: "7s", base: BY_DISCOVERY }],
+  [/^RequestAuthentication\.jwtRules\[\]\.fromHeaders\[\]\.prefix$/, { base: token({ fromHeaders: [{ name: "x-token" }] }) }],
+  [/^RequestAuthentication\.jwtRules\[\]/, { base: token() }],
+  // External authorization
+  [/^AuthorizationPolicy\.provider\.name$/, { base: { action: "CUSTOM", rules: [{}], provider: { name: "other" } } }],
+  [/^MeshConfig\.extensionProviders\[\]\.name$/, { value: "authz", base: askedBy("Http", {}, "other"), documents: CUSTOM }],
+  [/envoyExtAuthzHttp\.service$/, { value: "orders.default.mesh.local", documents: CUSTOM, base: askedBy("Http") }],
+  [/envoyExtAuthzGrpc\.service$/, { value: "orders.default.mesh.local", documents: CUSTOM, base: askedBy("Grpc") }],
+  [/envoyExtAuthzHttp\.port$/, { value: 8081, documents: CUSTOM, base: askedBy("Http") }],
+  [/envoyExtAuthzGrpc\.port$/, { value: 8081, documents: CUSTOM, base: askedBy("Grpc") }],
+  [/envoyExtAuthzHttp\.statusOnError$/, { value: "503", documents: CUSTOM, base: askedBy("Http") }],
+  [/envoyExtAuthzHttp\.pathPrefix$/, { value: "/check", documents: CUSTOM, base: askedBy("Http") }],
+  [/envoyExtAuthzHttp\.includeRequestBodyInCheck\.maxRequestBytes$/, { documents: CUSTOM, base: askedBy("Http", BODY) }],
+  [/envoyExtAuthzHttp\.includeRequestBodyInCheck\./, { documents: CUSTOM, base: askedBy("Http", BODY) }],
+  [/envoyExtAuthzHttp\.timeout$/, { value: "7s", documents: CUSTOM, base: askedBy("Http") }],
+  [/envoyExtAuthzHttp\./, { documents: CUSTOM, base: askedBy("Http") }],
+  [/envoyExtAuthzGrpc\.statusOnError$/, { value: "503", documents: CUSTOM, base: askedBy("Grpc") }],
+  [/envoyExtAuthzGrpc\.includeRequestBodyInCheck\./, { documents: CUSTOM, base: askedBy("Grpc", BODY) }],
+  [/envoyExtAuthzGrpc\.timeout$/, { value: "7s", documents: CUSTOM, base: askedBy("Grpc") }],
+  [/envoyExtAuthzGrpc\./, { documents: CUSTOM, base: askedBy("Grpc") }],
   [
     /^DestinationRule\.trafficPolicy\.portLevelSettings\[\]\.port\.number$/,
     { value: 8080, base: { host: "orders", trafficPolicy: AT_PORT } },
@@ -239,12 +281,18 @@ export const SAMPLES: Table = [
   [/\.tls\.insecureSkipVerify$/, { value: true, beside: { mode: "SIMPLE" } }],
   [/\.tls\.mode$/, { beside: { clientCertificate: "/etc/certs/cert.pem", privateKey: "/etc/certs/key.pem" } }],
   // Security
-  [/^RequestAuthentication\.selector\.matchLabels$/, { value: { app: "orders" } }],
+  [/^RequestAuthentication\.selector\.matchLabels$/, { value: { app: "orders" }, base: token() }],
   [/^PeerAuthentication\.mtls\.mode$/, { documents: STRICT }],
   [/^PeerAuthentication\.portLevelMtls/, { base: selected, documents: STRICT }],
   [/^PeerAuthentication\.selector\.matchLabels$/, { value: { app: "orders" }, base: { mtls: { mode: "STRICT" } } }],
   [/^AuthorizationPolicy\.selector\.matchLabels$/, { value: { app: "orders" } }],
-  [/^AuthorizationPolicy\.action$/, { base: { rules: [{ from: [{ source: { namespaces: ["ops"] } }] }], action: "AUDIT" } }],
+  [
+    /^AuthorizationPolicy\.action$/,
+    {
+      base: { rules: [{ to: [{ operation: { methods: ["GET"] } }] }] },
+      besideValue: { CUSTOM: { provider: { name: "authz" } } },
+    },
+  ],
   [/[iI]pBlocks$/, { value: ["10.0.0.0/8"] }],
   [/\.operation\.(ports|notPorts)$/, { value: ["8080"] }],
   [/\.when\[\]\.key$/, { value: "source.ip", beside: { values: ["10.0.0.1"] } }],

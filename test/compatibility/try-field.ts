@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { formatProblem } from "../../src/lib/problem.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
+import { jwksNeeds } from "../../src/mesh/request-authentication.ts";
 import { type Field, fieldName, fieldsOf } from "../../src/model/fields.ts";
 import { KINDS } from "../../src/model/kinds.ts";
 import { parseDocuments } from "../../src/model/parse.ts";
@@ -88,7 +89,8 @@ function specWith(kind: Kind, field: Field, sample: Sample, value: unknown): Tre
   }
   const last = field.path.at(-1) ?? "";
   const holder = at as Tree;
-  for (const [name, other] of Object.entries(sample.beside ?? {})) holder[name] = structuredClone(other);
+  const forValue = typeof value === "string" ? sample.besideValue?.[value] : undefined;
+  for (const [name, other] of Object.entries({ ...sample.beside, ...forValue })) holder[name] = structuredClone(other);
   if (value === undefined) delete holder[last];
   else holder[last] = value;
   return JSON.parse(JSON.stringify(spec)) as Tree;
@@ -142,5 +144,6 @@ function outputOf(kind: Kind, spec: Json, sample: Sample): { readonly output: st
       [...byName].map(([name, { version }]) => [name, version]).sort(),
     ]);
   });
-  return { output: JSON.stringify([[...mesh.workloads.keys()], output]) };
+  // What weft itself fetches counts too: a rule's timeout is for that.
+  return { output: JSON.stringify([[...mesh.workloads.keys()], output, [...jwksNeeds(mesh)]]) };
 }
