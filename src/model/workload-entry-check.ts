@@ -15,6 +15,14 @@ const LOCAL: Readonly<Record<string, readonly string[]>> = {
 export function checkWorkload(resource: AnyResource, report: Report): void {
   if (resource.kind === "WorkloadEntry") checkSelfForward(resource, report);
   else if (resource.kind === "AuthorizationPolicy") checkDryRun(resource, report);
+  else if (resource.kind === "DestinationRule") checkOwnNamespace(resource, report);
+}
+
+/** A rule for some workloads of its namespace cannot be given to another; the schema has refused "*" and several. */
+function checkOwnNamespace({ spec, metadata }: Resource<"DestinationRule">, report: Report): void {
+  const [only, ...more] = spec.exportTo ?? [];
+  if (!spec.workloadSelector || only === undefined || more.length > 0 || [".", "*", metadata.namespace].includes(only)) return;
+  report("exclusive", "a rule with a workloadSelector holds in its own namespace only", { path: ["spec", "exportTo"], atKey: true });
 }
 
 /**
