@@ -39,7 +39,7 @@ export function workloads(...list: readonly Workload[]): ReadonlyMap<string, Wor
   return new Map(list.map((entry) => [entry.key, entry]));
 }
 
-type PolicyKind = "PeerAuthentication" | "AuthorizationPolicy";
+type PolicyKind = "PeerAuthentication" | "AuthorizationPolicy" | "RequestAuthentication";
 
 export interface PolicyOptions {
   readonly created?: string;

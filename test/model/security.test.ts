@@ -34,10 +34,12 @@ describe("AuthorizationPolicy", () => {
   const from = (...sources: Spec[]): Spec => ({ rules: [{ from: sources.map((source) => ({ source })) }] });
   const toOperation = (operation: Spec): Spec => ({ rules: [{ to: [{ operation }] }] });
   const when = (condition: Spec): Spec => ({ rules: [{ when: [condition] }] });
+  const CUSTOM = { action: "CUSTOM", provider: { name: "x" } };
   const patterns = ["exact", "prefix-*", "*-suffix", "*"];
   const ips = ["1.2.3.4", "5.6.0.0/16", "::1", "fd00::/8"];
   const accepted: Record<string, Spec> = {
     "be empty": {},
+    "ask a provider": { ...CUSTOM, ...toOperation({ paths: ["/a"] }) },
     "have no rules": { rules: [] },
     "allow everything": { action: "ALLOW", rules: [{}] },
     "deny everything": { action: "DENY", rules: [{}] },
@@ -53,6 +55,8 @@ describe("AuthorizationPolicy", () => {
       notRemoteIpBlocks: ips,
       trustDomains: patterns,
       notTrustDomains: patterns,
+      requestPrincipals: patterns,
+      notRequestPrincipals: patterns,
     }),
     "name service accounts beside principals in two sources": from({ serviceAccounts: ["ops/sa", "sa"] }, { principals: ["a"] }),
     "have all kinds of operation": toOperation({
@@ -65,7 +69,7 @@ describe("AuthorizationPolicy", () => {
       paths: ["/exact", "/prefix/*", "*/suffix", "*", "/a/{*}", "/{*}/a/{**}", "/{**}/a"],
       notPaths: ["/a/{*}"],
     }),
-    "have all translated conditions": {
+    "have all conditions": {
       rules: [
         {
           when: [
@@ -73,6 +77,10 @@ describe("AuthorizationPolicy", () => {
             ...["source.ip", "remote.ip", "destination.ip"].map((key) => ({ key, values: ips, notValues: ips })),
             ...["source.namespace", "source.principal", "source.trustDomain", "connection.sni"].map((key) => ({ key, values: patterns })),
             { key: "source.serviceAccount", values: ["ops/sa"] },
+            ...["request.auth.principal", "request.auth.audiences", "request.auth.presenter"].map((key) => ({ key, values: patterns })),
+            { key: "request.auth.claims[iss]", values: patterns, notValues: patterns },
+            { key: "request.auth.claims[realm_access][roles]", values: ["a"] },
+            { key: "experimental.envoy.filters.network.mysql_proxy[db.table]", values: ["[update]"] },
             { key: "destination.port", values: ["80"] },
           ],
         },
@@ -84,6 +92,21 @@ describe("AuthorizationPolicy", () => {
 
   const refused: Record<string, [Spec, CodeName, string]> = {
     "DENY without rules": [{ action: "DENY" }, "missing", "spec.action"],
+    "CUSTOM without rules": [{ action: "CUSTOM", provider: { name: "x" } }, "missing", "spec.action: CUSTOM without rules"],
+    "CUSTOM without a provider": [{ action: "CUSTOM", rules: [{}] }, "missing", "spec.action: CUSTOM needs provider.name"],
+    "a provider without CUSTOM": [{ provider: { name: "x" } }, "together", "spec.provider"],
+    "CUSTOM on an identity": [
+      { ...CUSTOM, ...from({ principals: ["a"] }) },
+      "exclusive",
+      "spec.rules[0].from[0].source.principals: cannot be used with action CUSTOM",
+    ],
+    "CUSTOM on a token": [{ ...CUSTOM, ...from({ notRequestPrincipals: ["a"] }) }, "exclusive", "spec.rules[0].from[0].source.notRequest"],
+    "CUSTOM on a claim": [
+      { ...CUSTOM, ...when({ key: "request.auth.claims[a]", values: ["b"] }) },
+      "exclusive",
+      "spec.rules[0].when[0].key: request.auth.claims[a] cannot be used with action CUSTOM",
+    ],
+    "a claim without a name": [when({ key: "request.auth.claims", values: ["b"] }), "badValue", "spec.rules[0].when[0].key: must be"],
     "an unknown action": [{ action: "REJECT" }, "notOneOf", "spec.action"],
     "a from without source": [{ rules: [{ from: [{}] }] }, "missing", "spec.rules[0].from[0]: needs source"],
     "an empty source": [from({}), "missing", "spec.rules[0].from[0].source"],
@@ -125,6 +148,8 @@ describe("AuthorizationPolicy", () => {
     const denied = (operation: Spec) => problemsOf(documentWith("AuthorizationPolicy", { action: "DENY", ...toOperation(operation) }));
     expect(denied({ paths: ["/x"] })[0]).toStartWith("warning surprising spec.rules[0]");
     expect(denied({ paths: ["/x"], ports: ["80"] })).toEqual([]);
+    const byToken = documentWith("AuthorizationPolicy", { action: "DENY", ...from({ requestPrincipals: ["*"] }) });
+    expect(problemsOf(byToken)[0]).toStartWith("warning surprising spec.rules[0]");
   });
 
   test("istio.io/dry-run must be a boolean, and goes with ALLOW and DENY", () => {
