@@ -316,3 +316,48 @@ describe("Policies that can never match", () => {
       policy("{rules: [{to: [{operation: {methods: [GET]}}]}]}"),
     ));
 });
+
+describe("Fields without effect", () => {
+  const rule = (tls: string) => resource("DestinationRule", "r", `{host: orders, trafficPolicy: {tls: ${tls}}}`);
+  const cases: [string, string, string][] = [
+    [
+      "certificates of a mode that is not MUTUAL",
+      rule("{mode: SIMPLE, clientCertificate: /c, privateKey: /k}"),
+      "DestinationRule/r spec.trafficPolicy.tls.clientCertificate",
+    ],
+    [
+      "verification beside the mesh's own certificates",
+      rule("{mode: ISTIO_MUTUAL, caCertificates: /c}"),
+      "DestinationRule/r spec.trafficPolicy.tls.caCertificates",
+    ],
+    ["a name where TLS has no mode, which is DISABLE", rule("{sni: a}"), "DestinationRule/r spec.trafficPolicy.tls.sni: mode DISABLE"],
+    [
+      "the time of a redirect",
+      route("a", "{hosts: [orders], http: [{redirect: {uri: /x}, timeout: 1s}]}"),
+      "VirtualService/a spec.http[0].timeout: a redirect",
+    ],
+    [
+      "a share without a mirror",
+      route("a", `{hosts: [orders], http: [{${to()}, mirrorPercentage: {value: 5}}]}`),
+      "VirtualService/a spec.http[0].mirrorPercentage",
+    ],
+    [
+      "ignored case of an expression",
+      route("a", `{hosts: [orders], http: [{match: [{uri: {regex: x}, ignoreUriCase: true}], ${to()}}]}`),
+      "VirtualService/a spec.http[0].match[0].ignoreUriCase",
+    ],
+    [
+      "the caller's labels beside gateways",
+      route("a", `{hosts: [orders], http: [{match: [{gateways: [mesh], sourceLabels: {app: web}}], ${to()}}]}`),
+      "VirtualService/a spec.http[0].match[0].sourceLabels",
+    ],
+    [
+      "an access log's format without a file",
+      resource("MeshConfig", "mesh", "{accessLogFormat: x}", "namespace: weft-system"),
+      "MeshConfig/mesh spec.accessLogFormat",
+    ],
+  ];
+  for (const [what, yaml, place] of cases) {
+    test(`${what} is told of`, () => expect(findings(ORDERS, AT_10_1, yaml)).toContainEqual(expect.stringContaining(`noEffect ${place}`)));
+  }
+});

@@ -14,6 +14,7 @@ import { findPortConflicts } from "./port-conflicts.ts";
 import { findProtocolConflicts } from "./protocol-conflicts.ts";
 import { findBrokenReferences } from "./references.ts";
 import { findEmptySelections } from "./selections.ts";
+import { findWithoutEffect } from "./without-effect.ts";
 
 const RULES = [
   findBrokenReferences,
@@ -24,6 +25,7 @@ const RULES = [
   findPortConflicts,
   findProtocolConflicts,
   findPolicyTrouble,
+  findWithoutEffect,
 ];
 
 /** All findings, by file and line. `mesh` must have been built of `resources`. */
