@@ -4,7 +4,7 @@ import type { OutboundView } from "../mesh/outbound.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
 import { clientTls } from "./client-tls.ts";
 import type { Claims } from "./condition.ts";
-import { type Judged, serverAt } from "./evaluation.ts";
+import { type Judged, readByServer, serverAt } from "./evaluation.ts";
 import type { HttpRequest } from "./route-match.ts";
 import { arrive } from "./server.ts";
 import type { Step } from "./types.ts";
@@ -24,7 +24,7 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
   const { mesh, view, caller, request } = leaving;
   const cluster = view.clusters.find(({ name }) => name === target.cluster);
   const common = {
-    request,
+    request: readByServer(request, mesh),
     cluster: target.cluster,
     name: cluster?.service.name ?? target.host,
     host: target.host,
@@ -44,9 +44,7 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
     return { ...common, steps: [named, step], endpoints: [], failure };
   };
   if (!cluster) return fail(503, missing(view, target));
-  const { tls, loadBalancer } = cluster.policy;
-  if (loadBalancer?.simple === "PASSTHROUGH")
-    return fail(503, "PASSTHROUGH needs the connection's original destination, which a proxy's caller has none of");
+  const { tls } = cluster.policy;
   if (tls?.mode === "ISTIO_MUTUAL" && !caller.spiffeId) {
     return fail(503, `a DestinationRule demands ISTIO_MUTUAL, and ${caller.key} has no service account, so no identity to show`);
   }

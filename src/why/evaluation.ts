@@ -1,5 +1,6 @@
 /** What every way of calling shares: the endpoints behind a destination, each judged, and the answer put together. */
 import type { Endpoint, InboundPort, Mesh, Workload } from "../mesh/types.ts";
+import { normalizePath } from "./path.ts";
 import type { HttpRequest } from "./route-match.ts";
 import type { Outcome } from "./server.ts";
 import type { DestinationAnswer, EndpointAnswer, RouteAnswer, Step, Verdict, WhyAnswer, WhyContext } from "./types.ts";
@@ -23,7 +24,7 @@ export interface Judged {
   readonly subset?: string;
   readonly weight: number;
   readonly steps: readonly Step[];
-  /** As it leaves; absent on TCP. */
+  /** As the server reads it; absent on TCP. */
   readonly request?: HttpRequest;
   readonly endpoints: readonly { readonly endpoint: Endpoint; readonly workload?: Workload; readonly outcome: Outcome }[];
   /** Where no endpoint is asked: why. */
@@ -41,6 +42,11 @@ export function serverAt(
   const known = endpoint.workload === undefined ? undefined : mesh.workloads.get(endpoint.workload);
   const workload = known ?? [...mesh.workloads.values()].find((one) => one.address === endpoint.address && inboundOf(one));
   return { workload, port: workload && inboundOf(workload), number };
+}
+
+/** The request with its path as a sidecar reads it. */
+export function readByServer(request: HttpRequest | undefined, { settings }: Mesh): HttpRequest | undefined {
+  return request && { ...request, path: normalizePath(request.path, settings.pathNormalization) ?? request.path };
 }
 
 /** From the worst on. */

@@ -31,11 +31,15 @@ function objectOf(text: string): Claims | undefined {
   }
 }
 
-/** undefined where the token is good at `now` (milliseconds since 1970). */
-export function tokenError(token: Token, keys: JwtKeys, now: number): string | undefined {
-  const { exp, nbf } = token.claims;
+/** undefined where the token is in force at `now` (milliseconds since 1970). */
+export function timeError({ exp, nbf }: Claims, now: number): string | undefined {
   if (typeof exp === "number" && now / 1000 > exp + CLOCK_SKEW_S) return "the token has expired";
   if (typeof nbf === "number" && now / 1000 + CLOCK_SKEW_S < nbf) return "the token is not valid yet";
+  return undefined;
+}
+
+/** undefined where one of the keys signed it. */
+export function keyError(token: Token, keys: JwtKeys): string | undefined {
   if (keys.jwks === undefined) return `the keys of the issuer could not be fetched${keys.from ? ` from ${keys.from.url}` : ""}`;
   const { alg, kid } = token.header;
   const algorithm = typeof alg === "string" && Object.hasOwn(ALGORITHMS, alg) ? ALGORITHMS[alg] : undefined;

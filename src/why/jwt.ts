@@ -4,7 +4,7 @@
  */
 import type { JwtRule, WorkloadAuthentication } from "../mesh/request-authentication.ts";
 import type { Claims } from "./condition.ts";
-import { parseToken, tokenError } from "./jwt-verify.ts";
+import { keyError, parseToken, timeError } from "./jwt-verify.ts";
 import { queryParameters } from "./path.ts";
 import type { HttpRequest } from "./route-match.ts";
 import type { JwtAnswer } from "./types.ts";
@@ -12,6 +12,8 @@ import type { JwtAnswer } from "./types.ts";
 export interface JwtOutcome {
   readonly answer: JwtAnswer;
   readonly passes: boolean;
+  /** Where it does not pass: 403 for a token that is meant for others, else 401 (envoy, jwt_authn filter.cc). */
+  readonly status: 401 | 403;
   /** Of the token that counts. */
   readonly claims?: Claims;
   readonly spaceDelimitedClaims: readonly string[];
@@ -22,6 +24,7 @@ export interface JwtOutcome {
 interface Verdict {
   readonly rule: JwtRule;
   readonly state: "valid" | "missing" | "invalid";
+  readonly status?: 403;
   readonly reason: string;
   readonly claims?: Claims;
   /** The header that held the token. */
@@ -30,7 +33,7 @@ interface Verdict {
 
 /** `claims`: told by the asker, as of a verified token; `now` in milliseconds since 1970. */
 export function authenticate({ rules }: WorkloadAuthentication, request: HttpRequest, claims: Claims | undefined, now: number): JwtOutcome {
-  const none = { passes: true, spaceDelimitedClaims: [], request };
+  const none = { passes: true, status: 401, spaceDelimitedClaims: [], request } as const;
   if (rules.length === 0) {
     if (!claims) return { ...none, answer: { result: "none", reason: "no RequestAuthentication selects the workload", source: null } };
     const reason = "no RequestAuthentication selects the workload: its tokens are not looked at, and their claims mean nothing";
@@ -43,12 +46,19 @@ export function authenticate({ rules }: WorkloadAuthentication, request: HttpReq
     return {
       answer: { result: "valid", reason: valid.reason, source: valid.rule.source },
       passes: true,
+      status: 401,
       claims: valid.claims,
       spaceDelimitedClaims: valid.rule.spaceDelimitedClaims,
       request: withOutput(valid, request),
     };
   }
-  if (invalid) return { ...none, passes: false, answer: { result: "invalid", reason: invalid.reason, source: invalid.rule.source } };
+  if (invalid)
+    return {
+      ...none,
+      passes: false,
+      status: invalid.status ?? 401,
+      answer: { result: "invalid", reason: invalid.reason, source: invalid.rule.source },
+    };
   const [first] = rules;
   return { ...none, answer: { result: "missing", reason: "the request carries no token", source: first?.source ?? null } };
 }
@@ -56,14 +66,21 @@ export function authenticate({ rules }: WorkloadAuthentication, request: HttpReq
 /** A claim iss that is not told is the rule's own, where there is one rule to choose from. */
 function ofClaims(rule: JwtRule, told: Claims, rules: readonly JwtRule[]): Verdict {
   const claims = told.iss === undefined && rules.length === 1 && rule.issuer ? { iss: rule.issuer, ...told } : told;
-  const error = claimsError(rule, claims);
+  const error = issuerError(rule, claims) ?? audienceError(rule, claims);
   return error
-    ? { rule, state: "invalid", reason: error }
+    ? { rule, state: "invalid", reason: error, status: statusOf(rule, claims) }
     : { rule, state: "valid", reason: `a token of ${String(claims.iss)}, as told`, claims };
 }
 
-function claimsError({ issuer, audiences }: JwtRule, claims: Claims): string | undefined {
-  if (issuer && claims.iss !== issuer) return `the token's issuer is ${JSON.stringify(claims.iss ?? "")}, not ${issuer}`;
+function issuerError({ issuer }: JwtRule, claims: Claims): string | undefined {
+  return issuer && claims.iss !== issuer ? `the token's issuer is ${JSON.stringify(claims.iss ?? "")}, not ${issuer}` : undefined;
+}
+
+function statusOf(rule: JwtRule, claims: Claims): 403 | undefined {
+  return issuerError(rule, claims) === undefined && audienceError(rule, claims) !== undefined ? 403 : undefined;
+}
+
+function audienceError({ audiences }: JwtRule, claims: Claims): string | undefined {
   const given = [claims.aud].flat().filter((one) => typeof one === "string");
   const plain = (audience: string) => audience.replace(/^https?:\/\//, "").replace(/\/$/, "");
   if (audiences.length > 0 && !audiences.some((audience) => given.some((one) => plain(one) === plain(audience)))) {
@@ -74,14 +91,21 @@ function claimsError({ issuer, audiences }: JwtRule, claims: Claims): string | u
 
 function ofRequest(rule: JwtRule, request: HttpRequest, now: number): Verdict {
   const found = tokensOf(rule, request);
-  let reason = "";
+  let failed: Verdict | undefined;
   for (const { text, header } of found) {
     const token = parseToken(text);
-    const error = token === undefined ? "the token is no JWT" : (claimsError(rule, token.claims) ?? tokenError(token, rule.keys, now));
-    if (token && !error) return { rule, state: "valid", reason: `a token of ${String(token.claims.iss)}`, claims: token.claims, header };
-    reason ||= error ?? "";
+    if (!token) {
+      failed ??= { rule, state: "invalid", reason: "the token is no JWT" };
+      continue;
+    }
+    const { claims } = token;
+    // Envoy looks at the times before the audience, and at the keys last (jwt_authn, authenticator.cc).
+    const early = issuerError(rule, claims) ?? timeError(claims, now);
+    const reason = early ?? audienceError(rule, claims) ?? keyError(token, rule.keys);
+    if (!reason) return { rule, state: "valid", reason: `a token of ${String(claims.iss)}`, claims, header };
+    failed ??= { rule, state: "invalid", reason, status: early ? undefined : statusOf(rule, claims) };
   }
-  return found.length === 0 ? { rule, state: "missing", reason: "no token" } : { rule, state: "invalid", reason };
+  return failed ?? { rule, state: "missing", reason: "no token" };
 }
 
 function tokensOf({ locations }: JwtRule, { headers, path }: HttpRequest): { readonly text: string; readonly header?: string }[] {
@@ -104,7 +128,7 @@ function tokensOf({ locations }: JwtRule, { headers, path }: HttpRequest): { rea
   );
   const inCookies = locations.cookies.flatMap((name) => {
     const text = cookies.get(name);
-    return text ? [{ text }] : [];
+    return text === undefined ? [] : [{ text }];
   });
   return [...inHeaders, ...inParameters, ...inCookies];
 }

@@ -25,13 +25,20 @@ export function normalizePath(path: string, level: Settings["pathNormalization"]
   if (level === "DECODE_AND_MERGE_SLASHES") plain = plain.replace(/%2f/gi, "/").replace(/%5c/gi, "\\");
   const canonical = canonicalPath(plain);
   if (canonical === undefined) return undefined;
-  return (level === "BASE" ? canonical : canonical.replace(/\/{2,}/g, "/")) + query;
+  return (level === "BASE" ? canonical : mergedSlashes(canonical)) + query;
+}
+
+/** Envoy keeps the first and the last slash, also where there is nothing between them: "///" becomes "//". */
+function mergedSlashes(path: string): string {
+  if (!path.includes("//")) return path;
+  const inner = path.split("/").filter((segment) => segment !== "");
+  return `/${inner.join("/")}${path.endsWith("/") ? "/" : ""}`;
 }
 
 /** What may stand escaped and is the same unescaped. */
 const UNRESERVED = /^[A-Za-z0-9\-._~]$/;
 /** What must not stand unescaped. */
-const ESCAPED = /^["#<>?^`{}\p{Cc} ]$/u;
+const ESCAPED = /^["#<>?^`{|}\p{Cc} ]$/u;
 
 /** Backslashes are slashes, escapes of unreserved characters are undone, and "." and ".." segments are resolved. */
 function canonicalPath(path: string): string | undefined {

@@ -3,7 +3,7 @@ import { formatProvenance } from "../lib/provenance.ts";
 import { isHttp } from "../mesh/services.ts";
 import type { Endpoint, Mesh, Service, ServicePort } from "../mesh/types.ts";
 import type { Claims } from "./condition.ts";
-import { answerOf, type Evaluation, serverAt } from "./evaluation.ts";
+import { answerOf, type Evaluation, readByServer, serverAt } from "./evaluation.ts";
 import type { HttpRequest } from "./route-match.ts";
 import { arrive } from "./server.ts";
 import type { Step, WhyContext } from "./types.ts";
@@ -42,7 +42,7 @@ export function evaluatePlaintext(direct: Direct, context: WhyContext): Evaluati
     source: service.source,
   };
   const destination = {
-    request,
+    request: readByServer(request, mesh),
     cluster: "",
     name: service.name,
     host: service.host,

@@ -162,8 +162,8 @@ function httpOutcome(
   const steps = [...asked, { stage: "jwt", ...jwt.answer } as const];
   if (!jwt.passes) {
     const { source } = jwt.answer;
-    const reason = `401 by RequestAuthentication ${source?.namespace}/${source?.name}: ${jwt.answer.reason}`;
-    return { verdict: "deny", status: 401, reason, mtls, jwt: jwt.answer, authorization: null, steps, matched: [] };
+    const reason = `${jwt.status} by RequestAuthentication ${source?.namespace}/${source?.name}: ${jwt.answer.reason}`;
+    return { verdict: "deny", status: jwt.status, reason, mtls, jwt: jwt.answer, authorization: null, steps, matched: [] };
   }
   const http = withPeer(jwt.request, mtls);
   const full = { ...arrival, http, claims: jwt.claims, spaceDelimitedClaims: jwt.spaceDelimitedClaims };

@@ -146,7 +146,7 @@ export interface DestinationAnswer {
   readonly verdict: Verdict;
   readonly status: number;
   readonly reason: string;
-  /** The request as it leaves for there; null on TCP. */
+  /** The request as it gets there, its path as the server reads it; null on TCP. */
   readonly request: { readonly method: string; readonly path: string; readonly authority: string } | null;
   readonly endpoints: readonly EndpointAnswer[];
 }

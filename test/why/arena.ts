@@ -36,9 +36,8 @@ const SERVICES = [
 
 const TCP_TARGET = "orders.default.mesh.local:9090";
 const SETTLE = { limitMs: 20_000, everyMs: 4 };
-/** What Envoy has accepted and does not use yet, or has replaced and still uses. */
-const UNSETTLED =
-  /^(listener_manager\.total_(listeners_warming|listeners_draining|filter_chains_draining)|cluster_manager\.warming_clusters)$/;
+/** What Envoy has accepted and does not use yet, or has replaced and still uses; Envoy filters, for it has thousands. */
+const UNSETTLED = "listener_manager.total_(listeners_warming|listeners_draining|filter_chains_draining)|cluster_manager.warming_clusters";
 
 export interface Arena {
   /** The resources that are always there, YAML. */
@@ -150,8 +149,9 @@ async function settled(weft: Weft, sidecars: readonly Sidecar[], revision: numbe
   );
   if (nacked.length > 0) throw new Error(`Envoy refused the mesh: ${JSON.stringify(nacked)}`);
   for (const sidecar of sidecars) {
-    const isQuiet = (gauges: Readonly<Record<string, number>>) => Object.values(gauges).every((value) => value === 0);
-    await waitFor(`the Envoy of ${sidecar.place.name} to settle`, () => sidecar.stats(UNSETTLED), isQuiet, SETTLE);
+    const isQuiet = (text: string) => text.split("\n").every((line) => line === "" || line.endsWith(": 0"));
+    const gauges = () => sidecar.admin(`/stats?filter=${encodeURIComponent(`^(${UNSETTLED})$`)}`);
+    await waitFor(`the Envoy of ${sidecar.place.name} to settle`, gauges, isQuiet, SETTLE);
   }
 }
 

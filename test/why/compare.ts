@@ -5,6 +5,8 @@ import type { Observed } from "./observe.ts";
 
 /** undefined where they agree. */
 export function difference(answer: WhyAnswer, asked: Asked, observed: Observed): string | undefined {
+  // TLS that passes through to the echo, which speaks none, is the application's failure.
+  if (asked.tcp && answer.mtls?.outcome === "tls") return undefined;
   const expected = expectations(answer, asked);
   const reasons = expected.map((one) => mismatch(one, asked, observed));
   if (reasons.includes(undefined)) return undefined;
@@ -52,11 +54,14 @@ function mismatch(expected: Expectation, { tcp }: Asked, observed: Observed): st
   return undefined;
 }
 
-/** The application reads URLs as the WHATWG has it, which escapes and resolves a little more. */
+/**
+ * The application reads URLs as the WHATWG has it, which escapes and resolves a little more. A token in the query that was accepted goes no
+ * further, and the rest is written anew; policies do not look there.
+ */
 function samePath(expected: string, observed: string): boolean {
   const read = (path: string) => {
     const url = new URL(`http://application${path.replace(/^\/+/, "/")}`);
-    return url.pathname + url.search;
+    return /[?&](access_token|token)=/.test(expected) ? url.pathname : url.pathname + url.search;
   };
-  return read(expected) === read(observed.replace(/^\/+/, "/"));
+  return read(expected) === read(observed);
 }

@@ -167,7 +167,7 @@ function tcpRoute(random: Random): Spec {
 const TLS = [
   { mode: "ISTIO_MUTUAL" },
   { mode: "DISABLE" },
-  { mode: "SIMPLE" },
+  { mode: "SIMPLE", insecureSkipVerify: true },
   { mode: "ISTIO_MUTUAL", subjectAltNames: ["spiffe://mesh.local/ns/default/sa/web"] },
 ];
 

@@ -49,7 +49,7 @@ function observeHttp(answer: RawAnswer): Observed {
       workload,
       path: echo.path + echo.query,
       authority: echo.headers.host,
-      evidence: `${status} from ${workload}`,
+      evidence: `${status} from ${workload} with ${echo.path}${echo.query}`,
     };
   }
   return { verdict: verdictOf(answer), status, location: headers.location, evidence };
@@ -59,12 +59,13 @@ function observeHttp(answer: RawAnswer): Observed {
 function verdictOf({ status, headers, body }: RawAnswer): Observed["verdict"] {
   if (status === 0) return "refused";
   if (body === "RBAC: access denied") return "deny";
-  if (status === 401 && /^jwt/i.test(body)) return "deny";
+  if ((status === 401 && /^jw/i.test(body)) || body === "Audiences in Jwt are not allowed") return "deny";
   if (body === "fault filter abort") return "fault";
   if (body === "direct") return "direct_response";
   if (headers.location !== undefined) return "redirect";
   if (body.startsWith("upstream connect error")) return "refused";
   // 404 without a route, 503 without a cluster or an endpoint, 400 for a path that is none.
-  if (body === "" || body === "no healthy upstream" || body === "Bad Request") return headers["grpc-status"] === undefined ? "no_route" : "fault";
+  if (body === "" || body === "no healthy upstream" || body === "Bad Request")
+    return headers["grpc-status"] === undefined ? "no_route" : "fault";
   return "unknown";
 }

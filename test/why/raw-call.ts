@@ -31,11 +31,23 @@ export function rawCall(
       socket.destroy();
     };
     socket.setTimeout(LIMIT_MS, () => end("timeout"));
-    socket.on("data", (piece: Buffer) => pieces.push(piece));
+    socket.on("data", (piece: Buffer) => {
+      pieces.push(piece);
+      // Envoy keeps a connection that it wants closed for a second more, for the client to close it.
+      if (isWhole(Buffer.concat(pieces).toString("latin1"))) end();
+    });
     socket.once("end", () => end());
     socket.once("close", () => end());
     socket.once("error", (reason) => end(reason.message));
   });
+}
+
+function isWhole(text: string): boolean {
+  const split = text.indexOf("\r\n\r\n");
+  if (split < 0) return false;
+  const [head, body] = [text.slice(0, split).toLowerCase(), text.slice(split + 4)];
+  if (head.includes("transfer-encoding: chunked")) return body.endsWith("0\r\n\r\n");
+  return body.length >= Number(/content-length: (\d+)/.exec(head)?.[1] ?? 0);
 }
 
 function parse(text: string, error: string | undefined): RawAnswer {
