@@ -7,6 +7,7 @@ import { buildAuthorization } from "./authorization.ts";
 import { buildAuthorizationProviders } from "./authorization-provider.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
 import { endpointsOf, inlineMtls } from "./endpoints.ts";
+import { buildInboundPolicies } from "./inbound-policy.ts";
 import { Pool } from "./memo.ts";
 import { buildOutbound } from "./outbound.ts";
 import { buildMtls } from "./peer-authentication.ts";
@@ -72,6 +73,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     mtls,
     authentication,
     authorization,
+    inbound: reuseMap(buildInboundPolicies(workloads, { settings, services: index, rules, pool }), previous?.inbound),
     outbound: reuseMap(outbound, previous?.outbound),
   };
   pools.set(mesh, pool);

@@ -33,7 +33,10 @@ export interface DestinationRule {
 export const NO_RULE: DestinationRule = { subsets: [], sources: [] };
 
 /** What is in force at one port of a service or a subset, in the words of the user; absent parts are Istio's defaults. */
-export type EffectivePolicy = Pick<TrafficPolicy, "connectionPool" | "loadBalancer" | "outlierDetection" | "tls">;
+export type EffectivePolicy = Pick<
+  TrafficPolicy,
+  "connectionPool" | "loadBalancer" | "outlierDetection" | "tls" | "tunnel" | "proxyProtocol" | "retryBudget"
+>;
 
 /** Rules of one host in one namespace that were not merged, in Istio's order. */
 interface Variant {
@@ -178,14 +181,25 @@ export const effectivePolicy = memoize((rule: DestinationRule, subset: Subset | 
   const host = atPort(rule.trafficPolicy, port).policy;
   if (subset === NO_SUBSET || !subset.trafficPolicy) return host;
   const own = atPort(subset.trafficPolicy, port);
-  if (!rule.trafficPolicy || own.isPortLevel) return own.policy;
+  if (!rule.trafficPolicy) return own.policy;
+  if (own.isPortLevel) return { ...own.policy, ...unported(own.policy, host) };
   return {
     connectionPool: own.policy.connectionPool ?? host.connectionPool,
     loadBalancer: own.policy.loadBalancer ?? host.loadBalancer,
     outlierDetection: own.policy.outlierDetection ?? host.outlierDetection,
     tls: own.policy.tls ?? host.tls,
+    ...unported(own.policy, host),
   };
 });
+
+/** What port level settings have not: the subset's, else the host's, unless the host has settings for the port (MergeTrafficPolicy). */
+function unported(own: EffectivePolicy, host: EffectivePolicy): Pick<EffectivePolicy, "tunnel" | "proxyProtocol" | "retryBudget"> {
+  return {
+    tunnel: own.tunnel ?? host.tunnel,
+    proxyProtocol: own.proxyProtocol ?? host.proxyProtocol,
+    retryBudget: own.retryBudget ?? host.retryBudget,
+  };
+}
 
 /** The service as a whole, where a subset could stand. */
 export const NO_SUBSET: Subset = { name: "", labels: {}, source: { kind: "", namespace: "", name: "", file: "", line: 0 } };
@@ -194,7 +208,11 @@ export const NO_SUBSET: Subset = { name: "", labels: {}, source: { kind: "", nam
 function atPort(policy: TrafficPolicy | undefined, port: ServicePort): { policy: EffectivePolicy; isPortLevel: boolean } {
   const own = policy?.portLevelSettings?.find((settings) => settings.port.number === port.number);
   const { connectionPool, loadBalancer, outlierDetection, tls } = own ?? policy ?? {};
-  return { policy: { connectionPool, loadBalancer, outlierDetection, tls }, isPortLevel: own !== undefined };
+  const { tunnel, proxyProtocol, retryBudget } = own ? {} : (policy ?? {});
+  return {
+    policy: { connectionPool, loadBalancer, outlierDetection, tls, tunnel, proxyProtocol, retryBudget },
+    isPortLevel: own !== undefined,
+  };
 }
 
 /**

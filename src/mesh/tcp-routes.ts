@@ -1,8 +1,9 @@
 /** Where TCP connections to a port go (Istio, pilot/pkg/networking/core/tls.go and networkfilter.go). */
 import { parseDuration } from "../lib/duration.ts";
 import type { Provenance } from "../lib/provenance.ts";
+import type { TrafficPolicy } from "../model/traffic-policy.ts";
 import { compareText } from "./hosts.ts";
-import { clusterName, type RouteTarget, type Surroundings, targetOf } from "./http-routes.ts";
+import { clusterName, onlyPort, type RouteTarget, type Surroundings, targetOf } from "./http-routes.ts";
 import type { Service, ServicePort, Settings } from "./types.ts";
 import { l4Candidates, type VirtualService, type VirtualServiceIndex } from "./virtual-services.ts";
 
@@ -17,6 +18,8 @@ export interface TcpRoute {
   readonly idleTimeoutMs?: number;
   readonly maxConnectionDurationMs?: number;
   readonly hashSourceIp: boolean;
+  /** The connection goes on inside an HTTP request for this host, of one destination alone. */
+  readonly tunnel?: Tunnel;
   readonly sources: readonly Provenance[];
 }
 
@@ -66,7 +69,7 @@ function tcpRulesAt(service: Service, port: ServicePort, surroundings: Surroundi
       if (rule.matches.length > 0 && holding.length === 0) continue;
       const takesAll = holding.length === 0 || holding.some(({ destinationSubnets }) => !destinationSubnets?.length);
       const subnets = takesAll ? [] : holding.flatMap(({ destinationSubnets = [] }) => destinationSubnets);
-      const route = ruleRoute(rule, virtualService, service, port, surroundings, inputs);
+      const route = ruleRoute(rule, virtualService, calledAt(service, port), surroundings, inputs.settings);
       if (!route) continue;
       routes.push({ ...route, match: takesAll ? undefined : matchOf(subnets, []) });
       if (takesAll) return routes;
@@ -82,7 +85,7 @@ function tlsRulesAt(service: Service, port: ServicePort, surroundings: Surroundi
       rule.matches
         .filter((match) => !match.port || match.port === port.number)
         .flatMap((match) => {
-          const route = ruleRoute(rule, virtualService, service, port, surroundings, inputs);
+          const route = ruleRoute(rule, virtualService, calledAt(service, port), surroundings, inputs.settings);
           return route ? [{ ...route, match: matchOf(match.destinationSubnets ?? [], match.sniHosts ?? []) }] : [];
         }),
     ),
@@ -95,17 +98,21 @@ function matchOf(destinationSubnets: readonly string[], sniHosts: readonly strin
   return { destinationSubnets: sorted(destinationSubnets), sniHosts: sorted(sniHosts.map((host) => host.toLowerCase())) };
 }
 
+function calledAt({ source, otherSources }: Service, { number }: ServicePort) {
+  return { port: number, sources: [source, ...otherSources] };
+}
+
 /** Undefined where all of its weights are 0. */
-function ruleRoute(
+export function ruleRoute(
   rule: VirtualService["tcp"][number] | VirtualService["tls"][number],
   { resource, namespace }: VirtualService,
-  service: Service,
-  port: ServicePort,
+  called: { readonly port: number; readonly sources: readonly Provenance[] },
   surroundings: Surroundings,
-  { settings }: TcpInputs,
+  settings: Settings,
 ): TcpRoute | undefined {
   const resolved = (rule.spec.route ?? []).map(({ destination, weight = 0 }) => ({
-    ...targetOf(destination, namespace, settings.domain, (known) => onlyPort(known) ?? port.number, surroundings),
+    // Unlike a sidecar's http route, a tcp route looks up the whole service (networkfilter.go, GetDestinationCluster).
+    ...targetOf(destination, namespace, settings.domain, (known) => onlyPort(known) ?? called.port, surroundings),
     weight,
   }));
   const weighted = resolved.length === 1 ? resolved : resolved.filter(({ weight }) => weight > 0);
@@ -115,7 +122,8 @@ function ruleRoute(
     targets: weighted.map(({ target, weight }) => ({ ...target, weight })),
     statPrefix: single ? single.cluster : `${resource.metadata.name}.${resource.metadata.namespace}`,
     ...tcpPolicy(resolved[0]?.service, single?.subset, surroundings),
-    sources: [rule.source, ...ruleSources(resolved[0]?.service, surroundings), service.source, ...service.otherSources],
+    tunnel: single && tunnelOf(resolved[0]?.service, single.subset, surroundings),
+    sources: [rule.source, ...ruleSources(resolved[0]?.service, surroundings), ...called.sources],
   };
 }
 
@@ -125,13 +133,9 @@ function ownRoute(service: Service, port: ServicePort, surroundings: Surrounding
     targets: [{ cluster, host: service.host, port: port.number, weight: 0 }],
     statPrefix: cluster,
     ...tcpPolicy(service, undefined, surroundings),
+    tunnel: tunnelOf(service, undefined, surroundings),
     sources: [...ruleSources(service, surroundings), service.source, ...service.otherSources],
   };
-}
-
-/** Unlike an http route, a tcp route looks up the whole service (networkfilter.go, GetDestinationCluster). */
-function onlyPort(service: Service | undefined): number | undefined {
-  return service?.ports.length === 1 ? service.ports[0]?.number : undefined;
 }
 
 /** The listener's share of the rule is the host's own policy, whatever the port; only the hash looks at the subset (networkfilter.go). */
@@ -144,6 +148,15 @@ function tcpPolicy(service: Service | undefined, subsetName: string | undefined,
     maxConnectionDurationMs: parseDuration(pool?.maxConnectionDuration ?? ""),
     hashSourceIp: (subset ?? rule?.trafficPolicy?.loadBalancer)?.consistentHash?.useSourceIp ?? false,
   };
+}
+
+type Tunnel = NonNullable<TrafficPolicy["tunnel"]>;
+
+/** A subset's own, or the host's where no subset is meant; nothing is inherited (tunnelingconfig/apply.go). */
+function tunnelOf(service: Service | undefined, subset: string | undefined, surroundings: Surroundings): Tunnel | undefined {
+  const rule = service && surroundings.rule(service);
+  const policy = subset ? rule?.subsets.find(({ name }) => name === subset)?.trafficPolicy : rule?.trafficPolicy;
+  return policy?.tunnel;
 }
 
 function ruleSources(service: Service | undefined, surroundings: Surroundings): readonly Provenance[] {

@@ -6,6 +6,7 @@
 import type { Provenance } from "../lib/provenance.ts";
 import type { HttpRetry } from "../model/virtual-service-route.ts";
 import type { WorkloadAuthorization } from "./authorization.ts";
+import type { InboundPolicy } from "./inbound-policy.ts";
 import type { OutboundView } from "./outbound.ts";
 import type { WorkloadMtls } from "./peer-authentication.ts";
 import type { WorkloadAuthentication } from "./request-authentication.ts";
@@ -133,6 +134,8 @@ export interface Mesh {
   readonly authentication: ReadonlyMap<string, WorkloadAuthentication>;
   /** By workload key: the authorization policies that select it. */
   readonly authorization: ReadonlyMap<string, WorkloadAuthorization>;
+  /** By workload key, then inbound port: limits for the connection to its application. Absent where there are none. */
+  readonly inbound: ReadonlyMap<string, ReadonlyMap<number, InboundPolicy>>;
   /** By key of the calling workload: what its calls out meet. Workloads that no rule tells apart share one. */
   readonly outbound: ReadonlyMap<string, OutboundView>;
 }

@@ -3,8 +3,11 @@
  * networking/v1alpha3/destination_rule.proto, checked as Istio's validateTrafficPolicy does.
  */
 import type * as v from "valibot";
-import { duration, durationOrZero, filled, onlyOne, percentNumber, portSelector } from "./common.ts";
-import { choice, flag, integer, list, needed, notYet, object, type Report, text, uint32, uint64 } from "./schema.ts";
+import { fqdnError, isIpAddress } from "./check.ts";
+import { headerNameError } from "./check-header.ts";
+import { duration, durationOrZero, filled, onlyOne, percentNumber, port, portSelector } from "./common.ts";
+import { localityLbSetting } from "./locality.ts";
+import { choice, flag, integer, list, needed, notYet, number, object, type Report, text, uint32, uint64 } from "./schema.ts";
 
 const count = () => integer(0);
 
@@ -28,7 +31,7 @@ const connectionPool = object(
         h2UpgradePolicy: choice(["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]),
         useClientProtocol: flag(),
         maxConcurrentStreams: count(),
-        http2KeepAlive: notYet("tcp.tcpKeepalive is"),
+        http2KeepAlive: object({ interval: needed(duration()), timeout: needed(duration()) }),
       },
       (value, report) => {
         if (value.h2UpgradePolicy === "UPGRADE" && value.useClientProtocol) {
@@ -61,12 +64,19 @@ const maglev = object(
   },
 );
 
+function checkAttributeName(name: string, report: Report): void {
+  if (name === "") report("badValue", "must not be empty");
+  // Envoy's rule (RouteAction.HashPolicy), whose breach loses the whole route table.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  if (/[\u0000\n\r]/.test(name)) report("badValue", "may not hold NUL or line breaks");
+}
+
 const cookie = object(
   {
     name: needed(filled()),
     path: text(),
     ttl: durationOrZero(),
-    attributes: list(object({ name: needed(filled()), value: text() })),
+    attributes: list(object({ name: needed(text(checkAttributeName)), value: text() })),
   },
   (value, report) => {
     const names = (value.attributes ?? []).map((attribute) => attribute.name);
@@ -81,7 +91,10 @@ const ringSize = () => integer(0, 8_388_608);
 
 const consistentHash = object(
   {
-    httpHeaderName: text(),
+    httpHeaderName: text((name, report) => {
+      const error = name === "" || name.startsWith(":") ? undefined : headerNameError(name);
+      if (error) report("badHeader", error);
+    }),
     httpCookie: cookie,
     useSourceIp: flag(),
     httpQueryParameterName: text(),
@@ -105,17 +118,35 @@ const consistentHash = object(
   },
 );
 
+const warmup = object({
+  duration: needed(duration()),
+  minimumPercent: number((value, report) => {
+    if (value < 0 || value > 100) report("outOfRange", `must be from 0 to 100, not ${value}`);
+  }),
+  // Envoy's rule (Cluster.SlowStartConfig): the ramp up divides by it.
+  aggression: number((value, report) => {
+    if (value <= 0) report("outOfRange", `must be greater than 0, not ${value}`);
+  }),
+});
+
 const loadBalancer = object(
   {
-    simple: choice(["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"]),
+    simple: choice(["UNSPECIFIED", "LEAST_CONN", "RANDOM", "ROUND_ROBIN", "LEAST_REQUEST"], {
+      PASSTHROUGH:
+        "nothing intercepts connections, so none has an address of its own to pass through to: call the instance, or write RANDOM",
+    }),
     consistentHash,
-    localityLbSetting: notYet(),
-    zoneAwareLbSetting: notYet(),
-    warmupDurationSecs: notYet(),
-    warmup: notYet(),
+    localityLbSetting,
+    zoneAwareLbSetting: notYet("localityLbSetting is"),
+    warmupDurationSecs: duration(),
+    warmup,
   },
   (value, report) => {
     onlyOne(value, ["simple", "consistentHash"], report);
+    const isWarm = value.warmup !== undefined || value.warmupDurationSecs !== undefined;
+    if (isWarm && (value.consistentHash || value.simple === "RANDOM")) {
+      report("noEffect", "only ROUND_ROBIN and LEAST_REQUEST warm instances up", { severity: "warning" });
+    }
     if (value.simple === "LEAST_CONN") {
       report("deprecated", "LEAST_CONN is deprecated", {
         path: ["simple"],
@@ -154,9 +185,13 @@ const tls = object(
     caCertificates: text(),
     credentialName: notYet("give files: clientCertificate, privateKey and caCertificates"),
     subjectAltNames: list(text()),
-    sni: text(),
+    sni: text((name, report) => {
+      // Envoy's limit, and TLS's own.
+      if (Buffer.byteLength(name) > 255) report("badValue", "must not be longer than 255 bytes");
+      if (name.includes("\0")) report("badValue", "may not hold NUL");
+    }),
     insecureSkipVerify: flag(),
-    caCrl: notYet(),
+    caCrl: text(),
   },
   (value, report) => {
     const { mode, insecureSkipVerify, caCertificates, subjectAltNames } = value;
@@ -170,10 +205,14 @@ const tls = object(
 
 const settings = { loadBalancer, connectionPool, outlierDetection, tls } as const;
 
-const LATER = ["tunnel", "proxyProtocol", "retryBudget"];
+const MORE = ["portLevelSettings", "tunnel", "proxyProtocol", "retryBudget"];
 
 function checkSaysSomething(value: object, report: Report): void {
-  const says = [...Object.keys(settings), "portLevelSettings", ...LATER].some((name) => Object.hasOwn(value, name));
+  const says = [...Object.keys(settings), ...MORE].some((name) => {
+    const part = (value as Readonly<Record<string, unknown>>)[name];
+    // An empty list says nothing.
+    return part !== undefined && !(Array.isArray(part) && part.length === 0);
+  });
   if (!says) report("missing", `needs one of ${[...Object.keys(settings), "portLevelSettings"].join(", ")}`);
 }
 
@@ -185,13 +224,32 @@ const portLevelSettings = list(object({ port: needed(portSelector()), ...setting
   }
 });
 
+/** TCP routes' connections go out inside an HTTP request to a proxy, which opens the real one. */
+const tunnel = object({
+  protocol: choice(["CONNECT", "POST"]),
+  targetHost: needed(
+    text((host, report) => {
+      if (!isIpAddress(host) && fqdnError(host)) report("badHost", `${JSON.stringify(host)} is neither an IP address nor a DNS name`);
+    }),
+  ),
+  targetPort: needed(port()),
+});
+
+const retryBudget = object({
+  percent: number((value, report) => {
+    if (value < 0 || value > 100) report("outOfRange", `must be from 0 to 100, not ${value}`);
+  }),
+  budgetInterval: notYet("the budget is of the requests that are under way"),
+  minRetryConcurrency: uint32(),
+});
+
 export const trafficPolicy = object(
   {
     ...settings,
     portLevelSettings,
-    tunnel: notYet(),
-    proxyProtocol: notYet(),
-    retryBudget: notYet("connectionPool.http.maxRetries limits retries"),
+    tunnel,
+    proxyProtocol: object({ version: choice(["V1", "V2"]) }),
+    retryBudget,
   },
   checkSaysSomething,
 );

@@ -13,40 +13,55 @@ import { packAny } from "./encode.ts";
 
 const EXTENSION = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+type HttpPool = NonNullable<NonNullable<OutboundCluster["policy"]["connectionPool"]>["http"]>;
+
 export function httpProtocolOptions(cluster: OutboundCluster): { readonly extensions: Record<string, Any>; readonly isHttp2: boolean } {
   const http = cluster.policy.connectionPool?.http;
   const upgrades = http?.h2UpgradePolicy === "UPGRADE" && !http.useClientProtocol;
   const speaksHttp2 = isHttp2(cluster.port.protocol) || upgrades;
-  const common = connectionOptions(cluster);
-  const upstream = nameOptions(cluster);
-  if (!speaksHttp2 && !http?.useClientProtocol && !common && !upstream) return { extensions: {}, isHttp2: false };
+  const isHttp2Only = speaksHttp2 && !http?.useClientProtocol;
+  return { extensions: protocolExtensions(cluster.policy.connectionPool, speaksHttp2, nameOptions(cluster)), isHttp2: isHttp2Only };
+}
+
+/** For a cluster's typed_extension_protocol_options; empty where all is Envoy's default. */
+export function protocolExtensions(
+  pool: OutboundCluster["policy"]["connectionPool"],
+  speaksHttp2: boolean,
+  upstream?: MessageInitShape<typeof UpstreamHttpProtocolOptionsSchema>,
+): Record<string, Any> {
+  const common = connectionOptions(pool);
+  if (!speaksHttp2 && !pool?.http?.useClientProtocol && !common && !upstream) return {};
   const options = create(HttpProtocolOptionsSchema, {
     commonHttpProtocolOptions: common,
     upstreamHttpProtocolOptions: upstream,
-    upstreamProtocolOptions: protocol(speaksHttp2, http?.useClientProtocol ?? false, http?.maxConcurrentStreams || undefined),
+    upstreamProtocolOptions: protocol(speaksHttp2, pool?.http),
   });
-  const isHttp2Only = speaksHttp2 && !http?.useClientProtocol;
-  return { extensions: { [EXTENSION]: packAny(HttpProtocolOptionsSchema, options) }, isHttp2: isHttp2Only };
+  return { [EXTENSION]: packAny(HttpProtocolOptionsSchema, options) };
 }
 
 function protocol(
   speaksHttp2: boolean,
-  follows: boolean,
-  maxConcurrentStreams: number | undefined,
+  http: HttpPool | undefined,
 ): MessageInitShape<typeof HttpProtocolOptionsSchema>["upstreamProtocolOptions"] {
-  if (follows) return { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } };
+  if (http?.useClientProtocol) {
+    return { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } };
+  }
+  const protocolConfig = speaksHttp2
+    ? ({ case: "http2ProtocolOptions", value: http2Options(http) } as const)
+    : ({ case: "httpProtocolOptions", value: {} } as const);
+  return { case: "explicitHttpConfig", value: { protocolConfig } };
+}
+
+function http2Options(http: HttpPool | undefined) {
+  const { interval, timeout } = http?.http2KeepAlive ?? {};
   return {
-    case: "explicitHttpConfig",
-    value: {
-      protocolConfig: speaksHttp2
-        ? { case: "http2ProtocolOptions", value: { maxConcurrentStreams } }
-        : { case: "httpProtocolOptions", value: {} },
-    },
+    maxConcurrentStreams: http?.maxConcurrentStreams || undefined,
+    connectionKeepalive: timeout ? { interval: durationOf(interval), timeout: durationOf(timeout) } : undefined,
   };
 }
 
-function connectionOptions({ policy }: OutboundCluster): MessageInitShape<typeof CommonOptionsSchema> | undefined {
-  const { tcp, http } = policy.connectionPool ?? {};
+function connectionOptions(pool: OutboundCluster["policy"]["connectionPool"]): MessageInitShape<typeof CommonOptionsSchema> | undefined {
+  const { tcp, http } = pool ?? {};
   const idleTimeout = durationOf(http?.idleTimeout ?? tcp?.idleTimeout);
   const maxConnectionDuration = durationOf(tcp?.maxConnectionDuration);
   const maxRequestsPerConnection = http?.maxRequestsPerConnection || undefined;

@@ -21,12 +21,9 @@ export const ANONYMOUS: Caller = { hasIdentity: false };
  */
 export function upstreamTls(settings: Settings, caller: Caller, cluster: OutboundCluster, http2: boolean): Sockets | undefined {
   const { tls } = cluster.policy;
-  const isOriginalDestination = cluster.policy.loadBalancer?.simple === "PASSTHROUGH";
   switch (tls && (tls.mode ?? "DISABLE")) {
     case undefined:
-      return settings.enableAutoMtls && caller.hasIdentity && cluster.service.location === "MESH_INTERNAL" && !isOriginalDestination
-        ? automatic(cluster, http2)
-        : {};
+      return settings.enableAutoMtls && caller.hasIdentity && cluster.service.location === "MESH_INTERNAL" ? automatic(cluster, http2) : {};
     case "DISABLE":
       return {};
     case "ISTIO_MUTUAL":
@@ -46,6 +43,7 @@ export function upstreamTls(settings: Settings, caller: Caller, cluster: Outboun
           sni: tls?.sni,
           subjectAltNames: tls?.subjectAltNames?.length ? tls.subjectAltNames : cluster.subjectAltNames,
           caCertificates: tls?.caCertificates,
+          caCrl: tls?.caCrl,
           clientCertificate: tls?.clientCertificate,
           privateKey: tls?.privateKey,
           insecureSkipVerify: tls?.insecureSkipVerify,

@@ -13,7 +13,10 @@ type LoadBalancer = NonNullable<EffectivePolicy["loadBalancer"]>;
 /** Envoy's own limits of 1024 (and 3 retries) would break calls that no policy limits (getDefaultCircuitBreakerThresholds). */
 const UNLIMITED = 2 ** 32 - 1;
 
-export function circuitBreakers(pool: ConnectionPool | undefined): MessageInitShape<typeof CircuitBreakersSchema> {
+export function circuitBreakers(
+  pool: ConnectionPool | undefined,
+  budget?: EffectivePolicy["retryBudget"],
+): MessageInitShape<typeof CircuitBreakersSchema> {
   return {
     thresholds: [
       {
@@ -21,6 +24,8 @@ export function circuitBreakers(pool: ConnectionPool | undefined): MessageInitSh
         maxPendingRequests: pool?.http?.http1MaxPendingRequests || UNLIMITED,
         maxRequests: pool?.http?.http2MaxRequests || UNLIMITED,
         maxRetries: pool?.http?.maxRetries || UNLIMITED,
+        // Where there is a budget, Envoy looks at no number of retries.
+        retryBudget: budget && { budgetPercent: { value: budget.percent ?? 20 }, minRetryConcurrency: budget.minRetryConcurrency || 3 },
         trackRemaining: true,
       },
     ],
@@ -79,15 +84,29 @@ export function loadBalancer(settings: LoadBalancer | undefined): Balancing {
   const hash = settings?.consistentHash;
   if (hash) return consistentHash(hash);
   switch (settings?.simple) {
-    case "PASSTHROUGH":
-      return {};
     case "RANDOM":
       return { lbPolicy: Cluster_LbPolicy.RANDOM };
     case "ROUND_ROBIN":
-      return { lbPolicy: Cluster_LbPolicy.ROUND_ROBIN };
+      return { lbPolicy: Cluster_LbPolicy.ROUND_ROBIN, lbConfig: slowStart("roundRobinLbConfig", settings) };
     default:
-      return { lbPolicy: Cluster_LbPolicy.LEAST_REQUEST };
+      return { lbPolicy: Cluster_LbPolicy.LEAST_REQUEST, lbConfig: slowStart("leastRequestLbConfig", settings) };
   }
+}
+
+/** A new instance gets its share little by little (applyLeastRequestLoadBalancer, setWarmup). */
+function slowStart(field: "roundRobinLbConfig" | "leastRequestLbConfig", settings: LoadBalancer | undefined): Balancing["lbConfig"] {
+  const { warmup, warmupDurationSecs } = settings ?? {};
+  if (warmup) {
+    const slowStartConfig = {
+      slowStartWindow: durationOf(warmup.duration),
+      // The key is never set in the runtime; Envoy wants one.
+      aggression: { defaultValue: warmup.aggression ?? 1, runtimeKey: "(" },
+      minWeightPercent: { value: warmup.minimumPercent ?? 10 },
+    };
+    return { case: field, value: { slowStartConfig } };
+  }
+  const slowStartWindow = durationOf(warmupDurationSecs);
+  return slowStartWindow ? { case: field, value: { slowStartConfig: { slowStartWindow } } } : { case: undefined };
 }
 
 function consistentHash(hash: NonNullable<LoadBalancer["consistentHash"]>): Balancing {

@@ -1,12 +1,6 @@
 /** Outbound clusters (Istio, pilot/pkg/networking/core/cluster_builder.go and cluster_traffic_policy.go). */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import {
-  type Cluster,
-  Cluster_DiscoveryType,
-  Cluster_DnsLookupFamily,
-  Cluster_LbPolicy,
-  ClusterSchema,
-} from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import { type Cluster, Cluster_DiscoveryType, Cluster_DnsLookupFamily, ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { OutboundCluster } from "../mesh/outbound.ts";
@@ -18,6 +12,7 @@ import { adsSource } from "./config-source.ts";
 import { durationOf, durationOfMs } from "./duration.ts";
 import { encodeResource } from "./encode.ts";
 import { localityEndpoints } from "./endpoint.ts";
+import { withProxyProtocol } from "./proxy-protocol.ts";
 
 type Discovery = Pick<
   MessageInitShape<typeof ClusterSchema>,
@@ -42,7 +37,7 @@ function clusterToProto(settings: Settings, caller: Caller, cluster: OutboundClu
     create(ClusterSchema, {
       name: cluster.name,
       connectTimeout: durationOf(connectionPool?.tcp?.connectTimeout) ?? durationOfMs(settings.connectTimeoutMs),
-      circuitBreakers: circuitBreakers(connectionPool),
+      circuitBreakers: circuitBreakers(connectionPool, cluster.policy.retryBudget),
       upstreamConnectionOptions: keepalive(connectionPool?.tcp?.tcpKeepalive),
       typedExtensionProtocolOptions: options.extensions,
       // A service has few instances: rather all of the healthy ones' load than calls to those that were ejected (applyOutlierDetection).
@@ -50,18 +45,12 @@ function clusterToProto(settings: Settings, caller: Caller, cluster: OutboundClu
       outlierDetection: outlierDetection(outlier),
       ...discovery(cluster),
       ...loadBalancer(balancing),
-      ...tls,
+      ...withProxyProtocol(tls, cluster.policy.proxyProtocol),
     })
   );
 }
 
-function discovery({ name, policy, endpoints, port }: OutboundCluster): Discovery {
-  if (policy.loadBalancer?.simple === "PASSTHROUGH") {
-    return {
-      clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
-      lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
-    };
-  }
+function discovery({ name, endpoints, port }: OutboundCluster): Discovery {
   if (!endpoints) {
     return {
       clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },

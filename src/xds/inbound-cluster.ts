@@ -1,15 +1,14 @@
 /** The cluster behind an inbound port: the application (Istio, pilot/pkg/networking/core/cluster_builder.go buildInboundCluster). */
 import { create } from "@bufbuild/protobuf";
 import { Cluster_DiscoveryType, ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
-import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { Provenance } from "../lib/provenance.ts";
+import type { InboundPolicy } from "../mesh/inbound-policy.ts";
 import type { InboundPort, Protocol, Settings } from "../mesh/types.ts";
-import { durationOfMs } from "./duration.ts";
-import { encodeResource, packAny } from "./encode.ts";
-
-/** Istio's thresholds: the application sets its own limits, and callers theirs (DestinationRule connectionPool). */
-const UNLIMITED = 2 ** 32 - 1;
+import { protocolExtensions } from "./cluster-protocol.ts";
+import { circuitBreakers, keepalive } from "./cluster-traffic-policy.ts";
+import { durationOf, durationOfMs } from "./duration.ts";
+import { encodeResource } from "./encode.ts";
 
 const HTTP2: ReadonlySet<Protocol> = new Set<Protocol>(["HTTP2", "GRPC", "GRPC-WEB"]);
 
@@ -19,7 +18,13 @@ export function inboundClusterName(port: InboundPort): string {
 }
 
 /** Plain HTTP/1.1 to the application of an HTTP port, HTTP/2 with prior knowledge where the port's protocol says so. */
-export function inboundCluster(port: InboundPort, settings: Settings, sources: readonly Provenance[]): EncodedResource {
+export function inboundCluster(
+  port: InboundPort,
+  settings: Settings,
+  policy: InboundPolicy | undefined,
+  sources: readonly Provenance[],
+): EncodedResource {
+  const pool = policy?.connectionPool;
   const name = inboundClusterName(port);
   const { address, port: portValue } = port.app;
   const endpoint = {
@@ -28,28 +33,11 @@ export function inboundCluster(port: InboundPort, settings: Settings, sources: r
   const cluster = create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
-    connectTimeout: durationOfMs(settings.connectTimeoutMs),
+    connectTimeout: durationOf(pool?.tcp?.connectTimeout) ?? durationOfMs(settings.connectTimeoutMs),
+    upstreamConnectionOptions: keepalive(pool?.tcp?.tcpKeepalive),
     loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: endpoint } }] }] },
-    circuitBreakers: {
-      thresholds: [
-        {
-          maxConnections: UNLIMITED,
-          maxPendingRequests: UNLIMITED,
-          maxRequests: UNLIMITED,
-          maxRetries: UNLIMITED,
-          trackRemaining: true,
-        },
-      ],
-    },
-    typedExtensionProtocolOptions: HTTP2.has(port.protocol) ? { [HTTP_OPTIONS]: packAny(HttpProtocolOptionsSchema, priorKnowledge()) } : {},
+    circuitBreakers: circuitBreakers(pool, policy?.retryBudget),
+    typedExtensionProtocolOptions: protocolExtensions(pool, HTTP2.has(port.protocol)),
   });
   return encodeResource(ClusterSchema, name, cluster, sources);
-}
-
-const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-
-function priorKnowledge() {
-  return create(HttpProtocolOptionsSchema, {
-    upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "http2ProtocolOptions", value: {} } } },
-  });
 }

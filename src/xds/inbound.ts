@@ -5,6 +5,7 @@
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import type { WorkloadAuthorization } from "../mesh/authorization.ts";
+import type { InboundPolicy } from "../mesh/inbound-policy.ts";
 import { internList, memoize } from "../mesh/memo.ts";
 import { mtlsModeAt, type WorkloadMtls } from "../mesh/peer-authentication.ts";
 import type { WorkloadAuthentication } from "../mesh/request-authentication.ts";
@@ -33,7 +34,7 @@ export function inboundResources(mesh: Mesh, workload: Workload): InboundResourc
   if (!mtls || !authentication || !authorization) return NOTHING;
   const services = internList(workload.inbound.flatMap((port) => mesh.services.get(port.service) ?? []));
   return join(
-    clustersOf(workload, services, mesh.settings),
+    clustersOf(workload, services, mesh.settings, mesh.inbound.get(workload.key) ?? UNLIMITED),
     listenersOf(workload, services, mtls, mesh.settings),
     authentication,
     authorization,
@@ -55,8 +56,14 @@ const join = memoize(
   }),
 );
 
-const clustersOf = memoize((workload: Workload, services: readonly Service[], settings: Settings) =>
-  workload.inbound.map((port) => inboundCluster(port, settings, sourcesOf(workload, services, port))),
+const UNLIMITED: ReadonlyMap<number, InboundPolicy> = new Map();
+
+const clustersOf = memoize(
+  (workload: Workload, services: readonly Service[], settings: Settings, policies: ReadonlyMap<number, InboundPolicy>) =>
+    workload.inbound.map((port) => {
+      const policy = policies.get(port.number);
+      return inboundCluster(port, settings, policy, [...sourcesOf(workload, services, port), ...(policy?.sources ?? [])]);
+    }),
 );
 
 const listenersOf = memoize((workload: Workload, services: readonly Service[], mtls: WorkloadMtls, settings: Settings) =>

@@ -138,6 +138,10 @@ function cidrRange(block: string) {
   return cidr ? [{ addressPrefix: cidr.address, prefixLen: cidr.prefixLength }] : [];
 }
 
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
 function tcpProxy(settings: Settings, route: TcpRoute): Filter {
   const [first, ...more] = route.targets;
   const clusters = route.targets.map(({ cluster, weight }) => ({ name: cluster, weight }));
@@ -147,6 +151,10 @@ function tcpProxy(settings: Settings, route: TcpRoute): Filter {
       first && more.length === 0 ? { case: "cluster", value: first.cluster } : { case: "weightedClusters", value: { clusters } },
     idleTimeout: route.idleTimeoutMs === undefined ? undefined : durationOfMs(route.idleTimeoutMs),
     maxDownstreamConnectionDuration: route.maxConnectionDurationMs === undefined ? undefined : durationOfMs(route.maxConnectionDurationMs),
+    tunnelingConfig: route.tunnel && {
+      hostname: `${bracketed(route.tunnel.targetHost)}:${route.tunnel.targetPort}`,
+      usePost: route.tunnel.protocol === "POST",
+    },
     hashPolicy: route.hashSourceIp ? [{ policySpecifier: { case: "sourceIp", value: {} } }] : [],
     accessLog: accessLogs(settings),
   });

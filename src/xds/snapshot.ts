@@ -9,6 +9,7 @@ import { endpointResource } from "./endpoint.ts";
 import { inboundResources } from "./inbound.ts";
 import { outboundListeners } from "./outbound-listener.ts";
 import { routeResource } from "./route.ts";
+import { systemRootsFor } from "./system-roots.ts";
 
 type Resources = ReadonlyMap<string, EncodedResource>;
 
@@ -29,7 +30,7 @@ export function buildSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly
     [TYPE.endpoint, assignments(view.assignments)],
     [TYPE.listener, union(outboundListeners(mesh.settings, workload, view.ports), listed(inbound.listeners))],
     [TYPE.route, routeTables(mesh.settings, view)],
-    [TYPE.secret, listed(secrets)],
+    [TYPE.secret, union(listed(secrets), listed(systemRootsFor(view.clusters)))],
     [TYPE.extension, listed(inbound.extensions)],
   ]);
   return { revision: mesh.revision, resources };

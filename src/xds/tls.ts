@@ -21,6 +21,7 @@ import type { Settings } from "../mesh/types.ts";
 import { adsSource } from "./config-source.ts";
 import { packAny } from "./encode.ts";
 import { BUNDLE_SECRET, SVID_SECRET } from "./secret.ts";
+import { SYSTEM_ROOTS_SECRET } from "./system-roots.ts";
 
 /**
  * What the client's sidecar offers, so that a PERMISSIVE server tells the mesh's mutual TLS from any other TLS. "istio" is weft's own and
@@ -29,7 +30,7 @@ import { BUNDLE_SECRET, SVID_SECRET } from "./secret.ts";
 export const MESH_ALPNS: readonly string[] = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
 
 /** Istio's server ciphers for TLS 1.2 (pilot/pkg/security/authn/utils/utils.go SupportedCiphers). */
-const SERVER_CIPHERS = [
+export const SERVER_CIPHERS = [
   "ECDHE-ECDSA-AES256-GCM-SHA384",
   "ECDHE-RSA-AES256-GCM-SHA384",
   "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -72,8 +73,10 @@ export interface ClientTlsOptions {
   readonly sni?: string;
   /** The server must present one of these; where none is given, the certificate's names are not looked at here. */
   readonly subjectAltNames?: readonly string[];
-  /** Path of the CA certificates on the proxy's host; where absent, the host's own roots. */
+  /** Path of the CA certificates on the proxy's host; where absent, the public ones (system-roots.ts). */
   readonly caCertificates?: string;
+  /** Path of a certificate revocation list on the proxy's host. */
+  readonly caCrl?: string;
   /** Paths on the proxy's host, for MUTUAL. */
   readonly clientCertificate?: string;
   readonly privateKey?: string;
@@ -83,7 +86,7 @@ export interface ClientTlsOptions {
 
 /** Calls out of the mesh over TLS (DestinationRule SIMPLE and MUTUAL; Istio, pilot/pkg/networking/core/cluster_tls.go constructUpstreamTLS). */
 export function clientTls(options: ClientTlsOptions): TransportSocket {
-  const { mode, sni, subjectAltNames = [], caCertificates, clientCertificate, privateKey, insecureSkipVerify, http2 } = options;
+  const { mode, sni, clientCertificate, privateKey, http2 } = options;
   const certificates =
     mode === "MUTUAL" && clientCertificate && privateKey
       ? [{ certificateChain: file(clientCertificate), privateKey: file(privateKey) }]
@@ -94,18 +97,23 @@ export function clientTls(options: ClientTlsOptions): TransportSocket {
       tlsParams: TLS_1_2_TO_1_3,
       alpnProtocols: http2 ? ["h2"] : [],
       tlsCertificates: certificates,
-      validationContextType: insecureSkipVerify
-        ? { case: "validationContext", value: {} }
-        : {
-            case: "validationContext",
-            value: {
-              ...(caCertificates ? { trustedCa: file(caCertificates) } : { systemRootCerts: {} }),
-              matchTypedSubjectAltNames: [...subjectAltNames].sort().flatMap(anySan),
-            },
-          },
+      validationContextType: outsideValidation(options),
     },
   });
   return tlsSocket(packAny(UpstreamTlsContextSchema, context));
+}
+
+function outsideValidation({
+  subjectAltNames = [],
+  caCertificates,
+  caCrl,
+  insecureSkipVerify,
+}: ClientTlsOptions): MessageInitShape<typeof CommonTlsContextSchema>["validationContextType"] {
+  if (insecureSkipVerify) return { case: "validationContext", value: {} };
+  const checks = { matchTypedSubjectAltNames: [...subjectAltNames].sort().flatMap(anySan), crl: caCrl ? file(caCrl) : undefined };
+  if (caCertificates) return { case: "validationContext", value: { ...checks, trustedCa: file(caCertificates) } };
+  const value = { defaultValidationContext: checks, validationContextSdsSecretConfig: sds(SYSTEM_ROOTS_SECRET) };
+  return { case: "combinedValidationContext", value };
 }
 
 /**
@@ -136,7 +144,7 @@ export function rawBuffer(): TransportSocket {
 
 type SanMatcher = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
 
-function meshValidation(sans: SanMatcher[]): MessageInitShape<typeof CommonTlsContextSchema>["validationContextType"] {
+export function meshValidation(sans: SanMatcher[]): MessageInitShape<typeof CommonTlsContextSchema>["validationContextType"] {
   return {
     case: "combinedValidationContext",
     value: { defaultValidationContext: { matchTypedSubjectAltNames: sans }, validationContextSdsSecretConfig: sds(BUNDLE_SECRET) },
@@ -148,19 +156,19 @@ function uriSan(matchPattern: { case: "exact" | "prefix"; value: string }): SanM
 }
 
 /** A name of a DestinationRule may be of any sort; Envoy wants to know of which. */
-function anySan(name: string): SanMatcher[] {
+export function anySan(name: string): SanMatcher[] {
   const sort = SubjectAltNameMatcher_SanType;
   return [sort.URI, sort.DNS, sort.IP_ADDRESS].map((sanType) => ({ sanType, matcher: { matchPattern: { case: "exact", value: name } } }));
 }
 
-function sds(name: string): MessageInitShape<typeof SdsSecretConfigSchema> {
+export function sds(name: string): MessageInitShape<typeof SdsSecretConfigSchema> {
   return { name, sdsConfig: adsSource() };
 }
 
-function file(filename: string) {
+export function file(filename: string) {
   return { specifier: { case: "filename" as const, value: filename } };
 }
 
-function tlsSocket(typedConfig: ReturnType<typeof packAny>): TransportSocket {
+export function tlsSocket(typedConfig: ReturnType<typeof packAny>): TransportSocket {
   return create(TransportSocketSchema, { name: "envoy.transport_sockets.tls", configType: { case: "typedConfig", value: typedConfig } });
 }

@@ -39,15 +39,15 @@ describe("Client TLS", () => {
     expect(contextOf(clientMutualTls({ sni: "a", spiffeIds: [], http2: true })).common?.alpnProtocols).toEqual(["istio", "h2"]);
   });
 
-  test("SIMPLE trusts the host's own roots where no CA is named, and skips the check only when told to", () => {
+  test("SIMPLE trusts the public roots where no CA is named, and skips the check only when told to", () => {
     const trust = (options: Partial<ClientTlsOptions>) => {
       const { validation } = contextOf(clientTls({ mode: "SIMPLE", ...options }));
-      if (validation?.case !== "validationContext") throw new Error("no validation context");
-      return { system: validation.value.systemRootCerts !== undefined, file: validation.value.trustedCa?.specifier.value };
+      if (validation?.case === "combinedValidationContext") return validation.value.validationContextSdsSecretConfig?.name;
+      return validation?.case === "validationContext" ? (validation.value.trustedCa?.specifier.value ?? "nothing") : undefined;
     };
-    expect(trust({})).toEqual({ system: true, file: undefined });
-    expect(trust({ caCertificates: "/ca.pem" })).toEqual({ system: false, file: "/ca.pem" });
-    expect(trust({ caCertificates: "/ca.pem", insecureSkipVerify: true })).toEqual({ system: false, file: undefined });
+    expect(trust({})).toBe("file-root:system");
+    expect(trust({ caCertificates: "/ca.pem" })).toBe("/ca.pem");
+    expect(trust({ caCertificates: "/ca.pem", insecureSkipVerify: true })).toBe("nothing");
   });
 
   test("MUTUAL presents the named certificate, SIMPLE none", () => {
