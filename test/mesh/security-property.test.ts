@@ -88,6 +88,7 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
     mtls: buildMtls(peers, map, settings, previous),
     authentication: buildAuthentication(tokens, map, { settings, jwks: FETCHED, pool }, previous),
     authorization: buildAuthorization(rules, map, settings, previous, PROVIDERS),
+    inbound: new Map(),
     outbound: new Map(),
   };
   pools.set(mesh, pool);

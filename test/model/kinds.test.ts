@@ -38,23 +38,10 @@ describe("fields that are not translated yet", () => {
       { tcp: [{ match: [{ [field]: {} }], route: [{ destination: { host: "a" } }] }] },
       `spec.tcp[0].match[0].${field}`,
     ]),
-    ...["tunnel", "proxyProtocol", "retryBudget"].map((field): [Kind, Record<string, unknown>, string] => [
-      "DestinationRule",
-      { trafficPolicy: { [field]: {} } },
-      `spec.trafficPolicy.${field}`,
-    ]),
-    ...["localityLbSetting", "zoneAwareLbSetting", "warmupDurationSecs", "warmup"].map((field): [Kind, Record<string, unknown>, string] => [
-      "DestinationRule",
-      traffic({ loadBalancer: { [field]: {} } }),
-      `spec.trafficPolicy.loadBalancer.${field}`,
-    ]),
+    ["DestinationRule", traffic({ retryBudget: { budgetInterval: "1s" } }), "spec.trafficPolicy.retryBudget.budgetInterval"],
+    ["DestinationRule", traffic({ loadBalancer: { zoneAwareLbSetting: {} } }), "spec.trafficPolicy.loadBalancer.zoneAwareLbSetting"],
+    ["DestinationRule", traffic({ loadBalancer: { simple: "PASSTHROUGH" } }), "spec.trafficPolicy.loadBalancer.simple"],
     ["DestinationRule", traffic({ tls: { mode: "MUTUAL", credentialName: "c" } }), "spec.trafficPolicy.tls.credentialName"],
-    ["DestinationRule", traffic({ tls: { caCrl: "c" } }), "spec.trafficPolicy.tls.caCrl"],
-    [
-      "DestinationRule",
-      traffic({ connectionPool: { http: { http2KeepAlive: {} } } }),
-      "spec.trafficPolicy.connectionPool.http.http2KeepAlive",
-    ],
     ["DestinationRule", traffic({ outlierDetection: { consecutiveErrors: 1 } }), "spec.trafficPolicy.outlierDetection.consecutiveErrors"],
     [
       "DestinationRule",

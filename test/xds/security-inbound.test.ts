@@ -40,6 +40,7 @@ function meshOf(at: Workload, { peers = [], rules = [] }: Policies = {}, previou
     mtls: buildMtls(peers, all, settings, previous),
     authentication: buildAuthentication([], all, { settings, jwks: new Map(), pool: new Pool() }),
     authorization: buildAuthorization(rules, all, settings, previous),
+    inbound: new Map(),
     outbound: new Map(),
   };
 }
