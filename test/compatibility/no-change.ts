@@ -10,6 +10,7 @@ export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unkno
   [/^PeerAuthentication\.(mtls|portLevelMtls\.\*)\.mode$/, ["UNSET", "STRICT"], "UNSET inherits, and the mesh around it is STRICT"],
   [/^ServiceEntry\.location$/, ["MESH_EXTERNAL"], "the default"],
   [/^VirtualService\.gateways$/, [["mesh"]], "the default: all sidecars"],
+  [/\.corsPolicy\.unmatchedPreflights$/, ["UNSPECIFIED", "FORWARD"], "preflights of other origins are sent on by default"],
   [/\.redirect\.derivePort$/, ["FROM_PROTOCOL_DEFAULT"], "the default"],
   [/^AuthorizationPolicy\.action$/, ["ALLOW"], "the default"],
 ];

@@ -89,10 +89,85 @@ spec: {action: CUSTOM, provider: {name: authz}, rules: [{}]}
 `;
 const BODY = { includeRequestBodyInCheck: { maxRequestBytes: 5 } };
 
+/** Two VirtualServices that others may delegate to. */
+const LEAVES = ["default", "ops"]
+  .map(
+    (namespace) => `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: leaf, namespace: ${namespace}}
+spec: {http: [{timeout: ${namespace === "ops" ? 2 : 1}s, route: [{destination: {host: orders.default.mesh.local}}]}]}
+`,
+  )
+  .join("---\n");
+
+const toSubset = [{ destination: { host: "orders", subset: "v1" } }];
+const sni = [{ sniHosts: ["orders"] }];
+const tcp = { hosts: ["orders"], tcp: [{ match: [{}], route: toSubset }] };
+const tls = { hosts: ["orders"], tls: [{ match: sni, route: toSubset }] };
+
 type Table = readonly (readonly [RegExp, Sample])[];
 
 /** The first that matches "Kind.field" holds. */
 export const SAMPLES: Table = [
+  // VirtualService
+  [/\.corsPolicy\.allowMethods$/, { value: ["GET"] }],
+  [/\.corsPolicy\.maxAge$/, { value: "5s" }],
+  [
+    /\.delegate\.name$/,
+    {
+      value: "leaf",
+      base: { hosts: ["orders"], http: [{ match: [{ uri: { prefix: "/x" } }], delegate: { name: "nobody" } }] },
+      documents: LEAVES,
+    },
+  ],
+  [
+    /\.delegate\.namespace$/,
+    {
+      value: "ops",
+      base: { hosts: ["orders"], http: [{ match: [{ uri: { prefix: "/x" } }], delegate: { name: "leaf" } }] },
+      documents: LEAVES,
+    },
+  ],
+  [/\.directResponse\.status$/, { value: 403, base: { hosts: ["orders"], http: [{ directResponse: { status: 200 } }] } }],
+  [/\.directResponse\.body\.string$/, { value: "x", base: { hosts: ["orders"], http: [{ directResponse: { status: 200 } }] } }],
+  [/\.directResponse\.body\.bytes$/, { value: "eA==", base: { hosts: ["orders"], http: [{ directResponse: { status: 200 } }] } }],
+  [/\.uriRegexRewrite\.match$/, { value: "/b", base: http({ rewrite: { uriRegexRewrite: { match: "/a", rewrite: "/x" } } }) }],
+  [/\.uriRegexRewrite\.rewrite$/, { value: "/y", base: http({ rewrite: { uriRegexRewrite: { match: "/a", rewrite: "/x" } } }) }],
+  [/^VirtualService\.tcp\[\]\.match\[\]\.port$/, { value: 1234, base: tcp, documents: SUBSETS }],
+  [/^VirtualService\.tls\[\]\.match\[\]\.port$/, { value: 1234, base: tls, documents: SUBSETS }],
+  [/^VirtualService\.tcp\[\]\.match\[\]\.destinationSubnets$/, { value: ["10.96.0.0/16"], base: tcp, documents: SUBSETS }],
+  [/^VirtualService\.tls\[\]\.match\[\]\.destinationSubnets$/, { value: ["10.96.0.0/16"], base: tls, documents: SUBSETS }],
+  [/^VirtualService\.tcp\[\]\.match\[\]\.sourceLabels$/, { value: { app: "web" }, base: tcp, documents: SUBSETS }],
+  [/^VirtualService\.tls\[\]\.match\[\]\.sourceLabels$/, { value: { app: "web" }, base: tls, documents: SUBSETS }],
+  [/^VirtualService\.tcp\[\]\.match\[\]\.sourceNamespace$/, { value: "ops", base: tcp, documents: SUBSETS }],
+  [/^VirtualService\.tls\[\]\.match\[\]\.sourceNamespace$/, { value: "ops", base: tls, documents: SUBSETS }],
+  [/^VirtualService\.tcp\[\]\.match\[\]\.gateways$/, { value: ["front"], base: tcp, documents: SUBSETS }],
+  [/^VirtualService\.tls\[\]\.match\[\]\.gateways$/, { value: ["front"], base: tls, documents: SUBSETS }],
+  [
+    /^VirtualService\.tls\[\]\.match\[\]\.sniHosts$/,
+    { value: ["other.example.com"], base: { ...tls, hosts: ["orders", "other.example.com"] }, documents: SUBSETS },
+  ],
+  [/^VirtualService\.tls\[\]\.route\[\]\.destination\.host$/, { value: "web", base: tls, documents: SUBSETS }],
+  [/^VirtualService\.tls\[\]\.route\[\]\.destination\.subset$/, { value: "v2", base: tls, documents: SUBSETS }],
+  [/^VirtualService\.tls\[\]\.route\[\]\.destination\.port\.number$/, { value: 9090, base: tls, documents: SUBSETS }],
+  [
+    /^VirtualService\.tls\[\]\.route\[\]\.weight$/,
+    {
+      value: 7,
+      base: {
+        hosts: ["orders"],
+        tls: [
+          {
+            match: sni,
+            route: [
+              { destination: orders, weight: 1 },
+              { destination: { host: "web" }, weight: 1 },
+            ],
+          },
+        ],
+      },
+    },
+  ],
   // RequestAuthentication
   [/^RequestAuthentication\.jwtRules\[\]\.issuer$/, { value: "https://other.example", base: token() }],
   [/^RequestAuthentication\.jwtRules\[\]\.jwks$/, { value: JWKS, base: BY_DISCOVERY }],
