@@ -30,6 +30,58 @@ const to = (more = "") => `route: [{destination: {host: orders${more}}}]`;
 const policy = (spec: string, metadata = "") => resource("AuthorizationPolicy", "p", spec, metadata);
 const strict = (spec = "{mtls: {mode: STRICT}}", metadata = "") => resource("PeerAuthentication", "strict", spec, metadata);
 
+describe("Policies about tokens and external authorization", () => {
+  const tokens = (spec: string) => resource("RequestAuthentication", "tokens", spec);
+  const RULE = "jwtRules: [{issuer: 'https://issuer.example'}]";
+  const CLAIM = "{rules: [{when: [{key: 'request.auth.claims[a]', values: [b]}]}]}";
+
+  test("A token that nobody looks at has no claims", () => {
+    finds(
+      "neverMatches",
+      "AuthorizationPolicy/p spec.rules[0].when[0].values: no RequestAuthentication holds at default/orders-1",
+      ORDERS,
+      AT_10_1,
+      policy(CLAIM),
+    );
+    const principal = "{action: DENY, rules: [{from: [{source: {requestPrincipals: ['*']}}]}]}";
+    expect(findings(ORDERS, AT_10_1, policy(principal)).join("\n")).toContain(
+      "spec.rules[0].from[0].source.requestPrincipals: no RequestAuthentication",
+    );
+    expect(findings(ORDERS, AT_10_1, policy(CLAIM), tokens(`{${RULE}}`))).toEqual([]);
+    const elsewhere = tokens(`{selector: {matchLabels: {app: web}}, ${RULE}}`);
+    expect(findings(ORDERS, AT_10_1, policy(CLAIM), elsewhere).join("\n")).toContain("neverMatches AuthorizationPolicy/p");
+    // Who has no token is meant by it.
+    expect(
+      findings(
+        ORDERS,
+        AT_10_1,
+        policy("{action: DENY, rules: [{from: [{source: {notRequestPrincipals: ['*']}}], to: [{operation: {ports: ['80']}}]}]}"),
+      ),
+    ).toEqual([]);
+  });
+
+  test("A CUSTOM policy needs somebody to ask", () => {
+    const custom = policy("{action: CUSTOM, provider: {name: authz}, rules: [{}]}");
+    finds("unknownProvider", "AuthorizationPolicy/p spec.provider.name: MeshConfig's extensionProviders have no", ORDERS, AT_10_1, custom);
+    const config = (service: string) =>
+      resource(
+        "MeshConfig",
+        "mesh",
+        `{extensionProviders: [{name: authz, envoyExtAuthzHttp: {service: ${service}, port: 8080}}]}`,
+        "namespace: weft-system",
+      );
+    expect(findings(ORDERS, AT_10_1, custom, config("orders.default.mesh.local"))).toEqual([]);
+    finds(
+      "unknownProvider",
+      'AuthorizationPolicy/p spec.provider.name: the provider "authz" cannot be asked: there is no service',
+      ORDERS,
+      AT_10_1,
+      custom,
+      config("x.default.mesh.local"),
+    );
+  });
+});
+
 describe("The analysis of documents together", () => {
   for (const [name, { code, example }] of Object.entries(MESH_CODES)) {
     const refused = parseDocuments(example, name).problems.filter(({ severity }) => severity === "error");

@@ -40,7 +40,8 @@ export function routedTo(view: OutboundView, domain: string, table = "http_proxy
 }
 
 export function resource(kind: string, name: string, spec: string, metadata = ""): string {
-  const group = kind === "PeerAuthentication" || kind === "AuthorizationPolicy" ? "security.istio.io" : "networking.istio.io";
+  const isSecurity = ["PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"].includes(kind);
+  const group = isSecurity ? "security.istio.io" : "networking.istio.io";
   const namespace = metadata.includes("namespace:") ? "" : "namespace: default, ";
   return `apiVersion: ${kind === "MeshConfig" ? "weft.dev/v1" : `${group}/v1`}\nkind: ${kind}\nmetadata: {name: ${name}, ${namespace}${metadata}}\nspec: ${spec}`;
 }

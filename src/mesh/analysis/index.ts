@@ -14,6 +14,7 @@ import { findPortConflicts } from "./port-conflicts.ts";
 import { findProtocolConflicts } from "./protocol-conflicts.ts";
 import { findBrokenReferences } from "./references.ts";
 import { findEmptySelections } from "./selections.ts";
+import { findTokenTrouble } from "./tokens.ts";
 import { findWithoutEffect } from "./without-effect.ts";
 
 const RULES = [
@@ -25,6 +26,7 @@ const RULES = [
   findPortConflicts,
   findProtocolConflicts,
   findPolicyTrouble,
+  findTokenTrouble,
   findWithoutEffect,
 ];
 

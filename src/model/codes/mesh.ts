@@ -281,4 +281,24 @@ spec:
   mtls: {mode: STRICT}
 `,
   },
+  unknownProvider: {
+    code: "WF0516",
+    title: "Nobody to ask for authorization",
+    cause:
+      "Action CUSTOM names a provider that MeshConfig does not have, whose service does not exist, or a second one; weft denies what it would ask about.",
+    mend: "Name one of MeshConfig's extensionProviders, one for a workload, and declare its service.",
+    example: `apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: orders-1}
+spec: {address: 10.0.0.8, labels: {app: orders}, serviceAccount: orders}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: ask}
+spec:
+  action: CUSTOM
+  provider: {name: authz}
+  rules: [{}]
+`,
+  },
 } as const satisfies Record<string, CodeEntry>;
