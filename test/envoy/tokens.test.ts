@@ -248,6 +248,28 @@ describeMesh(
         expectStatus(await callPlaintext(orders, { headers: bearer(await next.sign()) }), 200);
       });
 
+      test("a restart of weft refuses no token, though the issuer is away", async () => {
+        [served, status] = [issuer.jwks, 200];
+        await lab().weft.apply(requestAuthentication([rule()]));
+        await withToken(200, issuer);
+        status = 500;
+        const headers = bearer(await issuer.sign());
+        const statuses = new Set<number>();
+        let done = false;
+        const caller = (async () => {
+          while (!done) statuses.add((await callPlaintext(orders, { headers })).status);
+        })();
+        await lab().weft.process().stop();
+        await lab().weft.start();
+        await waitFor("the proxies to be back", async () => (await lab().weft.metric("weft_streams")) >= 2);
+        await waitFor("a failed fetch", async () => (await lab().weft.metric("weft_jwks_fetches_total", { result: "error" })) > 0);
+        const check = await lab().weft.cli(["check"]);
+        expect(check.stdout).toContain("are in use, new ones cannot be fetched");
+        done = true;
+        await caller;
+        expect([...statuses]).toEqual([200]);
+      });
+
       test("keys are not fetched from an address that is not allowed, and it is said", async () => {
         await lab().weft.apply(requestAuthentication([{ ...rule(), jwksUri: "http://169.254.169.254/latest/meta-data/" }]));
         await withToken(401, issuer);
