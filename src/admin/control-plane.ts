@@ -180,7 +180,7 @@ export interface ControlPlane {
   /** What becomes of a request, in the shape of WhyAnswerSchema. @throws WeftError "not_found" for an unknown caller, "invalid" for what is no request */
   why(request: WhyRequestBody): object;
   /** All that the analysis of documents together finds in the mesh that is served. */
-  check(): { readonly revision: number; readonly problems: readonly Problem[] };
+  check(): Promise<{ readonly revision: number; readonly problems: readonly Problem[] }>;
   /** The key sets that policies refer to by URI. */
   jwks(): readonly JwksReport[];
   proxies(): readonly ProxyStatus[];

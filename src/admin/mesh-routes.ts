@@ -50,9 +50,9 @@ export function meshRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void
       tag: "resources",
       reply: FindingsSchema,
     }),
-    (c) => {
+    async (c) => {
       queryOf(c, []);
-      return reply(c, control.check());
+      return reply(c, await control.check());
     },
   );
 

@@ -104,7 +104,7 @@ async function keySets(client: AdminClient): Promise<Finding[]> {
 
 /** Findings across documents: warnings, which say where to look. */
 async function resources(client: AdminClient): Promise<Finding[]> {
-  const { problems } = await client.call<ReturnType<ControlPlane["check"]>>("/v1/check");
+  const { problems } = await client.call<Awaited<ReturnType<ControlPlane["check"]>>>("/v1/check");
   const count = problems.length === 1 ? "1 finding" : `${problems.length} findings`;
   return [
     ...problems.map(({ file, line, code, message, help, resource }): Finding => {

@@ -39,12 +39,12 @@ export class Changes {
       const { reconciler } = this.#options;
       const before = momentOf(reconciler);
       if (request.dryRun) {
-        const found = findingsOfChange(before, preview(before, reconciler.trustDomain, { puts: resources }), resources);
+        const found = await findingsOfChange(before, preview(before, reconciler.trustDomain, { puts: resources }), resources);
         return this.#dryRun(puts, [...problems, ...found]);
       }
       const outcome = await this.#commit({ puts, deletes: [], who: request.who }, span);
       // After the commit: the proxies do not wait for the analysis.
-      return { ...outcome, problems: [...problems, ...findingsOfChange(before, momentOf(reconciler), resources)] };
+      return { ...outcome, problems: [...problems, ...(await findingsOfChange(before, momentOf(reconciler), resources))] };
     });
   }
 
@@ -57,11 +57,11 @@ export class Changes {
       if (request.dryRun) {
         checkExpected(request, request.expect, found);
         const change: Change = { ...idOf(found), action: "deleted", resource: found };
-        const problems = findingsOfChange(before, preview(before, reconciler.trustDomain, { deletes: [idOf(found)] }), []);
+        const problems = await findingsOfChange(before, preview(before, reconciler.trustDomain, { deletes: [idOf(found)] }), []);
         return { revision: reconciler.mesh?.revision ?? 0, applied: [appliedOf(change)], problems };
       }
       const outcome = await this.#commit({ puts: [], deletes: [{ ...idOf(found), expect: request.expect }], who: request.who }, span);
-      return { ...outcome, problems: findingsOfChange(before, momentOf(reconciler), []) };
+      return { ...outcome, problems: await findingsOfChange(before, momentOf(reconciler), []) };
     });
   }
 

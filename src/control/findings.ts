@@ -1,6 +1,6 @@
 /** What the analysis of documents together finds: all of it, and what a change has to do with. */
 import type { Problem } from "../lib/problem.ts";
-import { affectedBy, analyze } from "../mesh/analysis/index.ts";
+import { affectedBy, analyzeInSteps } from "../mesh/analysis/index.ts";
 import { buildMesh } from "../mesh/build.ts";
 import type { Mesh } from "../mesh/types.ts";
 import { type AnyResource, resourceKey } from "../model/resource.ts";
@@ -10,13 +10,23 @@ import type { Reconciler } from "./reconciler.ts";
 export type Moment = { readonly mesh: Mesh; readonly resources: readonly AnyResource[] } | undefined;
 
 /** A Mesh is analyzed once. */
-const analyzed = new WeakMap<Mesh, readonly Problem[]>();
+const analyzed = new WeakMap<Mesh, Promise<readonly Problem[]>>();
 
-function findingsOf(moment: Moment): readonly Problem[] {
+async function findingsOf(moment: Moment): Promise<readonly Problem[]> {
   if (!moment) return [];
-  const known = analyzed.get(moment.mesh) ?? analyze(moment.resources, moment.mesh);
+  const known = analyzed.get(moment.mesh) ?? analyzeInTurns(moment);
   analyzed.set(moment.mesh, known);
   return known;
+}
+
+/** Gives way first, and after each step: proxies and probes do not wait for it. */
+async function analyzeInTurns({ resources, mesh }: NonNullable<Moment>): Promise<readonly Problem[]> {
+  const steps = analyzeInSteps(resources, mesh);
+  for (;;) {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
 }
 
 export function momentOf(reconciler: Reconciler): Moment {
@@ -24,14 +34,14 @@ export function momentOf(reconciler: Reconciler): Moment {
   return mesh && { mesh, resources: built };
 }
 
-export function allFindings(reconciler: Reconciler): { readonly revision: number; readonly problems: readonly Problem[] } {
+export async function allFindings(reconciler: Reconciler): Promise<{ readonly revision: number; readonly problems: readonly Problem[] }> {
   const moment = momentOf(reconciler);
-  return { revision: moment?.mesh.revision ?? 0, problems: findingsOf(moment) };
+  return { revision: moment?.mesh.revision ?? 0, problems: await findingsOf(moment) };
 }
 
 /** The findings about the touched resources, and those that the change from `before` to `after` caused elsewhere. */
-export function findingsOfChange(before: Moment, after: Moment, touched: readonly AnyResource[]): Problem[] {
-  return affectedBy(findingsOf(after), findingsOf(before), new Set(touched.map(keyOf)));
+export async function findingsOfChange(before: Moment, after: Moment, touched: readonly AnyResource[]): Promise<Problem[]> {
+  return affectedBy(await findingsOf(after), await findingsOf(before), new Set(touched.map(keyOf)));
 }
 
 /** What there would be after a change that is not made. */

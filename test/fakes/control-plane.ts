@@ -174,7 +174,7 @@ export class FakeControlPlane implements ControlPlane {
   }
 
   findings: Problem[] = [];
-  check() {
+  async check() {
     return { revision: this.revision, problems: this.findings };
   }
 

@@ -32,8 +32,20 @@ const RULES = [
 
 /** All findings, by file and line. `mesh` must have been built of `resources`. */
 export function analyze(resources: readonly AnyResource[], mesh: Mesh): Problem[] {
+  const steps = analyzeInSteps(resources, mesh);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** `analyze`, with a pause after each group of rules, which takes milliseconds on a mesh of a thousand services. */
+export function* analyzeInSteps(resources: readonly AnyResource[], mesh: Mesh): Generator<void, Problem[]> {
   const context = createContext(resources, mesh);
-  for (const find of RULES) find(context);
+  for (const find of RULES) {
+    find(context);
+    yield;
+  }
   return [...context.problems].sort(
     (a, b) => compare(a.file, b.file) || a.line - b.line || compare(a.code, b.code) || compare(a.message, b.message),
   );
