@@ -7,17 +7,20 @@ import { buildAuthorization } from "./authorization.ts";
 import { buildAuthorizationProviders } from "./authorization-provider.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
 import { endpointsOf, inlineMtls } from "./endpoints.ts";
+import { buildEnvoyPatches } from "./envoy-filters.ts";
+import { isForGateways } from "./gateway-names.ts";
+import { buildGateway, isGateway } from "./gateways.ts";
 import { buildInboundPolicies } from "./inbound-policy.ts";
 import { Pool } from "./memo.ts";
-import { buildOutbound } from "./outbound.ts";
+import { buildOutbound, surroundingsOf } from "./outbound.ts";
 import { buildMtls } from "./peer-authentication.ts";
 import { byAge, reuseMap } from "./policy-scope.ts";
 import { buildAuthentication } from "./request-authentication.ts";
 import { buildSelection } from "./selection.ts";
 import { buildServices, type ServiceParts } from "./services.ts";
 import { buildSettings, type MeshOptions, meshConfigOf } from "./settings.ts";
-import type { Mesh } from "./types.ts";
-import { buildVirtualServices } from "./virtual-services.ts";
+import type { Mesh, Workload } from "./types.ts";
+import { buildVirtualServices, visibleFrom } from "./virtual-services.ts";
 import { buildWorkloads } from "./workloads.ts";
 
 export type { MeshOptions } from "./settings.ts";
@@ -53,14 +56,23 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     buildAuthorizationProviders(config, index, settings, pool),
   );
 
-  const instanceMtls = new Map([...mtls, ...inlineMtls(of("PeerAuthentication"), entries, settings)]);
+  const instanceMtls = new Map([...takesMeshTls(mtls, workloads), ...inlineMtls(of("PeerAuthentication"), entries, settings)]);
   const endpointsByPart = new Map(
     [...index.values()].flat().map((part) => [part, endpointsOf(part, { settings, pool, selection, mtls: instanceMtls })]),
   );
   const endpoints = (part: ServiceParts) => endpointsByPart.get(part) ?? [];
   const rules = buildDestinationRules(of("DestinationRule"), settings);
   const virtualServices = buildVirtualServices(of("VirtualService"), settings);
-  const outbound = buildOutbound({ settings, pool, services: index, endpoints, workloads, rules, virtualServices }, previous);
+  const outboundInputs = { settings, pool, services: index, endpoints, workloads, rules, virtualServices };
+  const outbound = buildOutbound(outboundInputs, previous);
+  const gatewayServices = buildVirtualServices(of("VirtualService"), settings, isForGateways);
+  const gateways = new Map(
+    [...workloads.values()].filter(isGateway).map((workload) => {
+      const surroundings = surroundingsOf(workload, outboundInputs);
+      const seen = visibleFrom(gatewayServices, workload.namespace);
+      return [workload.key, buildGateway(of("Gateway"), { settings, pool, workload, virtualServices: seen, surroundings })] as const;
+    }),
+  );
 
   // For what asks without a namespace, the service of the oldest ServiceEntry stands for its host.
   const oldest = [...index].flatMap(([host, [part]]) => (part ? [[host, part] as const] : []));
@@ -75,7 +87,14 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     authorization,
     inbound: reuseMap(buildInboundPolicies(workloads, { settings, services: index, rules, pool }), previous?.inbound),
     outbound: reuseMap(outbound, previous?.outbound),
+    gateways: reuseMap(gateways, previous?.gateways),
+    envoyPatches: buildEnvoyPatches(of("EnvoyFilter"), workloads, settings, pool, previous?.envoyPatches),
   };
   pools.set(mesh, pool);
   return mesh;
+}
+
+/** A gateway speaks the TLS of its Gateways, so no client may take it for a sidecar: PeerAuthentication does not hold there. */
+function takesMeshTls<T>(mtls: ReadonlyMap<string, T>, workloads: ReadonlyMap<string, Workload>): readonly (readonly [string, T])[] {
+  return [...mtls].filter(([key]) => workloads.get(key)?.type !== "gateway");
 }

@@ -8,6 +8,7 @@ import { provenanceOf, type Resource } from "../model/resource.ts";
 import type { HttpRoute } from "../model/virtual-service.ts";
 import type { HttpMatch, StringMatch } from "../model/virtual-service-match.ts";
 import { isVisible } from "../model/visibility.ts";
+import { gatewayKey } from "./gateway-names.ts";
 import type { Settings } from "./types.ts";
 import type { HttpRule, RuleMatch } from "./virtual-services.ts";
 
@@ -41,10 +42,19 @@ export function httpRulesOf(root: VirtualServiceResource, find: FindDelegate, se
 function ruleOf(resource: VirtualServiceResource, spec: HttpRoute, index: number): HttpRule {
   const source = provenanceOf(resource, "spec", "http", index);
   const matches: readonly RuleMatch[] = spec.match?.length
-    ? spec.match.map((match, at) => ({ match, source: provenanceOf(resource, "spec", "http", index, "match", at) }))
+    ? spec.match.map((match, at) => ({
+        match: withFullGateways(match, resource),
+        source: provenanceOf(resource, "spec", "http", index, "match", at),
+      }))
     : [{ source }];
   const targets = (spec.route ?? []).map((_, at) => provenanceOf(resource, "spec", "http", index, "route", at));
   return { spec, matches, namespace: resource.metadata.namespace, source, targets };
+}
+
+/** "front" in a delegate means a gateway of the delegate's namespace. */
+function withFullGateways(match: HttpMatch, { metadata }: VirtualServiceResource): HttpMatch {
+  if (!match.gateways?.length) return match;
+  return { ...match, gateways: match.gateways.map((name) => gatewayKey(name, metadata.namespace)) };
 }
 
 /** A short name in the root means a service of the root's namespace, wherever the delegate is. */

@@ -47,6 +47,8 @@ export interface HttpRoute {
   readonly mirrors: readonly MirrorTarget[];
   /** The port that the caller called. */
   readonly port: number;
+  /** Whether TLS ended here: what a redirect without a scheme means. */
+  readonly tls?: boolean;
   readonly source: Provenance;
 }
 
@@ -61,12 +63,19 @@ export function clusterName(host: string, port: number, subset = ""): string {
 }
 
 /** Empty where no route holds for the port: then the VirtualService has no say there. Routes after one that takes all are left out. */
-export function buildHttpRoutes({ http }: VirtualService, port: number, domain: string, surroundings: Surroundings): readonly HttpRoute[] {
+export function buildHttpRoutes(
+  { http }: VirtualService,
+  port: number,
+  domain: string,
+  surroundings: Surroundings,
+  at: { readonly gateway: boolean; readonly tls?: boolean } = { gateway: false },
+): readonly HttpRoute[] {
   const routes: HttpRoute[] = [];
   for (const { spec: rule, matches, namespace, targets: sources } of http) {
     // Always the port that was called, even where the service has another only: a sidecar's routes know services by that port alone
-    // (httproute.go, BuildSidecarOutboundVirtualHosts: servicesByName).
-    const resolve = (destination: Destination) => targetOf(destination, namespace, domain, () => port, surroundings);
+    // (httproute.go, BuildSidecarOutboundVirtualHosts: servicesByName). A gateway looks up the whole service (route.go, GetDestinationCluster).
+    const portOf = (service: Service | undefined) => (at.gateway ? onlyPort(service) : undefined) ?? port;
+    const resolve = (destination: Destination) => targetOf(destination, namespace, domain, portOf, surroundings);
     const targets = isAnsweredHere(rule)
       ? []
       : (rule.route ?? []).flatMap(({ destination, weight = 0, headers }, at): WeightedTarget[] => {
@@ -79,7 +88,7 @@ export function buildHttpRoutes({ http }: VirtualService, port: number, domain: 
     for (const { match, source } of matches) {
       if (match?.port && match.port !== port) continue;
       const name = match?.name ? `${rule.name ?? ""}.${match.name}` : (rule.name ?? "");
-      routes.push({ name, match, rule, targets, mirrors, port, source });
+      routes.push({ name, match, rule, targets, mirrors, port, tls: at.tls || undefined, source });
       if (takesAll(match)) return routes;
     }
   }
@@ -138,8 +147,13 @@ function mirrorsOf(rule: HttpRouteSpec, resolve: (destination: Destination) => R
   return [...one, ...many].filter(({ percent }) => percent > 0);
 }
 
+/** The port that a destination without one means, where its service leaves no choice. */
+export function onlyPort(service: Service | undefined): number | undefined {
+  return service?.ports.length === 1 ? service.ports[0]?.number : undefined;
+}
+
 /** IsCatchAllRoute. */
-function takesAll(match: HttpMatch | undefined): boolean {
+export function takesAll(match: HttpMatch | undefined): boolean {
   if (!match) return true;
   const { uri, headers, withoutHeaders, queryParams, method, authority, scheme } = match;
   const anyPath = uri === undefined || uri.prefix === "/" || uri.regex === ".*" || Object.keys(uri).length === 0;

@@ -17,6 +17,15 @@ import {
 } from "./destination-rules.ts";
 import { compareText } from "./hosts.ts";
 import { clusterName, type Surroundings } from "./http-routes.ts";
+import {
+  isLocalityWeighted,
+  type LocalityGroup,
+  localityGroups,
+  type Nearness,
+  NOWHERE,
+  nearnessLookedAt,
+  preferenceOf,
+} from "./localities.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
 import { buildRouteTables, type RouteTable } from "./route-tables.ts";
 import { isHttp, type ServiceIndex, type ServiceParts, serviceFor } from "./services.ts";
@@ -36,6 +45,10 @@ export interface OutboundCluster {
   readonly subjectAltNames: readonly string[];
   /** Resolution DNS only: what to resolve. Others get their endpoints by EDS. */
   readonly endpoints?: readonly Endpoint[];
+  /** Of `endpoints`. */
+  readonly localities?: readonly LocalityGroup[];
+  /** Whether localities have weights that are not their endpoints'. */
+  readonly localityWeighted: boolean;
   readonly sources: readonly Provenance[];
 }
 
@@ -44,6 +57,8 @@ export interface LoadAssignment {
   readonly cluster: string;
   readonly port: ServicePort;
   readonly endpoints: readonly Endpoint[];
+  /** The same endpoints, as the caller prefers them. */
+  readonly localities: readonly LocalityGroup[];
   readonly sources: readonly Provenance[];
 }
 
@@ -87,9 +102,13 @@ export function buildOutbound(inputs: OutboundInputs, previous?: Mesh): Readonly
     byNamespace.set(namespace, found);
     return found;
   };
+  const near = inputs.rules.all.map(nearnessLookedAt);
+  const nearLabels = new Set(near.flatMap(({ labels }) => labels));
   const groups = groupCallers(inputs.workloads.values(), (namespace) => ({
-    labels: labelsLookedAt(visible(namespace)).union(inputs.rules.labels.get(namespace) ?? new Set()),
-    locality: false,
+    labels: labelsLookedAt(visible(namespace))
+      .union(inputs.rules.labels.get(namespace) ?? new Set())
+      .union(nearLabels),
+    locality: near.some(({ locality }) => locality),
   }));
   const views = new Map<string, OutboundView>();
   for (const { caller, workloads } of groups) {
@@ -109,13 +128,15 @@ function viewOf(
   const { settings, pool } = inputs;
   const { namespace } = caller;
   const parts = [...inputs.services.values()].flatMap((candidates) => serviceFor(candidates, namespace) ?? []);
-  const rules = new Map(parts.map(({ service }) => [service, ruleFor(inputs.rules, caller, service, settings)]));
-  const surroundings: Surroundings = {
-    service: (host) => serviceFor(inputs.services.get(host) ?? [], namespace)?.service,
-    rule: (service) => rules.get(service) ?? ruleFor(inputs.rules, caller, service, settings),
-  };
+  const surroundings = surroundingsOf(caller, inputs);
   const built = parts.map((part) =>
-    clustersOf(part.service, inputs.endpoints(part), surroundings.rule(part.service), subjectAltNames(part, inputs)),
+    clustersOf(
+      part.service,
+      inputs.endpoints(part),
+      surroundings.rule(part.service),
+      subjectAltNames(part, inputs),
+      nearnessOf(caller, surroundings.rule(part.service), pool),
+    ),
   );
   const services = parts.map(({ service }) => service);
   return {
@@ -126,6 +147,18 @@ function viewOf(
     ports: internList(
       services.flatMap((service) => service.ports.map((port) => portOf(service, port, surroundings, { settings, pool, virtualServices }))),
     ),
+  };
+}
+
+export function surroundingsOf(caller: Caller, { services, rules, settings }: OutboundInputs): Surroundings {
+  const known = new Map<Service, DestinationRule>();
+  return {
+    service: (host) => serviceFor(services.get(host) ?? [], caller.namespace)?.service,
+    rule: (service) => {
+      const rule = known.get(service) ?? ruleFor(rules, caller, service, settings);
+      known.set(service, rule);
+      return rule;
+    },
   };
 }
 
@@ -140,28 +173,39 @@ function listenedPorts(services: readonly Service[], workloads: readonly Workloa
   return new Set(ports.map(({ number }) => number));
 }
 
+/** One object for all callers that the rule does not tell apart. */
+function nearnessOf({ locality, labels }: Caller, rule: DestinationRule, pool: Pool): Nearness {
+  const looked = nearnessLookedAt(rule);
+  if (!looked.locality) return NOWHERE;
+  const own = { locality, labels: Object.fromEntries(Object.entries(labels).filter(([key]) => looked.labels.includes(key))) };
+  return pool.keep(`near ${JSON.stringify(own)}`, () => own);
+}
+
 function subjectAltNames(part: ServiceParts, inputs: OutboundInputs): readonly string[] {
   const ids = inputs.endpoints(part).flatMap(({ spiffeId }) => spiffeId ?? []);
   return inputs.pool.strings([...new Set([...part.service.subjectAltNames, ...ids])].sort(compareText));
 }
 
-const clustersOf = memoize((service: Service, endpoints: readonly Endpoint[], rule: DestinationRule, names: readonly string[]) => {
-  const clusters: OutboundCluster[] = [];
-  const assignments: LoadAssignment[] = [];
-  for (const port of service.ports) {
-    for (const subset of [NO_SUBSET, ...sortedSubsets(rule)]) {
-      const own = internList(endpoints.filter((endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint.labels, subset.labels)));
-      if (service.resolution === "STATIC") {
-        clusters.push(edsCluster(service, port, subset, rule, names));
-        assignments.push(assignmentOf(service, port, subset, own));
-      } else if (own.length > 0) {
-        // A DNS cluster without endpoints is none (cluster_builder.go, buildCluster): routes to it answer 503.
-        clusters.push(dnsCluster(service, port, subset, rule, names, own));
+const clustersOf = memoize(
+  (service: Service, endpoints: readonly Endpoint[], rule: DestinationRule, names: readonly string[], near: Nearness) => {
+    const clusters: OutboundCluster[] = [];
+    const assignments: LoadAssignment[] = [];
+    for (const port of service.ports) {
+      for (const subset of [NO_SUBSET, ...sortedSubsets(rule)]) {
+        const own = internList(endpoints.filter((endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint.labels, subset.labels)));
+        const localities = localityGroups(own, preferenceOf(effectivePolicy(rule, subset, port)), near);
+        if (service.resolution === "STATIC") {
+          clusters.push(edsCluster(service, port, subset, rule, names));
+          assignments.push(assignmentOf(service, port, subset, localities));
+        } else if (own.length > 0) {
+          // A DNS cluster without endpoints is none (cluster_builder.go, buildCluster): routes to it answer 503.
+          clusters.push(dnsCluster(service, port, subset, rule, names, localities));
+        }
       }
     }
-  }
-  return { clusters, assignments };
-});
+    return { clusters, assignments };
+  },
+);
 
 const edsCluster = memoize(clusterOf);
 const dnsCluster = memoize(
@@ -171,32 +215,39 @@ const dnsCluster = memoize(
     subset: Subset,
     rule: DestinationRule,
     names: readonly string[],
-    endpoints: readonly Endpoint[],
+    localities: readonly LocalityGroup[],
   ) => ({
     ...clusterOf(service, port, subset, rule, names),
-    endpoints,
+    endpoints: localities.flatMap(({ endpoints }) => endpoints),
+    localities,
   }),
 );
 
 function clusterOf(service: Service, port: ServicePort, subset: Subset, rule: DestinationRule, names: readonly string[]): OutboundCluster {
+  const policy = effectivePolicy(rule, subset, port);
   return {
     name: clusterName(service.host, port.number, subset.name),
     service,
     port,
     subset: subset.name || undefined,
-    policy: effectivePolicy(rule, subset, port),
+    policy,
+    localityWeighted: isLocalityWeighted(preferenceOf(policy)),
     subjectAltNames: names,
     sources: [...(subset === NO_SUBSET ? [] : [subset.source]), ...rule.sources, service.source, ...service.otherSources],
   };
 }
 
 const assignmentOf = memoize(
-  (service: Service, port: ServicePort, subset: Subset, endpoints: readonly Endpoint[]): LoadAssignment => ({
-    cluster: clusterName(service.host, port.number, subset.name),
-    port,
-    endpoints,
-    sources: [service.source, ...service.otherSources, ...endpoints.filter(({ workload }) => workload).map(({ source }) => source)],
-  }),
+  (service: Service, port: ServicePort, subset: Subset, localities: readonly LocalityGroup[]): LoadAssignment => {
+    const endpoints = localities.flatMap((group) => group.endpoints);
+    return {
+      cluster: clusterName(service.host, port.number, subset.name),
+      port,
+      endpoints,
+      localities,
+      sources: [service.source, ...service.otherSources, ...endpoints.filter(({ workload }) => workload).map(({ source }) => source)],
+    };
+  },
 );
 
 function portOf(

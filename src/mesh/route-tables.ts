@@ -17,6 +17,8 @@ export interface VirtualHost {
   /** As Envoy matches them against the Host header; no two virtual hosts of a table share one. */
   readonly domains: readonly string[];
   readonly routes: readonly HttpRoute[];
+  /** Whether plaintext is answered by a redirect to https. */
+  readonly requireTls?: boolean;
   /** VirtualServices, then DestinationRules that hash, then the ServiceEntry. */
   readonly sources: readonly Provenance[];
 }

@@ -6,6 +6,8 @@
 import type { Provenance } from "../lib/provenance.ts";
 import type { HttpRetry } from "../model/virtual-service-route.ts";
 import type { WorkloadAuthorization } from "./authorization.ts";
+import type { EnvoyPatch } from "./envoy-filters.ts";
+import type { GatewayView } from "./gateways.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
 import type { OutboundView } from "./outbound.ts";
 import type { WorkloadMtls } from "./peer-authentication.ts";
@@ -100,6 +102,8 @@ export interface Workload {
   readonly key: string;
   readonly namespace: string;
   readonly name: string;
+  /** What its proxy is; a sidecar where undefined. */
+  readonly type?: "gateway";
   readonly address: string;
   readonly labels: Readonly<Record<string, string>>;
   /** "region/zone/subzone" or "". */
@@ -138,4 +142,8 @@ export interface Mesh {
   readonly inbound: ReadonlyMap<string, ReadonlyMap<number, InboundPolicy>>;
   /** By key of the calling workload: what its calls out meet. Workloads that no rule tells apart share one. */
   readonly outbound: ReadonlyMap<string, OutboundView>;
+  /** By key of the workloads that are gateways: what they take in. */
+  readonly gateways: ReadonlyMap<string, GatewayView>;
+  /** By workload key: the patches of EnvoyFilters that select it, in order; no entry where there are none. */
+  readonly envoyPatches: ReadonlyMap<string, readonly EnvoyPatch[]>;
 }

@@ -66,14 +66,18 @@ export interface VirtualServiceIndex {
   readonly byHost: ReadonlyMap<string, readonly VirtualService[]>;
 }
 
-/** Those that hold for sidecars. `resources`: oldest first. */
-export function buildVirtualServices(resources: readonly Resource<"VirtualService">[], settings: Settings): readonly VirtualService[] {
+/** Those that hold for sidecars, or whichever `holds` says. `resources`: oldest first. */
+export function buildVirtualServices(
+  resources: readonly Resource<"VirtualService">[],
+  settings: Settings,
+  holds: (resource: Resource<"VirtualService">) => boolean = ({ spec }) => isForMesh(spec),
+): readonly VirtualService[] {
   const isRoot = ({ spec }: Resource<"VirtualService">) => (spec.hosts?.length ?? 0) > 0;
   const delegates = new Map(
     resources.filter((one) => !isRoot(one)).map((one) => [`${one.metadata.namespace}/${one.metadata.name}`, one] as const),
   );
   return resources
-    .filter((resource) => isRoot(resource) && isForMesh(resource.spec))
+    .filter((resource) => isRoot(resource) && holds(resource))
     .map((resource) => {
       const found = (resource.spec.http ?? []).map((route) => delegateOf(delegates, route, resource.metadata.namespace) ?? NONE);
       return virtualServiceOf(settings, resource, ...found);

@@ -1,5 +1,12 @@
 /** WorkloadEntries, each with its identity and the ports that the services which select it give it. */
-import { ANNOTATION, type Parsed, parseAddressPort, parseAppAnnotation, parseListenAnnotation } from "../model/annotations.ts";
+import {
+  ANNOTATION,
+  type Parsed,
+  parseAddressPort,
+  parseAppAnnotation,
+  parseListenAnnotation,
+  parseTypeAnnotation,
+} from "../model/annotations.ts";
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf } from "../model/resource.ts";
 import { compareText } from "./hosts.ts";
@@ -29,6 +36,7 @@ const workloadOf = memoize((settings: Settings, entry: WorkloadEntry, selecting:
     key: `${namespace}/${name}`,
     namespace,
     name,
+    type: read(annotations[ANNOTATION.type], parseTypeAnnotation) === "gateway" ? "gateway" : undefined,
     address: spec.address ?? "",
     labels: labelsOf(entry),
     locality: localityOf(spec.locality, labelsOf(entry)),

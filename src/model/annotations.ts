@@ -12,6 +12,8 @@ export const ANNOTATION = {
   listen: "weft.dev/listen",
   /** Envoy's admin address: "127.0.0.1:15000". */
   envoyAdmin: "weft.dev/envoy-admin",
+  /** What its Envoy is: "sidecar", or "gateway" for one that serves the Gateways which select it. */
+  type: "weft.dev/type",
 } as const;
 
 /** Set by Istio's users on an AuthorizationPolicy that is to be counted only. */
@@ -93,11 +95,19 @@ export function parseListenAnnotation(text: string): Parsed<readonly ListenEntry
   return twice ? { error: `${twice.address}:${twice.localPort} occurs twice` } : items;
 }
 
+export type ProxyType = "sidecar" | "gateway";
+
+export function parseTypeAnnotation(text: string): Parsed<ProxyType> {
+  if (text === "sidecar" || text === "gateway") return { value: text };
+  return { error: `must be sidecar or gateway, not ${JSON.stringify(text)}` };
+}
+
 const PARSERS: Readonly<Record<string, (text: string) => Parsed<unknown>>> = {
   [ANNOTATION.app]: parseAppAnnotation,
   [ANNOTATION.outbound]: parseAddressPort,
   [ANNOTATION.listen]: parseListenAnnotation,
   [ANNOTATION.envoyAdmin]: parseAddressPort,
+  [ANNOTATION.type]: parseTypeAnnotation,
 };
 
 /** Checks the annotations that mean something to weft; others are anybody's. */

@@ -2,6 +2,8 @@
 import type * as v from "valibot";
 import { AuthorizationPolicySchema } from "./authorization-policy.ts";
 import { DestinationRuleSchema } from "./destination-rule.ts";
+import { EnvoyFilterSchema } from "./envoy-filter.ts";
+import { GatewaySchema } from "./gateway.ts";
 import { MeshConfigSchema } from "./mesh-config.ts";
 import { PeerAuthenticationSchema } from "./peer-authentication.ts";
 import { RequestAuthenticationSchema } from "./request-authentication.ts";
@@ -37,6 +39,15 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
     plural: "destinationrules",
     shortNames: ["dr"],
     schema: DestinationRuleSchema,
+  },
+  Gateway: { kind: "Gateway", ...NETWORKING, plural: "gateways", shortNames: ["gw"], schema: GatewaySchema },
+  EnvoyFilter: {
+    kind: "EnvoyFilter",
+    group: "networking.istio.io",
+    versions: ["v1alpha3"],
+    plural: "envoyfilters",
+    shortNames: ["ef"],
+    schema: EnvoyFilterSchema,
   },
   PeerAuthentication: {
     kind: "PeerAuthentication",
@@ -74,8 +85,6 @@ export const KIND_ALIASES: Readonly<Record<string, Kind>> = { PeerAuthentication
 
 /** Istio's other kinds, refused as not translated yet. */
 export const LATER_KINDS: ReadonlySet<string> = new Set([
-  "EnvoyFilter",
-  "Gateway",
   "ProxyConfig",
   "Sidecar",
   "Telemetry",

@@ -4,6 +4,8 @@
 import type { Provenance } from "../lib/provenance.ts";
 import type { AuthorizationPolicySpec } from "./authorization-policy.ts";
 import type { DestinationRuleSpec } from "./destination-rule.ts";
+import type { EnvoyFilterSpec } from "./envoy-filter.ts";
+import type { GatewaySpec } from "./gateway.ts";
 import type { MeshConfigSpec } from "./mesh-config.ts";
 import type { PeerAuthenticationSpec } from "./peer-authentication.ts";
 import type { RequestAuthenticationSpec } from "./request-authentication.ts";
@@ -17,6 +19,8 @@ export interface Specs {
   WorkloadEntry: WorkloadEntrySpec;
   VirtualService: VirtualServiceSpec;
   DestinationRule: DestinationRuleSpec;
+  Gateway: GatewaySpec;
+  EnvoyFilter: EnvoyFilterSpec;
   PeerAuthentication: PeerAuthenticationSpec;
   AuthorizationPolicy: AuthorizationPolicySpec;
   RequestAuthentication: RequestAuthenticationSpec;

@@ -52,8 +52,16 @@ const join = memoize(
   ): InboundResources => ({
     clusters,
     listeners,
-    extensions: clusters.length > 0 ? [jwtResource(authentication), ...authorizationResources(authorization)] : [],
+    extensions: clusters.length > 0 ? policyExtensions(authentication, authorization) : [],
   }),
+);
+
+/** What the filters of tokens and authorization ask for. */
+export const policyExtensions = memoize(
+  (authentication: WorkloadAuthentication, authorization: WorkloadAuthorization): readonly EncodedResource[] => [
+    jwtResource(authentication),
+    ...authorizationResources(authorization),
+  ],
 );
 
 const UNLIMITED: ReadonlyMap<number, InboundPolicy> = new Map();

@@ -142,7 +142,7 @@ function bracketed(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-function tcpProxy(settings: Settings, route: TcpRoute): Filter {
+export function tcpProxy(settings: Settings, route: TcpRoute): Filter {
   const [first, ...more] = route.targets;
   const clusters = route.targets.map(({ cluster, weight }) => ({ name: cluster, weight }));
   const proxy = create(TcpProxySchema, {

@@ -103,8 +103,12 @@ const REDIRECT_CODES: Readonly<Record<number, RedirectCode>> = {
 };
 
 /** `port`: the one that the caller called. The outbound side is plain HTTP. */
-export function redirectAction(redirect: NonNullable<Rule["redirect"]>, port: number): MessageInitShape<typeof RedirectActionSchema> {
-  const scheme = redirect.scheme || "http";
+export function redirectAction(
+  redirect: NonNullable<Rule["redirect"]>,
+  port: number,
+  tls = false,
+): MessageInitShape<typeof RedirectActionSchema> {
+  const scheme = redirect.scheme || (tls ? "https" : "http");
   const asked = redirect.port ?? (redirect.derivePort === "FROM_REQUEST_PORT" ? port : 0);
   const isImplied = (asked === 80 && scheme === "http") || (asked === 443 && scheme === "https");
   return {

@@ -2,6 +2,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type RouteSchema,
+  VirtualHost_TlsRequirementType,
   type VirtualHost as VirtualHostProto,
   VirtualHostSchema,
 } from "../gen/envoy/config/route/v3/route_components_pb.ts";
@@ -44,11 +45,12 @@ function hasLongAnswer({ routes }: VirtualHost): boolean {
 
 /** Kept by itself: when one service of a table changes, the others' virtual hosts are not built again. */
 const virtualHost = memoize(
-  (settings: Settings, { name, domains, routes }: VirtualHost): VirtualHostProto =>
+  (settings: Settings, { name, domains, routes, requireTls }: VirtualHost): VirtualHostProto =>
     create(VirtualHostSchema, {
       name,
       domains: [...domains],
       routes: routes.map((route) => toRoute(settings, route)),
+      requireTls: requireTls ? VirtualHost_TlsRequirementType.ALL : VirtualHost_TlsRequirementType.NONE,
       includeRequestAttemptCount: true,
     }),
 );
@@ -70,8 +72,8 @@ function toRoute(settings: Settings, route: HttpRoute): MessageInitShape<typeof 
 }
 
 function actionOf(settings: Settings, route: HttpRoute): MessageInitShape<typeof RouteSchema>["action"] {
-  const { rule, port } = route;
-  if (rule?.redirect) return { case: "redirect", value: redirectAction(rule.redirect, port) };
+  const { rule, port, tls } = route;
+  if (rule?.redirect) return { case: "redirect", value: redirectAction(rule.redirect, port, tls) };
   if (rule?.directResponse) return { case: "directResponse", value: directResponseAction(rule.directResponse) };
   return { case: "route", value: routeAction(settings, route) };
 }

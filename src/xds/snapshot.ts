@@ -1,12 +1,15 @@
 /** Everything that one proxy gets: its namespace's outbound side, shared with its neighbours, and its own inbound side and secrets. */
 import { type EncodedResource, type ProxySnapshot, TYPE, type TypeUrl } from "../lib/encoded.ts";
+import type { GatewayView } from "../mesh/gateways.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { LoadAssignment, OutboundCluster, OutboundView } from "../mesh/outbound.ts";
-import type { Mesh, Settings } from "../mesh/types.ts";
+import type { Mesh, Settings, Workload } from "../mesh/types.ts";
 import { clusterResource } from "./cluster.ts";
 import { ANONYMOUS, type Caller, IDENTIFIED } from "./cluster-tls.ts";
 import { endpointResource } from "./endpoint.ts";
-import { inboundResources } from "./inbound.ts";
+import { applyEnvoyPatches } from "./envoy-filter/index.ts";
+import { gatewayListeners } from "./gateway-listener.ts";
+import { inboundResources, policyExtensions } from "./inbound.ts";
 import { outboundListeners } from "./outbound-listener.ts";
 import { routeResource } from "./route.ts";
 import { systemRootsFor } from "./system-roots.ts";
@@ -18,9 +21,19 @@ type Resources = ReadonlyMap<string, EncodedResource>;
  * changed; endpoints and routes are so for all proxies of a namespace.
  */
 export function buildSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly EncodedResource[]): ProxySnapshot | undefined {
+  const snapshot = unpatchedSnapshot(mesh, workloadKey, secrets);
+  const workload = mesh.workloads.get(workloadKey);
+  const patches = mesh.envoyPatches.get(workloadKey);
+  if (!snapshot || !workload || !patches) return snapshot;
+  return { ...snapshot, resources: applyEnvoyPatches(snapshot.resources, patches, workload) };
+}
+
+function unpatchedSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly EncodedResource[]): ProxySnapshot | undefined {
   const workload = mesh.workloads.get(workloadKey);
   const view = workload && mesh.outbound.get(workload.key);
   if (!workload || !view) return undefined;
+  const gateway = mesh.gateways.get(workload.key);
+  if (gateway) return gatewaySnapshot(mesh, workload, { view, gateway }, secrets);
   const inbound = inboundResources(mesh, workload);
   const resources = new Map<TypeUrl, Resources>([
     [
@@ -35,6 +48,31 @@ export function buildSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly
   ]);
   return { revision: mesh.revision, resources };
 }
+
+/** A gateway calls the mesh as a sidecar does, but takes calls only as its Gateways say, and none of an application beside it. */
+function gatewaySnapshot(
+  mesh: Mesh,
+  workload: Workload,
+  { view, gateway }: { readonly view: OutboundView; readonly gateway: GatewayView },
+  secrets: readonly EncodedResource[],
+): ProxySnapshot {
+  const { settings } = mesh;
+  const authentication = mesh.authentication.get(workload.key);
+  const authorization = mesh.authorization.get(workload.key);
+  // The Mesh has both for each of its workloads; any other gets nothing rather than an open port.
+  const listeners = authentication && authorization ? gatewayListeners(settings, workload, gateway) : NO_RESOURCES;
+  const resources = new Map<TypeUrl, Resources>([
+    [TYPE.cluster, outboundClusters(settings, workload.spiffeId ? IDENTIFIED : ANONYMOUS, view.clusters)],
+    [TYPE.endpoint, assignments(view.assignments)],
+    [TYPE.listener, listeners],
+    [TYPE.route, tables(settings, ...gateway.tables)],
+    [TYPE.secret, union(listed(secrets), listed(systemRootsFor(view.clusters)))],
+    [TYPE.extension, authentication && authorization ? listed(policyExtensions(authentication, authorization)) : NO_RESOURCES],
+  ]);
+  return { revision: mesh.revision, resources };
+}
+
+const NO_RESOURCES: Resources = new Map();
 
 const byName = (resources: readonly EncodedResource[]) => new Map(resources.map((resource) => [resource.name, resource]));
 

@@ -90,6 +90,7 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
     authorization: buildAuthorization(rules, map, settings, previous, PROVIDERS),
     inbound: new Map(),
     outbound: new Map(),
+    gateways: new Map(),
   };
   pools.set(mesh, pool);
   return mesh;

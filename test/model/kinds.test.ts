@@ -12,6 +12,7 @@ const PLAIN: Record<Kind, Record<string, unknown>> = {
   WorkloadEntry: { address: "10.0.0.1" },
   VirtualService: { hosts: ["a"], http: [{ route: [{ destination: { host: "a" } }] }] },
   DestinationRule: { host: "a" },
+  Gateway: { servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*"] }] },
   PeerAuthentication: {},
   AuthorizationPolicy: {},
   RequestAuthentication: {},

@@ -42,6 +42,7 @@ function meshOf(at: Workload, { peers = [], rules = [] }: Policies = {}, previou
     authorization: buildAuthorization(rules, all, settings, previous),
     inbound: new Map(),
     outbound: new Map(),
+    gateways: new Map(),
   };
 }
 

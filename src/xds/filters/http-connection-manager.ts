@@ -21,7 +21,7 @@ import { accessLogs } from "./access-log.ts";
 
 export interface HttpConnectionManagerOptions {
   readonly statPrefix: string;
-  readonly direction: "inbound" | "outbound";
+  readonly direction: "inbound" | "outbound" | "gateway";
   readonly routes: { readonly rds: string } | { readonly inline: RouteConfiguration };
   /** In order; the router last. */
   readonly filters: readonly HttpFilter[];
@@ -56,14 +56,15 @@ export function httpConnectionManager(settings: Settings, options: HttpConnectio
     serverHeaderTransformation: inbound
       ? HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH
       : HttpConnectionManager_ServerHeaderTransformation.OVERWRITE,
-    useRemoteAddress: false,
+    // A gateway stands at the edge: what its callers say about where they call from is not believed.
+    useRemoteAddress: options.direction === "gateway",
     generateRequestId: true,
     upgradeConfigs: [{ upgradeType: "websocket" }],
     // Envoy's default of 5 minutes would cut long polls and streams; timeouts are the VirtualService's.
     streamIdleTimeout: { seconds: 0n },
     accessLog: accessLogs(settings),
     // An application that uses the sidecar as its http_proxy sends absolute URIs.
-    httpProtocolOptions: inbound ? undefined : { allowAbsoluteUrl: true },
+    httpProtocolOptions: options.direction !== "outbound" ? undefined : { allowAbsoluteUrl: true },
     forwardClientCertDetails: options.forwardClientCert?.details,
     setCurrentClientCertDetails: options.forwardClientCert?.set,
     ...PATH_NORMALIZATION[settings.pathNormalization],
