@@ -8,8 +8,6 @@ import type { DestinationAnswer, EndpointAnswer, RouteAnswer, Step, Verdict, Why
 /** An answer, with what it reached: for knowing which rules no test reaches. */
 export interface Evaluation {
   readonly answer: WhyAnswer;
-  /** The rule of the VirtualService and its match that took the request. */
-  readonly route?: { readonly rule: object; readonly match?: object };
   /** Names of the authorization rules that matched. */
   readonly matched: readonly string[];
 }
@@ -173,7 +171,8 @@ export function localAnswer(
   summary: string,
   steps: readonly Step[],
   route: RouteAnswer | null = null,
+  protocol: WhyAnswer["protocol"] = "http",
 ): WhyAnswer {
   const none = { destinations: [], mtls: null, jwt: null, authorization: null } as const;
-  return { verdict, status, summary, protocol: "http", mixed: false, route, ...none, steps };
+  return { verdict, status, summary, protocol, mixed: false, route, ...none, steps };
 }

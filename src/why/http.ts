@@ -1,6 +1,7 @@
 /** An HTTP request through the caller's sidecar: virtual host, route, what the route does, and on to its destinations. */
 import type { HttpRoute } from "../mesh/http-routes.ts";
 import { HTTP_PROXY, type VirtualHost } from "../mesh/route-tables.ts";
+import { preflight } from "./cors.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
 import { answerOf, type Evaluation, localAnswer } from "./evaluation.ts";
 import { abortOf, faultSteps } from "./fault.ts";
@@ -38,8 +39,7 @@ export function evaluateHttp(leaving: Leaving & { readonly request: HttpRequest 
     const answer = localAnswer("no_route", 404, `404 no route: none of ${host.name} takes ${request.method} ${request.path}`, steps);
     return { answer, matched: [] };
   }
-  const reached = route.rule ? { rule: route.rule, match: route.match } : undefined;
-  return { ...takeRoute({ ...leaving, request }, host, route, steps, context), route: reached };
+  return takeRoute({ ...leaving, request }, host, route, steps, context);
 }
 
 /** The first that matches; the ones before it leave a step each, with the first condition that failed. */
@@ -70,6 +70,11 @@ function takeRoute(
   const answer = routeAnswer(host, route, request, location);
   const steps = [...before, ...faultSteps(route)];
   const by = `${source.kind} ${source.namespace}/${source.name}`;
+  const answered = preflight(route, request);
+  if (answered) {
+    const step: Step = { stage: "direct_response", result: "200", reason: answered, source };
+    return { answer: localAnswer("direct_response", 200, `200 by the corsPolicy of ${by}`, [...before, step], answer), matched: [] };
+  }
   const abort = abortOf(route);
   if (abort && abort.percent >= 100) {
     return { answer: localAnswer("fault", abort.status, `${abort.status} by a fault of ${by}`, steps, answer), matched: [] };

@@ -5,14 +5,14 @@ import type { OutboundPort } from "../mesh/outbound.ts";
 import type { TcpRoute } from "../mesh/tcp-routes.ts";
 import { contains } from "./cidr.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
-import { answerOf, type Evaluation } from "./evaluation.ts";
+import { answerOf, type Evaluation, localAnswer } from "./evaluation.ts";
 import type { RouteAnswer, Step, WhyContext } from "./types.ts";
 
 export function evaluateTcp(leaving: Leaving, called: OutboundPort, routes: readonly TcpRoute[], context: WhyContext): Evaluation {
   const { service, port } = called;
   // A TLS client asks for the name that it calls.
   const tcp = routeOfConnection(routes, called.addresses[0], service.host);
-  if (!tcp) return closed(leaving, called, routes, context);
+  if (!tcp) return closed(leaving, called, routes);
   const name = `${service.host}:${port.number}`;
   const routed = tcp.sources.find(({ kind }) => kind === "VirtualService");
   const reason = routed ? "a tcp route holds at the port" : "no VirtualService routes the port";
@@ -45,13 +45,13 @@ function unreachable({ caller }: Leaving, { service, port, addresses }: Outbound
 }
 
 /** Envoy closes a connection that no filter chain takes. */
-function closed(leaving: Leaving, called: OutboundPort, routes: readonly TcpRoute[], context: WhyContext): Evaluation {
+function closed(leaving: Leaving, called: OutboundPort, routes: readonly TcpRoute[]): Evaluation {
   const { service, port } = called;
   const source = routes[0]?.sources[0] ?? service.source;
   const reason = "no tls or tcp rule takes the connection: its name and address are in none of their matches";
   const steps: Step[] = [...unreachable(leaving, called), { stage: "route", result: "no_match", reason, source }];
   const route: RouteAnswer = { virtual_host: `${service.host}:${port.number}`, name: "", source };
-  return { answer: answerOf([], steps, { protocol: "tcp", route }, context), matched: [] };
+  return { answer: localAnswer("no_route", 0, `closed: ${reason}`, steps, route, "tcp"), matched: [] };
 }
 
 /**

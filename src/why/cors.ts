@@ -1,0 +1,13 @@
+/** Preflight requests, which a route's corsPolicy answers at the caller's sidecar (envoy, source/extensions/filters/http/cors). */
+import type { HttpRoute } from "../mesh/http-routes.ts";
+import type { HttpRequest } from "./route-match.ts";
+import { matchesString } from "./text-match.ts";
+
+/** Why Envoy answers by itself, with 200; undefined where the request goes on. */
+export function preflight({ rule }: HttpRoute, request: HttpRequest): string | undefined {
+  const cors = rule?.corsPolicy;
+  const origin = request.headers.get("origin");
+  if (!cors || request.method !== "OPTIONS" || !origin || !request.headers.get("access-control-request-method")) return undefined;
+  if ((cors.allowOrigins ?? []).some((allowed) => matchesString(allowed, origin))) return `corsPolicy allows the origin ${origin}`;
+  return cors.unmatchedPreflights === "IGNORE" ? `corsPolicy ignores preflights of the origin ${origin}` : undefined;
+}
