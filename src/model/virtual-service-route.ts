@@ -101,6 +101,10 @@ export const rewrite = object({ uri: oneLine(), authority: oneLine(), uriRegexRe
 const delay = object(
   { percent: percentNumber(), fixedDelay: duration(), exponentialDelay: notYet("write fixedDelay"), percentage },
   (value, report) => {
+    if (value.percent !== undefined) {
+      const help = "write percentage: {value: ...}";
+      report("deprecated", "is deprecated", { path: ["percent"], atKey: true, severity: "warning", help });
+    }
     if (value.fixedDelay === undefined && !("exponentialDelay" in value)) {
       report("noEffect", "has no fixedDelay, so nothing is delayed", { severity: "warning" });
     }
