@@ -1,6 +1,7 @@
 /** Encoded resources in the form that people read: protobuf's JSON, with every Any opened and every secret hidden. */
 import { createRegistry, fromBinary, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { allMessages } from "../envoy-api/index.ts";
 import { file_envoy_config_cluster_v3_cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import { file_envoy_config_core_v3_extension } from "../gen/envoy/config/core/v3/extension_pb.ts";
 import { file_envoy_config_endpoint_v3_endpoint } from "../gen/envoy/config/endpoint/v3/endpoint_pb.ts";
@@ -30,7 +31,7 @@ import { file_envoy_extensions_transport_sockets_tls_v3_tls } from "../gen/envoy
 import { file_envoy_extensions_upstreams_http_v3_http_protocol_options } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 
-/** Every message that may stand inside an Any of weft's resources. */
+/** Every message that may stand inside an Any of weft's resources; an EnvoyFilter may put any other there. */
 const registry = createRegistry(
   file_envoy_config_cluster_v3_cluster,
   file_envoy_config_core_v3_extension,
@@ -67,7 +68,8 @@ const SECRET_FIELDS: ReadonlySet<string> = new Set(["privateKey", "password", "p
 
 /** The resource as protobuf JSON ("@type" and its fields, Envoy's names in camelCase), private keys and passwords replaced. */
 export function describeResource(resource: EncodedResource): JsonValue {
-  return redact(toJson(AnySchema, fromBinary(AnySchema, resource.any), { registry }));
+  const isPatched = resource.sources.some(({ kind }) => kind === "EnvoyFilter");
+  return redact(toJson(AnySchema, fromBinary(AnySchema, resource.any), { registry: isPatched ? allMessages() : registry }));
 }
 
 function redact(value: JsonValue): JsonValue {

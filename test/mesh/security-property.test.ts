@@ -91,6 +91,7 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
     inbound: new Map(),
     outbound: new Map(),
     gateways: new Map(),
+    envoyPatches: new Map(),
   };
   pools.set(mesh, pool);
   return mesh;

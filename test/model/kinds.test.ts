@@ -16,6 +16,7 @@ const PLAIN: Record<Kind, Record<string, unknown>> = {
   PeerAuthentication: {},
   AuthorizationPolicy: {},
   RequestAuthentication: {},
+  EnvoyFilter: { configPatches: [] },
   MeshConfig: {},
 };
 
