@@ -17,6 +17,8 @@ export type GatewayTls = ServerTls;
 export interface GatewayChain {
   /** Whether the connection must speak TLS; false takes those that no chain with `true` takes. */
   readonly asksForTls: boolean;
+  /** The server's name, by which Envoy counts the requests of one that ends TLS for HTTP. */
+  readonly name?: string;
   /** The names that TLS asks for, wildcards included, sorted; empty for any. */
   readonly serverNames: readonly string[];
   /** The TLS that ends here; undefined for plaintext, and for TLS that is passed through. */
@@ -83,7 +85,7 @@ function chainsOf({ servers }: ServerGroup, taken: Set<string>, inputs: GatewayR
       serverNames: kind === "tcp" ? [] : serverNames(server, inputs.settings),
       tls: spec.tls && withKnownSuites(spec.tls),
     };
-    if (kind === "https") return [{ ...chain, to: { table: server.table }, sources: [source] }];
+    if (kind === "https") return [{ ...chain, name: spec.name || undefined, to: { table: server.table }, sources: [source] }];
     const route = gatewayTcpRoute(server, inputs);
     return route ? [{ ...chain, to: { route }, sources: route.sources }] : [];
   });

@@ -57,14 +57,15 @@ function filterChain(
   statPrefix: string,
   index: number,
 ): MessageInitShape<typeof FilterChainSchema> {
-  const { asksForTls, serverNames, tls, to } = chain;
+  const { asksForTls, name, serverNames, tls, to } = chain;
   const ends = asksForTls && tls !== undefined;
   return {
     name: `${index}`,
     filterChainMatch: asksForTls ? { transportProtocol: "tls", serverNames: [...serverNames] } : undefined,
     transportSocket: ends ? gatewayTls(tls, "table" in to) : undefined,
     transportSocketConnectTimeout: ends ? HANDSHAKE_LIMIT : undefined,
-    filters: "table" in to ? [manager(settings, statPrefix, to.table)] : [...tcpAuthorizationFilters(), tcpProxy(settings, to.route)],
+    filters:
+      "table" in to ? [manager(settings, name ?? statPrefix, to.table)] : [...tcpAuthorizationFilters(), tcpProxy(settings, to.route)],
   };
 }
 

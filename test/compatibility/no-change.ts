@@ -12,5 +12,7 @@ export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unkno
   [/^VirtualService\.gateways$/, [["mesh"]], "the default: all sidecars"],
   [/\.corsPolicy\.unmatchedPreflights$/, ["UNSPECIFIED", "FORWARD"], "preflights of other origins are sent on by default"],
   [/\.redirect\.derivePort$/, ["FROM_PROTOCOL_DEFAULT"], "the default"],
+  [/^Gateway\.servers\[\]\.tls\.minProtocolVersion$/, ["TLS_AUTO", "TLSV1_2"], "the default"],
+  [/^Gateway\.servers\[\]\.tls\.maxProtocolVersion$/, ["TLS_AUTO", "TLSV1_3"], "the default"],
   [/^AuthorizationPolicy\.action$/, ["ALLOW"], "the default"],
 ];

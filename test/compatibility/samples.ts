@@ -32,6 +32,7 @@ export const BASE: Readonly<Partial<Record<Kind, Json>>> = {
   },
   WorkloadEntry: { address: "10.0.0.9", labels: { app: "orders" }, serviceAccount: "x" },
   VirtualService: http({}),
+  Gateway: { servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["a.example.com"] }] },
   DestinationRule: { host: "orders", trafficPolicy: { loadBalancer: { simple: "ROUND_ROBIN" } } },
 };
 
@@ -105,10 +106,54 @@ const sni = [{ sniHosts: ["orders"] }];
 const tcp = { hosts: ["orders"], tcp: [{ match: [{}], route: toSubset }] };
 const tls = { hosts: ["orders"], tls: [{ match: sni, route: toSubset }] };
 
+/** One gateway proxy, with routes for its Gateways called "sample". */
+const FRONT = `apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: front-1, labels: {istio: ingressgateway}, annotations: {weft.dev/type: gateway}}
+spec: {address: 10.0.0.7, serviceAccount: front}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: front}
+spec:
+  hosts: ["*.example.com"]
+  gateways: [sample, default/x]
+  http: [{route: [{destination: {host: orders}}]}]
+  tcp: [{route: [{destination: {host: orders, port: {number: 9090}}}]}]
+`;
+const server = (more: Json = {}) => ({
+  servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["a.example.com"], ...more }],
+});
+const https = (tls: Json) => server({ port: { number: 443, name: "https", protocol: "HTTPS" }, tls });
+const CERTIFICATE = { serverCertificate: "/etc/certs/cert.pem", privateKey: "/etc/certs/key.pem" };
+const GATEWAY_MUTUAL = https({ mode: "MUTUAL", ...CERTIFICATE, caCertificates: "/etc/certs/ca.pem" });
+
 type Table = readonly (readonly [RegExp, Sample])[];
 
 /** The first that matches "Kind.field" holds. */
 export const SAMPLES: Table = [
+  [/^Gateway\.selector$/, { value: { istio: "other" }, documents: FRONT }],
+  [/^Gateway\.servers\[\]\.port\.number$/, { value: 81, documents: FRONT }],
+  [/^Gateway\.servers\[\]\.port\.protocol$/, { value: "TCP", documents: FRONT }],
+  [/^Gateway\.servers\[\]\.name$/, { value: "sample", base: https({ mode: "SIMPLE", ...CERTIFICATE }), documents: FRONT }],
+  [/^Gateway\.servers\[\]\.port\.name$/, { value: "other", base: https({ mode: "SIMPLE", ...CERTIFICATE }), documents: FRONT }],
+  [/^Gateway\.servers\[\]\.bind$/, { value: "127.0.0.1", documents: FRONT }],
+  [/^Gateway\.servers\[\]\.hosts$/, { value: ["b.example.com"], documents: FRONT }],
+  [/^Gateway\.servers\[\]\.tls\.httpsRedirect$/, { value: true, documents: FRONT }],
+  [/^Gateway\.servers\[\]\.tls\.mode$/, { value: "ISTIO_MUTUAL", base: https({}), documents: FRONT }],
+  [
+    /^Gateway\.servers\[\]\.tls\.(serverCertificate|privateKey|caCertificates|caCrl)$/,
+    { value: "/etc/x.pem", base: GATEWAY_MUTUAL, documents: FRONT },
+  ],
+  [/^Gateway\.servers\[\]\.tls\.cipherSuites$/, { value: ["AES128-SHA"], base: GATEWAY_MUTUAL, documents: FRONT }],
+  [/^Gateway\.servers\[\]\.tls\./, { base: GATEWAY_MUTUAL, documents: FRONT }],
+  [/^Gateway\./, { documents: FRONT }],
+  // DestinationRule
+  [/\.warmup(\.|DurationSecs)/, { base: PLAIN }],
+  [/\.proxyProtocol\.version$/, { value: "V2", base: PROXIED }],
+  [/\.tunnel\.protocol$/, { value: "POST" }],
+  [/\.retryBudget\.minRetryConcurrency$/, { value: 7, beside: { percent: 10 } }],
+  [/\.tls\.caCrl$/, { value: "/etc/certs/crl.pem", beside: { mode: "SIMPLE" } }],
   // VirtualService
   [/\.corsPolicy\.allowMethods$/, { value: ["GET"] }],
   [/\.corsPolicy\.maxAge$/, { value: "5s" }],
