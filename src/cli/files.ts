@@ -42,7 +42,8 @@ export async function readInputs(io: CliIo, names: readonly string[]): Promise<r
   return files;
 }
 
-async function pathsOf(name: string): Promise<readonly string[]> {
+/** The file, or the resource files of the directory, sorted. @throws UsageError */
+export async function pathsOf(name: string): Promise<readonly string[]> {
   const kind = await read(name, () => stat(name));
   if (!kind.isDirectory()) return [name];
   const entries = await read(name, () => readdir(name, { recursive: true, withFileTypes: true }));
@@ -53,7 +54,8 @@ async function pathsOf(name: string): Promise<readonly string[]> {
   return paths.sort();
 }
 
-async function read<T>(name: string, action: () => Promise<T>): Promise<T> {
+/** @throws UsageError in place of the file system's own error */
+export async function read<T>(name: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (reason) {

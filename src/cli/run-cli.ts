@@ -28,6 +28,7 @@ import { proxiesCommand } from "./proxies.ts";
 import { proxyRoutes } from "./proxy.ts";
 import { runCommand } from "./run.ts";
 import { servicesCommand } from "./services.ts";
+import { testCommand } from "./test.ts";
 import { tokenCommand } from "./token.ts";
 import { validateCommand } from "./validate.ts";
 import type { Cli } from "./verb.ts";
@@ -43,6 +44,7 @@ const root = buildRouteMap({
     validate: validateCommand,
     diff: diffCommand,
     why: whyCommand,
+    test: testCommand,
     services: servicesCommand,
     mtls: mtlsCommand,
     proxies: proxiesCommand,

@@ -1,0 +1,109 @@
+/** Files of policy tests: read, checked, each test with its line. docs/why.md describes the format. */
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import * as v from "valibot";
+import { isSeq, LineCounter, parseDocument } from "yaml";
+import { pathsOf, read } from "./files.ts";
+import { UsageError } from "./verb.ts";
+
+const text = v.pipe(v.string(), v.nonEmpty());
+
+const TestSchema = v.strictObject({
+  name: text,
+  request: v.strictObject({
+    from: v.optional(text, "plaintext"),
+    to: text,
+    method: v.optional(text),
+    path: v.optional(text),
+    headers: v.optional(v.record(v.string(), v.pipe(v.union([v.string(), v.number(), v.boolean()]), v.transform(String)))),
+    claims: v.optional(v.record(v.string(), v.unknown())),
+    sourceIp: v.optional(text),
+  }),
+  expect: v.pipe(
+    v.strictObject({
+      verdict: v.optional(v.picklist(["allow", "deny", "no_route", "refused", "redirect", "direct_response", "fault"])),
+      status: v.optional(v.pipe(v.number(), v.integer())),
+      route: v.optional(v.string()),
+      host: v.optional(text),
+      subset: v.optional(v.union([text, v.array(text)])),
+      location: v.optional(text),
+      policy: v.optional(text),
+      rule: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
+      mtls: v.optional(v.picklist(["mutual_tls", "tls", "plaintext", "refused"])),
+    }),
+    v.check((expect) => Object.keys(expect).length > 0, "expects nothing"),
+  ),
+});
+
+const FileSchema = v.strictObject({
+  trustDomain: v.optional(text, "mesh.local"),
+  resources: v.optional(v.array(text), []),
+  tests: v.pipe(v.array(TestSchema), v.nonEmpty("holds no test")),
+});
+
+export type Test = v.InferOutput<typeof TestSchema> & { readonly line: number };
+
+export interface TestFile {
+  /** As the user named it. */
+  readonly file: string;
+  readonly trustDomain: string;
+  /** Paths; what the file names, globs resolved, beside the file. */
+  readonly resources: readonly string[];
+  readonly tests: readonly Test[];
+}
+
+/** Of a directory these are the tests, and no resources. */
+const TEST_FILE = /\.test\.(ya?ml|json)$/i;
+
+/** @throws UsageError where one is missing, or is no test file. */
+export async function readTestFiles(names: readonly string[]): Promise<readonly TestFile[]> {
+  const files: TestFile[] = [];
+  for (const name of names) {
+    const paths = await pathsOf(name);
+    const chosen = paths.length === 1 && paths[0] === name ? paths : paths.filter((path) => TEST_FILE.test(path));
+    if (chosen.length === 0) throw new UsageError(`${name} holds no *.test.yaml`);
+    for (const path of chosen) files.push(await parse(path));
+  }
+  return files;
+}
+
+async function parse(file: string): Promise<TestFile> {
+  const counter = new LineCounter();
+  const document = parseDocument(await read(file, () => readFile(file, "utf8")), { lineCounter: counter, uniqueKeys: true });
+  const [broken] = document.errors;
+  if (broken) throw new UsageError(`${file}: ${broken.message}`);
+  const parsed = v.safeParse(FileSchema, document.toJS({ maxAliasCount: 0 }));
+  if (!parsed.success) {
+    const findings = parsed.issues.map((issue) => `${file}: ${v.getDotPath(issue) ?? "the file"}: ${issue.message}`);
+    throw new UsageError(findings.join("\n"), "docs/why.md describes the format");
+  }
+  const { trustDomain, resources, tests } = parsed.output;
+  const nodes = document.get("tests");
+  const lineOf = (index: number) => {
+    const node = isSeq(nodes) ? (nodes.items[index] as { readonly range?: readonly [number, number, number] }) : undefined;
+    return node?.range ? counter.linePos(node.range[0]).line : 1;
+  };
+  return {
+    file,
+    trustDomain,
+    resources: await resolved(file, resources),
+    tests: tests.map((test, index) => ({ ...test, line: lineOf(index) })),
+  };
+}
+
+/** A path or a glob, relative to the test file; a glob that matches nothing is a mistake. */
+async function resolved(file: string, patterns: readonly string[]): Promise<readonly string[]> {
+  const paths: string[] = [];
+  for (const pattern of patterns) {
+    if (!/[*?[{]/.test(pattern)) {
+      const named = join(dirname(file), pattern);
+      paths.push(...(await pathsOf(named)).filter((path) => path === named || !TEST_FILE.test(path)));
+      continue;
+    }
+    const found = await Array.fromAsync(new Bun.Glob(pattern).scan({ cwd: dirname(file) }));
+    const own = found.filter((path) => !TEST_FILE.test(path)).sort();
+    if (own.length === 0) throw new UsageError(`${file}: resources: no file matches ${pattern}`);
+    paths.push(...own.map((path) => join(dirname(file), path)));
+  }
+  return paths;
+}
