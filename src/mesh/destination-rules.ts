@@ -56,8 +56,10 @@ export interface DestinationRuleIndex {
   readonly exported: ReadonlyMap<string, Rules>;
   /** The root namespace's rules for itself alone. */
   readonly rootLocal: Rules;
-  /** By namespace: the labels of its callers that its rules look at. */
+  /** By namespace: the labels of its callers that its selectors look at. */
   readonly labels: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Every rule, merged as it is met. */
+  readonly all: readonly DestinationRule[];
 }
 
 /** `rules`: oldest first (push_context.go, setDestinationRules). */
@@ -81,7 +83,9 @@ export function buildDestinationRules(rules: readonly Resource<"DestinationRule"
     else if (namespace === settings.rootNamespace) collect(rootLocal, host, rule, exportTo);
   }
   const all = (collections: ReadonlyMap<string, Collection>) => new Map([...collections].map(([key, one]) => [key, rulesOf(one)]));
-  return { local: all(local), exported: all(exported), rootLocal: rulesOf(rootLocal), labels };
+  const index = { local: all(local), exported: all(exported), rootLocal: rulesOf(rootLocal), labels };
+  const met = [...index.local.values(), ...index.exported.values(), index.rootLocal].flatMap((one) => [...one.values()].flat());
+  return { ...index, all: [...new Set(met.map(({ rule }) => rule))] };
 }
 
 interface Collected {

@@ -102,11 +102,11 @@ export function buildOutbound(inputs: OutboundInputs, previous?: Mesh): Readonly
     byNamespace.set(namespace, found);
     return found;
   };
-  const near = inputs.rules.all.map(nearnessLookedAt);
+  const near = inputs.rules.all.map((rule) => nearnessLookedAt(rule));
   const nearLabels = new Set(near.flatMap(({ labels }) => labels));
   const groups = groupCallers(inputs.workloads.values(), (namespace) => ({
     labels: labelsLookedAt(visible(namespace))
-      .union(inputs.rules.labels.get(namespace) ?? new Set())
+      .union(inputs.rules.labels.get(namespace) ?? new Set<string>())
       .union(nearLabels),
     locality: near.some(({ locality }) => locality),
   }));
@@ -192,7 +192,9 @@ const clustersOf = memoize(
     const assignments: LoadAssignment[] = [];
     for (const port of service.ports) {
       for (const subset of [NO_SUBSET, ...sortedSubsets(rule)]) {
-        const own = internList(endpoints.filter((endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint.labels, subset.labels)));
+        const own = internList(
+          endpoints.filter((endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint.labels, subset.labels)),
+        );
         const localities = localityGroups(own, preferenceOf(effectivePolicy(rule, subset, port)), near);
         if (service.resolution === "STATIC") {
           clusters.push(edsCluster(service, port, subset, rule, names));

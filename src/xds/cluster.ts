@@ -41,7 +41,10 @@ function clusterToProto(settings: Settings, caller: Caller, cluster: OutboundClu
       upstreamConnectionOptions: keepalive(connectionPool?.tcp?.tcpKeepalive),
       typedExtensionProtocolOptions: options.extensions,
       // A service has few instances: rather all of the healthy ones' load than calls to those that were ejected (applyOutlierDetection).
-      commonLbConfig: outlier ? { healthyPanicThreshold: { value: outlier.minHealthPercent ?? 0 } } : {},
+      commonLbConfig: {
+        healthyPanicThreshold: outlier && { value: outlier.minHealthPercent ?? 0 },
+        localityConfigSpecifier: cluster.localityWeighted ? { case: "localityWeightedLbConfig", value: {} } : { case: undefined },
+      },
       outlierDetection: outlierDetection(outlier),
       ...discovery(cluster),
       ...loadBalancer(balancing),
@@ -50,8 +53,8 @@ function clusterToProto(settings: Settings, caller: Caller, cluster: OutboundClu
   );
 }
 
-function discovery({ name, endpoints, port }: OutboundCluster): Discovery {
-  if (!endpoints) {
+function discovery({ name, localities, port }: OutboundCluster): Discovery {
+  if (!localities) {
     return {
       clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
       edsClusterConfig: { edsConfig: adsSource(), serviceName: name },
@@ -63,6 +66,6 @@ function discovery({ name, endpoints, port }: OutboundCluster): Discovery {
     dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
     dnsRefreshRate: durationOfMs(DNS_REFRESH_MS),
     respectDnsTtl: true,
-    loadAssignment: { clusterName: name, endpoints: localityEndpoints(port, endpoints) },
+    loadAssignment: { clusterName: name, endpoints: localityEndpoints(port, localities ?? []) },
   };
 }
