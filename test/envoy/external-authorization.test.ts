@@ -21,6 +21,12 @@ spec: ${JSON.stringify({ extensionProviders: providers })}
 const SERVICE = "authz.default.mesh.local";
 const ADMIN = [{ to: [{ operation: { paths: ["/admin*"] } }] }];
 
+/**
+ * Envoy 1.37.0 forgets two settings of its HTTP client, which the next patch release honours again: statusOnError (envoyproxy/envoy#43257) and
+ * headersToDownstreamOnDeny (envoyproxy/envoy#43043). It refuses all the same.
+ */
+const forgets = (envoy: string) => Bun.spawnSync([envoy, "--version"]).stdout.toString().includes("/1.37.0/");
+
 describeMesh("external authorization", (lab) => {
   let authorizer: Authorizer;
   let nobody = 0;
@@ -92,7 +98,11 @@ spec:
     );
     await lab().weft.apply(custom("over-http", ADMIN));
     const denied = await until("the denial", "/admin", 401);
-    expect([denied.text, denied.headers["x-reason"], denied.headers["x-secret"]]).toEqual(["who are you?", "unknown", undefined]);
+    expect([denied.text, denied.headers["x-reason"], denied.headers["x-secret"]]).toEqual([
+      "who are you?",
+      forgets(lab().envoy) ? undefined : "unknown",
+      undefined,
+    ]);
 
     authorizer.asked.length = 0;
     const headers = { authorization: "let me in", "x-user-name": "alice", "x-other": "no" };
@@ -139,7 +149,7 @@ spec:
     await lab().weft.apply(`${provider({})}---\n${custom("away", ADMIN)}`);
     await until("fail closed", "/admin", 403);
     await lab().weft.apply(provider({ statusOnError: "503" }));
-    await until("fail closed with a status", "/admin", 503);
+    await until("fail closed with a status", "/admin", forgets(lab().envoy) ? 403 : 503);
     await lab().weft.apply(provider({ failOpen: true }));
     await until("fail open", "/admin", 200);
     expectStatus(await callPlaintext(orders, { path: "/public" }), 200);
@@ -152,7 +162,7 @@ spec:
         meshConfig([{ name: "slow", envoyExtAuthzHttp: { service: SERVICE, port: 1, timeout: "100ms", statusOnError: "504" } }]),
       );
       await lab().weft.apply(custom("slow", ADMIN));
-      await until("the time limit", "/admin", 504);
+      await until("the time limit", "/admin", forgets(lab().envoy) ? 403 : 504);
     } finally {
       silent.stop(true);
     }

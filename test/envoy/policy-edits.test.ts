@@ -161,12 +161,12 @@ describeMesh("an edit of a policy", (lab) => {
     await lab().weft.apply(`apiVersion: weft.dev/v1
 kind: MeshConfig
 metadata: {name: mesh}
-spec: {extensionProviders: [{name: away, envoyExtAuthzHttp: {service: orders.default.mesh.local, port: 1, statusOnError: "503"}}]}
+spec: {extensionProviders: [{name: away, envoyExtAuthzHttp: {service: orders.default.mesh.local, port: 1}}]}
 `);
     await lab().weft.apply(
       authorization({ action: "CUSTOM", provider: { name: "away" }, rules: [{ to: [{ operation: { paths: ["/asked"] } }] }] }),
     );
-    await until(503, "/asked");
+    await until(403, "/asked");
     await stillOpen("custom");
     expect(await listenerState()).toEqual(before);
   });
