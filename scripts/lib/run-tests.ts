@@ -35,6 +35,7 @@ const tests = (name: string, ...paths: string[]): Step => ({
 const STEPS: readonly Step[] = [
   tests("envoy", "test/envoy"),
   tests("conformance", "test/conformance"),
+  tests("why", "test/why"),
   { name: "demo", command: ["scripts/demo", "--check"] },
   tests("binary", "test/binary"),
   tests("unit", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca", "test/telemetry"),
