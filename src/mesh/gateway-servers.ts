@@ -16,6 +16,8 @@ export type ServerKind = "http" | "https" | "tls" | "passthrough" | "tcp";
 export interface GatewayServer {
   /** "ns/name", as VirtualServices name it. */
   readonly gateway: string;
+  /** Among the Gateway's servers. */
+  readonly index: number;
   readonly spec: ServerSpec;
   readonly kind: ServerKind;
   /** On which the proxy listens: spec.port.number, unless a service that selects the proxy maps it. */
@@ -41,18 +43,21 @@ const HTTP: ReadonlySet<string> = new Set(["HTTP", "HTTP2", "GRPC", "GRPC-WEB"])
 
 export interface MergedServers {
   readonly groups: readonly ServerGroup[];
-  /** Those that are not in force, as others stand in their place. */
-  readonly skipped: readonly GatewayServer[];
+  /** Those that are not in force, each with the one that stands in its place. */
+  readonly skipped: readonly { readonly server: GatewayServer; readonly by: GatewayServer }[];
 }
 
 /** `gateways`: oldest first. */
 export function mergedServers(gateways: readonly Resource<"Gateway">[], workload: Workload, settings: Settings): MergedServers {
   const groups = new Map<string, { port: number; bind: string; servers: GatewayServer[] }>();
-  const plain = new Map<number, { readonly key: string; readonly bind: string; readonly protocol: string }>();
+  const plain = new Map<
+    number,
+    { readonly key: string; readonly bind: string; readonly protocol: string; readonly server: GatewayServer }
+  >();
   const seenPorts = new Set<number>();
-  const tables = new Set<string>();
-  const tlsHosts = new Map<number, Map<string, string>>();
-  const skipped: GatewayServer[] = [];
+  const tables = new Map<string, GatewayServer>();
+  const tlsHosts = new Map<number, Map<string, GatewayServer>>();
+  const skipped: { server: GatewayServer; by: GatewayServer }[] = [];
   for (const server of gateways.flatMap((gateway) => serversOf(gateway, workload, settings))) {
     const { port, bind, kind, table } = server;
     const protocol = server.spec.port.protocol.toUpperCase();
@@ -61,40 +66,46 @@ export function mergedServers(gateways: readonly Resource<"Gateway">[], workload
       const group = groups.get(to) ?? { port, bind, servers: [] };
       groups.set(to, group);
       group.servers.push(server);
-      if (table) tables.add(table);
+      if (table) tables.set(table, server);
     };
-    if (server.spec.tls && !claimHosts(server, tlsHosts)) {
-      skipped.push(server);
+    const rival = server.spec.tls && claimHosts(server, tlsHosts);
+    if (rival) {
+      skipped.push({ server, by: rival });
       continue;
     }
     const isTls = kind === "https" || kind === "tls" || kind === "passthrough";
     const current = plain.get(port);
     if (!seenPorts.has(port)) {
       seenPorts.add(port);
-      if (!isTls) plain.set(port, { key, bind, protocol });
+      if (!isTls) plain.set(port, { key, bind, protocol, server });
       add();
     } else if (current) {
       const merges = HTTP.has(protocol) && HTTP.has(current.protocol);
       if (current.bind !== bind) add();
       else if (merges) add(current.key);
-      else skipped.push(server);
+      else skipped.push({ server, by: current.server });
     } else if (!isTls) {
-      plain.set(port, { key, bind, protocol });
+      plain.set(port, { key, bind, protocol, server });
       add();
-    } else if (kind === "https" && tables.has(table)) skipped.push(server);
-    else add();
+    } else {
+      const same = kind === "https" ? tables.get(table) : undefined;
+      if (same) skipped.push({ server, by: same });
+      else add();
+    }
   }
   return { groups: [...groups.values()], skipped };
 }
 
 /** Of two TLS servers on one port and address that name the same host, the first has it, and the second is none (CheckDuplicates). */
-function claimHosts({ port, bind, hosts }: GatewayServer, taken: Map<number, Map<string, string>>): boolean {
-  const known = taken.get(port) ?? new Map<string, string>();
+function claimHosts(server: GatewayServer, taken: Map<number, Map<string, GatewayServer>>): GatewayServer | undefined {
+  const { port, bind, hosts } = server;
+  const known = taken.get(port) ?? new Map<string, GatewayServer>();
   taken.set(port, known);
   const names = hosts.map(({ namespace, host }) => (namespace ? `${namespace}/${host}` : host));
-  if (names.some((name) => known.get(name) === bind)) return false;
-  for (const name of names) known.set(name, bind);
-  return true;
+  const rival = names.map((name) => known.get(name)).find((other) => other?.bind === bind);
+  if (rival) return rival;
+  for (const name of names) known.set(name, server);
+  return undefined;
 }
 
 /** A Gateway without a selector holds for every gateway proxy, and its namespace is no limit (Istio's default, PILOT_SCOPE_GATEWAY_TO_NAMESPACE). */
@@ -107,6 +118,7 @@ function serversOf(gateway: Resource<"Gateway">, workload: Workload, settings: S
     const bind = spec.bind === workload.address ? "" : (spec.bind ?? "");
     return {
       gateway: `${namespace}/${name}`,
+      index,
       spec,
       kind,
       port,

@@ -8,7 +8,6 @@ export function findHostConflicts(context: Context): void {
   services(context);
   destinationRules(context);
   peerAuthentications(context);
-  gateways(context);
 }
 
 /** They are not merged: at sidecars the oldest with a route for the port holds. Those for other gateways or protocols do not meet. */
@@ -102,44 +101,5 @@ function peerAuthentications(context: Context): void {
         ["spec"],
         `${nameOf(first)} is older and of the same scope: that one holds, this one does not`,
       );
-  }
-}
-
-interface GatewaySpec {
-  readonly selector?: unknown;
-  readonly servers?: readonly {
-    readonly hosts?: readonly string[];
-    readonly port?: { readonly number?: number; readonly protocol?: string };
-  }[];
-}
-
-/** Two servers of the same proxies at one port: one protocol, and each host once. */
-function gateways(context: Context): void {
-  const hosts = new Map<string, LooseResource>();
-  const protocols = new Map<string, { readonly resource: LooseResource; readonly protocol: string }>();
-  for (const resource of context.all.filter(({ kind }) => kind === "Gateway")) {
-    const { selector, servers = [] } = resource.spec as GatewaySpec;
-    for (const [index, { hosts: names = [], port }] of servers.entries()) {
-      const at = `${JSON.stringify(selector ?? {})} ${port?.number}`;
-      const protocol = port?.protocol?.toUpperCase() ?? "";
-      const known = protocols.get(at);
-      if (!known) protocols.set(at, { resource, protocol });
-      else if (known.protocol !== protocol) {
-        const message = `${nameOf(known.resource)} has ${known.protocol} at port ${port?.number} of the same proxies`;
-        context.warn("protocolConflict", resource, ["spec", "servers", index, "port", "protocol"], message);
-      }
-      for (const [hostIndex, host] of names.entries()) {
-        const first = hosts.get(`${at} ${host}`);
-        if (!first) hosts.set(`${at} ${host}`, resource);
-        else if (first !== resource) {
-          context.warn(
-            "conflictingHost",
-            resource,
-            ["spec", "servers", index, "hosts", hostIndex],
-            `${nameOf(first)} has ${host} at port ${port?.number} too`,
-          );
-        }
-      }
-    }
   }
 }

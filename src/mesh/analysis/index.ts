@@ -7,6 +7,7 @@ import type { AnyResource } from "../../model/resource.ts";
 import type { Mesh } from "../types.ts";
 import { createContext } from "./context.ts";
 import { findDeadRoutes } from "./dead-routes.ts";
+import { findGatewayTrouble } from "./gateways.ts";
 import { findHostConflicts } from "./host-conflicts.ts";
 import { findMtlsConflicts } from "./mtls-conflicts.ts";
 import { findPolicyTrouble } from "./policies.ts";
@@ -22,6 +23,7 @@ const RULES = [
   findEmptySelections,
   findDeadRoutes,
   findHostConflicts,
+  findGatewayTrouble,
   findMtlsConflicts,
   findPortConflicts,
   findProtocolConflicts,

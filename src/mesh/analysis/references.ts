@@ -1,6 +1,7 @@
 /** Names of services, subsets, ports and gateways that lead nowhere. */
 import { canonicalHost } from "../../model/host.ts";
 import type { TrafficPolicy } from "../../model/traffic-policy.ts";
+import { gatewayKey } from "../gateway-names.ts";
 import { covers, isWildcard } from "../hosts.ts";
 import { type Context, type LooseResource, some } from "./context.ts";
 
@@ -155,18 +156,14 @@ function gatewaysIn(value: unknown, path: Path = ["spec"]): [Path, string][] {
 /** "mesh" stands for all sidecars; a name without a namespace is a Gateway of the VirtualService's (Istio, ResolveGatewayName). */
 function checkGateway(context: Context, resource: LooseResource, path: Path, name: string): void {
   if (name === "mesh") return;
-  const [first = "", second] = name.split("/");
-  const namespace = second === undefined || first === "." ? resource.metadata.namespace : first;
-  const own = second ?? first;
-  const gateways = context.all.filter(({ kind }) => kind === "Gateway");
-  const short = own.split(".")[0] ?? own;
-  if (gateways.some(({ metadata }) => metadata.namespace === namespace && (metadata.name === own || metadata.name === short))) return;
-  const known = gateways.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+  const key = gatewayKey(name, resource.metadata.namespace);
+  const known = context.of("Gateway").map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+  if (known.includes(key)) return;
   context.warn(
     "unknownGateway",
     resource,
     path,
-    `there is no Gateway ${namespace}/${own}`,
+    `there is no Gateway ${key}`,
     known.length > 0 ? `there are: ${some(known, 8)}` : "add the Gateway",
   );
 }
