@@ -10,9 +10,18 @@ export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unkno
   [/^PeerAuthentication\.(mtls|portLevelMtls\.\*)\.mode$/, ["UNSET", "STRICT"], "UNSET inherits, and the mesh around it is STRICT"],
   [/^ServiceEntry\.location$/, ["MESH_EXTERNAL"], "the default"],
   [/^VirtualService\.gateways$/, [["mesh"]], "the default: all sidecars"],
+  [/\.proxyProtocol\.version$/, ["V1"], "the default"],
+  [/\.tunnel\.protocol$/, ["CONNECT"], "the default"],
   [/\.corsPolicy\.unmatchedPreflights$/, ["UNSPECIFIED", "FORWARD"], "preflights of other origins are sent on by default"],
   [/\.redirect\.derivePort$/, ["FROM_PROTOCOL_DEFAULT"], "the default"],
   [/^Gateway\.servers\[\]\.tls\.minProtocolVersion$/, ["TLS_AUTO", "TLSV1_2"], "the default"],
   [/^Gateway\.servers\[\]\.tls\.maxProtocolVersion$/, ["TLS_AUTO", "TLSV1_3"], "the default"],
   [/^AuthorizationPolicy\.action$/, ["ALLOW"], "the default"],
+  [
+    /^EnvoyFilter\.configPatches\[\]\.applyTo$/,
+    ["EXTENSION_CONFIG", "LISTENER_FILTER"],
+    "MERGE, which is tried, does nothing to the one and needs a match by name for the other; a warning says so",
+  ],
+  [/^EnvoyFilter\..*\.(context|action)$/, ["ANY"], "the default"],
+  [/^EnvoyFilter\..*\.patch\.operation$/, ["MERGE"], "what the base has: there is no patch without an operation"],
 ];

@@ -1,5 +1,6 @@
 /** What to write into each field, where a word of its type would not do, and what must stand beside it. */
 import type { Kind } from "../../src/model/resource.ts";
+import { ENVOY_FILTER_BASE, ENVOY_FILTER_SAMPLES } from "./envoy-filter-samples.ts";
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -34,6 +35,7 @@ export const BASE: Readonly<Partial<Record<Kind, Json>>> = {
   VirtualService: http({}),
   Gateway: { servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["a.example.com"] }] },
   DestinationRule: { host: "orders", trafficPolicy: { loadBalancer: { simple: "ROUND_ROBIN" } } },
+  EnvoyFilter: ENVOY_FILTER_BASE,
 };
 
 const SUBSETS = `apiVersion: networking.istio.io/v1
@@ -54,6 +56,32 @@ const SUBSET_ROUTE = `apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: subset-route}
 spec: {hosts: [orders], http: [{route: [{destination: {host: orders, subset: v1, port: {number: 8080}}}]}]}
+`;
+
+const EJECTS = { outlierDetection: {} };
+const EJECTS_AT_PORT = { ...EJECTS, portLevelSettings: [{ port: { number: 8080 }, ...EJECTS }] };
+/** Failover begins where instances are ejected: at each level. */
+const LOCAL = {
+  host: "orders",
+  trafficPolicy: EJECTS_AT_PORT,
+  subsets: [{ name: "v2", labels: { version: "v2" }, trafficPolicy: EJECTS_AT_PORT }],
+};
+
+/** Instances of orders in two more regions. */
+const FAR_AWAY = ["asia", "us"]
+  .map(
+    (region, index) => `apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: ${region}-1}
+spec: {address: 10.0.8.${index + 1}, labels: {app: orders, version: v2}, serviceAccount: orders, locality: ${region}/east/a}
+`,
+  )
+  .join("---\n");
+
+const TCP_SUBSET_ROUTE = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: tcp-subset-route}
+spec: {hosts: [orders], tcp: [{route: [{destination: {host: orders, subset: v2}}]}]}
 `;
 
 /** A traffic policy that says nothing of what is tried. */
@@ -132,6 +160,7 @@ type Table = readonly (readonly [RegExp, Sample])[];
 
 /** The first that matches "Kind.field" holds. */
 export const SAMPLES: Table = [
+  ...ENVOY_FILTER_SAMPLES,
   [/^Gateway\.selector$/, { value: { istio: "other" }, documents: FRONT }],
   [/^Gateway\.servers\[\]\.port\.number$/, { value: 81, documents: FRONT }],
   [/^Gateway\.servers\[\]\.port\.protocol$/, { value: "TCP", documents: FRONT }],
@@ -149,9 +178,18 @@ export const SAMPLES: Table = [
   [/^Gateway\.servers\[\]\.tls\./, { base: GATEWAY_MUTUAL, documents: FRONT }],
   [/^Gateway\./, { documents: FRONT }],
   // DestinationRule
-  [/\.warmup(\.|DurationSecs)/, { base: PLAIN }],
-  [/\.proxyProtocol\.version$/, { value: "V2", base: PROXIED }],
-  [/\.tunnel\.protocol$/, { value: "POST" }],
+  [/\.tunnel\.protocol$/, { documents: TCP_SUBSET_ROUTE }],
+  [/\.distribute\[\]\.from$/, { value: "eu/north/a", beside: { to: { "eu/south": 100 } }, base: LOCAL }],
+  [/\.distribute\[\]\.to$/, { value: { "eu/south": 100 }, beside: { from: "eu/north/a" }, base: LOCAL }],
+  [/\.failover\[\]\.from$/, { value: "eu", beside: { to: "us" }, base: LOCAL, documents: FAR_AWAY }],
+  [/\.failover\[\]\.to$/, { value: "us", beside: { from: "eu" }, base: LOCAL, documents: FAR_AWAY }],
+  [/\.failoverPriority$/, { value: ["version"], base: LOCAL }],
+  [
+    /\.localityLbSetting\.enabled$/,
+    { value: false, beside: { distribute: [{ from: "eu/north/a", to: { "eu/south": 100 } }] }, base: LOCAL },
+  ],
+  [/\.warmup(\.duration|DurationSecs)$/, { value: "5s", base: PLAIN }],
+  [/\.warmup\./, { base: PLAIN }],
   [/\.retryBudget\.minRetryConcurrency$/, { value: 7, beside: { percent: 10 } }],
   [/\.tls\.caCrl$/, { value: "/etc/certs/crl.pem", beside: { mode: "SIMPLE" } }],
   // VirtualService
