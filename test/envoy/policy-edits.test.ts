@@ -171,6 +171,19 @@ spec: {extensionProviders: [{name: away, envoyExtAuthzHttp: {service: orders.def
     expect(await listenerState()).toEqual(before);
   });
 
+  test("to a dry run counts what it would have denied, and denies nothing", async () => {
+    const counted = async (counter: string) =>
+      Object.values(await sidecar.stats(new RegExp(`\\.rbac\\.${RegExp.escape(counter)}$`))).reduce((sum, one) => sum + one, 0);
+    const before = await counted("denied");
+    await lab().weft.apply(denyPath("/dry").replace("{name: orders,", '{name: orders, annotations: {istio.io/dry-run: "true"},'));
+    await until(200, "/dry");
+    await waitFor("a count", async () => {
+      expect(await statusOf("/dry")).toBe(200);
+      return (await counted("istio_dry_run_deny_.shadow_denied")) > 0;
+    });
+    expect(await counted("denied")).toBe(before);
+  });
+
   test("decides the next request on an open HTTP/2 connection, while an open stream, like an open TCP connection, keeps what it was let in by", async () => {
     await lab().weft.apply(authorization({ action: "DENY", rules: [{}] }));
     await until(403, "/any");
