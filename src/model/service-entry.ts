@@ -97,7 +97,7 @@ function checkServiceEntry(spec: Spec, report: Report): void {
   if (resolution === "DNS" && addresses.some((address) => address.includes("/"))) {
     report("exclusive", "CIDR blocks go with resolution STATIC only", { path: ["addresses"], atKey: true });
   }
-  if (workloadSelector && endpoints) report("exclusive", "may have only one of workloadSelector and endpoints");
+  if (workloadSelector && endpoints?.length) report("exclusive", "may have only one of workloadSelector and endpoints");
   if (workloadSelector && Object.keys(workloadSelector.labels ?? {}).length === 0) {
     const message = "has no labels, so it selects every workload of the namespace";
     report("surprising", message, { path: ["workloadSelector"], severity: "warning" });

@@ -114,6 +114,7 @@ describe("A ServiceEntry, as Istio validates it", () => {
       ports: [{ number: 80, name: "http", protocol: "HTTP", targetPort: 0 }],
       endpoints: [{ address: "10.0.0.1" }],
     }),
+    "a selector beside an empty list of endpoints": se({ endpoints: [], workloadSelector: { labels: { app: "x" } } }),
     "a protocol in small letters": se({ ports: [{ number: 80, name: "http", protocol: "grpc" }], endpoints: [{ address: "10.0.0.1" }] }),
     "a Unix socket with one port": se({ endpoints: [{ address: "unix:///run/a.sock" }] }),
     "a block of addresses": se({ addresses: ["10.9.0.0/16"], endpoints: [{ address: "10.0.0.1" }] }),
