@@ -47,7 +47,8 @@ export type Stage =
   | "tls"
   | "jwt"
   | "authorization"
-  | "application";
+  | "application"
+  | "envoy_filter";
 
 export interface Step {
   readonly stage: Stage;

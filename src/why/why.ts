@@ -6,6 +6,7 @@ import { WeftError } from "../lib/errors.ts";
 import { isHttp } from "../mesh/services.ts";
 import type { Mesh, Service, ServicePort } from "../mesh/types.ts";
 import { canonicalHost } from "../model/host.ts";
+import { withPatches } from "./envoy-filter.ts";
 import type { Evaluation } from "./evaluation.ts";
 import { localAnswer } from "./evaluation.ts";
 import { evaluateHttp } from "./http.ts";
@@ -21,6 +22,17 @@ export function why(mesh: Mesh, request: WhyRequest, context: WhyContext): WhyAn
 
 /** @throws WeftError "not_found" for a caller that is no workload, "invalid" for a request that is none. */
 export function evaluate(mesh: Mesh, asked: WhyRequest, context: WhyContext): Evaluation {
+  const { answer, matched } = evaluateRequest(mesh, asked, context);
+  const caller = asked.from === "plaintext" ? undefined : keyOf(asked.from);
+  return { answer: withPatches(mesh, caller, answer), matched };
+}
+
+/** "ns/name"; a bare name is in namespace default. */
+function keyOf(workload: string): string {
+  return workload.includes("/") ? workload : `default/${workload}`;
+}
+
+function evaluateRequest(mesh: Mesh, asked: WhyRequest, context: WhyContext): Evaluation {
   const request = requestOf(asked);
   const { sourceIp, claims } = asked;
   const { host, port } = splitHost(asked.to);
@@ -30,7 +42,7 @@ export function evaluate(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
     if (!found) return nowhere(asked.to, mesh);
     return evaluatePlaintext({ ...common, ...found, request }, context);
   }
-  const caller = mesh.workloads.get(asked.from.includes("/") ? asked.from : `default/${asked.from}`);
+  const caller = mesh.workloads.get(keyOf(asked.from));
   const view = caller && mesh.outbound.get(caller.key);
   if (!caller || !view) {
     const known = [...mesh.workloads.keys()].slice(0, 10).join(", ");

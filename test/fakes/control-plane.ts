@@ -183,6 +183,7 @@ export class FakeControlPlane implements ControlPlane {
     return this.keySets;
   }
 
+  /** What POST /v1/why answers. */
   whyAnswer: object = {};
   whyRequests: unknown[] = [];
   why(request: unknown): object {
