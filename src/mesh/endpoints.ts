@@ -72,7 +72,7 @@ function inlineEndpoints({ spec }: ServiceEntry): readonly ServiceEntryEndpoint[
 
 /** A DNS service that names no instance is reached by resolving its own host (convertServiceEntryToInstances). */
 function resolvesItself({ spec }: ServiceEntry): boolean {
-  return spec.resolution === "DNS" && !spec.workloadSelector && !spec.endpoints?.length;
+  return spec.resolution !== "STATIC" && !spec.workloadSelector && !spec.endpoints?.length;
 }
 
 const hostEndpoint = memoize(

@@ -192,9 +192,9 @@ const clustersOf = memoize(
     const assignments: LoadAssignment[] = [];
     for (const port of service.ports) {
       for (const subset of [NO_SUBSET, ...sortedSubsets(rule)]) {
-        const own = internList(
-          endpoints.filter((endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint.labels, subset.labels)),
-        );
+        const matching = endpoints.filter((endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint.labels, subset.labels));
+        // One name, whose addresses are taken in turn: Envoy has room for no second (LOGICAL_DNS).
+        const own = internList(service.resolution === "DNS_ROUND_ROBIN" ? matching.slice(0, 1) : matching);
         const localities = localityGroups(own, preferenceOf(effectivePolicy(rule, subset, port)), near);
         if (service.resolution === "STATIC") {
           clusters.push(edsCluster(service, port, subset, rule, names));

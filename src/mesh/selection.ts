@@ -41,7 +41,7 @@ export function localityOf(locality: string | undefined, labels: Readonly<Record
 
 function selects({ spec }: ServiceEntry, workload: WorkloadEntry): boolean {
   // An instance known by name or by a Unix socket serves DNS services only (DNSServiceEntryOnly).
-  if (!isIpAddress(workload.spec.address ?? "") && spec.resolution !== "DNS") return false;
+  if (!isIpAddress(workload.spec.address ?? "") && spec.resolution === "STATIC") return false;
   const labels = labelsOf(workload);
   return Object.entries(spec.workloadSelector?.labels ?? {}).every(([key, value]) => labels[key] === value);
 }

@@ -54,8 +54,7 @@ function checkPorts(ports: readonly ServiceEntryPort[], report: Report): void {
 }
 
 const LATER_RESOLUTION = {
-  NONE: "write STATIC with endpoints or workloadSelector, or DNS",
-  DNS_ROUND_ROBIN: "write DNS",
+  NONE: "nothing intercepts connections, so none has an address of its own to go on to: write STATIC with endpoints or workloadSelector, or DNS",
   DYNAMIC_DNS: "write DNS, and the names that you call",
 };
 
@@ -67,7 +66,7 @@ export const ServiceEntrySchema = object(
     }),
     ports: list(servicePort, checkPorts),
     location: choice(["MESH_EXTERNAL", "MESH_INTERNAL"]),
-    resolution: needed(choice(["STATIC", "DNS"], LATER_RESOLUTION), {
+    resolution: needed(choice(["STATIC", "DNS", "DNS_ROUND_ROBIN"], LATER_RESOLUTION), {
       name: "notYet",
       message: "resolution is left out, which means NONE, and that is not translated yet",
       help: LATER_RESOLUTION.NONE,
@@ -86,7 +85,7 @@ interface Spec {
   readonly hosts: readonly string[];
   readonly addresses?: readonly string[];
   readonly ports?: readonly ServiceEntryPort[];
-  readonly resolution: "STATIC" | "DNS";
+  readonly resolution: "STATIC" | "DNS" | "DNS_ROUND_ROBIN";
   readonly endpoints?: readonly ServiceEntryEndpoint[];
   readonly workloadSelector?: { readonly labels?: Readonly<Record<string, string>> };
 }
@@ -94,7 +93,14 @@ interface Spec {
 function checkServiceEntry(spec: Spec, report: Report): void {
   const { hosts, addresses = [], ports = [], resolution, endpoints, workloadSelector } = spec;
   checkHosts(hosts, report);
-  if (resolution === "DNS" && addresses.some((address) => address.includes("/"))) {
+  if (resolution === "DNS_ROUND_ROBIN" && (endpoints?.length ?? 0) > 1) {
+    report("exclusive", "resolution DNS_ROUND_ROBIN takes one endpoint", {
+      path: ["endpoints"],
+      atKey: true,
+      help: "write resolution: DNS",
+    });
+  }
+  if (resolution !== "STATIC" && addresses.some((address) => address.includes("/"))) {
     report("exclusive", "CIDR blocks go with resolution STATIC only", { path: ["addresses"], atKey: true });
   }
   if (workloadSelector && endpoints?.length) report("exclusive", "may have only one of workloadSelector and endpoints");
@@ -108,10 +114,10 @@ function checkServiceEntry(spec: Spec, report: Report): void {
       severity: "warning",
     });
   }
-  if (resolution === "DNS" && !endpoints?.length) {
+  if (resolution !== "STATIC" && !endpoints?.length) {
     for (const [index, host] of hosts.entries()) {
       if (host !== "*" && fqdnError(host)) {
-        report("badHost", "without endpoints, resolution DNS needs a full DNS name", { path: ["hosts", index] });
+        report("badHost", `without endpoints, resolution ${resolution} needs a full DNS name`, { path: ["hosts", index] });
       }
     }
   }
@@ -150,8 +156,8 @@ function checkEndpoint(part: ServiceEntryEndpoint, index: number, spec: Spec, re
   if (resolution === "STATIC" && isUnix(address) && ports.length !== 1) {
     report("together", "a Unix socket needs a service with exactly one port", { path: [...path, "address"] });
   }
-  if (resolution === "DNS" && isUnix(address)) {
-    report("badAddress", "resolution DNS takes DNS names and IP addresses", { path: [...path, "address"] });
+  if (resolution !== "STATIC" && isUnix(address)) {
+    report("badAddress", `resolution ${resolution} takes DNS names and IP addresses`, { path: [...path, "address"] });
   }
   for (const name of Object.keys(part.ports ?? {})) {
     if (!ports.some((known) => known.name === name)) {

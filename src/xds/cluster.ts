@@ -53,7 +53,7 @@ function clusterToProto(settings: Settings, caller: Caller, cluster: OutboundClu
   );
 }
 
-function discovery({ name, localities, port }: OutboundCluster): Discovery {
+function discovery({ name, service, localities, port }: OutboundCluster): Discovery {
   if (!localities) {
     return {
       clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
@@ -61,7 +61,10 @@ function discovery({ name, localities, port }: OutboundCluster): Discovery {
     };
   }
   return {
-    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STRICT_DNS },
+    clusterDiscoveryType: {
+      case: "type",
+      value: service.resolution === "DNS_ROUND_ROBIN" ? Cluster_DiscoveryType.LOGICAL_DNS : Cluster_DiscoveryType.STRICT_DNS,
+    },
     // A proxy's own address families are its host's business: IPv4 where there is any.
     dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
     dnsRefreshRate: durationOfMs(DNS_REFRESH_MS),

@@ -24,6 +24,7 @@ import type { MtlsMode } from "../mesh/peer-authentication.ts";
 import type { InboundPort, Protocol, Settings, Workload } from "../mesh/types.ts";
 import { encodeResource, packAny } from "./encode.ts";
 import { accessLogs } from "./filters/access-log.ts";
+import { grpcWebFilter } from "./filters/grpc-web.ts";
 import { httpConnectionManager } from "./filters/http-connection-manager.ts";
 import { httpAuthorizationFilters, tcpAuthorizationFilters } from "./filters/rbac.ts";
 import { routerFilter } from "./filters/router.ts";
@@ -127,7 +128,7 @@ function httpFilters(workload: Workload, port: InboundPort, settings: Settings):
       statPrefix: `inbound_${workload.address}_${port.number}`,
       direction: "inbound",
       routes: { inline: inboundRoute(port) },
-      filters: [...httpAuthorizationFilters(), routerFilter()],
+      filters: [...httpAuthorizationFilters(), ...(port.protocol === "GRPC-WEB" ? [grpcWebFilter()] : []), routerFilter()],
       // Istio's default (pilot/pkg/networking/util/util.go GetProxyHeaders).
       forwardClientCert: { details: ForwardClientCert.APPEND_FORWARD, set: { subject: true, uri: true, dns: true } },
     }),

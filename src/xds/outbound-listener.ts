@@ -112,7 +112,7 @@ function httpChains(settings: Settings, name: string, table: string): Chain[] {
     statPrefix: `outbound_${name}`,
     direction: "outbound",
     routes: { rds: table },
-    filters: [corsFilter(), faultFilter(), routerFilter()],
+    filters: [faultFilter(), corsFilter(), routerFilter()],
   });
   return [{ filters: [manager] }];
 }

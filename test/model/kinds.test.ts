@@ -27,7 +27,6 @@ describe("fields that are not translated yet", () => {
   const traffic = (policy: object) => ({ trafficPolicy: { connectionPool: { tcp: {} }, ...policy } });
   const cases: [Kind, Record<string, unknown>, string][] = [
     ["ServiceEntry", { resolution: "NONE" }, "spec.resolution: NONE"],
-    ["ServiceEntry", { resolution: "DNS_ROUND_ROBIN" }, "spec.resolution"],
     ["ServiceEntry", { resolution: "DYNAMIC_DNS" }, "spec.resolution"],
     ["ServiceEntry", { ports: [{ number: 53, name: "dns", protocol: "UDP" }] }, "spec.ports[0].protocol"],
     ["ServiceEntry", { endpoints: [{ address: "10.0.0.1", network: "n" }] }, "spec.endpoints[0].network"],
