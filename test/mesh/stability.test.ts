@@ -68,8 +68,48 @@ const document = fc.oneof(
     .map(([meta, mode]) => resource("PeerAuthentication", "default", `{mtls: {mode: ${mode}}}`, meta)),
   fc
     .tuple(name, metadata)
+    .map(([at, meta]) =>
+      resource(
+        "WorkloadEntry",
+        `front-${at}`,
+        "{address: 10.0.1.1, serviceAccount: front}",
+        `${meta}, labels: {gateway: ${at}}, annotations: {weft.dev/type: gateway}`,
+      ),
+    ),
+  fc
+    .tuple(name, metadata, fc.constantFrom("", "selector: {gateway: a}, "), fc.constantFrom("HTTP", "TCP", "TLS"))
+    .map(([at, meta, selector, protocol]) =>
+      resource(
+        "Gateway",
+        at,
+        `{${selector}servers: [{port: {number: 80, name: p, protocol: ${protocol}}, hosts: ["*"]${protocol === "TLS" ? ", tls: {}" : ""}}]}`,
+        meta,
+      ),
+    ),
+  fc.tuple(name, name, host, metadata).map(([at, gateway, of, meta]) => {
+    const to = 'route: [{destination: {host: "orders.default.mesh.local"}}]';
+    const sni = of.includes(".") && !of.endsWith("cluster.local") ? `, tls: [{match: [{sniHosts: ["${of}"]}], ${to}}]` : "";
+    return resource(
+      "VirtualService",
+      `${at}-bound`,
+      `{hosts: ["${of}"], gateways: [${gateway}], http: [{${to}}], tcp: [{${to}}]${sni}}`,
+      meta,
+    );
+  }),
+  fc
+    .tuple(name, metadata)
     .map(([policy, meta]) =>
       resource("AuthorizationPolicy", policy, "{action: ALLOW, rules: [{to: [{operation: {methods: [GET]}}]}]}", meta),
+    ),
+  fc
+    .tuple(name, metadata, service, fc.constantFrom("1s", "2s"), fc.integer({ min: 0, max: 1 }))
+    .map(([filter, meta, app, timeout, priority]) =>
+      resource(
+        "EnvoyFilter",
+        filter,
+        `{priority: ${priority}, workloadSelector: {labels: {app: ${app}}}, configPatches: [{applyTo: CLUSTER, patch: {operation: MERGE, value: {connect_timeout: ${timeout}}}}]}`,
+        meta,
+      ).replace("networking.istio.io/v1\n", "networking.istio.io/v1alpha3\n"),
     ),
 );
 
