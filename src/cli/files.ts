@@ -25,6 +25,9 @@ export const fileFlag = {
 } as const;
 
 const RESOURCE_FILE = /\.(ya?ml|json)$/i;
+/** Policy tests, which lie beside the resources that they test. */
+export const TEST_FILE = /\.test\.(ya?ml|json)$/i;
+const isResourceFile = (name: string) => RESOURCE_FILE.test(name) && !TEST_FILE.test(name);
 
 /** In the order of the names given; a directory's files sorted by path. @throws UsageError where one is missing or empty. */
 export async function readInputs(io: CliIo, names: readonly string[]): Promise<readonly FileBytes[]> {
@@ -42,15 +45,14 @@ export async function readInputs(io: CliIo, names: readonly string[]): Promise<r
   return files;
 }
 
-/** The file, or the resource files of the directory, sorted. @throws UsageError */
-export async function pathsOf(name: string): Promise<readonly string[]> {
+/** The file, or those of the directory that are wanted (resources, but no tests), sorted. @throws UsageError */
+export async function pathsOf(name: string, isWanted: (name: string) => boolean = isResourceFile): Promise<readonly string[]> {
   const kind = await read(name, () => stat(name));
   if (!kind.isDirectory()) return [name];
   const entries = await read(name, () => readdir(name, { recursive: true, withFileTypes: true }));
-  const paths = entries
-    .filter((entry) => !entry.isDirectory() && RESOURCE_FILE.test(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name));
-  if (paths.length === 0) throw new UsageError(`${name} holds no .yaml, .yml or .json file`);
+  const paths = entries.filter((entry) => !entry.isDirectory() && isWanted(entry.name)).map((entry) => join(entry.parentPath, entry.name));
+  if (paths.length === 0)
+    throw new UsageError(`${name} holds no ${isWanted === isResourceFile ? ".yaml, .yml or .json file" : "*.test.yaml"}`);
   return paths.sort();
 }
 

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { isSeq, LineCounter, parseDocument } from "yaml";
-import { pathsOf, read } from "./files.ts";
+import { pathsOf, read, TEST_FILE } from "./files.ts";
 import { UsageError } from "./verb.ts";
 
 const text = v.pipe(v.string(), v.nonEmpty());
@@ -52,17 +52,11 @@ export interface TestFile {
   readonly tests: readonly Test[];
 }
 
-/** Of a directory these are the tests, and no resources. */
-const TEST_FILE = /\.test\.(ya?ml|json)$/i;
-
 /** @throws UsageError where one is missing, or is no test file. */
 export async function readTestFiles(names: readonly string[]): Promise<readonly TestFile[]> {
   const files: TestFile[] = [];
   for (const name of names) {
-    const paths = await pathsOf(name);
-    const chosen = paths.length === 1 && paths[0] === name ? paths : paths.filter((path) => TEST_FILE.test(path));
-    if (chosen.length === 0) throw new UsageError(`${name} holds no *.test.yaml`);
-    for (const path of chosen) files.push(await parse(path));
+    for (const path of await pathsOf(name, (file) => TEST_FILE.test(file))) files.push(await parse(path));
   }
   return files;
 }
@@ -96,8 +90,7 @@ async function resolved(file: string, patterns: readonly string[]): Promise<read
   const paths: string[] = [];
   for (const pattern of patterns) {
     if (!/[*?[{]/.test(pattern)) {
-      const named = join(dirname(file), pattern);
-      paths.push(...(await pathsOf(named)).filter((path) => path === named || !TEST_FILE.test(path)));
+      paths.push(...(await pathsOf(join(dirname(file), pattern))));
       continue;
     }
     const found = await Array.fromAsync(new Bun.Glob(pattern).scan({ cwd: dirname(file) }));

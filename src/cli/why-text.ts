@@ -26,7 +26,7 @@ export function formatWhy(request: WhyRequest, answer: WhyAnswer): string {
   return lines.join("\n");
 }
 
-const WIDEST_RESULT = 28;
+const WIDEST_RESULT = 40;
 
 function aligned(steps: readonly Step[]): string[] {
   const widths = [
