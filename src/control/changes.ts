@@ -142,7 +142,7 @@ export class Changes {
 
   async #putOf(resource: AnyResource, expect: ApplyRequest["expect"]): Promise<Put> {
     const id = { kind: resource.kind, namespace: resource.metadata.namespace, name: resource.metadata.name };
-    const put = { ...id, document: documentOf(await this.#asWritten(resource, id)), source: resource.source };
+    const put = { ...id, document: documentOf(await this.#asWritten(resource, id)), source: { ...resource.source } };
     if (expect === "present") return { ...put, expect: (await this.#find(id)).revision };
     if (expect !== undefined) return { ...put, expect };
     const { resourceVersion } = resource.metadata;

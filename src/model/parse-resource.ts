@@ -2,10 +2,12 @@
 import * as v from "valibot";
 import type { Problem } from "../lib/problem.ts";
 import { checkAnnotations } from "./annotations.ts";
+import { isDnsLabel } from "./check.ts";
 import { problem } from "./codes.ts";
 import { KIND_ALIASES, KINDS, type KindInfo, LATER_KINDS } from "./kinds.ts";
 import { type MetadataInput, MetadataSchema, metadataOf, ROOT_NAMESPACE, withoutNulls } from "./metadata.ts";
 import { readNoneAsDisable } from "./peer-authentication.ts";
+import { sourceOf } from "./places.ts";
 import type { AnyResource, Kind } from "./resource.ts";
 import { type Finding, isMapping, type Path, type Report, suggestion } from "./schema.ts";
 import { nearest } from "./suggest.ts";
@@ -56,13 +58,17 @@ export function parseResource(raw: RawDocument, file: string): { resource?: AnyR
   reportIssues(result.issues ?? [], ["spec"], report);
   if (metadata) {
     checkAnnotations(kind, metadata.annotations, report);
+    // Part of the names of its route tables (Istio's ValidateGateway).
+    if (kind === "Gateway" && !isDnsLabel(metadata.name)) {
+      report("badName", `a Gateway's name has no dots, and at most 63 characters: ${metadata.name}`, { path: ["metadata", "name"] });
+    }
     if (kind === "MeshConfig" && metadata.namespace !== ROOT_NAMESPACE) {
       report("badMetadata", `a MeshConfig belongs to namespace ${ROOT_NAMESPACE}`, { path: ["metadata", "namespace"] });
     }
   }
   if (!metadata || !result.typed) return { problems };
   const apiVersion = String(value.apiVersion);
-  const resource = { apiVersion, kind, metadata, spec, source: { file, lines: places.lines() } } as AnyResource;
+  const resource = { apiVersion, kind, metadata, spec, source: sourceOf(file, places) } as AnyResource;
   checkWorkload(resource, report);
   return problems.some((found) => found.severity === "error") ? { problems } : { resource, problems };
 }

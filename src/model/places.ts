@@ -1,5 +1,6 @@
 /** Where the parts of a document stand in the user's text. */
 import type { LineCounter } from "yaml";
+import type { Source } from "./resource.ts";
 
 export interface Position {
   readonly line: number;
@@ -66,4 +67,19 @@ export class Places {
     }
     return items;
   }
+}
+
+/** The places of resources that were parsed just now. What is stored keeps lines only, which cost less and say enough. */
+const kept = new WeakMap<Source, Places>();
+
+/** The source of a document, with its columns for as long as this very object lives. */
+export function sourceOf(file: string, places: Places): Source {
+  const source = { file, lines: places.lines() };
+  kept.set(source, places);
+  return source;
+}
+
+/** Line and column of the part at `path`, or of the nearest part around it; undefined for what comes from the store. */
+export function positionIn(source: Source, path: readonly (string | number)[]): Position | undefined {
+  return kept.get(source)?.find(path);
 }

@@ -85,7 +85,7 @@ spec:
     const { code, out } = await weft(["validate", "-f", directory]);
     expect(code).toBe(0);
     expect(out).toContain(
-      `${join(directory, "routes.yaml")}:7:1: warning WF0501: spec.http[0].route[0].destination.host: there is no service "order"`,
+      `${join(directory, "routes.yaml")}:7:36: warning WF0501: spec.http[0].route[0].destination.host: there is no service "order"`,
     );
     expect(out).toContain("help: there are: orders.default.mesh.local");
   });

@@ -2,6 +2,7 @@
 import type { Problem } from "../../lib/problem.ts";
 import { type CodeName, problem } from "../../model/codes.ts";
 import { canonicalHost } from "../../model/host.ts";
+import { positionIn } from "../../model/places.ts";
 import { type AnyResource, type Kind, provenanceOf, type Resource } from "../../model/resource.ts";
 import { covers, isWildcard } from "../hosts.ts";
 import { byAge } from "../policy-scope.ts";
@@ -57,14 +58,13 @@ export function createContext(resources: readonly AnyResource[], mesh: Mesh): Co
     },
     warn(name, resource, path, message, help) {
       const { kind, metadata, source } = resource;
-      const { line } = provenanceOf(resource as Resource, ...path);
+      const position = positionIn(source, path) ?? { line: Math.max(1, provenanceOf(resource as Resource, ...path).line), column: 1 };
       problems.push(
         problem(name, {
           severity: "warning",
           message: `${pathText(path)}: ${message}`,
           file: source.file,
-          line: Math.max(1, line),
-          column: 1,
+          ...position,
           help,
           resource: { kind, namespace: metadata.namespace, name: metadata.name },
         }),
