@@ -101,6 +101,10 @@ describeMesh("what is not in the mesh, and who only says that it is", (lab) => {
       expect(await refusals(API, "fail_verify_error")).toBeGreaterThan(0);
       expect(await refusals(API, "fail_verify_san")).toBe(0);
       expect((await expectAnswer("the trusted one again", server.port, `caCertificates: ${ca}, ${san}`, 200)).text).toBe("over TLS");
+      const before = await refusals(API, "fail_verify_error");
+      await expectAnswer("a server that no public authority vouches for, where no CA is named", server.port, "", 503);
+      expect(await refusals(API, "fail_verify_error")).toBeGreaterThan(before);
+      await expectAnswer("one that needs no voucher", server.port, "insecureSkipVerify: true", 200);
       await expectAnswer("a server of another name", impostor.port, `caCertificates: ${foreignCa}, ${san}`, 503);
       expect(await refusals(API, "fail_verify_san")).toBeGreaterThan(0);
     } finally {
