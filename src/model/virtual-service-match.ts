@@ -52,6 +52,14 @@ const namespaceName = () =>
 /** Who calls: known before any request is, so each caller gets only the routes that hold for it. */
 const caller = () => ({ sourceLabels: map(text(), checkLabels), gateways: gatewayNames(), sourceNamespace: namespaceName() });
 
+/** Envoy's limits (QueryParameterMatcher), whose breach loses the whole route table. */
+function checkParameterNames(parameters: Readonly<Record<string, unknown>>, report: Report): void {
+  for (const name of Object.keys(parameters)) {
+    const length = Buffer.byteLength(name);
+    if (length < 1 || length > 1024) report("badValue", "the name of a parameter has 1 to 1024 bytes", { path: [name], atKey: true });
+  }
+}
+
 const uriMatch = stringMatch({ emptyPrefix: true });
 
 export const httpMatch = object({
@@ -62,7 +70,7 @@ export const httpMatch = object({
   authority: stringMatch(),
   headers: map(stringMatch(), checkHeaderNames),
   port: portOrNone(),
-  queryParams: map(stringMatch()),
+  queryParams: map(stringMatch(), checkParameterNames),
   ignoreUriCase: flag(),
   // "*" is no expression: Istio reads it as "the header is there".
   withoutHeaders: map(stringMatch({ starRegex: true }), checkHeaderNames),

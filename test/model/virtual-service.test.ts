@@ -93,6 +93,11 @@ describe("VirtualService", () => {
       "spec.http[0].rewrite.uriRegexRewrite.rewrite",
     ],
     "a CORS method that is none": [one({ corsPolicy: { allowMethods: ["FETCH"] } }), "notOneOf", "spec.http[0].corsPolicy.allowMethods[0]"],
+    "a query parameter without a name, which Envoy refuses": [
+      when({ queryParams: { "": { exact: "a" } } }),
+      "badValue",
+      "spec.http[0].match[0].queryParams",
+    ],
     "no routes": [{ hosts: ["a"] }, "missing", "spec: needs http, tls or tcp"],
     "a route to nowhere": [vs({}), "missing", "spec.http[0]: needs route, redirect or directResponse"],
     "route beside redirect": [one({ redirect: { uri: "/" } }), "exclusive", "spec.http[0]"],
