@@ -108,6 +108,49 @@ describe("DestinationRule", () => {
       "spec.trafficPolicy.loadBalancer.consistentHash.ringHash.minimumRingSize",
     ],
     "a cookie without a name": [hash({ httpCookie: {} }), "missing", "spec.trafficPolicy.loadBalancer.consistentHash.httpCookie"],
+    "a hash of a header whose name has a line break": [
+      hash({ httpHeaderName: "a\nb" }),
+      "badHeader",
+      "spec.trafficPolicy.loadBalancer.consistentHash.httpHeaderName",
+    ],
+    "an SNI longer than TLS allows": [dr({ tls: { mode: "SIMPLE", sni: "a".repeat(256) } }), "badValue", "spec.trafficPolicy.tls.sni"],
+    "a warm-up without a duration": [dr({ loadBalancer: { warmup: {} } }), "missing", "spec.trafficPolicy.loadBalancer.warmup"],
+    "a warm-up with aggression 0": [
+      dr({ loadBalancer: { warmup: { duration: "1s", aggression: 0 } } }),
+      "outOfRange",
+      "spec.trafficPolicy.loadBalancer.warmup.aggression",
+    ],
+    "HTTP/2 keepalive without a timeout": [
+      dr({ connectionPool: { http: { http2KeepAlive: { interval: "1s" } } } }),
+      "missing",
+      "spec.trafficPolicy.connectionPool.http.http2KeepAlive",
+    ],
+    "PASSTHROUGH, as nothing is intercepted": [
+      dr({ loadBalancer: { simple: "PASSTHROUGH" } }),
+      "notYet",
+      "spec.trafficPolicy.loadBalancer.simple",
+    ],
+    "shares of localities that are not 100 together": [
+      dr({ loadBalancer: { localityLbSetting: { distribute: [{ from: "eu", to: { eu: 50 } }] } } }),
+      "together",
+      "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to",
+    ],
+    "localities that cover each other": [
+      dr({ loadBalancer: { localityLbSetting: { distribute: [{ from: "eu", to: { eu: 50, "eu/north": 50 } }] } } }),
+      "duplicateItem",
+      "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to",
+    ],
+    "a failover to the same region": [
+      dr({ loadBalancer: { localityLbSetting: { failover: [{ from: "eu", to: "eu" }] } } }),
+      "badValue",
+      "spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0]",
+    ],
+    "a selector and an export to all": [
+      { host: "a", workloadSelector: { matchLabels: { app: "a" } }, exportTo: ["*"] },
+      "exclusive",
+      "spec.exportTo",
+    ],
+    "a tunnel to no host": [dr({ tunnel: { targetHost: "a b", targetPort: 1 } }), "badHost", "spec.trafficPolicy.tunnel.targetHost"],
     "more than 100 percent ejected": [
       dr({ outlierDetection: { maxEjectionPercent: 101 } }),
       "outOfRange",
