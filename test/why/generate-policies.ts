@@ -30,14 +30,16 @@ export function selector(random: Random): Spec {
 
 export function authorizationPolicy(random: Random): { readonly namespace: string; readonly spec: Spec; readonly annotations: Spec } {
   const namespace = random.pick(["default", "default", "default", "ops", "weft-system"]);
-  const action = random.pick(["ALLOW", "ALLOW", "DENY", "DENY", "AUDIT"]);
-  const least = action === "DENY" || action === "AUDIT" ? 1 : 0;
+  // A CUSTOM policy whose provider is none denies what it matches.
+  const action = random.chance(0.05) ? "CUSTOM" : random.pick(["ALLOW", "ALLOW", "DENY", "DENY", "AUDIT"]);
+  const least = action === "ALLOW" ? 0 : 1;
+  const provider = action === "CUSTOM" ? { provider: { name: "nobody" } } : {};
   const rules = random.many(least, 3, () => rule(random));
   const annotations = random.chance(0.1) ? { "istio.io/dry-run": "true" } : {};
   return {
     namespace,
     annotations,
-    spec: { action, ...(random.chance(0.7) ? { selector: selector(random) } : {}), ...(rules.length > 0 ? { rules } : {}) },
+    spec: { action, ...provider, ...(random.chance(0.7) ? { selector: selector(random) } : {}), ...(rules.length > 0 ? { rules } : {}) },
   };
 }
 

@@ -21,7 +21,10 @@ export function virtualService(random: Random): { readonly namespace: string; re
   const hosts = [...new Set(random.many(1, 2, () => random.pick(VIRTUAL_HOSTS)))];
   const http = random.many(1, 4, () => httpRoute(random));
   const tcp = random.chance(0.3) ? { tcp: random.many(1, 2, () => tcpRoute(random)) } : {};
-  return { namespace: random.pick(["default", "default", "default", "ops"]), spec: { hosts, http, ...tcp } };
+  return {
+    namespace: random.pick(["default", "default", "default", "ops"]),
+    spec: { hosts, http, ...tcp, ...(random.chance(0.2) ? { exportTo: random.pick(VISIBILITY) } : {}) },
+  };
 }
 
 function httpRoute(random: Random): Spec {
@@ -33,6 +36,7 @@ function httpRoute(random: Random): Spec {
     route: routes(random, true),
     ...(random.chance(0.25) ? { rewrite: rewrite(random) } : {}),
     ...(random.chance(0.15) ? { fault: fault(random) } : {}),
+    ...(random.chance(0.15) ? { corsPolicy: cors(random) } : {}),
     ...(random.chance(0.15) ? { timeout: "5s" } : {}),
     ...(random.chance(0.2) ? { retries: random.pick([{ attempts: 0 }, { attempts: 1, retryOn: "5xx,reset" }, { attempts: 2 }]) } : {}),
     ...(random.chance(0.2) ? { headers: headerOperations(random) } : {}),
@@ -114,6 +118,17 @@ function redirect(random: Random): Spec {
     { scheme: "https", port: 443, redirectCode: 302 },
   ]);
 }
+
+function cors(random: Random): Spec {
+  const allowOrigins = random.some<Spec>(
+    [{ exact: "https://web.example" }, { prefix: "https://o" }, { regex: "https://.*\\.example" }],
+    1,
+    1,
+  );
+  return { allowOrigins, ...(random.chance(0.5) ? { unmatchedPreflights: random.pick(["FORWARD", "IGNORE"]) } : {}) };
+}
+
+const VISIBILITY = [["*"], ["."], ["default"], ["ops"], ["ops", "default"]];
 
 function fault(random: Random): Spec {
   const percentage = random.pick<Spec>([{ percentage: { value: 100 } }, { percentage: { value: 0 } }, {}]);
@@ -197,6 +212,14 @@ export function destinationRule(random: Random): { readonly namespace: string; r
   const policy = random.chance(0.3) ? { tls: random.pick(TLS) } : { loadBalancer: { simple: random.pick(["ROUND_ROBIN", "RANDOM"]) } };
   return {
     namespace: random.pick(["default", "default", "ops", "weft-system"]),
-    spec: { host, ...(random.chance(0.5) ? { trafficPolicy: { ...policy, ...levels } } : {}), ...(subsets.length > 0 ? { subsets } : {}) },
+    spec: {
+      host,
+      ...(random.chance(0.5) ? { trafficPolicy: { ...policy, ...levels } } : {}),
+      ...(subsets.length > 0 ? { subsets } : {}),
+      ...(random.chance(0.2) ? { exportTo: random.pick(VISIBILITY) } : {}),
+      ...(random.chance(0.15)
+        ? { workloadSelector: { matchLabels: random.pick<Spec>([{ app: "web" }, { app: "batch" }, { version: "v1" }]) } }
+        : {}),
+    },
   };
 }

@@ -85,6 +85,7 @@ test("in a path template {*} is one segment and {**} any rest", () => {
   expect(matchesTemplate("/v2/*", "/v2/")).toBe(false);
   expect(matchesTemplate("/v2/**", "/v2/")).toBe(true);
   expect(matchesTemplate("/v2/**/x", "/v2/a/b/x")).toBe(true);
+  expect(matchesTemplate("/v2/*", "/v2/*")).toBe(true);
   expect(matchesTemplate("/v2.x", "/v2ax")).toBe(false);
 });
 

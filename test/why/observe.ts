@@ -59,6 +59,8 @@ function observeHttp(answer: RawAnswer): Observed {
 function verdictOf({ status, headers, body }: RawAnswer): Observed["verdict"] {
   if (status === 0) return "refused";
   if (body === "RBAC: access denied") return "deny";
+  // A preflight's answer.
+  if (status === 200 && body === "" && headers["grpc-status"] === undefined) return "direct_response";
   if ((status === 401 && /^jw/i.test(body)) || body === "Audiences in Jwt are not allowed") return "deny";
   if (body === "fault filter abort") return "fault";
   if (body === "direct") return "direct_response";

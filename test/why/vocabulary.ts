@@ -1,7 +1,7 @@
 /** The words of generated meshes and requests: few, so that they meet. */
 import { generateKeyPairSync, sign } from "node:crypto";
 
-export const METHODS = ["GET", "POST", "DELETE"];
+export const METHODS = ["GET", "POST", "DELETE", "OPTIONS"];
 
 export const PATHS = [
   "/",
@@ -55,6 +55,8 @@ export const ODD_PATHS = [
 export const HEADERS: Readonly<Record<string, readonly string[]>> = {
   "x-user": ["jason", "anna", "jason2", ""],
   "x-beta": ["beta", "Beta", "true"],
+  origin: ["https://web.example", "https://other.example"],
+  "access-control-request-method": ["PUT", ""],
   "x-forwarded-for": ["10.1.2.3", "10.1.2.3, 10.9.9.9", "not an address", "2001:db8::1"],
 };
 
