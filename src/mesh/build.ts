@@ -3,6 +3,7 @@
  * whose inputs did not change; pass the Mesh before as `previous`, so that what is kept by content is kept too.
  */
 import type { AnyResource, Kind, Resource } from "../model/resource.ts";
+import { buildAccessLogs } from "./access-logs.ts";
 import { buildAuthorization } from "./authorization.ts";
 import { buildAuthorizationProviders } from "./authorization-provider.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
@@ -88,6 +89,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     inbound: reuseMap(buildInboundPolicies(workloads, { settings, services: index, rules, pool }), previous?.inbound),
     outbound: reuseMap(outbound, previous?.outbound),
     gateways: reuseMap(gateways, previous?.gateways),
+    accessLogs: buildAccessLogs(of("Telemetry"), workloads, { config, settings, pool }, previous?.accessLogs),
     envoyPatches: buildEnvoyPatches(of("EnvoyFilter"), workloads, settings, pool, previous?.envoyPatches),
   };
   pools.set(mesh, pool);

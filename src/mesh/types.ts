@@ -5,6 +5,7 @@
  */
 import type { Provenance } from "../lib/provenance.ts";
 import type { HttpRetry } from "../model/virtual-service-route.ts";
+import type { WorkloadAccessLogs } from "./access-logs.ts";
 import type { WorkloadAuthorization } from "./authorization.ts";
 import type { EnvoyPatch } from "./envoy-filters.ts";
 import type { GatewayView } from "./gateways.ts";
@@ -30,6 +31,8 @@ export interface Settings {
   /** Path of Envoy's access log ("/dev/stdout"), or undefined for none. */
   readonly accessLogFile?: string;
   readonly accessLogFormat?: string;
+  /** What Telemetry says, in place of them: only where one workload's listeners are made. */
+  readonly accessLogs?: WorkloadAccessLogs;
   /** The MeshConfig, where there is one. */
   readonly source?: Provenance;
 }
@@ -144,6 +147,8 @@ export interface Mesh {
   readonly outbound: ReadonlyMap<string, OutboundView>;
   /** By key of the workloads that are gateways: what they take in. */
   readonly gateways: ReadonlyMap<string, GatewayView>;
+  /** By workload key: the access logs that Telemetry asks for; no entry where none does. */
+  readonly accessLogs: ReadonlyMap<string, WorkloadAccessLogs>;
   /** By workload key: the patches of EnvoyFilters that select it, in order; no entry where there are none. */
   readonly envoyPatches: ReadonlyMap<string, readonly EnvoyPatch[]>;
 }

@@ -75,7 +75,21 @@ const envoyExtAuthzHttp = object({
 
 const envoyExtAuthzGrpc = object(common);
 
-const PROVIDERS = ["envoyExtAuthzHttp", "envoyExtAuthzGrpc"] as const;
+/** Envoy has no way to leave out what is empty in the format that it has by itself. */
+const envoyFileAccessLog = object(
+  {
+    path: text(),
+    logFormat: object({ text: text(), labels: map(text()) }, (value, report) => onlyOne(value, ["text", "labels"], report)),
+    omitEmptyValues: flag(),
+  },
+  (value, report) => {
+    const { text: format, labels } = value.logFormat ?? {};
+    if (labels && Object.keys(labels).length === 0) report("missing", "must have at least one label", { path: ["logFormat", "labels"] });
+    if (value.omitEmptyValues && !format && !labels) report("together", "needs logFormat", { path: ["omitEmptyValues"], atKey: true });
+  },
+);
+
+const PROVIDERS = ["envoyExtAuthzHttp", "envoyExtAuthzGrpc", "envoyFileAccessLog"] as const;
 
 const extensionProvider = object(
   {
@@ -86,6 +100,7 @@ const extensionProvider = object(
     ),
     envoyExtAuthzHttp,
     envoyExtAuthzGrpc,
+    envoyFileAccessLog,
     zipkin: notYet(),
     lightstep: notYet(),
     datadog: notYet(),
@@ -94,7 +109,6 @@ const extensionProvider = object(
     skywalking: notYet(),
     opentelemetry: notYet(),
     prometheus: notYet(),
-    envoyFileAccessLog: notYet(),
     envoyHttpAls: notYet(),
     envoyTcpAls: notYet(),
     envoyOtelAls: notYet(),

@@ -10,6 +10,7 @@ import { RequestAuthenticationSchema } from "./request-authentication.ts";
 import type { Kind } from "./resource.ts";
 import { ServiceEntrySchema } from "./service-entry.ts";
 import { nearest } from "./suggest.ts";
+import { TelemetrySchema } from "./telemetry.ts";
 import { VirtualServiceSchema } from "./virtual-service.ts";
 import { WorkloadEntrySchema } from "./workload-entry.ts";
 
@@ -70,6 +71,14 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
     shortNames: ["ra"],
     schema: RequestAuthenticationSchema,
   },
+  Telemetry: {
+    kind: "Telemetry",
+    group: "telemetry.istio.io",
+    versions: ["v1", "v1alpha1"],
+    plural: "telemetries",
+    shortNames: ["telemetry"],
+    schema: TelemetrySchema,
+  },
   MeshConfig: {
     kind: "MeshConfig",
     group: "weft.dev",
@@ -87,7 +96,6 @@ export const KIND_ALIASES: Readonly<Record<string, Kind>> = { PeerAuthentication
 export const LATER_KINDS: ReadonlySet<string> = new Set([
   "ProxyConfig",
   "Sidecar",
-  "Telemetry",
   "TrafficExtension",
   "WasmPlugin",
   "WorkloadGroup",

@@ -2,6 +2,7 @@
 import type * as v from "valibot";
 import { parseDuration } from "../lib/duration.ts";
 import { checkDuration, trustDomainError } from "./check.ts";
+import { filled } from "./common.ts";
 import { extensionProviders } from "./extension-provider.ts";
 import { choice, flag, kubernetesOnly, list, notYet, object, text } from "./schema.ts";
 import { retries } from "./virtual-service-route.ts";
@@ -62,7 +63,7 @@ export const MeshConfigSchema = object({
   verifyCertificateAtClient: notYet(),
   ca: notYet(),
   extensionProviders: extensionProviders(),
-  defaultProviders: notYet(),
+  defaultProviders: object({ accessLogging: list(filled()), tracing: notYet(), metrics: notYet() }),
   defaultInboundHttpRetryPolicy: notYet(),
   discoverySelectors: kubernetesOnly("they select Kubernetes namespaces"),
   meshMTLS: notYet(),

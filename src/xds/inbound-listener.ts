@@ -140,7 +140,7 @@ function tcpFilters(port: InboundPort, settings: Settings): Filter[] {
   const proxy = create(TcpProxySchema, {
     statPrefix: cluster,
     clusterSpecifier: { case: "cluster", value: cluster },
-    accessLog: accessLogs(settings),
+    accessLog: accessLogs(settings, "server"),
   });
   const tcpProxy = create(FilterSchema, {
     name: "envoy.filters.network.tcp_proxy",

@@ -10,6 +10,7 @@ import { internList, memoize } from "../mesh/memo.ts";
 import { mtlsModeAt, type WorkloadMtls } from "../mesh/peer-authentication.ts";
 import type { WorkloadAuthentication } from "../mesh/request-authentication.ts";
 import type { InboundPort, Mesh, Service, Settings, Workload } from "../mesh/types.ts";
+import { listenerSettings } from "./filters/access-log.ts";
 import { jwtResource } from "./filters/jwt.ts";
 import { authorizationResources } from "./filters/rbac.ts";
 import { inboundCluster } from "./inbound-cluster.ts";
@@ -35,7 +36,7 @@ export function inboundResources(mesh: Mesh, workload: Workload): InboundResourc
   const services = internList(workload.inbound.flatMap((port) => mesh.services.get(port.service) ?? []));
   return join(
     clustersOf(workload, services, mesh.settings, mesh.inbound.get(workload.key) ?? UNLIMITED),
-    listenersOf(workload, services, mtls, mesh.settings),
+    listenersOf(workload, services, mtls, listenerSettings(mesh, workload)),
     authentication,
     authorization,
   );

@@ -156,7 +156,7 @@ export function tcpProxy(settings: Settings, route: TcpRoute): Filter {
       usePost: route.tunnel.protocol === "POST",
     },
     hashPolicy: route.hashSourceIp ? [{ policySpecifier: { case: "sourceIp", value: {} } }] : [],
-    accessLog: accessLogs(settings),
+    accessLog: accessLogs(settings, "client"),
   });
   return create(FilterSchema, {
     name: "envoy.filters.network.tcp_proxy",

@@ -1,5 +1,6 @@
 /** Everything that one proxy gets: its namespace's outbound side, shared with its neighbours, and its own inbound side and secrets. */
 import { type EncodedResource, type ProxySnapshot, TYPE, type TypeUrl } from "../lib/encoded.ts";
+import type { WorkloadAccessLogs } from "../mesh/access-logs.ts";
 import type { GatewayView } from "../mesh/gateways.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { LoadAssignment, OutboundCluster, OutboundView } from "../mesh/outbound.ts";
@@ -8,6 +9,7 @@ import { clusterResource } from "./cluster.ts";
 import { ANONYMOUS, type Caller, IDENTIFIED } from "./cluster-tls.ts";
 import { endpointResource } from "./endpoint.ts";
 import { applyEnvoyPatches } from "./envoy-filter/index.ts";
+import { listenerSettings } from "./filters/access-log.ts";
 import { gatewayListeners } from "./gateway-listener.ts";
 import { inboundResources, policyExtensions } from "./inbound.ts";
 import { outboundListeners } from "./outbound-listener.ts";
@@ -23,9 +25,10 @@ type Resources = ReadonlyMap<string, EncodedResource>;
 export function buildSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly EncodedResource[]): ProxySnapshot | undefined {
   const snapshot = unpatchedSnapshot(mesh, workloadKey, secrets);
   const workload = mesh.workloads.get(workloadKey);
+  if (!snapshot || !workload) return snapshot;
   const patches = mesh.envoyPatches.get(workloadKey);
-  if (!snapshot || !workload || !patches) return snapshot;
-  return { ...snapshot, resources: applyEnvoyPatches(snapshot.resources, patches, workload) };
+  const resources = loggedListeners(snapshot.resources, mesh.accessLogs.get(workloadKey));
+  return { ...snapshot, resources: patches ? applyEnvoyPatches(resources, patches, workload) : resources };
 }
 
 function unpatchedSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly EncodedResource[]): ProxySnapshot | undefined {
@@ -41,13 +44,27 @@ function unpatchedSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly En
       union(outboundClusters(mesh.settings, workload.spiffeId ? IDENTIFIED : ANONYMOUS, view.clusters), listed(inbound.clusters)),
     ],
     [TYPE.endpoint, assignments(view.assignments)],
-    [TYPE.listener, union(outboundListeners(mesh.settings, workload, view.ports), listed(inbound.listeners))],
+    [TYPE.listener, union(outboundListeners(listenerSettings(mesh, workload), workload, view.ports), listed(inbound.listeners))],
     [TYPE.route, routeTables(mesh.settings, view)],
     [TYPE.secret, union(listed(secrets), listed(systemRootsFor(view.clusters)))],
     [TYPE.extension, listed(inbound.extensions)],
   ]);
   return { revision: mesh.revision, resources };
 }
+
+/** Telemetry decides on every listener's logs, so that it is among the sources of each. */
+function loggedListeners(
+  resources: ReadonlyMap<TypeUrl, Resources>,
+  logs: WorkloadAccessLogs | undefined,
+): ReadonlyMap<TypeUrl, Resources> {
+  const listeners = resources.get(TYPE.listener);
+  return logs && listeners ? new Map([...resources, [TYPE.listener, withSources(listeners, logs)]]) : resources;
+}
+
+const withSources = memoize(
+  (listeners: Resources, { sources }: WorkloadAccessLogs): Resources =>
+    new Map([...listeners].map(([name, listener]) => [name, { ...listener, sources: [...listener.sources, ...sources] }])),
+);
 
 /** A gateway calls the mesh as a sidecar does, but takes calls only as its Gateways say, and none of an application beside it. */
 function gatewaySnapshot(
@@ -60,7 +77,7 @@ function gatewaySnapshot(
   const authentication = mesh.authentication.get(workload.key);
   const authorization = mesh.authorization.get(workload.key);
   // The Mesh has both for each of its workloads; any other gets nothing rather than an open port.
-  const listeners = authentication && authorization ? gatewayListeners(settings, workload, gateway) : NO_RESOURCES;
+  const listeners = authentication && authorization ? gatewayListeners(listenerSettings(mesh, workload), workload, gateway) : NO_RESOURCES;
   const resources = new Map<TypeUrl, Resources>([
     [TYPE.cluster, outboundClusters(settings, workload.spiffeId ? IDENTIFIED : ANONYMOUS, view.clusters)],
     [TYPE.endpoint, assignments(view.assignments)],

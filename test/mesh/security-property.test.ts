@@ -92,6 +92,7 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
     outbound: new Map(),
     gateways: new Map(),
     envoyPatches: new Map(),
+    accessLogs: new Map(),
   };
   pools.set(mesh, pool);
   return mesh;

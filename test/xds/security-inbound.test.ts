@@ -44,6 +44,7 @@ function meshOf(at: Workload, { peers = [], rules = [] }: Policies = {}, previou
     outbound: new Map(),
     gateways: new Map(),
     envoyPatches: new Map(),
+    accessLogs: new Map(),
   };
 }
 

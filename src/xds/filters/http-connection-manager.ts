@@ -62,7 +62,7 @@ export function httpConnectionManager(settings: Settings, options: HttpConnectio
     upgradeConfigs: [{ upgradeType: "websocket" }],
     // Envoy's default of 5 minutes would cut long polls and streams; timeouts are the VirtualService's.
     streamIdleTimeout: { seconds: 0n },
-    accessLog: accessLogs(settings),
+    accessLog: accessLogs(settings, inbound ? "server" : "client"),
     // An application that uses the sidecar as its http_proxy sends absolute URIs.
     httpProtocolOptions: options.direction !== "outbound" ? undefined : { allowAbsoluteUrl: true },
     forwardClientCertDetails: options.forwardClientCert?.details,
