@@ -54,7 +54,8 @@ export function serviceMtls(mesh: Mesh, service: Service): ServiceMtls {
 
 function modeAt(mesh: Mesh, key: string | undefined, port: number): { readonly mode: MtlsMode | "NONE"; readonly source?: Provenance } {
   const workload = key === undefined ? undefined : mesh.workloads.get(key);
-  const mtls = workload?.spiffeId === undefined ? undefined : mesh.mtls.get(workload.key);
+  // A Gateway says itself which TLS it takes.
+  const mtls = workload?.spiffeId === undefined || workload.type === "gateway" ? undefined : mesh.mtls.get(workload.key);
   return mtls ? mtlsModeAt(mtls, port) : { mode: "NONE" };
 }
 

@@ -28,8 +28,7 @@ const stringMatch = (allow: { readonly emptyPrefix?: boolean; readonly starRegex
 function checkHeaderNames(headers: Readonly<Record<string, unknown>>, report: Report): void {
   for (const name of Object.keys(headers)) {
     const error = matchHeaderError(name);
-    if (isJwtClaim(name))
-      report("notYet", "JWT claims are matched at gateways, which are not translated yet", { path: [name], atKey: true });
+    if (isJwtClaim(name)) report("notYet", "a match of a JWT claim is not translated yet", { path: [name], atKey: true });
     else if (error) report("badHeader", error, { path: [name], atKey: true });
   }
 }
