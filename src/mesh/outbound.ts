@@ -113,7 +113,8 @@ export function buildOutbound(inputs: OutboundInputs, previous?: Mesh): Readonly
   const views = new Map<string, OutboundView>();
   for (const { caller, workloads } of groups) {
     const view = viewOf(caller, workloads, seenBy(visible(caller.namespace), caller), inputs);
-    const before = workloads.map(({ key }) => previous?.outbound.get(key)).find((one) => one && sameView(one, view));
+    const known = new Set(workloads.map(({ key }) => previous?.outbound.get(key)));
+    const before = [...known].find((one) => one && sameView(one, view));
     for (const { key } of workloads) views.set(key, before ?? view);
   }
   return new Map([...views].sort(([a], [b]) => compareText(a, b)));
