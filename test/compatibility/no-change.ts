@@ -22,6 +22,7 @@ export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unkno
     ["EXTENSION_CONFIG", "LISTENER_FILTER"],
     "MERGE, which is tried, does nothing to the one and needs a match by name for the other; a warning says so",
   ],
+  [/^Telemetry\.accessLogging\[\]\.match\.mode$/, ["CLIENT_AND_SERVER"], "the default"],
   [/^EnvoyFilter\..*\.(context|action)$/, ["ANY"], "the default"],
   [/^EnvoyFilter\..*\.patch\.operation$/, ["MERGE"], "what the base has: there is no patch without an operation"],
 ];
