@@ -233,6 +233,23 @@ describe("Hosts and scopes that two claim", () => {
   test("http and tcp routes of one host may stand in two VirtualServices", () => {
     expect(findings(ORDERS, AT_10_1, route("a", http), route("b", `{hosts: [orders], tcp: [{${to()}}]}`))).toEqual([]);
   });
+  test("two that no namespace sees together do not meet", () => {
+    const own = (name: string, namespace: string) =>
+      route(
+        name,
+        `{hosts: [orders.default.mesh.local], exportTo: ["."], http: [{route: [{destination: {host: orders.default.mesh.local}}]}]}`,
+        `namespace: ${namespace}`,
+      );
+    expect(findings(ORDERS, AT_10_1, own("a", "default"), own("b", "ops"))).toEqual([]);
+    finds(
+      "conflictingHost",
+      "VirtualService/b spec.hosts[0]",
+      ORDERS,
+      AT_10_1,
+      own("a", "default"),
+      own("b", "ops").replace('["."]', '["*"]'),
+    );
+  });
   test("the oldest of several PeerAuthentications of a scope holds", () =>
     finds(
       "ignoredPolicy",

@@ -12,7 +12,7 @@ export function findHostConflicts(context: Context): void {
 
 /** They are not merged: at sidecars the oldest with a route for the port holds. Those for other gateways or protocols do not meet. */
 function virtualServices(context: Context): void {
-  const claimed = new Map<string, Resource<"VirtualService">>();
+  const claimed = new Map<string, Resource<"VirtualService">[]>();
   for (const resource of context.of("VirtualService")) {
     const { spec, metadata } = resource;
     if (spec.gateways?.length && !spec.gateways.includes("mesh")) continue;
@@ -21,9 +21,8 @@ function virtualServices(context: Context): void {
       for (const field of ["http", "tls", "tcp"] as const) {
         const rules = (spec as Readonly<Record<string, unknown>>)[field] as readonly unknown[] | undefined;
         if (!rules?.length) continue;
-        const first = claimed.get(`${field} ${canonical}`);
-        if (!first) claimed.set(`${field} ${canonical}`, resource);
-        else if (first !== resource) {
+        const first = claim(claimed, `${field} ${canonical}`, resource);
+        if (first) {
           const message = `${nameOf(first)} is older and has ${field} routes for ${canonical}: those hold, these only at ports that it has none for`;
           context.warn("conflictingHost", resource, ["spec", "hosts", index], message, "put the routes of a host into one VirtualService");
         }
@@ -32,19 +31,35 @@ function virtualServices(context: Context): void {
   }
 }
 
+type Exported = Pick<LooseResource, "metadata"> & { readonly spec: { readonly exportTo?: readonly string[] } };
+
+/** The oldest other claim on `key` that some namespace meets together with this one. */
+function claim<R extends Exported>(claimed: Map<string, R[]>, key: string, resource: R): R | undefined {
+  const others = claimed.get(key) ?? [];
+  if (!others.includes(resource)) claimed.set(key, [...others, resource]);
+  return others.find((other) => other !== resource && meet(namespacesOf(other), namespacesOf(resource)));
+}
+
+/** Where a resource is seen; "*" is everywhere, which is the default. */
+function namespacesOf({ metadata, spec }: Exported): readonly string[] {
+  const names = (spec.exportTo ?? []).map((name) => (name === "." ? metadata.namespace : name)).filter((name) => name !== "~");
+  return spec.exportTo?.length ? names : ["*"];
+}
+
+function meet(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length === 0 || b.length === 0) return false;
+  return a.includes("*") || b.includes("*") || a.some((name) => b.includes(name));
+}
+
 /** In one namespace they add up, and the oldest says what sort of service it is; of several namespaces a caller meets its own, else the oldest. */
 function services(context: Context): void {
-  const claimed = new Map<string, Resource<"ServiceEntry">>();
+  const claimed = new Map<string, Resource<"ServiceEntry">[]>();
   for (const resource of context.of("ServiceEntry")) {
     const { spec, metadata } = resource;
     for (const [index, host] of spec.hosts.entries()) {
       const canonical = canonicalHost(host, metadata.namespace, context.mesh.settings.domain);
-      const first = claimed.get(canonical);
-      if (!first) {
-        claimed.set(canonical, resource);
-        continue;
-      }
-      if (first === resource) continue;
+      const first = claim(claimed, canonical, resource);
+      if (!first) continue;
       const at = ["spec", "hosts", index];
       if (first.metadata.namespace !== metadata.namespace) {
         const message = `${nameOf(first)} is an older service ${canonical}: it is met by callers of every namespace but ${metadata.namespace}`;
