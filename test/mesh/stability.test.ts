@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import type { EncodedResource, ProxySnapshot } from "../../src/lib/encoded.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
@@ -6,6 +6,12 @@ import type { Mesh } from "../../src/mesh/types.ts";
 import type { AnyResource } from "../../src/model/resource.ts";
 import { buildSnapshot } from "../../src/xds/snapshot.ts";
 import { httpService, OPTIONS, resource, resourcesOf, workload } from "./harness.ts";
+
+// Hundreds of meshes, on a machine that may be busy.
+setDefaultTimeout(60_000);
+
+/** Hundreds of meshes each, on a machine that may be busy. */
+setDefaultTimeout(60_000);
 
 const SERVICES = ["orders", "users", "web"];
 const NAMESPACES = ["default", "shop"];
@@ -63,6 +69,39 @@ const document = fc.oneof(
         meta,
       ),
     ),
+  fc
+    .tuple(name, host, metadata, fc.constantFrom("[.]", '["*"]', "[shop]"), fc.constantFrom("app: web", "app: orders"))
+    .map(([rule, of, meta, exportTo, label]) =>
+      resource(
+        "VirtualService",
+        `${rule}-narrow`,
+        `{hosts: ["${of}"], exportTo: ${exportTo}, http: [{match: [{sourceLabels: {${label}}}, {sourceNamespace: shop, uri: {prefix: /a}}], delegate: {name: ${rule}-leaf, namespace: default}}, {match: [{uri: {prefix: /b}}], directResponse: {status: 418}}]}`,
+        meta,
+      ),
+    ),
+  fc
+    .tuple(name, service, metadata, fc.constantFrom("[.]", '["*"]'))
+    .map(([leaf, to, meta, exportTo]) =>
+      resource(
+        "VirtualService",
+        `${leaf}-leaf`,
+        `{exportTo: ${exportTo}, http: [{timeout: 1s, route: [{destination: {host: ${to}}}]}]}`,
+        meta,
+      ),
+    ),
+  fc
+    .tuple(name, host, metadata, fc.constantFrom("workloadSelector: {matchLabels: {app: web}}", "exportTo: [shop]", "exportTo: [.]"))
+    .map(([rule, of, meta, scope]) =>
+      resource(
+        "DestinationRule",
+        `${rule}-scoped`,
+        `{host: "${of}", ${scope}, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 5}, connectionPool: {tcp: {maxConnections: 7}}}}`,
+        meta,
+      ),
+    ),
+  fc
+    .tuple(name, service, metadata, fc.constantFrom("eu/north/a", "eu/south/a", "us/east/a"))
+    .map(([at, app, meta, locality]) => workload(`${app}-${at}`, app, "10.0.2.1", meta, `, locality: ${locality}`)),
   fc
     .tuple(metadata, fc.constantFrom("STRICT", "PERMISSIVE", "DISABLE"))
     .map(([meta, mode]) => resource("PeerAuthentication", "default", `{mtls: {mode: ${mode}}}`, meta)),
