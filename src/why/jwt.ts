@@ -4,6 +4,7 @@
  */
 import type { JwtRule, WorkloadAuthentication } from "../mesh/request-authentication.ts";
 import type { Claims } from "./condition.ts";
+import { isPreflight } from "./cors.ts";
 import { keyError, parseToken, timeError } from "./jwt-verify.ts";
 import { queryParameters } from "./path.ts";
 import type { HttpRequest } from "./route-match.ts";
@@ -38,6 +39,11 @@ export function authenticate({ rules }: WorkloadAuthentication, request: HttpReq
     if (!claims) return { ...none, answer: { result: "none", reason: "no RequestAuthentication selects the workload", source: null } };
     const reason = "no RequestAuthentication selects the workload: its tokens are not looked at, and their claims mean nothing";
     return { ...none, answer: { result: "ignored", reason, source: null } };
+  }
+  // bypass_cors_preflight: browsers send no token with it.
+  if (isPreflight(request)) {
+    const reason = "the request is a CORS preflight, which needs no token";
+    return { ...none, answer: { result: "ignored", reason, source: rules[0]?.source ?? null } };
   }
   const verdicts = claims ? rules.map((rule) => ofClaims(rule, claims, rules)) : rules.map((rule) => ofRequest(rule, request, now));
   const valid = verdicts.find(({ state }) => state === "valid");

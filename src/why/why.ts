@@ -51,9 +51,10 @@ function evaluateRequest(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
     });
   }
   const leaving = { ...common, view, caller };
-  const services = [...new Set(view.ports.map(({ service }) => service))];
+  // By host: parts of a Mesh that did not change keep what they were made of, an equal service among it.
+  const services = [...new Map(view.ports.map(({ service }) => [service.host, service])).values()];
   const found = namedService(host, port, caller.namespace, mesh.settings.domain, services);
-  const called = found && view.ports.find((one) => one.service === found.service && one.port.number === found.port.number);
+  const called = found && view.ports.find((one) => one.service.host === found.service.host && one.port.number === found.port.number);
   if (called?.tcp) return evaluateTcp(leaving, called, called.tcp, context);
   return evaluateHttp({ ...leaving, request }, context);
 }

@@ -8,6 +8,7 @@ import { openProcesses } from "../../scripts/lib/lab/processes.ts";
 import { waitFor } from "../../scripts/lib/lab/wait.ts";
 import { startWeft, type Weft } from "../../scripts/lib/lab/weft.ts";
 import { type Place, type Sidecar, sidecarOf, untilLive, workloadEntryYaml } from "../../scripts/lib/lab/workload.ts";
+import type { WhyAnswer, WhyRequest } from "../../src/why/index.ts";
 import type { Generated } from "./generate.ts";
 
 interface Actor {
@@ -49,6 +50,8 @@ export interface Arena {
   inbound(workload: string, port: number): SocketAddress;
   /** In place of the mesh before; resolves when every Envoy uses it. @throws Error with weft's words */
   play(mesh: readonly Generated[]): Promise<void>;
+  /** What the running weft answers (POST /v1/why). */
+  why(request: WhyRequest): Promise<WhyAnswer>;
   close(): Promise<void>;
 }
 
@@ -89,6 +92,11 @@ export async function openArena(options: { readonly binary: string; readonly env
         }
         before = mesh;
         await settled(weft, sidecars, await apply(weft, mesh.map(({ text }) => text).join("\n---\n")));
+      },
+      async why(request) {
+        const answer = await weft.api("POST", "/v1/why", { text: JSON.stringify(request), type: "application/json" });
+        if (answer.status !== 200) throw new Error(`POST /v1/why answered ${answer.status}: ${answer.text}`);
+        return answer.json as WhyAnswer;
       },
       close,
     };

@@ -46,6 +46,7 @@ export async function fuzz(arena: Arena, { seed, meshes, requestsPerMesh, limit,
     await arena.play(generated);
     const mesh = meshOf(arena, generated);
     const asked = Array.from({ length: requestsPerMesh }, () => generateRequest(random));
+    await askWeft(arena, mesh, asked.slice(0, ASKED_OF_WEFT));
     const found: Disagreement[] = [];
     await inParallel(asked, async (one) => {
       const result = await disagreement(arena, mesh, one);
@@ -66,15 +67,34 @@ function meshOf(arena: Arena, generated: readonly Generated[]): Mesh {
   return buildMesh(resources, { revision: 1, trustDomain: "mesh.local" });
 }
 
+/** Of each mesh, so many requests are put to the running weft too. */
+const ASKED_OF_WEFT = 3;
+
+/** @throws Error where the running weft says other than these files do */
+async function askWeft(arena: Arena, mesh: Mesh, all: readonly Asked[]): Promise<void> {
+  for (const asked of all) {
+    const request = requestOf(arena, asked);
+    const [own, running] = [why(mesh, request, { now: systemClock.now() }), await arena.why(request)];
+    const differs = own.verdict !== running.verdict || own.status !== running.status || own.summary !== running.summary;
+    if (differs)
+      throw new Error(
+        `POST /v1/why says ${running.summary}, and of the same files weft why says ${own.summary}: ${JSON.stringify(request)}`,
+      );
+    const unconnected = running.destinations.flatMap(({ endpoints }) => endpoints.filter(({ connected }) => connected !== true));
+    if (unconnected.length > 0) throw new Error(`POST /v1/why knows no proxy of ${JSON.stringify(unconnected)}`);
+  }
+}
+
+/** Whatever goes over loopback comes from 127.0.0.1. */
+function requestOf(arena: Arena, { from, to, method, path, headers }: Asked) {
+  return { from: arena.keys.get(from) ?? from, to, method, path, headers, sourceIp: "127.0.0.1" };
+}
+
 /** Envoy's worker takes over what its main thread has settled a moment later. */
 const PATIENCE_MS = 1_500;
 
 async function disagreement(arena: Arena, mesh: Mesh, asked: Asked): Promise<{ readonly verdict: string; readonly difference?: string }> {
-  const { method, path, headers, to } = asked;
-  const from = arena.keys.get(asked.from) ?? asked.from;
-  // Whatever goes over loopback comes from there.
-  const request = { from, to, method, path, headers, sourceIp: "127.0.0.1" };
-  const answer = why(mesh, request, { now: systemClock.now() });
+  const answer = why(mesh, requestOf(arena, asked), { now: systemClock.now() });
   const verdict = answer.mixed ? "mixed" : `${answer.verdict} ${answer.status}`;
   const deadline = systemClock.monotonic() + PATIENCE_MS;
   for (;;) {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { buildMesh } from "../../src/mesh/build.ts";
 import type { Mesh } from "../../src/mesh/types.ts";
 import { type WhyAnswer, type WhyRequest, why } from "../../src/why/index.ts";
-import { httpService, meshOf, resource, workload } from "../mesh/harness.ts";
+import { httpService, meshOf, OPTIONS, resource, resourcesOf, workload } from "../mesh/harness.ts";
 import { JWKS, token } from "./vocabulary.ts";
 
 const NOW = Date.parse("2026-06-01T00:00:00Z");
@@ -144,6 +145,15 @@ describe("weft why", () => {
       "{hosts: [orders], http: [{match: [{uri: {prefix: /v2}}], rewrite: {uri: /admin}, route: [{destination: {host: orders}}]}]}",
     );
     expect(ask(meshOf(WEB, ...ORDERS, policy, rewrite), { path: "/v2/x" }).status).toBe(403);
+  });
+
+  test("a mesh built step by step answers as one built at once", () => {
+    const labelled = (version: string) =>
+      ORDERS.map((yaml, index) => (index === 0 ? yaml.replace("namespace: default,", `$& labels: {v: ${version}},`) : yaml));
+    const parts = (version: string) => resourcesOf(WEB, ...labelled(version));
+    const again = buildMesh(parts("b"), { ...OPTIONS, revision: 2 }, buildMesh(parts("a"), OPTIONS));
+    expect(ask(again, { to: "orders:9090" })).toMatchObject({ protocol: "tcp", verdict: "allow" });
+    expect(ask(again)).toMatchObject({ protocol: "http", verdict: "allow" });
   });
 
   test("a caller that is no workload is an error that names those there are", () => {
