@@ -171,11 +171,15 @@ export interface ControlPlane {
   issueToken(workload: { namespace: string; name: string }, ttlSeconds?: number): Promise<IssuedToken>;
   /** An Envoy bootstrap (JSON object) for the workload, with a token in it. */
   bootstrap(workload: { namespace: string; name: string }): Promise<Readonly<Record<string, unknown>>>;
-  /** Whether the revision is in force: per proxy, ACKed, NACKed or still pending. */
+  /**
+   * Whether the revision is in force: per connected proxy, ACKed, NACKed or still pending. `still_nacked`, besides: what was refused before
+   * the revision and not replaced by it, with those types only.
+   */
   convergence(revision: number): {
     readonly acked: readonly string[];
     readonly nacked: readonly ProxyStatus[];
     readonly pending: readonly string[];
+    readonly still_nacked: readonly ProxyStatus[];
   };
   ca(): unknown;
   /** SPIFFE bundle, JWKS. */

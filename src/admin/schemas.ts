@@ -150,7 +150,13 @@ export const ProxyListSchema = named("ProxyList", v.strictObject({ items: v.arra
 
 export const ConvergenceSchema = named(
   "Convergence",
-  v.strictObject({ revision, acked: v.array(text), nacked: v.array(ProxyStatusSchema), pending: v.array(text) }),
+  v.strictObject({
+    revision,
+    acked: v.array(text),
+    nacked: v.array(ProxyStatusSchema),
+    pending: v.array(text),
+    still_nacked: v.array(ProxyStatusSchema),
+  }),
 );
 
 export const HealthSchema = named(

@@ -82,7 +82,8 @@ async function waitFor(cli: Cli, client: AdminClient, revision: number, limitMs:
     const state = await client.call<ReturnType<ControlPlane["convergence"]>>("/v1/convergence", { query: { revision: String(revision) } });
     if (state.pending.length === 0 || clock.monotonic() >= end) {
       if (state.acked.length > 0) cli.print(clean(`ACK      ${state.acked.join(", ")}`));
-      for (const proxy of state.nacked) cli.print(["NACK     ", ...nackLines(proxy).join("\n")].join(""));
+      for (const proxy of state.nacked) cli.print(`NACK     ${nackLines(proxy).join("\n")}`);
+      for (const proxy of state.still_nacked) cli.print(`note     still refused, from before this change: ${nackLines(proxy).join("\n")}`);
       if (state.pending.length > 0) cli.print(clean(`PENDING  ${state.pending.join(", ")} (no answer within ${limitMs / 1000} s)`));
       if (state.acked.length + state.nacked.length + state.pending.length === 0) cli.print("no proxy is connected");
       return state.nacked.length > 0 || state.pending.length > 0 ? 1 : 0;

@@ -217,7 +217,7 @@ export class FakeControlPlane implements ControlPlane {
     return { node: { id: `${workload.namespace}/${workload.name}`, cluster: "yes" }, admin: { address: "127.0.0.1" } };
   }
 
-  convergence = () => ({ acked: [], nacked: [], pending: [], ...this.answers });
+  convergence = () => ({ acked: [], nacked: [], pending: [], still_nacked: [], ...this.answers });
   ca = () => this.caReport;
   bundle = () => ({ keys: [], spiffe_sequence: 1 });
   health = async () => this.healthNow;
