@@ -51,7 +51,7 @@ describe("weft apply", () => {
     let asked = 0;
     here.control.convergence = () => {
       const done = ++asked >= 3;
-      return { acked: done ? ["default/orders"] : [], nacked: [], pending: done ? [] : ["default/orders"] };
+      return { acked: done ? ["default/orders"] : [], nacked: [], pending: done ? [] : ["default/orders"], still_nacked: [] };
     };
     const { code, out } = await here.weft(["apply", "-f", strict(), "--wait", "30s"]);
     expect([code, asked]).toEqual([0, 3]);
@@ -66,6 +66,16 @@ describe("weft apply", () => {
     expect(out).toContain("ACK      default/web\n");
     expect(out).toContain("NACK     default/orders refused LDS of revision 1");
     expect(out).toContain("    unknown filter [31mfoo\n    inbound from VirtualService default/orders (mesh.yaml:31)\n");
+  });
+
+  test("--wait takes a refusal from before for a note, not for an answer to this change", async () => {
+    await using here = await start();
+    here.control.answers = { acked: ["default/orders"], still_nacked: [fakeProxy("default/orders", "old trouble")] };
+    const { code, out } = await here.weft(["apply", "-f", strict(), "--wait"]);
+    expect(code).toBe(0);
+    expect(out).toContain("ACK      default/orders\n");
+    expect(out).toContain("note     still refused, from before this change: default/orders refused LDS of revision 1");
+    expect(out).toContain("    old trouble\n");
   });
 
   test("--wait exits 1 where a proxy does not answer in time", async () => {
@@ -181,9 +191,24 @@ describe("Reports", () => {
     expect(code).toBe(1);
     expect(out).toContain("FAIL  store: disk is full\n      help: free space");
     expect(out).toContain("FAIL  proxy default/orders: default/orders refused LDS");
-    expect(out).toContain("FAIL  proxy default/gone: gone since");
+    expect(out).toContain("warn  proxy default/gone: not connected since 2026-01-01T00:00:00Z\n      help: ");
+    expect(out).toContain("FAIL  proxies: 0 of 2 well\n");
     expect(out).toContain("FAIL  ca certificate: expired at 2020");
     expect(JSON.parse((await here.weft(["check", "-o", "json"])).out)).toMatchObject({ ok: false });
+  });
+
+  test("check warns of a registered workload's proxy that is away, and exits 0: it may have been stopped on purpose", async () => {
+    await using here = await start();
+    here.control.proxyList = [
+      fakeProxy("default/web"),
+      { ...fakeProxy("default/gone"), connected: false, disconnected_at: "2026-01-01T00:00:00Z" },
+    ];
+    const { code, out } = await here.weft(["check"]);
+    expect(code).toBe(0);
+    expect(out).toContain("warn  proxy default/gone: not connected since 2026-01-01T00:00:00Z\n");
+    expect(out).toContain("weft proxy run default/gone\n");
+    expect(out).toContain("warn  proxies: 1 of 2 well\n");
+    expect(JSON.parse((await here.weft(["check", "-o", "json"])).out)).toMatchObject({ ok: true });
   });
 
   test("show the CA", async () => {
