@@ -50,6 +50,25 @@ export interface ApplyOutcome {
   readonly problems: readonly Problem[];
 }
 
+/** Deletes as one transaction: all that are there, or none. */
+export interface DeleteRequest {
+  readonly items: readonly {
+    readonly kind: string;
+    readonly namespace: string;
+    readonly name: string;
+    /** The resourceVersion that it must have now. */
+    readonly expect?: number;
+  }[];
+  readonly who: string;
+  readonly dryRun: boolean;
+  readonly parent?: SpanContext;
+}
+
+export interface DeleteOutcome extends ApplyOutcome {
+  /** What was not there to be deleted. */
+  readonly missing: readonly { readonly kind: string; readonly namespace: string; readonly name: string }[];
+}
+
 export interface ServiceSummary {
   readonly service: string;
   readonly namespace: string;
@@ -160,6 +179,8 @@ export interface ControlPlane {
     dryRun: boolean;
     parent?: SpanContext;
   }): Promise<ApplyOutcome>;
+  /** @throws WeftError "conflict" where an `expect` fails; then nothing was deleted. */
+  removeAll(request: DeleteRequest): Promise<DeleteOutcome>;
   watch(since: number, signal: AbortSignal): AsyncIterable<WatchMessage>;
   services(namespace?: string): readonly ServiceSummary[];
   /** `service` is a short name, resolved in `namespace`, or a full host. @throws WeftError "not_found" (with what there is) */

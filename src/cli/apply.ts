@@ -3,7 +3,7 @@ import type { ApplyOutcome, ControlPlane } from "../admin/control-plane.ts";
 import { sleep } from "../lib/clock.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { formatProblem } from "../lib/problem.ts";
-import { type AdminClient, type ConnectFlags, connect, connectFlags } from "./client.ts";
+import { type AdminClient, type ConnectFlags, connect, connectFlags, WRITE_LIMIT_MS } from "./client.ts";
 import { type FileFlags, fileFlag, readInputs } from "./files.ts";
 import { nackLines } from "./nacks.ts";
 import { clean } from "./output.ts";
@@ -31,7 +31,7 @@ function parseWait(text: string): number {
 export function sendFiles(client: AdminClient, files: Awaited<ReturnType<typeof readInputs>>, dryRun: boolean): Promise<ApplyOutcome> {
   const body = new FormData();
   for (const { file, bytes } of files) body.append("file", new File([new Uint8Array(bytes)], file, { type: "application/yaml" }));
-  return client.call<ApplyOutcome>("/v1/apply", { method: "POST", body, query: dryRun ? { dryRun: "true" } : {} });
+  return client.call<ApplyOutcome>("/v1/apply", { method: "POST", body, limitMs: WRITE_LIMIT_MS, query: dryRun ? { dryRun: "true" } : {} });
 }
 
 export const applyCommand = buildCommand({

@@ -49,6 +49,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   return {
     apply: (request) => changes.apply(request),
     remove: (request) => changes.remove(request),
+    removeAll: (request) => changes.removeAll(request),
     list: (filter) => changes.list(filter),
     get: (kind, namespace, name) => changes.get(kind, namespace, name),
     watch: (since, signal) => changes.watch(since, signal),

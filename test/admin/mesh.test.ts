@@ -146,6 +146,7 @@ describe("Metrics and description", () => {
       "/v1/bundle",
       "/v1/ca",
       "/v1/convergence",
+      "/v1/delete",
       "/v1/proxies",
       "/v1/proxies/{id}/config",
       "/v1/proxies/{namespace}/{name}/config",

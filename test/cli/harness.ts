@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type CliIo, type RunSettings, runCli } from "../../src/cli/index.ts";
-import { systemClock } from "../../src/lib/clock.ts";
+import { type Clock, systemClock } from "../../src/lib/clock.ts";
 
 export interface Outcome {
   readonly code: number;
@@ -14,6 +14,7 @@ export interface RunOptions {
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly uid?: number;
+  readonly clock?: Clock;
   readonly startServer?: (settings: RunSettings, reload: () => Promise<RunSettings>) => Promise<number>;
 }
 
@@ -28,7 +29,7 @@ export async function weft(argv: readonly string[], options: RunOptions = {}): P
     // Never the machine's own configuration file.
     env: { WEFT_CONFIG: NO_CONFIG, ...options.env },
     uid: options.uid ?? 1000,
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     version: "1.2.3",
     startServer: options.startServer ?? (() => Promise.reject(new Error("this test starts no server"))),
   };

@@ -9,6 +9,8 @@ import type {
   Applied,
   ApplyRequest,
   ControlPlane,
+  DeleteOutcome,
+  DeleteRequest,
   Health,
   MtlsReport,
   ProxyStatus,
@@ -95,6 +97,19 @@ export class FakeControlPlane implements ControlPlane {
       [{ kind, namespace, name, action: "deleted", resourceVersion: resource.metadata.resourceVersion, resource }],
       dryRun,
     );
+  }
+
+  async removeAll({ items, dryRun }: DeleteRequest): Promise<DeleteOutcome> {
+    const changes: (Applied & { readonly resource: ApiResource })[] = [];
+    const missing: DeleteOutcome["missing"][number][] = [];
+    for (const { kind, namespace, name, expect } of items) {
+      const resource = this.resources.get(keyOf(kind, namespace, name));
+      if (expect !== undefined && String(expect) !== resource?.metadata.resourceVersion)
+        throw new WeftError("conflict", "It has changed since");
+      if (!resource) missing.push({ kind, namespace, name });
+      else changes.push({ kind, namespace, name, action: "deleted", resourceVersion: resource.metadata.resourceVersion, resource });
+    }
+    return { ...this.#commit(changes, dryRun), missing };
   }
 
   #commit(changes: readonly (Applied & { readonly resource: ApiResource })[], dryRun: boolean) {
