@@ -38,7 +38,11 @@ export const checkCommand = buildCommand({
   parameters: { flags: { output: reportFormat, ...connectFlags }, aliases: { o: "output" } },
   func: verb<ReportFlags, []>(async (cli, flags) => {
     const client = await connect(cli.io, flags);
-    const findings = [...(await parts(client)), ...(await proxies(client)), ...(await certificates(client, cli.io.clock.now()))];
+    const findings = [
+      ...(await parts(client)),
+      ...(await proxies(client, flags.output === "json")),
+      ...(await certificates(client, cli.io.clock.now())),
+    ];
     const ok = findings.every((finding) => finding.level !== "error");
     if (flags.output === "json") cli.print(json({ ok, findings }));
     else {
@@ -61,17 +65,17 @@ async function parts(client: AdminClient): Promise<Finding[]> {
   }));
 }
 
-async function proxies(client: AdminClient): Promise<Finding[]> {
+async function proxies(client: AdminClient, whole: boolean): Promise<Finding[]> {
   const { items } = await client.call<{ items: ProxyStatus[] }>("/v1/proxies");
   if (items.length === 0) return [{ check: "proxies", level: "ok", message: "none is connected" }];
-  const findings = items.flatMap(problemOf);
+  const findings = items.flatMap((proxy) => problemOf(proxy, whole));
   const waiting = items.filter((proxy) => proxy.connected && proxy.status === "PENDING").length;
   const message = `${items.length - findings.length} of ${items.length} well${waiting > 0 ? `, ${waiting} of them about to answer` : ""}`;
   const level = (["error", "warning"] as const).find((worst) => findings.some((finding) => finding.level === worst)) ?? "ok";
   return [...findings, { check: "proxies", level, message }];
 }
 
-function problemOf(proxy: ProxyStatus): readonly Finding[] {
+function problemOf(proxy: ProxyStatus, whole: boolean): readonly Finding[] {
   const check = `proxy ${proxy.id}`;
   if (!proxy.connected) {
     const help = `if it was not stopped on purpose, start it again: weft proxy run ${proxy.id}`;
@@ -79,7 +83,7 @@ function problemOf(proxy: ProxyStatus): readonly Finding[] {
   }
   if (proxy.status !== "NACKED") return [];
   const help = "mend the resource that is named and apply it again; what the proxy had before stays in force";
-  return [{ check, level: "error", message: nackLines(proxy).join("\n      "), help }];
+  return [{ check, level: "error", message: nackLines(proxy, { whole }).join("\n      "), help }];
 }
 
 async function certificates(client: AdminClient, now: number): Promise<Finding[]> {
