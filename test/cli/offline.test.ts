@@ -4,7 +4,9 @@ import { parse } from "yaml";
 import { lineDiff } from "../../src/cli/line-diff.ts";
 import { clean, json, table, yaml } from "../../src/cli/output.ts";
 import { peerAuthentication } from "../admin/harness.ts";
-import { files, weft } from "./harness.ts";
+import { files, useFiles, weft } from "./harness.ts";
+
+useFiles();
 
 describe("weft validate", () => {
   test("says yes to good files, in directories with subdirectories too", async () => {

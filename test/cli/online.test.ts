@@ -5,7 +5,9 @@ import { waitFor } from "../../scripts/lib/lab/wait.ts";
 import { peerAuthentication, startAdmin } from "../admin/harness.ts";
 import { FakeClock } from "../fakes/clock.ts";
 import { fakeProxy } from "../fakes/control-plane.ts";
-import { files, type RunOptions, weft } from "./harness.ts";
+import { files, type RunOptions, useFiles, weft } from "./harness.ts";
+
+useFiles();
 
 /** A weft behind a real socket, and the command line that talks to it. */
 async function start() {
