@@ -1,6 +1,8 @@
 # Sourced by the scripts: messages, hashing, and taking turns.
 
-say() { printf '\033[2m==>\033[0m %s\n' "$*" >&2; }
+# No colours in a log file or a pipe, nor where the user wants none (no-color.org).
+if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then mark=$'\033[2m==>\033[0m'; else mark='==>'; fi
+say() { printf '%s %s\n' "$mark" "$*" >&2; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 2; }
 
 # Hash of standard input.

@@ -63,6 +63,25 @@ export interface JwksReport {
   readonly sources: readonly Provenance[];
 }
 
+/** Deletes as one transaction: all that are there, or none. */
+export interface DeleteRequest {
+  readonly items: readonly {
+    readonly kind: string;
+    readonly namespace: string;
+    readonly name: string;
+    /** The resourceVersion that it must have now. */
+    readonly expect?: number;
+  }[];
+  readonly who: string;
+  readonly dryRun: boolean;
+  readonly parent?: SpanContext;
+}
+
+export interface DeleteOutcome extends ApplyOutcome {
+  /** What was not there to be deleted. */
+  readonly missing: readonly { readonly kind: string; readonly namespace: string; readonly name: string }[];
+}
+
 export interface ServiceSummary {
   readonly service: string;
   readonly namespace: string;
@@ -173,6 +192,8 @@ export interface ControlPlane {
     dryRun: boolean;
     parent?: SpanContext;
   }): Promise<ApplyOutcome>;
+  /** @throws WeftError "conflict" where an `expect` fails; then nothing was deleted. */
+  removeAll(request: DeleteRequest): Promise<DeleteOutcome>;
   watch(since: number, signal: AbortSignal): AsyncIterable<WatchMessage>;
   services(namespace?: string): readonly ServiceSummary[];
   /** `service` is a short name, resolved in `namespace`, or a full host. @throws WeftError "not_found" (with what there is) */
@@ -190,11 +211,15 @@ export interface ControlPlane {
   issueToken(workload: { namespace: string; name: string }, ttlSeconds?: number): Promise<IssuedToken>;
   /** An Envoy bootstrap (JSON object) for the workload, with a token in it. */
   bootstrap(workload: { namespace: string; name: string }): Promise<Readonly<Record<string, unknown>>>;
-  /** Whether the revision is in force: per proxy, ACKed, NACKed or still pending. */
+  /**
+   * Whether the revision is in force: per connected proxy, ACKed, NACKed or still pending. `still_nacked`, besides: what was refused before
+   * the revision and not replaced by it, with those types only.
+   */
   convergence(revision: number): {
     readonly acked: readonly string[];
     readonly nacked: readonly ProxyStatus[];
     readonly pending: readonly string[];
+    readonly still_nacked: readonly ProxyStatus[];
   };
   ca(): unknown;
   /** SPIFFE bundle, JWKS. */

@@ -4,9 +4,9 @@ import { WeftError } from "../lib/errors.ts";
 import { findKind, KINDS } from "../model/index.ts";
 import { type AdminContext, type AdminEnv, flagOf, parentOf, queryOf, type RouteContext, reply, whoOf } from "./context.ts";
 import type { ApplyOutcome } from "./control-plane.ts";
-import { preconditionOf, readFiles } from "./input.ts";
+import { preconditionOf, readFiles, readObject } from "./input.ts";
 import { describe, header, query } from "./openapi.ts";
-import { ApplyOutcomeSchema, ResourceListSchema, ResourceSchema } from "./schemas.ts";
+import { ApplyOutcomeSchema, DeleteOutcomeSchema, DeleteRequestSchema, ResourceListSchema, ResourceSchema } from "./schemas.ts";
 
 const ONE = "/v1/resources/:kind/:namespace/:name";
 const DRY_RUN = query("dryRun", "Validate and compare, but change nothing.", "boolean");
@@ -19,10 +19,12 @@ function idOf(c: AdminContext) {
 
 /** The canonical kind for any of its names ("vs", "virtualservices"). @throws WeftError "not_found" */
 function kindOf(text: string): string {
-  const { found, suggestion } = findKind(text);
+  const { found, later, suggestion } = findKind(text);
   if (found) return found.kind;
+  const kinds = `kinds: ${Object.keys(KINDS).join(", ")}`;
+  if (later) throw new WeftError("not_found", `${later} is a kind of Istio's that weft does not translate yet`, { help: kinds });
   const guess = suggestion ? `: did you mean ${suggestion}?` : "";
-  throw new WeftError("not_found", `There is no kind "${text}"${guess}`, { help: `kinds: ${Object.keys(KINDS).join(", ")}` });
+  throw new WeftError("not_found", `There is no kind "${text}"${guess}`, { help: kinds });
 }
 
 const etag = (resourceVersion: string) => `"${resourceVersion}"`;
@@ -48,6 +50,27 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
         });
       }
       return reply(c, await control.apply({ files, who: whoOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) }));
+    },
+  );
+
+  app.post(
+    "/v1/delete",
+    describe({
+      id: "deleteResources",
+      summary: "Delete all resources that the body names in one transaction; what is not there is told, and is no error",
+      tag: "resources",
+      parameters: [DRY_RUN],
+      body: DeleteRequestSchema,
+      reply: DeleteOutcomeSchema,
+      problems: [400, 404, 409, 413, 503],
+    }),
+    async (c) => {
+      const { dryRun } = queryOf(c, ["dryRun"]);
+      const { items: named } = await readObject(c, DeleteRequestSchema);
+      const items = named.map(({ kind, namespace, name, resourceVersion }) => {
+        return { kind: kindOf(kind), namespace, name, ...(resourceVersion === undefined ? {} : { expect: Number(resourceVersion) }) };
+      });
+      return reply(c, await control.removeAll({ items, who: whoOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) }));
     },
   );
 

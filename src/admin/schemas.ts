@@ -84,6 +84,29 @@ export const JwksListSchema = named(
   }),
 );
 
+const ref = { kind: text, namespace: text, name: text };
+
+export const DeleteOutcomeSchema = named(
+  "DeleteOutcome",
+  v.strictObject({ ...ApplyOutcomeSchema.pipe[0].entries, missing: v.array(v.strictObject(ref)) }),
+);
+
+export const DeleteRequestSchema = named(
+  "DeleteRequest",
+  v.strictObject({
+    items: v.pipe(
+      v.array(
+        v.strictObject({
+          ...ref,
+          namespace: v.optional(text, "default"),
+          resourceVersion: v.optional(v.pipe(text, v.regex(/^\d{1,15}$/, 'must be a resourceVersion, such as "7"'))),
+        }),
+      ),
+      v.minLength(1, "must name a resource"),
+    ),
+  }),
+);
+
 const mode = v.picklist(["STRICT", "PERMISSIVE", "DISABLE", "MIXED", "NONE"]);
 
 export const ServiceSummarySchema = named(
@@ -168,7 +191,13 @@ export const ProxyListSchema = named("ProxyList", v.strictObject({ items: v.arra
 
 export const ConvergenceSchema = named(
   "Convergence",
-  v.strictObject({ revision, acked: v.array(text), nacked: v.array(ProxyStatusSchema), pending: v.array(text) }),
+  v.strictObject({
+    revision,
+    acked: v.array(text),
+    nacked: v.array(ProxyStatusSchema),
+    pending: v.array(text),
+    still_nacked: v.array(ProxyStatusSchema),
+  }),
 );
 
 export const HealthSchema = named(

@@ -103,6 +103,7 @@ export class LedgerEntry {
       sentVersion: state?.sent?.push.version,
       sentAt: state?.sent?.at,
       ackedRevision: subscription.ackedRevision,
+      settledRevision: subscription.settledRevision,
       ackedVersion: state?.acked?.version,
       ackedAt: state?.acked?.at,
       resources: subscription.size,

@@ -28,6 +28,8 @@ export interface TypeRecord {
   readonly sentAt?: number;
   /** The last revision of which the proxy has all that it wants of the type: also where that revision changed nothing for it. */
   readonly ackedRevision?: number;
+  /** The last revision of which nothing is left to send, and nothing unanswered: all of it is accepted, or refused. */
+  readonly settledRevision?: number;
   readonly ackedVersion?: string;
   readonly ackedAt?: number;
   readonly resources: number;

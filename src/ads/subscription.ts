@@ -42,6 +42,7 @@ export abstract class Subscription {
   private outstanding: Outstanding | undefined;
   private current = 0;
   private acked: number | undefined;
+  private answered: number | undefined;
 
   constructor(typeUrl: string) {
     this.typeUrl = typeUrl;
@@ -134,6 +135,11 @@ export abstract class Subscription {
     return this.acked;
   }
 
+  /** The last revision of which nothing is left to send, and nothing unanswered: all of it is accepted, or refused. */
+  get settledRevision(): number | undefined {
+    return this.answered;
+  }
+
   /** How many resources the client has. */
   get size(): number {
     return this.client.held.size;
@@ -180,6 +186,7 @@ export abstract class Subscription {
       uncertain.delete(name);
       if (refused.get(name) !== this.client.presentVersion(name)) refused.delete(name);
     }
+    if (complete) this.answered = push.revision;
     if (complete && refused.size === 0) this.acked = push.revision;
     this.settle();
     return { kind: "ack", push };
@@ -258,6 +265,7 @@ export abstract class Subscription {
     for (const [name, version] of client.refused) {
       if ((version !== ABSENT && !this.wants(name)) || client.presentVersion(name) !== version) client.refused.delete(name);
     }
+    this.answered = this.current;
     if (client.refused.size === 0 && !this.refusedNothing) this.acked = this.current;
     return true;
   }

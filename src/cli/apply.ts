@@ -3,7 +3,7 @@ import type { ApplyOutcome, ControlPlane } from "../admin/control-plane.ts";
 import { sleep } from "../lib/clock.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { formatProblem } from "../lib/problem.ts";
-import { type AdminClient, type ConnectFlags, connect, connectFlags } from "./client.ts";
+import { type AdminClient, type ConnectFlags, connect, connectFlags, WRITE_LIMIT_MS } from "./client.ts";
 import { type FileFlags, fileFlag, readInputs } from "./files.ts";
 import { nackLines } from "./nacks.ts";
 import { clean } from "./output.ts";
@@ -31,7 +31,7 @@ function parseWait(text: string): number {
 export function sendFiles(client: AdminClient, files: Awaited<ReturnType<typeof readInputs>>, dryRun: boolean): Promise<ApplyOutcome> {
   const body = new FormData();
   for (const { file, bytes } of files) body.append("file", new File([new Uint8Array(bytes)], file, { type: "application/yaml" }));
-  return client.call<ApplyOutcome>("/v1/apply", { method: "POST", body, query: dryRun ? { dryRun: "true" } : {} });
+  return client.call<ApplyOutcome>("/v1/apply", { method: "POST", body, limitMs: WRITE_LIMIT_MS, query: dryRun ? { dryRun: "true" } : {} });
 }
 
 export const applyCommand = buildCommand({
@@ -82,7 +82,8 @@ async function waitFor(cli: Cli, client: AdminClient, revision: number, limitMs:
     const state = await client.call<ReturnType<ControlPlane["convergence"]>>("/v1/convergence", { query: { revision: String(revision) } });
     if (state.pending.length === 0 || clock.monotonic() >= end) {
       if (state.acked.length > 0) cli.print(clean(`ACK      ${state.acked.join(", ")}`));
-      for (const proxy of state.nacked) cli.print(["NACK     ", ...nackLines(proxy).join("\n")].join(""));
+      for (const proxy of state.nacked) cli.print(`NACK     ${nackLines(proxy).join("\n")}`);
+      for (const proxy of state.still_nacked) cli.print(`note     still refused, from before this change: ${nackLines(proxy).join("\n")}`);
       if (state.pending.length > 0) cli.print(clean(`PENDING  ${state.pending.join(", ")} (no answer within ${limitMs / 1000} s)`));
       if (state.acked.length + state.nacked.length + state.pending.length === 0) cli.print("no proxy is connected");
       return state.nacked.length > 0 || state.pending.length > 0 ? 1 : 0;

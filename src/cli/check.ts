@@ -7,14 +7,16 @@ import { clean, json } from "./output.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
 import { verb } from "./verb.ts";
 
+type Level = "ok" | "warning" | "error";
+
 interface Finding {
   readonly check: string;
-  readonly ok: boolean;
+  readonly level: Level;
   readonly message: string;
   readonly help?: string;
-  /** Told, but no reason to exit 1. */
-  readonly isWarning?: true;
 }
+
+const SHOWN: Readonly<Record<Level, string>> = { ok: "ok  ", warning: "warn", error: "FAIL" };
 
 /** What the operator can do about a part that does not work. */
 const MENDS: Readonly<Record<string, string>> = {
@@ -31,23 +33,23 @@ export const checkCommand = buildCommand({
     brief: "Find out what is wrong, and what to do about it",
     fullDescription:
       "Asks the store, ADS and the CA to do their work, and looks at every proxy, certificate and resource. Exit 1 where something is wrong;\n" +
-      "findings across resources are warnings.",
+      "findings across resources are warnings, and so is a proxy that is away, because it may have been stopped on purpose.",
   },
   parameters: { flags: { output: reportFormat, ...connectFlags }, aliases: { o: "output" } },
   func: verb<ReportFlags, []>(async (cli, flags) => {
     const client = await connect(cli.io, flags);
     const findings = [
       ...(await parts(client)),
-      ...(await proxies(client)),
+      ...(await proxies(client, flags.output === "json")),
       ...(await certificates(client, cli.io.clock.now())),
       ...(await keySets(client)),
       ...(await resources(client)),
     ];
-    const ok = findings.every((finding) => finding.ok);
+    const ok = findings.every((finding) => finding.level !== "error");
     if (flags.output === "json") cli.print(json({ ok, findings }));
     else {
-      for (const { ok, check, message, help, isWarning } of findings) {
-        cli.print(clean(`${isWarning ? "warn" : ok ? "ok  " : "FAIL"}  ${check}: ${message}`));
+      for (const { level, check, message, help } of findings) {
+        cli.print(clean(`${SHOWN[level]}  ${check}: ${message}`));
         if (help) cli.print(clean(`      help: ${help}`));
       }
     }
@@ -57,37 +59,33 @@ export const checkCommand = buildCommand({
 
 async function parts(client: AdminClient): Promise<Finding[]> {
   const health = await client.call<Health>("/healthz");
-  return health.parts.map(({ part, ok, message }) => ({ check: part, ok, message, ...(ok ? {} : { help: MENDS[part] }) }));
+  return health.parts.map(({ part, ok, message }) => ({
+    check: part,
+    level: ok ? "ok" : "error",
+    message,
+    ...(ok ? {} : { help: MENDS[part] }),
+  }));
 }
 
-async function proxies(client: AdminClient): Promise<Finding[]> {
+async function proxies(client: AdminClient, whole: boolean): Promise<Finding[]> {
   const { items } = await client.call<{ items: ProxyStatus[] }>("/v1/proxies");
-  if (items.length === 0) return [{ check: "proxies", ok: true, message: "none is connected" }];
-  const findings = items.flatMap((proxy): Finding[] => {
-    const check = `proxy ${proxy.id}`;
-    if (!proxy.connected) {
-      return [
-        { check, ok: false, message: `gone since ${proxy.disconnected_at}`, help: `start it again with: weft proxy run ${proxy.id}` },
-      ];
-    }
-    if (proxy.status === "NACKED") {
-      return [
-        {
-          check,
-          ok: false,
-          message: nackLines(proxy).join("\n      "),
-          help: "mend the resource that is named and apply it again; what the proxy had before stays in force",
-        },
-      ];
-    }
-    return [];
-  });
+  if (items.length === 0) return [{ check: "proxies", level: "ok", message: "none is connected" }];
+  const findings = items.flatMap((proxy) => problemOf(proxy, whole));
   const waiting = items.filter((proxy) => proxy.connected && proxy.status === "PENDING").length;
-  const well = items.length - findings.length;
-  return [
-    ...findings,
-    { check: "proxies", ok: true, message: `${well} of ${items.length} well${waiting > 0 ? `, ${waiting} of them about to answer` : ""}` },
-  ];
+  const message = `${items.length - findings.length} of ${items.length} well${waiting > 0 ? `, ${waiting} of them about to answer` : ""}`;
+  const level = (["error", "warning"] as const).find((worst) => findings.some((finding) => finding.level === worst)) ?? "ok";
+  return [...findings, { check: "proxies", level, message }];
+}
+
+function problemOf(proxy: ProxyStatus, whole: boolean): readonly Finding[] {
+  const check = `proxy ${proxy.id}`;
+  if (!proxy.connected) {
+    const help = `if it was not stopped on purpose, start it again: weft proxy run ${proxy.id}`;
+    return [{ check, level: "warning", message: `not connected since ${proxy.disconnected_at}`, help }];
+  }
+  if (proxy.status !== "NACKED") return [];
+  const help = "mend the resource that is named and apply it again; what the proxy had before stays in force";
+  return [{ check, level: "error", message: nackLines(proxy, { whole }).join("\n      "), help }];
 }
 
 /** Keys that could not be fetched: tokens are refused, or will be when the issuer changes its keys. */
@@ -95,10 +93,10 @@ async function keySets(client: AdminClient): Promise<Finding[]> {
   const { items } = await client.call<{ items: ReturnType<ControlPlane["jwks"]> }>("/v1/jwks");
   return items.map(({ uri, issuers, state, error, fetched_at }): Finding => {
     const check = `keys of ${issuers.filter(Boolean).join(", ") || uri}`;
-    if (state === "ok") return { check, ok: true, message: `fetched from ${uri} at ${fetched_at}` };
+    if (state === "ok") return { check, level: "ok", message: `fetched from ${uri} at ${fetched_at}` };
     const message = state === "stale" ? `those of ${fetched_at} are in use, new ones cannot be fetched` : "none, so tokens are refused";
     const cause = error ?? `${uri} has not answered yet`;
-    return { check, ok: false, message: `${message}: ${cause}`, help: "check jwksUri and that it can be reached from this machine" };
+    return { check, level: "error", message: `${message}: ${cause}`, help: "check jwksUri and that it can be reached from this machine" };
   });
 }
 
@@ -109,9 +107,9 @@ async function resources(client: AdminClient): Promise<Finding[]> {
   return [
     ...problems.map(({ file, line, code, message, help, resource }): Finding => {
       const name = resource ? `${resource.kind} ${resource.namespace}/${resource.name}` : "resources";
-      return { check: name, ok: true, isWarning: true, message: `${message} (${code}, ${file}:${line})`, ...(help ? { help } : {}) };
+      return { check: name, level: "warning", message: `${message} (${code}, ${file}:${line})`, ...(help ? { help } : {}) };
     }),
-    { check: "resources", ok: true, message: problems.length === 0 ? "nothing found" : `${count}; weft explain CODE tells more` },
+    { check: "resources", level: "ok", message: problems.length === 0 ? "nothing found" : `${count}; weft explain CODE tells more` },
   ];
 }
 
@@ -120,12 +118,12 @@ async function certificates(client: AdminClient, now: number): Promise<Finding[]
   // Certificates overlap during a rotation: the mesh works as long as the newest does.
   const last = Math.max(...all.map((one) => Date.parse(one.notAfter)));
   const until = Number.isFinite(last) ? new Date(last).toISOString() : "never";
-  if (last - now > CA_LOW_MS) return [{ check: "ca certificate", ok: true, message: `valid until ${until}` }];
+  if (last - now > CA_LOW_MS) return [{ check: "ca certificate", level: "ok", message: `valid until ${until}` }];
   const message = last > now ? `expires at ${until}, and was not renewed` : `expired at ${until}`;
   return [
     {
       check: "ca certificate",
-      ok: false,
+      level: "error",
       message,
       help: "check this machine's clock; if it is right, move ca/ca.pem out of the data directory and restart weft, which certifies its key anew",
     },

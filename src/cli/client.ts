@@ -32,14 +32,22 @@ const CODES: readonly ErrorCode[] = [
   "unavailable",
   "internal",
 ];
-/** An apply over a slow disk takes a while; nothing takes this long. */
-const LIMIT_MS = 60_000;
+/** Reads answer from memory or one query: what takes longer does not work. */
+const READ_LIMIT_MS = 10_000;
+/** A large apply over a slow disk takes a while; nothing takes this long. */
+export const WRITE_LIMIT_MS = 60_000;
+
+const LATE =
+  "something listens there, but does not answer: look at weft's log, whether its process is stopped (state T in ps), and whether its machine lacks " +
+  "processor, memory or a disk that works";
 
 export interface CallOptions {
   readonly method?: "GET" | "POST" | "PUT" | "DELETE";
   readonly body?: FormData | string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, string | undefined>>;
+  /** How long the answer may take, milliseconds; that of a read where absent. */
+  readonly limitMs?: number;
 }
 
 export interface AdminClient {
@@ -105,11 +113,11 @@ type Fetch = (path: string, init: RequestInit) => Promise<Response>;
 function client(io: CliIo, target: string, send: Fetch, common: Readonly<Record<string, string>>, help: string): AdminClient {
   return {
     target,
-    async call<T>(path: string, { method = "GET", body, headers, query = {} }: CallOptions = {}): Promise<T> {
+    async call<T>(path: string, { method = "GET", body, headers, query = {}, limitMs = READ_LIMIT_MS }: CallOptions = {}): Promise<T> {
       const pairs = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined);
       const search = pairs.length > 0 ? `?${new URLSearchParams(pairs)}` : "";
       const abort = new AbortController();
-      const cancel = io.clock.after(LIMIT_MS, () => abort.abort());
+      const cancel = io.clock.after(limitMs, () => abort.abort());
       try {
         const init: RequestInit = { method, headers: { accept: "application/json", ...common, ...headers }, signal: abort.signal };
         const response = await send(path + search, body === undefined ? init : { ...init, body });
@@ -119,8 +127,9 @@ function client(io: CliIo, target: string, send: Fetch, common: Readonly<Record<
         throw errorFrom(response, answer, target);
       } catch (reason) {
         if (reason instanceof WeftError) throw reason;
-        const why = abort.signal.aborted ? `no answer within ${LIMIT_MS / 1000} s` : causeOf(reason);
-        throw new WeftError("unavailable", `Cannot talk to weft at ${target}: ${why}`, { help, cause: reason });
+        const late = abort.signal.aborted;
+        const why = late ? `no answer within ${limitMs / 1000} s` : causeOf(reason);
+        throw new WeftError("unavailable", `Cannot talk to weft at ${target}: ${why}`, { help: late ? LATE : help, cause: reason });
       } finally {
         cancel();
       }

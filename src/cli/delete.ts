@@ -1,16 +1,17 @@
 import { buildCommand } from "@stricli/core";
-import type { ApplyOutcome } from "../admin/control-plane.ts";
+import type { DeleteOutcome } from "../admin/control-plane.ts";
 import { WeftError } from "../lib/errors.ts";
-import { type AdminClient, type ConnectFlags, connect, connectFlags } from "./client.ts";
+import { type ConnectFlags, connect, connectFlags, WRITE_LIMIT_MS } from "./client.ts";
 import { parseFiles } from "./documents.ts";
 import { fileFlag, readInputs } from "./files.ts";
-import { namespaceFlag, parseKind, parseText, proposeKinds, resourcePath } from "./names.ts";
+import { namespaceFlag, parseKind, parseText, proposeKinds } from "./names.ts";
 import { clean } from "./output.ts";
 import { type Cli, UsageError, verb } from "./verb.ts";
 
 interface Flags extends ConnectFlags {
   readonly file?: readonly string[];
   readonly namespace?: string;
+  readonly dryRun: boolean;
 }
 
 interface Target {
@@ -19,16 +20,20 @@ interface Target {
   readonly name: string;
 }
 
+const shown = ({ kind, namespace, name }: Target) => clean(`${kind} ${namespace}/${name}`);
+
 export const deleteCommand = buildCommand({
   docs: {
     brief: "Delete resources",
     customUsage: ["KIND NAME [-n NS]", "-f FILE|DIR|-"],
-    fullDescription: "Deletes one resource by name, or all that the files name, one after the other. Exit 1 where one is not there.",
+    fullDescription:
+      "Deletes one resource by name, or in one transaction all that the files name. Exit 1 where one is not there; the others are deleted.",
   },
   parameters: {
     flags: {
       file: { ...fileFlag, optional: true },
       namespace: { ...namespaceFlag, brief: 'Namespace, "default" where absent' },
+      dryRun: { kind: "boolean", default: false, withNegated: false, brief: "Say what would be deleted, but delete nothing" },
       ...connectFlags,
     },
     aliases: { f: "file", n: "namespace" },
@@ -43,9 +48,17 @@ export const deleteCommand = buildCommand({
   func: verb<Flags, [string | undefined, string | undefined]>(async (cli, flags, kind, name) => {
     const targets = await targetsOf(cli, flags, kind, name);
     const client = await connect(cli.io, flags);
-    let missing = 0;
-    for (const target of targets) if (!(await remove(cli, client, target))) missing++;
-    return missing > 0 ? 1 : 0;
+    const { revision, applied, missing } = await client.call<DeleteOutcome>("/v1/delete", {
+      method: "POST",
+      limitMs: WRITE_LIMIT_MS,
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ items: targets }),
+      query: flags.dryRun ? { dryRun: "true" } : {},
+    });
+    for (const one of applied) cli.print(`${shown(one)} deleted${flags.dryRun ? " (dry run)" : ""}`);
+    if (applied.length > 0 && !flags.dryRun) cli.print(`revision ${revision}`);
+    for (const one of missing) cli.complain(`weft: ${shown(one)} is not there`);
+    return missing.length > 0 ? 1 : 0;
   }),
 });
 
@@ -55,21 +68,9 @@ async function targetsOf(cli: Cli, flags: Flags, kind: string | undefined, name:
     const { resources, problems } = parseFiles(await readInputs(cli.io, flags.file));
     // A file with a mistake may name something else than what it seems to: nothing is deleted on a guess.
     if (problems.some((problem) => problem.severity === "error")) throw new WeftError("invalid", "Nothing was deleted", { problems });
+    if (resources.length === 0) throw new UsageError("The files name no resource: there is nothing to delete");
     return resources.map((one) => ({ kind: one.kind, namespace: one.metadata.namespace, name: one.metadata.name }));
   }
   if (kind === undefined || name === undefined) throw new UsageError("Say what to delete: KIND NAME, or -f FILE");
   return [{ kind: parseKind(kind), namespace: flags.namespace ?? "default", name }];
-}
-
-async function remove(cli: Cli, client: AdminClient, target: Target): Promise<boolean> {
-  const shown = clean(`${target.kind} ${target.namespace}/${target.name}`);
-  try {
-    const { revision } = await client.call<ApplyOutcome>(resourcePath(target), { method: "DELETE" });
-    cli.print(`${shown} deleted\nrevision ${revision}`);
-    return true;
-  } catch (reason) {
-    if (!(reason instanceof WeftError) || reason.code !== "not_found") throw reason;
-    cli.complain(`weft: ${shown} is not there`);
-    return false;
-  }
 }

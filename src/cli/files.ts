@@ -20,10 +20,13 @@ export const fileFlag = {
   kind: "parsed",
   parse: (input: string) => input,
   variadic: true,
-  brief: "File, directory (with its subdirectories; .yaml, .yml, .json) or - for stdin; may be repeated",
+  brief:
+    "File, directory (its .yaml, .yml and .json; with subdirectories, but for hidden ones and weft's data) or - for stdin; may be repeated",
   placeholder: "FILE|DIR|-",
 } as const;
 
+/** What each data directory of weft's has, from its first start on (lib/lock.ts). */
+const LOCK_FILE = "lock.db";
 const RESOURCE_FILE = /\.(ya?ml|json)$/i;
 /** Policy tests, which lie beside the resources that they test. */
 export const TEST_FILE = /\.test\.(ya?ml|json)$/i;
@@ -49,11 +52,20 @@ export async function readInputs(io: CliIo, names: readonly string[]): Promise<r
 export async function pathsOf(name: string, isWanted: (name: string) => boolean = isResourceFile): Promise<readonly string[]> {
   const kind = await read(name, () => stat(name));
   if (!kind.isDirectory()) return [name];
-  const entries = await read(name, () => readdir(name, { recursive: true, withFileTypes: true }));
-  const paths = entries.filter((entry) => !entry.isDirectory() && isWanted(entry.name)).map((entry) => join(entry.parentPath, entry.name));
+  const paths = await filesIn(name, isWanted);
   if (paths.length === 0)
     throw new UsageError(`${name} holds no ${isWanted === isResourceFile ? ".yaml, .yml or .json file" : "*.test.yaml"}`);
   return paths.sort();
+}
+
+/** Without what is no user's YAML: hidden directories (.git, .venv), and weft's data directories. */
+async function filesIn(directory: string, isWanted: (name: string) => boolean): Promise<string[]> {
+  const entries = await read(directory, () => readdir(directory, { withFileTypes: true }));
+  if (entries.some((entry) => entry.name === LOCK_FILE)) return [];
+  const inner = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith("."));
+  const own = entries.filter((entry) => !entry.isDirectory() && isWanted(entry.name));
+  const deeper = await Promise.all(inner.map((entry) => filesIn(join(directory, entry.name), isWanted)));
+  return [...own.map((entry) => join(directory, entry.name)), ...deeper.flat()];
 }
 
 /** @throws UsageError in place of the file system's own error */

@@ -1,9 +1,9 @@
 import { buildCommand } from "@stricli/core";
 import type { ApiResource } from "../admin/control-plane.ts";
 import { type ConnectFlags, connect, connectFlags } from "./client.ts";
-import { namespaceFlag, parseKind, parseText, proposeKinds, resourcePath } from "./names.ts";
+import { KIND_NAMES, namespaceFlag, parseKind, parseText, proposeKinds, resourcePath } from "./names.ts";
 import { age, clean, json, table, yaml } from "./output.ts";
-import { verb } from "./verb.ts";
+import { UsageError, verb } from "./verb.ts";
 
 const FORMATS = ["table", "wide", "json", "yaml", "name"] as const;
 
@@ -15,6 +15,7 @@ interface Flags extends ConnectFlags {
 export const getCommand = buildCommand({
   docs: {
     brief: "Show stored resources",
+    customUsage: ["KIND [NAME] [-n NS]"],
     fullDescription:
       "Lists a kind in all namespaces, or in that of -n; with NAME it shows one, from namespace default unless -n says otherwise.",
   },
@@ -28,12 +29,19 @@ export const getCommand = buildCommand({
     positional: {
       kind: "tuple",
       parameters: [
-        { parse: parseText, placeholder: "KIND", brief: "VirtualService, virtualservices, vs, ...", proposeCompletions: proposeKinds },
+        {
+          parse: parseText,
+          placeholder: "KIND",
+          brief: "VirtualService, virtualservices, vs, ...",
+          optional: true,
+          proposeCompletions: proposeKinds,
+        },
         { parse: parseText, placeholder: "NAME", brief: "One resource's name", optional: true },
       ],
     },
   },
-  func: verb<Flags, [string, string | undefined]>(async (cli, flags, kindText, name) => {
+  func: verb<Flags, [string | undefined, string | undefined]>(async (cli, flags, kindText, name) => {
+    if (kindText === undefined) throw new UsageError("Say what to get: KIND, or KIND NAME", `kinds: ${KIND_NAMES}`);
     const kind = parseKind(kindText);
     const client = await connect(cli.io, flags);
     const one =

@@ -4,16 +4,19 @@ import { findKind, KINDS } from "../model/index.ts";
 import type { Kind } from "../model/resource.ts";
 import { UsageError } from "./verb.ts";
 
+/** For messages: every kind with its short name. */
+export const KIND_NAMES = Object.values(KINDS)
+  .map(({ kind, shortNames }) => `${kind} (${shortNames.join(", ")})`)
+  .join(", ");
+
 export const parseText = (input: string) => input;
 
 /** Any of a kind's names ("vs", "virtualservices"). @throws UsageError with a suggestion */
 export function parseKind(text: string): Kind {
-  const { found, suggestion } = findKind(text);
+  const { found, later, suggestion } = findKind(text);
   if (found) return found.kind;
-  throw new UsageError(
-    `There is no kind "${text}"${suggestion ? `: did you mean ${suggestion}?` : ""}`,
-    `kinds: ${Object.keys(KINDS).join(", ")}`,
-  );
+  if (later) throw new UsageError(`${later} is a kind of Istio's that weft does not translate yet`, `it takes: ${KIND_NAMES}`);
+  throw new UsageError(`There is no kind "${text}"${suggestion ? `: did you mean ${suggestion}?` : ""}`, `kinds: ${KIND_NAMES}`);
 }
 
 /** Kinds for the shell's completion. */

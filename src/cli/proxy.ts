@@ -49,7 +49,7 @@ const runCommand = buildCommand({
     const envoyPath = findEnvoy(io.env);
     await superviseEnvoy({
       envoyPath,
-      bootstrap: await bootstrapOf(io, flags, text),
+      bootstrap: () => bootstrapOf(io, flags, text),
       args,
       clock: io.clock,
       signals: processSignals,

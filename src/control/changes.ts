@@ -1,12 +1,21 @@
 /** Reading and changing what is stored: the path of an apply from text to a committed revision. */
-import type { ApiResource, Applied, ApplyOutcome, ApplyRequest, ControlPlane, WatchMessage } from "../admin/control-plane.ts";
+import type {
+  ApiResource,
+  Applied,
+  ApplyOutcome,
+  ApplyRequest,
+  ControlPlane,
+  DeleteOutcome,
+  DeleteRequest,
+  WatchMessage,
+} from "../admin/control-plane.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Problem } from "../lib/problem.ts";
 import { inTurns } from "../lib/turns.ts";
 import { documentOf, type ParsedDocuments, parseInSteps, problem } from "../model/index.ts";
 import { type AnyResource, resourceKey } from "../model/resource.ts";
 import { canonicalJson } from "../store/canonical.ts";
-import type { ApplyResult, Change, Put, ResourceId, Store, StoredResource, Transaction } from "../store/store.ts";
+import type { ApplyResult, Change, Delete, Put, ResourceId, Store, StoredResource, Transaction } from "../store/store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { ATTRIBUTE, failSpan, policyType, type Span, type SpanContext, type Tracing } from "../telemetry/tracing.ts";
 import { findingsOfChange, momentOf, preview } from "./findings.ts";
@@ -48,21 +57,48 @@ export class Changes {
     });
   }
 
-  remove(request: RemoveRequest): Promise<ApplyOutcome> {
-    return this.#traced(request.parent, async (span) => {
-      span.setAttribute(ATTRIBUTE.policyType, policyType([request.kind]));
-      const found = await this.#find(request);
-      const { reconciler } = this.#options;
-      const before = momentOf(reconciler);
-      if (request.dryRun) {
-        checkExpected(request, request.expect, found);
-        const change: Change = { ...idOf(found), action: "deleted", resource: found };
-        const problems = await findingsOfChange(before, preview(before, reconciler.trustDomain, { deletes: [idOf(found)] }), []);
-        return { revision: reconciler.mesh?.revision ?? 0, applied: [appliedOf(change)], problems };
-      }
-      const outcome = await this.#commit({ puts: [], deletes: [{ ...idOf(found), expect: request.expect }], who: request.who }, span);
-      return { ...outcome, problems: await findingsOfChange(before, momentOf(reconciler), []) };
+  remove({ kind, namespace, name, expect, ...rest }: RemoveRequest): Promise<ApplyOutcome> {
+    const item = { kind, namespace, name, expect };
+    return this.#traced(rest.parent, async (span) => {
+      await this.#find(item);
+      const { missing: _, ...outcome } = await this.#remove({ ...rest, items: [item] }, span);
+      return outcome;
     });
+  }
+
+  /** Commits the deletes of all that are there as one transaction. */
+  removeAll(request: DeleteRequest): Promise<DeleteOutcome> {
+    return this.#traced(request.parent, (span) => this.#remove(request, span));
+  }
+
+  async #remove({ items, who, dryRun }: DeleteRequest, span: Span): Promise<DeleteOutcome> {
+    span.setAttribute(ATTRIBUTE.policyType, policyType(items.map(({ kind }) => kind)));
+    const seen = new Set<string>();
+    const deletes: Delete[] = [];
+    const dry: Change[] = [];
+    const missing: ResourceId[] = [];
+    for (const item of items) {
+      const id = idOf(item);
+      const key = resourceKey(id.kind, id.namespace, id.name);
+      if (seen.has(key)) throw new WeftError("invalid", `${id.kind} ${id.namespace}/${id.name} is named twice`);
+      seen.add(key);
+      const found = await this.#options.store.get(id);
+      // With a resourceVersion the caller has seen it: that it is gone is news.
+      checkExpected(item, item.expect, found);
+      if (!found) missing.push(id);
+      else {
+        deletes.push({ ...id, expect: item.expect });
+        dry.push({ ...id, action: "deleted", resource: found });
+      }
+    }
+    const { reconciler } = this.#options;
+    const before = momentOf(reconciler);
+    if (dryRun || deletes.length === 0) {
+      const problems = await findingsOfChange(before, preview(before, reconciler.trustDomain, { deletes }), []);
+      return { revision: before?.mesh.revision ?? 0, applied: dry.map(appliedOf), problems, missing };
+    }
+    const outcome = await this.#commit({ puts: [], deletes, who }, span);
+    return { ...outcome, problems: await findingsOfChange(before, momentOf(reconciler), []), missing };
   }
 
   async list(filter: { kind?: string; namespace?: string }): Promise<{ revision: number; items: readonly ApiResource[] }> {
@@ -84,7 +120,7 @@ export class Changes {
     }
   }
 
-  async #traced(parent: SpanContext | undefined, work: (span: Span) => Promise<ApplyOutcome>): Promise<ApplyOutcome> {
+  async #traced<Outcome extends ApplyOutcome>(parent: SpanContext | undefined, work: (span: Span) => Promise<Outcome>): Promise<Outcome> {
     const { tracing, metrics } = this.#options;
     const span = tracing.startSpan("apply", { parent });
     try {

@@ -1,6 +1,6 @@
 /** The ControlPlane that the admin API serves, joined from its parts. */
 import type { ControlPlane, JwksReport } from "../admin/control-plane.ts";
-import type { LedgerReader } from "../ads/index.ts";
+import type { LedgerReader, ProxyRecord } from "../ads/index.ts";
 import { type Authority, type SvidManager, spiffeBundle, type WorkloadTokens } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
@@ -10,11 +10,12 @@ import { envoyBootstrap } from "../proxy/bootstrap.ts";
 import { why } from "../why/index.ts";
 import { describeResource } from "../xds/describe.ts";
 import type { Changes } from "./changes.ts";
+import { convergenceOf } from "./convergence.ts";
 import { allFindings } from "./findings.ts";
 import type { HealthChecks } from "./health.ts";
 import type { JwksKeeper, JwksStatus } from "./jwks.ts";
 import { typeName } from "./observer.ts";
-import { awaitsAnswer, proxyStatus, timestamp } from "./proxy-status.ts";
+import { proxyStatus, timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
 import { mtlsReport, serviceSummaries } from "./services-view.ts";
 
@@ -50,7 +51,10 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       help: `apply a WorkloadEntry of that name first; there are: ${[...mesh().workloads.keys()].slice(0, 10).join(", ") || "none"}`,
     });
   };
-  const statuses = () => ledger.proxies().map(proxyStatus);
+  /** Those that left count for as long as their workload is registered: afterwards nobody expects them back. */
+  const known = (record: ProxyRecord) =>
+    record.disconnectedAt === undefined || reconciler.mesh === undefined || reconciler.mesh.workloads.has(record.id);
+  const statuses = () => ledger.proxies().filter(known).map(proxyStatus);
 
   const isConnected = (id: string) => {
     const record = ledger.proxy(id);
@@ -60,6 +64,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   return {
     apply: (request) => changes.apply(request),
     remove: (request) => changes.remove(request),
+    removeAll: (request) => changes.removeAll(request),
     list: (filter) => changes.list(filter),
     get: (kind, namespace, name) => changes.get(kind, namespace, name),
     watch: (since, signal) => changes.watch(since, signal),
@@ -74,7 +79,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     proxyConfig(id) {
       const record = ledger.proxy(id);
       if (!record || record.disconnectedAt !== undefined) {
-        const there = statuses().map((proxy) => proxy.id);
+        const there = statuses().flatMap((proxy) => (proxy.connected ? [proxy.id] : []));
         throw new WeftError("not_found", `proxy ${id} is not connected`, { help: `connected are: ${there.join(", ") || "none"}` });
       }
       const resources = ledger.resources(id).map((resource) => ({
@@ -99,17 +104,11 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       return envoyBootstrap({ workload, token, ads: parts.ads, envoyAdmin: envoyAdminOf(reconciler, key) });
     },
 
-    convergence(revision) {
-      const records = ledger.proxies().filter((record) => record.disconnectedAt === undefined);
-      // A refusal stands until what replaces it is ACKed, but it is no answer to what was sent after it.
-      const awaited = new Set(records.filter(awaitsAnswer).map(({ id }) => id));
-      const live = records.map(proxyStatus);
-      const acked = live.filter((proxy) => (ledger.ackedRevision(proxy.id) ?? -1) >= revision);
-      const nacked = live.filter((proxy) => proxy.status === "NACKED" && !awaited.has(proxy.id));
-      const pending = live.filter((proxy) => !acked.includes(proxy) && !nacked.includes(proxy));
-      const ids = (proxies: typeof live) => proxies.map((proxy) => proxy.id);
-      return { acked: ids(acked.filter((proxy) => !nacked.includes(proxy))), nacked, pending: ids(pending) };
-    },
+    convergence: (revision) =>
+      convergenceOf(
+        ledger.proxies().filter((record) => record.disconnectedAt === undefined),
+        revision,
+      ),
 
     ca: () => ({ ...authority.report(), svids: Object.fromEntries([...svids.expiries()].map(([id, at]) => [id, timestamp(at)])) }),
     bundle: () => spiffeBundle(authority.bundlePem()),

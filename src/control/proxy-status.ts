@@ -40,14 +40,6 @@ function typeStatus(record: TypeRecord): TypeStatus {
   };
 }
 
-/** Whether something was sent to the proxy after what it refused, and not answered yet. */
-export function awaitsAnswer(record: ProxyRecord): boolean {
-  return record.types.some(({ nack, sentAt = 0, sentVersion, ackedAt = -1, ackedVersion }) => {
-    if (!nack || sentVersion === nack.version || sentAt < nack.at) return false;
-    return sentAt > ackedAt || sentVersion !== ackedVersion;
-  });
-}
-
 /** RFC 3339, UTC. */
 export function timestamp(milliseconds: number): string {
   return new Date(milliseconds).toISOString();

@@ -110,10 +110,26 @@ for (const info of Object.values(KINDS)) {
 }
 for (const [alias, kind] of Object.entries(KIND_ALIASES)) BY_NAME.set(alias.toLowerCase(), KINDS[kind]);
 
+export interface KindSearch {
+  readonly found?: KindInfo;
+  /** Istio's kind of that name, which is not translated yet. */
+  readonly later?: string;
+  readonly suggestion?: Kind;
+}
+
+/** The kind, its plural (gateways, proxyconfigs, telemetries), and the name of Kubernetes' definition (gateways.networking.istio.io). */
+function isNameOf(kind: string, text: string): boolean {
+  const name = kind.toLowerCase();
+  const [word = ""] = text.split(".");
+  return [name, `${name}s`, name.replace(/y$/, "ies")].includes(word);
+}
+
 /** The kind that `text` names: "VirtualService", "virtualservices", "vs", in any case. Else the nearest kind's name, where one is near. */
-export function findKind(text: string): { readonly found?: KindInfo; readonly suggestion?: Kind } {
+export function findKind(text: string): KindSearch {
   const found = BY_NAME.get(text.toLowerCase());
   if (found) return { found };
+  const [later] = [...LATER_KINDS].filter((kind) => isNameOf(kind, text.toLowerCase()));
+  if (later) return { later };
   const near = nearest(text, BY_NAME.keys());
   return { suggestion: near === undefined ? undefined : BY_NAME.get(near)?.kind };
 }

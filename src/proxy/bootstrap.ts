@@ -58,7 +58,14 @@ export function envoyBootstrap(options: BootstrapOptions): Record<string, unknow
   };
 }
 
-function adsConfig({ token, protocol = "delta" }: BootstrapOptions): Record<string, unknown> {
+/** The authorization that a bootstrap of envoyBootstrap's sends with its streams; undefined in others. */
+export function authorizationOf(bootstrap: Readonly<Record<string, unknown>>): string | undefined {
+  const { dynamic_resources: dynamic } = bootstrap as { dynamic_resources?: { ads_config?: Partial<ReturnType<typeof adsConfig>> } };
+  const metadata = dynamic?.ads_config?.grpc_services?.[0]?.initial_metadata;
+  return metadata?.find(({ key }) => key === "authorization")?.value;
+}
+
+function adsConfig({ token, protocol = "delta" }: BootstrapOptions) {
   return {
     api_type: protocol === "delta" ? "DELTA_GRPC" : "GRPC",
     transport_api_version: "V3",

@@ -29,3 +29,12 @@ export const ADMIN_TIMEOUT_MS = 2_000;
 
 /** How long Envoy may take to end after its own SIGTERM. */
 export const TERMINATE_LIMIT_MS = 5_000;
+
+/** How long a start after a crash waits for a new bootstrap: the last one works too, and the workload is unreachable meanwhile. */
+export const BOOTSTRAP_LIMIT_MS = 2_000;
+
+/** How often a running Envoy's token is looked at, and so how often the warning is repeated. */
+export const TOKEN_CHECK_MS = 86_400_000;
+
+/** Less than this share of its token's life left: of 90 days the last 30, time enough to find a convenient one. */
+export const TOKEN_LOW_SHARE = 1 / 3;

@@ -2,23 +2,36 @@
  * Runs a workload's Envoy for as long as weft lives: starts it, starts it again when it crashes, and ends it without breaking requests.
  *
  * @example
- * await superviseEnvoy({ envoyPath: findEnvoy(process.env), bootstrap: envoyBootstrap(options), clock: systemClock, ... });
+ * await superviseEnvoy({ envoyPath: findEnvoy(process.env), bootstrap: async () => envoyBootstrap(options), clock: systemClock, ... });
  */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/clock.ts";
 import { errnoOf, WeftError } from "../lib/errors.ts";
-import { CRASH_LOOP, DRAIN_LIMIT_MS, HEALTHY_RUN_MS, RESTART_FIRST_MS, RESTART_LONGEST_MS, TERMINATE_LIMIT_MS } from "./constants.ts";
+import {
+  BOOTSTRAP_LIMIT_MS,
+  CRASH_LOOP,
+  DRAIN_LIMIT_MS,
+  HEALTHY_RUN_MS,
+  RESTART_FIRST_MS,
+  RESTART_LONGEST_MS,
+  TERMINATE_LIMIT_MS,
+} from "./constants.ts";
 import { drain } from "./drain.ts";
 import { type Ended, type EnvoyProcess, type Output, startEnvoy } from "./process.ts";
 import type { SignalSource } from "./signals.ts";
+import { type TokenLife, tokenLife } from "./token-life.ts";
+import { watchToken } from "./watch-token.ts";
 
 export interface SuperviseOptions {
   readonly envoyPath: string;
-  /** As envoyBootstrap makes it; written to a file of mode 0600 that is gone afterwards. */
-  readonly bootstrap: Readonly<Record<string, unknown>>;
+  /**
+   * Asked before each start of Envoy, so that each has a new token; what it gives, as envoyBootstrap makes it, is written to a file of mode
+   * 0600 that is gone afterwards. Where it rejects before the first start, so does superviseEnvoy; later the last bootstrap is used again.
+   */
+  readonly bootstrap: () => Promise<Readonly<Record<string, unknown>>>;
   /** Further arguments of the user's for Envoy; they replace weft's defaults. */
   readonly args?: readonly string[];
   readonly clock: Clock;
@@ -37,7 +50,7 @@ export interface SuperviseOptions {
 /**
  * Resolves when Envoy has ended because a signal, or its admin interface, asked for it. SIGTERM and SIGINT drain, a second one of them ends at once; SIGHUP, SIGUSR1
  * (Envoy reopens its access logs) and SIGUSR2 (Envoy has no handler: it ends, and is started again) are passed on.
- * @throws WeftError "unavailable" where Envoy cannot be started at all.
+ * @throws WeftError "unavailable" where Envoy cannot be started at all; what the first call of `bootstrap` throws.
  */
 export async function superviseEnvoy(options: SuperviseOptions): Promise<void> {
   const directory = await makeDirectory(options.runtimeDirectory ?? tmpdir());
@@ -73,6 +86,7 @@ class Supervisor {
   readonly #stop = new AbortController();
   readonly #hurry = new AbortController();
   #envoy: EnvoyProcess | undefined;
+  #token: TokenLife | undefined;
 
   constructor(options: SuperviseOptions, directory: string) {
     this.#options = options;
@@ -83,7 +97,7 @@ class Supervisor {
 
   async run(): Promise<void> {
     const { bootstrap, clock, log, signals } = this.#options;
-    await writeFile(this.#bootstrapFile, JSON.stringify(bootstrap), { mode: 0o600, flag: "wx" });
+    await this.#take(await bootstrap());
     const unsubscribe = [
       ...(["SIGTERM", "SIGINT"] as const).map((name) => signals.on(name, () => this.#asked(name))),
       ...(["SIGHUP", "SIGUSR1", "SIGUSR2"] as const).map((name) => signals.on(name, () => this.#envoy?.kill(name))),
@@ -102,21 +116,54 @@ class Supervisor {
         const waitMs = Math.min(RESTART_LONGEST_MS, RESTART_FIRST_MS * 2 ** (crashes - 1));
         this.#report(ended, crashes, waitMs);
         await this.#pause(waitMs);
+        if (!this.#stop.signal.aborted) await this.#renewBootstrap();
       }
     } finally {
       for (const stop of unsubscribe) stop();
     }
   }
 
+  async #take(bootstrap: Readonly<Record<string, unknown>>): Promise<void> {
+    const next = `${this.#bootstrapFile}.new`;
+    try {
+      await writeFile(next, JSON.stringify(bootstrap), { mode: 0o600 });
+      // A full disk must not cost the one that works.
+      await rename(next, this.#bootstrapFile);
+    } finally {
+      await rm(next, { force: true });
+    }
+    this.#token = tokenLife(bootstrap);
+  }
+
+  /** Never rejects: an Envoy with the last bootstrap is better than none. */
+  async #renewBootstrap(): Promise<void> {
+    const { bootstrap, clock, log } = this.#options;
+    let cancel = () => {};
+    const late = new Promise<never>((_, reject) => {
+      cancel = clock.after(BOOTSTRAP_LIMIT_MS, () => reject(new Error(`no answer within ${BOOTSTRAP_LIMIT_MS / 1_000} s`)));
+    });
+    try {
+      const renewed = await Promise.race([bootstrap(), late, aborted(this.#stop.signal)]);
+      if (renewed) await this.#take(renewed);
+    } catch (reason) {
+      const why = reason instanceof Error ? reason.message : String(reason);
+      log("warn", `there is no new bootstrap (${why}); Envoy is started with the last one`);
+    } finally {
+      cancel();
+    }
+  }
+
   /** One life of Envoy, its drain included. */
   async #runOnce(): Promise<Ended> {
-    const { envoyPath, args = [], output = { stdout: "inherit", stderr: "inherit" }, onStart } = this.#options;
+    const { envoyPath, args = [], clock, log, output = { stdout: "inherit", stderr: "inherit" }, onStart } = this.#options;
     await rm(this.#adminAddressFile, { force: true });
     const envoy = await startEnvoy(envoyPath, [...this.#ownArguments(), ...args], output, this.#directory);
     this.#envoy = envoy;
     onStart?.({ pid: envoy.pid, adminAddressFile: this.#adminAddressFile });
+    const unwatch = this.#token ? watchToken(this.#token, clock, (message) => log("warn", message)) : () => {};
     const stopAsked = aborted(this.#stop.signal);
     const first = await Promise.race([envoy.ended, stopAsked]);
+    unwatch();
     if (!first) await this.#end(envoy);
     const ended = await envoy.ended;
     this.#envoy = undefined;

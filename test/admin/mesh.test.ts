@@ -147,6 +147,7 @@ describe("Metrics and description", () => {
       "/v1/ca",
       "/v1/check",
       "/v1/convergence",
+      "/v1/delete",
       "/v1/jwks",
       "/v1/proxies",
       "/v1/proxies/{id}/config",

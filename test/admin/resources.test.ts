@@ -1,7 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import type { ProblemDetails } from "../../src/admin/problem-details.ts";
-import { ApplyOutcomeSchema, ProblemDetailsSchema, ResourceListSchema, ResourceSchema } from "../../src/admin/schemas.ts";
+import {
+  ApplyOutcomeSchema,
+  DeleteOutcomeSchema,
+  ProblemDetailsSchema,
+  ResourceListSchema,
+  ResourceSchema,
+} from "../../src/admin/schemas.ts";
 import { peerAuthentication, startAdmin } from "./harness.ts";
 
 const ONE = "/v1/resources/PeerAuthentication/default/default";
@@ -108,6 +114,23 @@ describe("A resource over HTTP", () => {
     expect(v.parse(ResourceSchema, await read.json()).spec).toEqual({ mtls: { mode: "PERMISSIVE" } });
     expect((await admin.call(ONE, { headers: { "if-none-match": '"2"' } })).status).toBe(304);
     expect(v.parse(ApplyOutcomeSchema, await (await admin.call(ONE, { method: "DELETE" })).json()).applied[0]?.action).toBe("deleted");
+    expect((await admin.call(ONE)).status).toBe(404);
+  });
+
+  test("is deleted with others by POST /v1/delete, whose reply names what was not there", async () => {
+    await using admin = await startAdmin();
+    await admin.call(ONE, { method: "PUT", body: peerAuthentication("STRICT") });
+    const items = [
+      { kind: "pa", name: "default" },
+      { kind: "pa", namespace: "shop", name: "none" },
+    ];
+    const ask = (query: string) => admin.call(`/v1/delete${query}`, { method: "POST", body: JSON.stringify({ items }) });
+    v.parse(DeleteOutcomeSchema, await (await ask("?dryRun")).json());
+    expect((await admin.call(ONE)).status).toBe(200);
+    expect(v.parse(DeleteOutcomeSchema, await (await ask("")).json())).toMatchObject({
+      applied: [{ name: "default", action: "deleted" }],
+      missing: [{ kind: "PeerAuthentication", namespace: "shop", name: "none" }],
+    });
     expect((await admin.call(ONE)).status).toBe(404);
   });
 

@@ -190,14 +190,58 @@ describe("files and the store", () => {
     expect((await weft.ask("GET", at("new"))).status).toBe(404);
   });
 
-  test("weft delete -f removes what the file names, and says with exit 1 what was not there", async () => {
+  test("weft delete -f removes what the file names as one revision, and says with exit 1 what was not there", async () => {
     const file = documents(MTLS("STRICT", "gone-1"), MTLS("STRICT", "gone-2"));
-    await weft.apply(file);
-    expect(await weft.cli(["delete", "-f", "-"], { input: file })).toMatchObject({ code: 0, err: "" });
+    const { revision: before } = await weft.apply(file);
+    const dry = await weft.cli(["delete", "-f", "-", "--dry-run"], { input: file });
+    expect([dry.code, dry.out]).toEqual([
+      0,
+      "PeerAuthentication default/gone-1 deleted (dry run)\nPeerAuthentication default/gone-2 deleted (dry run)\n",
+    ]);
+    expect([await revision(), (await weft.ask("GET", at("gone-1"))).status]).toEqual([before, 200]);
+    const deleted = await weft.cli(["delete", "-f", "-"], { input: file });
+    expect([deleted.code, deleted.err]).toEqual([0, ""]);
+    expect(deleted.out).toEndWith(`PeerAuthentication default/gone-2 deleted\nrevision ${before + 1}\n`);
+    expect(await revision()).toBe(before + 1);
     expect((await weft.ask("GET", at("gone-1"))).status).toBe(404);
     const again = await weft.cli(["delete", "-f", "-"], { input: file });
     expect(again.code).toBe(1);
     expect(again.err).toContain("PeerAuthentication default/gone-2 is not there");
+  });
+});
+
+describe("POST /v1/delete", () => {
+  const remove = (items: unknown[], query = "") => weft.ask("POST", `/v1/delete${query}`, JSON.stringify({ items }));
+  const item = (name: string, more = {}) => ({ kind: "pa", namespace: "default", name, ...more });
+
+  test("deletes what is there in one transaction, tells what is not, and does neither where a resourceVersion is another", async () => {
+    const applied = await weft.apply(documents(MTLS("STRICT", "batch-1"), MTLS("STRICT", "batch-2")));
+    const { resourceVersion } = applied.applied[0];
+    const before = await revision();
+    expect((await remove([item("batch-1"), item("batch-2", { resourceVersion: "1" })])).status).toBe(409);
+    expect((await remove([item("batch-1"), item("absent", { resourceVersion: "1" })])).status).toBe(409);
+    expect((await weft.ask("GET", at("batch-1"))).status).toBe(200);
+
+    const { status, json } = await remove([item("batch-1", { resourceVersion }), item("absent"), item("batch-2")]);
+    expect(status).toBe(200);
+    expect(json).toMatchObject({
+      revision: before + 1,
+      applied: [
+        { name: "batch-1", action: "deleted" },
+        { name: "batch-2", action: "deleted" },
+      ],
+      missing: [{ kind: "PeerAuthentication", namespace: "default", name: "absent" }],
+    });
+    expect((await remove([item("batch-1")])).json).toMatchObject({ revision: before + 1, applied: [], missing: [{ name: "batch-1" }] });
+  });
+
+  test("refuses what is named twice, names no kind, or names nothing", async () => {
+    const before = await revision();
+    expect((await remove([item("one"), { kind: "PeerAuthentication", name: "one" }])).status).toBe(400);
+    expect((await remove([{ kind: "Pod", name: "one" }])).status).toBe(404);
+    expect((await remove([])).status).toBe(400);
+    expect((await remove([item("one", { resourceversion: "1" })])).status).toBe(400);
+    expect(await revision()).toBe(before);
   });
 });
 

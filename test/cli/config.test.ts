@@ -2,7 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { parseHostPort } from "../../src/cli/config.ts";
 import type { RunSettings } from "../../src/cli/index.ts";
-import { files, type RunOptions, weft } from "./harness.ts";
+import { files, type RunOptions, useFiles, weft } from "./harness.ts";
+
+useFiles();
 
 async function settings(argv: readonly string[], options: RunOptions = {}): Promise<RunSettings | undefined> {
   let seen: RunSettings | undefined;

@@ -1,8 +1,9 @@
+import { afterAll } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type CliIo, type RunSettings, runCli } from "../../src/cli/index.ts";
-import { systemClock } from "../../src/lib/clock.ts";
+import { type Clock, systemClock } from "../../src/lib/clock.ts";
 
 export interface Outcome {
   readonly code: number;
@@ -14,6 +15,7 @@ export interface RunOptions {
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly uid?: number;
+  readonly clock?: Clock;
   readonly startServer?: (settings: RunSettings, reload: () => Promise<RunSettings>) => Promise<number>;
 }
 
@@ -26,27 +28,31 @@ export async function weft(argv: readonly string[], options: RunOptions = {}): P
     stderr: { write: (text) => (err += text) },
     readStdin: async () => new TextEncoder().encode(options.stdin ?? ""),
     // Never the machine's own configuration file.
-    env: { WEFT_CONFIG: NO_CONFIG, ...options.env },
+    env: { WEFT_CONFIG: "/dev/null", ...options.env },
     uid: options.uid ?? 1000,
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     version: "1.2.3",
     startServer: options.startServer ?? (() => Promise.reject(new Error("this test starts no server"))),
   };
   return { code: await runCli(argv, io), out, err };
 }
 
-const scratch = mkdtempSync(join(tmpdir(), "weft-cli-"));
-const NO_CONFIG = join(scratch, "empty.yaml");
-writeFileSync(NO_CONFIG, "");
+const directories: string[] = [];
 
-/** Writes files below a new directory and returns its path. */
+/** To be called once in each test file that makes files: a hook of this module's would hold for the first file only that imports it. */
+export function useFiles(): void {
+  afterAll(() => {
+    for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
+  });
+}
+
+/** Writes files below a new directory, gone after the file's tests, and returns its path. */
 export function files(contents: Readonly<Record<string, string | Uint8Array>>): string {
-  const directory = mkdtempSync(join(scratch, "files-"));
+  const directory = mkdtempSync(join(tmpdir(), "weft-cli-"));
+  directories.push(directory);
   for (const [name, content] of Object.entries(contents)) {
     mkdirSync(dirname(join(directory, name)), { recursive: true });
     writeFileSync(join(directory, name), content);
   }
   return directory;
 }
-
-process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));

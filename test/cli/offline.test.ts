@@ -4,7 +4,9 @@ import { parse } from "yaml";
 import { lineDiff } from "../../src/cli/line-diff.ts";
 import { clean, json, table, yaml } from "../../src/cli/output.ts";
 import { peerAuthentication } from "../admin/harness.ts";
-import { files, weft } from "./harness.ts";
+import { files, useFiles, weft } from "./harness.ts";
+
+useFiles();
 
 describe("weft validate", () => {
   test("says yes to good files, in directories with subdirectories too", async () => {
@@ -18,6 +20,24 @@ describe("weft validate", () => {
     expect([code, err]).toEqual([0, ""]);
     // Each policy after the oldest of its scope gets a warning.
     expect(out).toEndWith("3 valid resources, 0 errors, 2 warnings in 3 files\n");
+  });
+
+  test("leaves out weft's data directories and hidden directories", async () => {
+    const listening = JSON.stringify({ pid: 1, ads: "127.0.0.1:15010" });
+    const directory = files({
+      "mesh.yaml": peerAuthentication("STRICT", "a"),
+      "d/listening.json": listening,
+      "d/lock.db": "",
+      "d/ca/x.json": listening,
+      ".git/config.yaml": "not: ours",
+      "sub/.cache/x.yml": "not: ours",
+      "sub/b.yaml": peerAuthentication("STRICT", "b"),
+    });
+    expect(await weft(["validate", "-f", directory])).toMatchObject({ code: 0, out: expect.stringContaining("in 2 files\n") });
+    expect(await weft(["validate", "-f", join(directory, "d")])).toMatchObject({ code: 2, err: expect.stringContaining("holds no .yaml") });
+    // By its name it is read all the same.
+    expect((await weft(["validate", "-f", join(directory, "d/listening.json")])).code).toBe(1);
+    expect((await weft(["validate", "--help"])).out).toContain("hidden ones and weft's data");
   });
 
   test("prints every problem of every file as file:line:column, and exits 1", async () => {
@@ -156,7 +176,13 @@ describe("The command line", () => {
     expect(await weft(["aply"])).toMatchObject({ code: 2, err: expect.stringContaining("did you mean `apply`") });
     expect(await weft(["apply", "--dry-rum"])).toMatchObject({ code: 2, err: expect.stringContaining("--dry-run") });
     expect(await weft(["get", "virtualservise"])).toMatchObject({ code: 2, err: expect.stringContaining("did you mean VirtualService?") });
-    expect((await weft(["get"])).code).toBe(2);
+    expect(await weft(["get"])).toMatchObject({ code: 2, err: expect.stringMatching(/help: kinds: .*VirtualService \(vs\), /) });
+    for (const kind of ["Gateway", "sidecars", "envoyfilter", "Telemetries", "requestauthentications.security.istio.io", "workloadgroup"]) {
+      expect(await weft(["get", kind])).toMatchObject({
+        code: 2,
+        err: expect.stringMatching(/^weft: \w+ is a kind .* not translate yet\n/),
+      });
+    }
     expect((await weft(["apply", "-f", "x", "--wait", "soon"])).code).toBe(2);
     expect((await weft(["get", "vs", "-o", "xml"])).code).toBe(2);
   });

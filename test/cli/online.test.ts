@@ -1,9 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { waitFor } from "../../scripts/lib/lab/wait.ts";
 import { peerAuthentication, startAdmin } from "../admin/harness.ts";
+import { FakeClock } from "../fakes/clock.ts";
 import { fakeProxy } from "../fakes/control-plane.ts";
-import { files, type RunOptions, weft } from "./harness.ts";
+import { files, type RunOptions, useFiles, weft } from "./harness.ts";
+
+useFiles();
 
 /** A weft behind a real socket, and the command line that talks to it. */
 async function start() {
@@ -51,7 +55,7 @@ describe("weft apply", () => {
     let asked = 0;
     here.control.convergence = () => {
       const done = ++asked >= 3;
-      return { acked: done ? ["default/orders"] : [], nacked: [], pending: done ? [] : ["default/orders"] };
+      return { acked: done ? ["default/orders"] : [], nacked: [], pending: done ? [] : ["default/orders"], still_nacked: [] };
     };
     const { code, out } = await here.weft(["apply", "-f", strict(), "--wait", "30s"]);
     expect([code, asked]).toEqual([0, 3]);
@@ -66,6 +70,16 @@ describe("weft apply", () => {
     expect(out).toContain("ACK      default/web\n");
     expect(out).toContain("NACK     default/orders refused LDS of revision 1");
     expect(out).toContain("    unknown filter [31mfoo\n    inbound from VirtualService default/orders (mesh.yaml:31)\n");
+  });
+
+  test("--wait takes a refusal from before for a note, not for an answer to this change", async () => {
+    await using here = await start();
+    here.control.answers = { acked: ["default/orders"], still_nacked: [fakeProxy("default/orders", "old trouble")] };
+    const { code, out } = await here.weft(["apply", "-f", strict(), "--wait"]);
+    expect(code).toBe(0);
+    expect(out).toContain("ACK      default/orders\n");
+    expect(out).toContain("note     still refused, from before this change: default/orders refused LDS of revision 1");
+    expect(out).toContain("    old trouble\n");
   });
 
   test("--wait exits 1 where a proxy does not answer in time", async () => {
@@ -167,6 +181,28 @@ describe("Reports", () => {
     expect((await here.weft(["proxies", "--config"])).code).toBe(2);
   });
 
+  test("show of a long refusal its reason, and the whole as JSON", async () => {
+    await using here = await start();
+    const debug = Array.from({ length: 80 }, (_, index) => `filter_chains { number: ${index} }`);
+    const reason = "Error adding/updating listener(s) inbound: Proto constraint validation failed (field: name): stat_prefix: x";
+    const message = ["about:", "what was sent", reason, ...debug, "y".repeat(5_000)].join("\n");
+    here.control.proxyList = [fakeProxy("default/orders", message)];
+    const { out } = await here.weft(["proxies", "orders"]);
+    expect(out).toContain(`    ${reason}\n    filter_chains { number: 0 }\n`);
+    expect(out).not.toContain("what was sent");
+    expect(out).not.toContain("number: 9 }");
+    expect(out).toContain("    ... 74 more lines: weft proxies default/orders -o json\n");
+    expect(out).toContain("    inbound from VirtualService default/orders (mesh.yaml:31)\n");
+    expect(JSON.parse((await here.weft(["proxies", "orders", "-o", "json"])).out).types[1].nack.message).toBe(message);
+
+    here.control.proxyList = [fakeProxy("default/orders", "y".repeat(5_000))];
+    expect((await here.weft(["proxies"])).out).toContain(
+      `    ${"y".repeat(400)}... 4600 more characters: weft proxies default/orders -o json\n`,
+    );
+    const found = JSON.parse((await here.weft(["check", "-o", "json"])).out).findings;
+    expect(found.find(({ check }: { check: string }) => check === "proxy default/orders").message).toContain("y".repeat(5_000));
+  });
+
   test("check says what is wrong and what to do, exit 1", async () => {
     await using here = await start();
     expect(await here.weft(["check"])).toMatchObject({ code: 0, out: expect.stringContaining("ok    store: ok") });
@@ -181,7 +217,8 @@ describe("Reports", () => {
     expect(code).toBe(1);
     expect(out).toContain("FAIL  store: disk is full\n      help: free space");
     expect(out).toContain("FAIL  proxy default/orders: default/orders refused LDS");
-    expect(out).toContain("FAIL  proxy default/gone: gone since");
+    expect(out).toContain("warn  proxy default/gone: not connected since 2026-01-01T00:00:00Z\n      help: ");
+    expect(out).toContain("FAIL  proxies: 0 of 2 well\n");
     expect(out).toContain("FAIL  ca certificate: expired at 2020");
     expect(JSON.parse((await here.weft(["check", "-o", "json"])).out)).toMatchObject({ ok: false });
   });
@@ -196,6 +233,20 @@ describe("Reports", () => {
     expect(code).toBe(0);
     expect(out).toContain("warn  VirtualService default/orders: there is no service (WF0501, a.yaml:7)\n      help: add it\n");
     expect(out).toContain("resources: 1 finding; weft explain CODE tells more");
+  });
+
+  test("check warns of a registered workload's proxy that is away, and exits 0: it may have been stopped on purpose", async () => {
+    await using here = await start();
+    here.control.proxyList = [
+      fakeProxy("default/web"),
+      { ...fakeProxy("default/gone"), connected: false, disconnected_at: "2026-01-01T00:00:00Z" },
+    ];
+    const { code, out } = await here.weft(["check"]);
+    expect(code).toBe(0);
+    expect(out).toContain("warn  proxy default/gone: not connected since 2026-01-01T00:00:00Z\n");
+    expect(out).toContain("weft proxy run default/gone\n");
+    expect(out).toContain("warn  proxies: 1 of 2 well\n");
+    expect(JSON.parse((await here.weft(["check", "-o", "json"])).out)).toMatchObject({ ok: true });
   });
 
   test("show the CA", async () => {
@@ -273,6 +324,31 @@ describe("--server", () => {
       if (before === undefined) delete process.env.HTTP_PROXY;
       else process.env.HTTP_PROXY = before;
     }
+  });
+
+  test("gives up on a weft that does not answer: a read after 10 seconds, an apply after 60, and says what to check", async () => {
+    let asked = 0;
+    await using hangs = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch() {
+        asked++;
+        return new Promise<Response>(() => {});
+      },
+    });
+    for (const [index, [argv, seconds]] of ([[["get", "vs"], 10] as const, [["apply", "-f", strict()], 60] as const] as const).entries()) {
+      const clock = new FakeClock();
+      const outcome = weft([...argv, "--server", `http://127.0.0.1:${hangs.port}`, "--token", "x"], { clock });
+      await waitFor("the request", () => asked === index + 1);
+      await clock.advance(seconds * 1000 - 1);
+      expect(await Promise.race([outcome, Bun.sleep(1).then(() => "waits")])).toBe("waits");
+      await clock.advance(1);
+      const { code, err } = await outcome;
+      expect(code).toBe(2);
+      expect(err).toContain(`no answer within ${seconds} s`);
+      expect(err).toContain("help: something listens there, but does not answer: look at weft's log");
+    }
+    await hangs.stop(true);
   });
 
   test("refuses what is no URL, and a token for the socket", async () => {

@@ -137,7 +137,7 @@ describe("a weft on a data directory", () => {
   test("a port that is taken is refused with the flag to change", async () => {
     const other = await openTestWeft();
     const start = startWeft({
-      data: `${weft.data}-2`,
+      data: join(other.data, "second"),
       ads: other.ads,
       admin: { host: "127.0.0.1", port: 0 },
       trustDomain: "mesh.local",

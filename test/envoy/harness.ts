@@ -102,8 +102,11 @@ async function openLab(envoy: string, options: Pick<WeftOptions, "runCommand" | 
   const address = network.nextAddress();
   const ads = { address, port: await network.freePort(address) };
   const weft = await startWeft({ binary: WEFT, data: join(directory, "data"), processes, ads, ...options }).catch(async (reason) => {
+    // No afterAll sees a lab that did not open.
+    const log = processes.running().map((one) => one.tail());
     await processes.stopAll(0);
-    throw reason;
+    rmSync(directory, { recursive: true, force: true });
+    throw log.length > 0 ? new Error(`${reason}\n${log.join("\n")}`) : reason;
   });
   const start = (member: Member, args: readonly string[] = []) => startSidecar({ weft, processes, envoy }, member.place, { args });
   return {

@@ -9,6 +9,8 @@ import type {
   Applied,
   ApplyRequest,
   ControlPlane,
+  DeleteOutcome,
+  DeleteRequest,
   Health,
   JwksReport,
   MtlsReport,
@@ -96,6 +98,19 @@ export class FakeControlPlane implements ControlPlane {
       [{ kind, namespace, name, action: "deleted", resourceVersion: resource.metadata.resourceVersion, resource }],
       dryRun,
     );
+  }
+
+  async removeAll({ items, dryRun }: DeleteRequest): Promise<DeleteOutcome> {
+    const changes: (Applied & { readonly resource: ApiResource })[] = [];
+    const missing: DeleteOutcome["missing"][number][] = [];
+    for (const { kind, namespace, name, expect } of items) {
+      const resource = this.resources.get(keyOf(kind, namespace, name));
+      if (expect !== undefined && String(expect) !== resource?.metadata.resourceVersion)
+        throw new WeftError("conflict", "It has changed since");
+      if (!resource) missing.push({ kind, namespace, name });
+      else changes.push({ kind, namespace, name, action: "deleted", resourceVersion: resource.metadata.resourceVersion, resource });
+    }
+    return { ...this.#commit(changes, dryRun), missing };
   }
 
   #commit(changes: readonly (Applied & { readonly resource: ApiResource })[], dryRun: boolean) {
@@ -236,7 +251,7 @@ export class FakeControlPlane implements ControlPlane {
     return { node: { id: `${workload.namespace}/${workload.name}`, cluster: "yes" }, admin: { address: "127.0.0.1" } };
   }
 
-  convergence = () => ({ acked: [], nacked: [], pending: [], ...this.answers });
+  convergence = () => ({ acked: [], nacked: [], pending: [], still_nacked: [], ...this.answers });
   ca = () => this.caReport;
   bundle = () => ({ keys: [], spiffe_sequence: 1 });
   health = async () => this.healthNow;

@@ -67,6 +67,7 @@ function verify(client: Client, latest: Contents, revision: number, deletes: boo
       expect(refused.has(name)).toBe(bad);
     }
     expect(subscription.status).toBe(refused.size > 0 ? "NACKED" : "SYNCED");
+    expect(subscription.settledRevision).toBe(revision);
     if (refused.size === 0) expect(subscription.ackedRevision).toBe(revision);
   }
 }

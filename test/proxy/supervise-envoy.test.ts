@@ -70,7 +70,7 @@ async function withEnvoy(upstreamPort: number, change: Partial<SuperviseOptions>
   const signals = new FakeSignals();
   const done = superviseEnvoy({
     envoyPath: realEnvoy ?? "",
-    bootstrap: standalone(upstreamPort),
+    bootstrap: async () => standalone(upstreamPort),
     args: ["-l", "warn", "--concurrency", "1"],
     clock: systemClock,
     signals,

@@ -4,7 +4,8 @@ import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/lib/clock.ts";
-import { TERMINATE_LIMIT_MS } from "../../src/proxy/constants.ts";
+import { envoyBootstrap } from "../../src/proxy/bootstrap.ts";
+import { BOOTSTRAP_LIMIT_MS, TERMINATE_LIMIT_MS } from "../../src/proxy/constants.ts";
 import { drain, openWork } from "../../src/proxy/drain.ts";
 import { type SuperviseOptions, superviseEnvoy } from "../../src/proxy/supervise.ts";
 import { FakeClock } from "../fakes/clock.ts";
@@ -21,7 +22,11 @@ interface Setup {
 }
 
 /** Supervises a shell script in Envoy's place. `$READY` in it is a file by which it can say that it is set up. */
-async function withScript(script: string, body: (setup: Setup) => Promise<void>): Promise<void> {
+async function withScript(
+  script: string,
+  body: (setup: Setup) => Promise<void>,
+  bootstrap: (clock: FakeClock) => Promise<Record<string, unknown>> = async () => ({ admin: "secret" }),
+): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), "weft-test-"));
   const envoyPath = join(dir, "envoy");
   await writeFile(envoyPath, `#!/bin/sh\nREADY=${dir}/ready\n${script}\n`);
@@ -32,7 +37,7 @@ async function withScript(script: string, body: (setup: Setup) => Promise<void>)
   const runs: Setup["runs"] = [];
   const options: SuperviseOptions = {
     envoyPath,
-    bootstrap: { admin: "secret" },
+    bootstrap: () => bootstrap(clock),
     clock,
     signals,
     log: (level, message) => lines.push(`${level}: ${message}`),
@@ -55,11 +60,13 @@ async function withScript(script: string, body: (setup: Setup) => Promise<void>)
 
 /** Waits for the `count`th report of a crash, and gives the wait that it announces, in milliseconds. */
 async function announcedWait(lines: readonly string[], count: number): Promise<number> {
-  const line = await waitFor(`report ${count} of a crash`, () => lines[count - 1]);
-  return Number(/again in ([\d.]+) s/.exec(line)?.[1]) * 1_000;
+  return waitOf(await waitFor(`report ${count} of a crash`, () => lines[count - 1])) ?? Number.NaN;
 }
 
+const waitOf = (line: string | undefined) => (line === undefined ? undefined : Number(/again in ([\d.]+) s/.exec(line)?.[1]) * 1_000);
+
 const STAYS = "exec sleep 600";
+const DAY_MS = 86_400_000;
 
 test("An Envoy that crashes is started again, after waits that double up to half a minute.", () =>
   withScript("exit 7", async ({ clock, lines, runs }) => {
@@ -147,12 +154,108 @@ test("The bootstrap is in a file that only its owner can read, in a directory th
     expect(await stat(directory).catch(() => "gone")).toBe("gone");
   }));
 
+/** A script in Envoy's place that keeps a copy of each bootstrap that it is given. `$2`: --config-path FILE comes first. */
+const COPIES = 'cp "$2" "$READY.$$"; exec sleep 600';
+
+test("Each start takes a new bootstrap; where there is none after a crash, the last one is used again, and that is said.", async () => {
+  let asked = 0;
+  let away = false;
+  const bootstrap = async () => {
+    asked++;
+    if (away) throw new Error("weft is away");
+    return { number: asked };
+  };
+  await withScript(
+    COPIES,
+    async ({ clock, dir, lines, runs }) => {
+      const given = async (count: number): Promise<unknown> => {
+        const { pid } = await waitFor(`run ${count}`, () => runs[count - 1]);
+        const text = await waitFor("the copy", () => readFile(join(dir, `ready.${pid}`), "utf8").catch(() => ""));
+        return JSON.parse(text);
+      };
+      const crash = async (count: number) => {
+        process.kill(runs[count - 1]?.pid ?? 0, "SIGKILL");
+        await clock.advance(await waitFor("the report", () => waitOf(lines.filter((line) => line.includes("again in"))[count - 1])));
+      };
+      expect(await given(1)).toEqual({ number: 1 });
+      await crash(1);
+      expect(await given(2)).toEqual({ number: 2 });
+      expect(lines.filter((line) => line.includes("bootstrap"))).toEqual([]);
+      away = true;
+      await crash(2);
+      expect(await given(3)).toEqual({ number: 2 });
+      expect(asked).toBe(3);
+      expect(lines).toContain("warn: there is no new bootstrap (weft is away); Envoy is started with the last one");
+    },
+    bootstrap,
+  );
+});
+
+test("A weft that does not answer delays the start after a crash by two seconds, no more.", async () => {
+  let asked = 0;
+  await withScript(
+    STAYS,
+    async ({ clock, lines, runs }) => {
+      process.kill((await waitFor("a run", () => runs[0])).pid, "SIGKILL");
+      await clock.advance(await announcedWait(lines, 1));
+      await waitFor("the question", () => asked === 2);
+      await clock.advance(BOOTSTRAP_LIMIT_MS - 1);
+      expect(runs.length).toBe(1);
+      await clock.advance(1);
+      await waitFor("the second run", () => runs.length === 2);
+      expect(lines.at(-1)).toContain("no answer within 2 s");
+    },
+    () => (++asked === 1 ? Promise.resolve({}) : new Promise(() => {})),
+  );
+});
+
+test("Without a bootstrap for the first start the supervisor fails as the asking did, and leaves nothing behind.", async () => {
+  const runtimeDirectory = await mkdtemp(join(tmpdir(), "weft-test-"));
+  try {
+    const signals = new FakeSignals();
+    const bootstrap = () => Promise.reject(new Error("there is no workload"));
+    const run = superviseEnvoy({ envoyPath: "", bootstrap, clock: new FakeClock(), signals, log: () => {}, runtimeDirectory });
+    await expect(run).rejects.toThrow("there is no workload");
+    expect([signals.count, await readdir(runtimeDirectory)]).toEqual([0, []]);
+  } finally {
+    await rm(runtimeDirectory, { recursive: true, force: true });
+  }
+});
+
+test("While Envoy runs, each day of the last third of its token's life brings a warning that says when and how to renew it.", () =>
+  withScript(
+    STAYS,
+    async ({ clock, lines, runs, signals, done }) => {
+      await waitFor("a run", () => runs[0]);
+      await clock.advance(60 * DAY_MS);
+      expect(lines).toEqual([]);
+      await clock.advance(DAY_MS);
+      expect(lines).toEqual([
+        expect.stringMatching(/^warn: the token of this Envoy ends at 2026-04-01T00:00:00.000Z, in 29 days; .*SIGTERM/),
+      ]);
+      await clock.advance(29 * DAY_MS);
+      expect(lines).toHaveLength(30);
+      expect(lines.at(-1)).toContain("the token of this Envoy ended at 2026-04-01");
+      signals.send("SIGTERM");
+      await done;
+      expect(clock.pending).toBe(0);
+    },
+    async (clock) => withToken(clock.now(), clock.now() + 90 * DAY_MS),
+  ));
+
+/** weft's bootstrap, with a token of that life. */
+function withToken(issuedAt: number, expiresAt: number): Record<string, unknown> {
+  const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const token = `${part({ alg: "ES256" })}.${part({ iat: issuedAt / 1_000, exp: expiresAt / 1_000 })}.sig`;
+  return envoyBootstrap({ workload: { namespace: "default", name: "orders" }, token, ads: { host: "127.0.0.1", port: 1 } });
+}
+
 test("A program that cannot be started at all is an error that names it, not a crash to try again.", async () => {
   const dir = await mkdtemp(join(tmpdir(), "weft-test-"));
   try {
     const envoyPath = join(dir, "envoy");
     const signals = new FakeSignals();
-    const run = superviseEnvoy({ envoyPath, bootstrap: {}, clock: new FakeClock(), signals, log: () => {} });
+    const run = superviseEnvoy({ envoyPath, bootstrap: async () => ({}), clock: new FakeClock(), signals, log: () => {} });
     await expect(run).rejects.toThrow(`Envoy cannot be started: ${envoyPath}: ENOENT`);
     expect(signals.count).toBe(0);
   } finally {
@@ -164,7 +267,7 @@ test("Without a directory to write to, the message names it and the mend.", asyn
   const runtimeDirectory = "/proc/nowhere";
   const run = superviseEnvoy({
     envoyPath: "",
-    bootstrap: {},
+    bootstrap: async () => ({}),
     clock: new FakeClock(),
     signals: new FakeSignals(),
     log: () => {},

@@ -7,7 +7,7 @@ import { superviseEnvoy } from "../../src/proxy/supervise.ts";
 const [envoyPath = "", bootstrapFile = ""] = process.argv.slice(2);
 await superviseEnvoy({
   envoyPath,
-  bootstrap: JSON.parse(readFileSync(bootstrapFile, "utf8")),
+  bootstrap: async () => JSON.parse(readFileSync(bootstrapFile, "utf8")),
   args: ["--concurrency", "1", "--log-level", "info"],
   clock: systemClock,
   signals: processSignals,

@@ -26,7 +26,11 @@ function end(code: number, keep: "all" | "mesh" | "nothing"): Promise<never> {
     await processes.stopAll(STOP_LIMIT_MS);
     if (keep === "nothing") rmSync(directory, { recursive: true, force: true });
     // The CA's key and the tokens have no use any more.
-    else if (keep === "mesh") for (const folder of ["data", "logs/tmp"]) rmSync(join(directory, folder), { recursive: true, force: true });
+    else if (keep === "mesh") {
+      for (const folder of ["data", "logs/tmp"]) rmSync(join(directory, folder), { recursive: true, force: true });
+      // The user may have edited the policies.
+      console.error(`==> kept: ${directory} (mesh/ with the policies, logs/)`);
+    }
     process.exit(code);
   })();
   return ending;

@@ -32,8 +32,9 @@ export interface Processes {
 const DEFAULT_STOP_LIMIT_MS = 10_000;
 
 /**
- * Also when this process exits without stopAll (a crash, process.exit), what it started is killed. Their temporary files go to a folder
- * beside the logs: a process that is killed cannot remove its own.
+ * Also when this process exits without stopAll (a crash, process.exit), what it started is killed; but not under `bun test`, which runs no
+ * exit hooks: tests call stopAll in afterAll or afterEach. Their temporary files go to a folder beside the logs: a process that is killed
+ * cannot remove its own.
  */
 export function openProcesses(logDirectory: string): Processes {
   const temporary = join(logDirectory, "tmp");

@@ -1,0 +1,21 @@
+/** Telemetry whose access logs go nowhere. */
+import type { Context } from "./context.ts";
+
+/** Istio's own default provider, which nobody has to write down. */
+const BUILT_IN = "envoy";
+
+export function findLostLogs(context: Context): void {
+  const [config] = context.of("MeshConfig").filter(({ metadata }) => metadata.namespace === context.mesh.settings.rootNamespace);
+  const providers = config?.spec.extensionProviders ?? [];
+  for (const telemetry of context.of("Telemetry")) {
+    for (const [index, { providers: named = [] }] of (telemetry.spec.accessLogging ?? []).entries()) {
+      for (const [at, { name }] of named.entries()) {
+        const found = providers.find((provider) => provider.name.toLowerCase() === name.toLowerCase());
+        if (found ? found.envoyFileAccessLog : name.toLowerCase() === BUILT_IN) continue;
+        const message = found ? `the provider ${found.name} is no access log` : `MeshConfig's extensionProviders have no ${name}`;
+        const path = ["spec", "accessLogging", index, "providers", at, "name"];
+        context.warn("noEffect", telemetry, path, message, `name ${BUILT_IN}, or a provider with envoyFileAccessLog`);
+      }
+    }
+  }
+}
