@@ -76,6 +76,34 @@ describeMesh("an EnvoyFilter", (lab) => {
     await weft.cli(["delete", "EnvoyFilter", "lua"]);
   });
 
+  test("that adds an extension's configuration gives it to the filter that asks for its name", async () => {
+    const { weft } = lab();
+    const LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua";
+    const code = 'function envoy_on_response(handle) handle:headers():add("x-ecds", "yes") end';
+    const discovered = {
+      name: "mine",
+      config_discovery: { config_source: { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" }, type_urls: [LUA] },
+    };
+    const configPatches = [
+      {
+        applyTo: "EXTENSION_CONFIG",
+        patch: { operation: "ADD", value: { name: "mine", typed_config: { "@type": LUA, default_source_code: { inline_string: code } } } },
+      },
+      {
+        applyTo: "HTTP_FILTER",
+        match: { context: "SIDECAR_INBOUND", listener: { filterChain: { filter: { name: MANAGER } } } },
+        patch: { operation: "INSERT_FIRST", value: discovered },
+      },
+    ];
+    await weft.apply(filter("ecds", { configPatches }));
+    await waitFor(
+      "the header",
+      () => callFrom(web, "orders"),
+      ({ headers }) => headers["x-ecds"] === "yes",
+    );
+    await weft.cli(["delete", "EnvoyFilter", "ecds"]);
+  });
+
   test("that Envoy refuses is shown with Envoy's words and the patch's line, while all else stays in force", async () => {
     const { weft, directory } = lab();
     const file = `${directory}/broken.yaml`;

@@ -5,6 +5,7 @@
 import type { Problem } from "../../lib/problem.ts";
 import type { AnyResource } from "../../model/resource.ts";
 import type { Mesh } from "../types.ts";
+import { findLostLogs } from "./access-logs.ts";
 import { createContext } from "./context.ts";
 import { findDeadRoutes } from "./dead-routes.ts";
 import { findGatewayTrouble } from "./gateways.ts";
@@ -30,6 +31,7 @@ const RULES = [
   findPolicyTrouble,
   findTokenTrouble,
   findWithoutEffect,
+  findLostLogs,
 ];
 
 /** All findings, by file and line. `mesh` must have been built of `resources`. */

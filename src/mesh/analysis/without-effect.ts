@@ -15,7 +15,7 @@ export function findWithoutEffect(context: Context): void {
     for (const [index, rule] of (resource.spec.http ?? []).entries()) checkRule(context, resource, ["spec", "http", index], rule);
   }
   for (const resource of context.of("MeshConfig")) {
-    if (resource.spec.accessLogFormat && !resource.spec.accessLogFile) {
+    if (resource.spec.accessLogFormat && !resource.spec.accessLogFile && context.mesh.accessLogs.size === 0) {
       context.warn(
         "noEffect",
         resource,
