@@ -50,6 +50,10 @@ function evaluateRequest(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
       help: `there are: ${known || "none; apply a WorkloadEntry"}; or ask from plaintext`,
     });
   }
+  if (caller.type === "gateway") {
+    const help = "ask from plaintext or from a workload for a service behind it";
+    throw new WeftError("invalid", `${caller.key} is a gateway, and what comes in at gateways is not evaluated`, { help });
+  }
   const leaving = { ...common, view, caller };
   // By host: parts of a Mesh that did not change keep what they were made of, an equal service among it.
   const services = [...new Map(view.ports.map(({ service }) => [service.host, service])).values()];
