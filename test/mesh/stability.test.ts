@@ -10,9 +10,6 @@ import { httpService, OPTIONS, resource, resourcesOf, workload } from "./harness
 // Hundreds of meshes, on a machine that may be busy.
 setDefaultTimeout(60_000);
 
-/** Hundreds of meshes each, on a machine that may be busy. */
-setDefaultTimeout(60_000);
-
 const SERVICES = ["orders", "users", "web"];
 const NAMESPACES = ["default", "shop"];
 const service = fc.constantFrom(...SERVICES);
