@@ -200,6 +200,7 @@ import { file_xds_type_v3_cel } from "../gen/xds/type/v3/cel_pb.ts";
 import { file_xds_type_v3_range } from "../gen/xds/type/v3/range_pb.ts";
 import { file_xds_type_v3_typed_struct } from "../gen/xds/type/v3/typed_struct_pb.ts";
 
+/** @public For the require() in index.ts, which tools do not follow. */
 export const MESSAGES: Registry = createRegistry(
   file_envoy_config_cluster_v3_circuit_breaker,
   file_envoy_config_cluster_v3_cluster,

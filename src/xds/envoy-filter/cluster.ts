@@ -18,11 +18,6 @@ export function patchCluster(patches: Patches, cluster: Cluster, services: reado
   return true;
 }
 
-/** The cluster that a patch adds. */
-export function addedCluster(patch: EnvoyPatch): Cluster | undefined {
-  return patchValue<Cluster>(patch);
-}
-
 /**
  * A patch with a transport socket is merged into the one of its name, and nothing else of it is, as in Istio. Where the cluster chooses among
  * several, none of which has the name, it has no effect: Envoy would refuse a socket beside them. True where the patch was dealt with.
