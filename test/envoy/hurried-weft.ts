@@ -1,6 +1,6 @@
 /**
- * A weft whose clock starts 55 minutes late and runs 300 times as fast until it has caught up: SVIDs of an hour are due for renewal
- * within seconds, and are valid at every real moment. From the sources, because no user has a use for such a clock.
+ * A weft whose clock is 55 minutes late and, from SIGUSR2 on, runs 300 times as fast until it has caught up: SVIDs of an hour are due for
+ * renewal within seconds of the signal, and are valid at every real moment. From the sources, because no user has a use for such a clock.
  * hurried-weft.ts --data DIR --ads ADDR:PORT --admin ADDR:PORT
  */
 import { parseArgs } from "node:util";
@@ -13,10 +13,13 @@ const SPEED = 300;
 /** No wait is longer, so that what waits for a time of day sees the clock in time; a peer on loopback answers sooner. */
 const LONGEST_WAIT_MS = 1_000;
 
-const began = systemClock.monotonic();
-const start = systemClock.now() - LATE_MS;
+let hurriedSince: number | undefined;
+process.once("SIGUSR2", () => {
+  hurriedSince = systemClock.monotonic();
+});
+const gained = () => (hurriedSince === undefined ? 0 : (systemClock.monotonic() - hurriedSince) * (SPEED - 1));
 const clock: Clock = {
-  now: () => Math.min(systemClock.now(), start + (systemClock.monotonic() - began) * SPEED),
+  now: () => systemClock.now() - Math.max(0, LATE_MS - gained()),
   monotonic: systemClock.monotonic,
   after: (milliseconds, callback) => systemClock.after(Math.min(milliseconds, LONGEST_WAIT_MS), callback),
 };

@@ -4,7 +4,7 @@ import { waitFor } from "../../scripts/lib/lab/wait.ts";
 import { type Sidecar, sidecarSerials } from "../../scripts/lib/lab/workload.ts";
 import { callFrom, describeMesh, type Member } from "./harness.ts";
 
-/** Its clock makes an SVID due for renewal after some seconds. */
+/** Its clock makes an SVID due for renewal some seconds after SIGUSR2. */
 const HURRIED = [process.execPath, join(import.meta.dir, "hurried-weft.ts")];
 
 describeMesh(
@@ -43,6 +43,7 @@ describeMesh(
         }
       });
       try {
+        process.kill(lab().weft.process().pid, "SIGUSR2");
         await waitFor(
           "new certificates in both Envoys",
           serials,
