@@ -93,13 +93,7 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
 export const KIND_ALIASES: Readonly<Record<string, Kind>> = { PeerAuthenticationPolicy: "PeerAuthentication" };
 
 /** Istio's other kinds, refused as not translated yet. */
-export const LATER_KINDS: ReadonlySet<string> = new Set([
-  "ProxyConfig",
-  "Sidecar",
-  "TrafficExtension",
-  "WasmPlugin",
-  "WorkloadGroup",
-]);
+export const LATER_KINDS: ReadonlySet<string> = new Set(["ProxyConfig", "Sidecar", "TrafficExtension", "WasmPlugin", "WorkloadGroup"]);
 
 /** The schema of a kind's spec, for OpenAPI. */
 export const schemaOf = (kind: Kind): v.GenericSchema => KINDS[kind].schema;
