@@ -8,8 +8,8 @@ const VERDICTS: Readonly<Record<WhyAnswer["verdict"], string>> = {
   no_route: "has nowhere to go",
   refused: "is refused",
   redirect: "is redirected",
-  direct_response: "is answered by the caller's sidecar",
-  fault: "is aborted by the caller's sidecar",
+  direct_response: "is answered before it gets to a service",
+  fault: "is aborted by a fault",
 };
 
 export function formatWhy(request: WhyRequest, answer: WhyAnswer): string {

@@ -40,7 +40,7 @@ export const whyCommand = buildCommand({
         kind: "parsed",
         parse: parseText,
         default: "plaintext",
-        brief: "The calling workload, or plaintext: a client without a sidecar",
+        brief: "The calling workload, a gateway where the request comes in, or plaintext: a client without a sidecar",
         placeholder: "[NS/]WORKLOAD|plaintext",
       },
       to: { kind: "parsed", parse: parseText, brief: "The service, as the caller names it", placeholder: "HOST[:PORT]" },

@@ -31,7 +31,19 @@ export function evaluateHttp(leaving: Leaving & { readonly request: HttpRequest 
       matched: [],
     };
   }
+  return throughHost({ ...leaving, request }, host, [], context);
+}
+
+/** `leaving.request`: its path as the proxy reads it. */
+export function throughHost(
+  leaving: Leaving & { readonly request: HttpRequest },
+  host: VirtualHost,
+  before: readonly Step[],
+  context: WhyContext,
+): Evaluation {
+  const { request } = leaving;
   const steps: Step[] = [
+    ...before,
     { stage: "virtual_host", result: host.name, reason: `Host ${request.authority} names ${host.name}`, source: host.sources[0] ?? null },
   ];
   const route = chooseRoute(host, request, steps);
@@ -39,7 +51,7 @@ export function evaluateHttp(leaving: Leaving & { readonly request: HttpRequest 
     const answer = localAnswer("no_route", 404, `404 no route: none of ${host.name} takes ${request.method} ${request.path}`, steps);
     return { answer, matched: [] };
   }
-  return takeRoute({ ...leaving, request }, host, route, steps, context);
+  return takeRoute(leaving, host, route, steps, context);
 }
 
 /** The first that matches; the ones before it leave a step each, with the first condition that failed. */
@@ -86,7 +98,12 @@ function takeRoute(
   }
   if (rule?.directResponse) {
     const { status } = rule.directResponse;
-    const step: Step = { stage: "direct_response", result: String(status), reason: "the caller's sidecar answers", source };
+    const step: Step = {
+      stage: "direct_response",
+      result: String(status),
+      reason: `${leaving.caller.type === "gateway" ? "the gateway" : "the caller's sidecar"} answers`,
+      source,
+    };
     return { answer: localAnswer("direct_response", status, `${status} by ${by}`, [...steps, step], answer), matched: [] };
   }
   const targets = route.targets.length === 1 ? route.targets : route.targets.filter(({ weight }) => weight > 0);

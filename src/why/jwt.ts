@@ -20,6 +20,8 @@ export interface JwtOutcome {
   readonly spaceDelimitedClaims: readonly string[];
   /** The request as it goes on: without a token that is not forwarded, with the headers that a rule sets. */
   readonly request: HttpRequest;
+  /** Whether the token that counts goes on with the request. */
+  readonly forwarded: boolean;
 }
 
 interface Verdict {
@@ -34,7 +36,7 @@ interface Verdict {
 
 /** `claims`: told by the asker, as of a verified token; `now` in milliseconds since 1970. */
 export function authenticate({ rules }: WorkloadAuthentication, request: HttpRequest, claims: Claims | undefined, now: number): JwtOutcome {
-  const none = { passes: true, status: 401, spaceDelimitedClaims: [], request } as const;
+  const none = { passes: true, status: 401, spaceDelimitedClaims: [], request, forwarded: true } as const;
   if (rules.length === 0) {
     if (!claims) return { ...none, answer: { result: "none", reason: "no RequestAuthentication selects the workload", source: null } };
     const reason = "no RequestAuthentication selects the workload: its tokens are not looked at, and their claims mean nothing";
@@ -56,6 +58,7 @@ export function authenticate({ rules }: WorkloadAuthentication, request: HttpReq
       claims: valid.claims,
       spaceDelimitedClaims: valid.rule.spaceDelimitedClaims,
       request: withOutput(valid, request),
+      forwarded: valid.rule.forwardOriginalToken,
     };
   }
   if (invalid)

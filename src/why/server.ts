@@ -40,6 +40,8 @@ export interface Outcome {
   readonly steps: readonly Step[];
   /** Names of authorization rules that matched. */
   readonly matched: readonly string[];
+  /** The request as it goes on, with what is told of its claims. */
+  readonly passed?: { readonly request: HttpRequest; readonly claims?: Claims };
 }
 
 /** undefined workload: no sidecar of the mesh is there. */
@@ -135,8 +137,9 @@ function mtlsSteps(tls: ClientTls, mtls: MtlsAnswer, reason: string, workload: W
   ];
 }
 
-function httpOutcome(
-  { mesh, claims, now }: Incoming,
+/** What the HTTP filters of a workload's proxy make of a request. */
+export function httpOutcome(
+  { mesh, claims, now }: Pick<Incoming, "mesh" | "claims" | "now">,
   workload: Workload,
   sent: HttpRequest,
   arrival: Arrival,
@@ -173,7 +176,8 @@ function httpOutcome(
   const common = { mtls, jwt: jwt.answer, authorization: decided.answer, matched: decided.matched };
   if (decided.answer.result === "deny")
     return { ...common, verdict: "deny", status: 403, reason: `403 ${denial(decided.answer)}`, steps: all };
-  return { ...common, verdict: "allow", status: 200, reason: "200", steps: all };
+  const passed = { request: http, claims: jwt.forwarded ? claims : undefined };
+  return { ...common, verdict: "allow", status: 200, reason: "200", steps: all, passed };
 }
 
 /** What the server's connection manager sets before its filters run (forward_client_cert_details APPEND_FORWARD). */
@@ -184,7 +188,14 @@ function withPeer(request: HttpRequest, { peer }: MtlsAnswer): HttpRequest {
   return { ...request, headers };
 }
 
-function tcpOutcome({ mesh, request }: Incoming, workload: Workload, arrival: Arrival, mtls: MtlsAnswer, before: readonly Step[]): Outcome {
+/** The same of a connection. */
+export function tcpOutcome(
+  { mesh, request }: Pick<Incoming, "mesh" | "request">,
+  workload: Workload,
+  arrival: Arrival,
+  mtls: MtlsAnswer,
+  before: readonly Step[],
+): Outcome {
   const custom = customAt(mesh, workload, "tcp", arrival);
   const own = custom?.answer.result === "deny" ? custom : authorizeAt(mesh, workload, "tcp", arrival);
   const decided = own === custom ? own : joined(custom, own);

@@ -2,9 +2,9 @@
 import type { Provenance } from "../lib/provenance.ts";
 
 export interface WhyRequest {
-  /** "ns/name" of the calling workload, whose sidecar sends the request; or "plaintext": a client without a sidecar. */
+  /** "ns/name" of the calling workload, whose sidecar sends the request, or of a gateway at which it comes in; or "plaintext": a client without a sidecar. */
   readonly from: string;
-  /** HOST[:PORT], as the caller writes it in the Host header. Without a port: 80, or else the service's lowest HTTP port. */
+  /** HOST[:PORT], as the caller writes it in the Host header. Without a port: 80, or else the service's lowest HTTP port. At a gateway its own port. */
   readonly to: string;
   /** "GET" where absent. */
   readonly method?: string;
@@ -14,7 +14,7 @@ export interface WhyRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** Claims of a token that counts as verified; what no RequestAuthentication takes is nothing to policies. */
   readonly claims?: Readonly<Record<string, unknown>>;
-  /** The address from which the server sees the connection come; a workload's own where absent, of other clients unknown. */
+  /** The address from which the server sees the connection come; a workload's own where absent, of other clients unknown. At a gateway: the gateway sees. */
   readonly sourceIp?: string;
 }
 
@@ -29,6 +29,7 @@ export interface WhyContext {
 export type Verdict = "allow" | "deny" | "no_route" | "refused" | "redirect" | "direct_response" | "fault";
 
 export type Stage =
+  | "listener"
   | "service"
   | "virtual_host"
   | "route"

@@ -9,6 +9,7 @@ import { canonicalHost } from "../model/host.ts";
 import { withPatches } from "./envoy-filter.ts";
 import type { Evaluation } from "./evaluation.ts";
 import { localAnswer } from "./evaluation.ts";
+import { evaluateGateway } from "./gateway.ts";
 import { evaluateHttp } from "./http.ts";
 import { evaluatePlaintext } from "./plaintext.ts";
 import type { HttpRequest } from "./route-match.ts";
@@ -51,8 +52,7 @@ function evaluateRequest(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
     });
   }
   if (caller.type === "gateway") {
-    const help = "ask from plaintext or from a workload for a service behind it";
-    throw new WeftError("invalid", `${caller.key} is a gateway, and what comes in at gateways is not evaluated`, { help });
+    return evaluateGateway({ ...common, view, caller, gateway: mesh.gateways.get(caller.key), request, host, port }, context);
   }
   const leaving = { ...common, view, caller };
   // By host: parts of a Mesh that did not change keep what they were made of, an equal service among it.
