@@ -327,6 +327,8 @@ describe("Listeners", () => {
   test("on two machines they can", () => expect(findings(web("a", "10.0.0.2"), web("b", "10.0.0.3"))).toEqual([]));
   test("with an outbound port of its own each is well", () =>
     expect(findings(web("a", "127.0.0.2"), web("b", "127.0.0.3", 'annotations: {weft.dev/outbound: "127.0.0.1:15101"}'))).toEqual([]));
+  test("a gateway has no outbound port, and takes it from nobody", () =>
+    expect(findings(web("a", "127.0.0.2"), web("b", "127.0.0.3", "annotations: {weft.dev/type: gateway}"))).toEqual([]));
   test("two workloads cannot take calls at one address and port", () => {
     const other = workload("orders-2", "orders", "10.0.0.1", "", "").replace(
       "weft.dev/app:",

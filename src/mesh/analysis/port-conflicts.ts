@@ -1,6 +1,7 @@
 /** Two that would listen on one address and port of one machine. */
 import { ANNOTATION } from "../../model/annotations.ts";
 import type { Resource } from "../../model/resource.ts";
+import { isGateway } from "../gateways.ts";
 import type { Workload } from "../types.ts";
 import { type Context, some } from "./context.ts";
 
@@ -23,8 +24,10 @@ export function findPortConflicts(context: Context): void {
   for (const [key, resource] of resources) {
     const workload = context.mesh.workloads.get(key);
     if (!workload) continue;
-    checkOutbound(context, resource, workload, outbound);
     checkInbound(context, resource, workload, inbound);
+    // A gateway takes no calls out.
+    if (isGateway(workload)) continue;
+    checkOutbound(context, resource, workload, outbound);
     checkListen(context, resource, workload, local, outbound);
   }
 }
