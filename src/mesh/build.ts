@@ -20,6 +20,7 @@ import { buildAuthentication } from "./request-authentication.ts";
 import { buildSelection } from "./selection.ts";
 import { buildServices, type ServiceParts } from "./services.ts";
 import { buildSettings, type MeshOptions, meshConfigOf } from "./settings.ts";
+import { sidecarLookup } from "./sidecars.ts";
 import type { Mesh, Workload } from "./types.ts";
 import { buildVirtualServices, visibleFrom } from "./virtual-services.ts";
 import { buildWorkloads } from "./workloads.ts";
@@ -41,7 +42,8 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
   const entries = of("ServiceEntry");
   const index = buildServices(entries, settings);
   const selection = buildSelection(entries, of("WorkloadEntry"));
-  const workloads = reuseMap(buildWorkloads(selection, settings), previous?.workloads);
+  const sidecars = sidecarLookup(of("Sidecar"), settings);
+  const workloads = reuseMap(buildWorkloads(selection, settings, sidecars), previous?.workloads);
   const mtls = buildMtls(of("PeerAuthentication"), workloads, settings, previous);
   const authentication = buildAuthentication(
     of("RequestAuthentication"),
@@ -64,7 +66,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
   const endpoints = (part: ServiceParts) => endpointsByPart.get(part) ?? [];
   const rules = buildDestinationRules(of("DestinationRule"), settings);
   const virtualServices = buildVirtualServices(of("VirtualService"), settings);
-  const outboundInputs = { settings, pool, services: index, endpoints, workloads, rules, virtualServices };
+  const outboundInputs = { settings, pool, services: index, endpoints, workloads, rules, virtualServices, sidecars };
   const outbound = buildOutbound(outboundInputs, previous);
   const gatewayServices = buildVirtualServices(of("VirtualService"), settings, isForGateways);
   const gateways = new Map(
@@ -86,7 +88,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     mtls,
     authentication,
     authorization,
-    inbound: reuseMap(buildInboundPolicies(workloads, { settings, services: index, rules, pool }), previous?.inbound),
+    inbound: reuseMap(buildInboundPolicies(workloads, { settings, services: index, rules, pool, sidecars }), previous?.inbound),
     outbound: reuseMap(outbound, previous?.outbound),
     gateways: reuseMap(gateways, previous?.gateways),
     accessLogs: buildAccessLogs(of("Telemetry"), workloads, { config, settings, pool }, previous?.accessLogs),

@@ -1,8 +1,9 @@
 /**
  * Who calls, as far as rules tell callers apart: proxies of one namespace share their view of the mesh, unless some rule looks at a label
- * that they differ in.
+ * that they differ in, or a Sidecar holds for some of them only.
  */
 import { compareText } from "./hosts.ts";
+import type { EgressScope } from "./sidecars.ts";
 import type { Workload } from "./types.ts";
 
 export interface Caller {
@@ -11,6 +12,8 @@ export interface Caller {
   readonly labels: Readonly<Record<string, string>>;
   /** "region/zone/subzone" where some rule prefers endpoints that are near, else "". */
   readonly locality: string;
+  /** What a Sidecar lets it know; undefined where none limits it. */
+  readonly scope?: EgressScope;
 }
 
 export interface CallerGroup {
@@ -26,7 +29,11 @@ export interface Distinctions {
 }
 
 /** By namespace, then by what tells them apart; sorted. */
-export function groupCallers(workloads: Iterable<Workload>, distinctions: (namespace: string) => Distinctions): readonly CallerGroup[] {
+export function groupCallers(
+  workloads: Iterable<Workload>,
+  distinctions: (namespace: string) => Distinctions,
+  scopeOf: (workload: Workload) => EgressScope | undefined,
+): readonly CallerGroup[] {
   const groups = new Map<string, { caller: Caller; workloads: Workload[] }>();
   const known = new Map<string, Distinctions>();
   for (const workload of workloads) {
@@ -37,8 +44,9 @@ export function groupCallers(workloads: Iterable<Workload>, distinctions: (names
       .filter(([key]) => looked.labels.has(key))
       .sort(([a], [b]) => compareText(a, b));
     const locality = looked.locality ? workload.locality : "";
-    const key = JSON.stringify([namespace, labels, locality]);
-    const group = groups.get(key) ?? { caller: { namespace, labels: Object.fromEntries(labels), locality }, workloads: [] };
+    const scope = scopeOf(workload);
+    const key = JSON.stringify([namespace, labels, locality, scope?.key]);
+    const group = groups.get(key) ?? { caller: { namespace, labels: Object.fromEntries(labels), locality, scope }, workloads: [] };
     groups.set(key, group);
     group.workloads.push(workload);
   }

@@ -27,8 +27,10 @@ import {
   preferenceOf,
 } from "./localities.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
+import { sameProvenance } from "./policy-scope.ts";
 import { buildRouteTables, type RouteTable } from "./route-tables.ts";
 import { isHttp, type ServiceIndex, type ServiceParts, serviceFor } from "./services.ts";
+import { egressScope, importedServices, importsRoutes, inferredServices, type KnownService, type SidecarLookup } from "./sidecars.ts";
 import { type TcpInputs, type TcpRoute, tcpRoutes } from "./tcp-routes.ts";
 import type { Endpoint, Mesh, Service, ServicePort, Settings, Workload } from "./types.ts";
 import { labelsLookedAt, seenBy, type VirtualService, type VirtualServiceIndex, visibleFrom } from "./virtual-services.ts";
@@ -74,6 +76,8 @@ export interface OutboundPort {
 
 export interface OutboundView {
   readonly namespace: string;
+  /** The Sidecar's egress that limits it. */
+  readonly scope?: Provenance;
   /** Sorted by name. */
   readonly clusters: readonly OutboundCluster[];
   /** Sorted by cluster. */
@@ -92,6 +96,7 @@ export interface OutboundInputs {
   readonly workloads: ReadonlyMap<string, Workload>;
   readonly rules: DestinationRuleIndex;
   readonly virtualServices: readonly VirtualService[];
+  readonly sidecars: SidecarLookup;
 }
 
 /** By key of the calling workload, sorted. */
@@ -104,15 +109,20 @@ export function buildOutbound(inputs: OutboundInputs, previous?: Mesh): Readonly
   };
   const near = inputs.rules.all.map((rule) => nearnessLookedAt(rule));
   const nearLabels = new Set(near.flatMap(({ labels }) => labels));
-  const groups = groupCallers(inputs.workloads.values(), (namespace) => ({
+  const distinctions = (namespace: string) => ({
     labels: labelsLookedAt(visible(namespace))
       .union(inputs.rules.labels.get(namespace) ?? new Set<string>())
       .union(nearLabels),
     locality: near.some(({ locality }) => locality),
-  }));
+  });
+  const groups = groupCallers(inputs.workloads.values(), distinctions, ({ type, namespace, labels }) =>
+    type === "gateway" ? undefined : egressScope(inputs.sidecars(namespace, labels), namespace, inputs.settings),
+  );
   const views = new Map<string, OutboundView>();
   for (const { caller, workloads } of groups) {
-    const view = viewOf(caller, workloads, seenBy(visible(caller.namespace), caller), inputs);
+    const { namespace, scope } = caller;
+    const imported = visible(namespace).filter((virtualService) => !scope || importsRoutes(scope, virtualService));
+    const view = viewOf(caller, workloads, seenBy(imported, caller), inputs);
     const known = new Set(workloads.map(({ key }) => previous?.outbound.get(key)));
     const before = [...known].find((one) => one && sameView(one, view));
     for (const { key } of workloads) views.set(key, before ?? view);
@@ -127,21 +137,24 @@ function viewOf(
   inputs: OutboundInputs,
 ): OutboundView {
   const { settings, pool } = inputs;
-  const { namespace } = caller;
-  const parts = [...inputs.services.values()].flatMap((candidates) => serviceFor(candidates, namespace) ?? []);
-  const surroundings = surroundingsOf(caller, inputs);
-  const built = parts.map((part) =>
+  const { namespace, scope } = caller;
+  const imported = importedServices(inputs.services, namespace, scope);
+  const inferred = scope ? inferredServices(inputs.services, namespace, virtualServices.all, imported, settings) : [];
+  const known = [...imported, ...inferred];
+  const surroundings = scope ? within(known, surroundingsOf(caller, inputs)) : surroundingsOf(caller, inputs);
+  const built = known.map(({ parts, service }) =>
     clustersOf(
-      part.service,
-      inputs.endpoints(part),
-      surroundings.rule(part.service),
-      subjectAltNames(part, inputs),
-      nearnessOf(caller, surroundings.rule(part.service), pool),
+      service,
+      inputs.endpoints(parts),
+      surroundings.rule(service),
+      subjectAltNames(parts, inputs),
+      nearnessOf(caller, surroundings.rule(service), pool),
     ),
   );
-  const services = parts.map(({ service }) => service);
+  const services = imported.map(({ service }) => service);
   return {
     namespace,
+    scope: scope?.source,
     clusters: internList(built.flatMap(({ clusters }) => clusters).sort((a, b) => compareText(a.name, b.name))),
     assignments: internList(built.flatMap(({ assignments }) => assignments).sort((a, b) => compareText(a.cluster, b.cluster))),
     routes: buildRouteTables({ namespace, settings, pool, services, virtualServices, surroundings }, listenedPorts(services, workloads)),
@@ -161,6 +174,12 @@ export function surroundingsOf(caller: Caller, { services, rules, settings }: Ou
       return rule;
     },
   };
+}
+
+/** For callers that know these services only. */
+function within(known: readonly KnownService[], { rule }: Surroundings): Surroundings {
+  const byHost = new Map(known.map(({ service }) => [service.host, service]));
+  return { rule, service: (host) => byHost.get(host) };
 }
 
 /** HTTP ports for which a listener may exist outside the outbound listener. */
@@ -270,5 +289,6 @@ const httpPort = memoize(
 
 function sameView(a: OutboundView, b: OutboundView): boolean {
   const sameRoutes = a.routes.size === b.routes.size && [...a.routes].every(([name, table]) => b.routes.get(name) === table);
-  return a.namespace === b.namespace && sameRoutes && a.clusters === b.clusters && a.assignments === b.assignments && a.ports === b.ports;
+  const sameScope = a.namespace === b.namespace && sameProvenance(a.scope, b.scope);
+  return sameScope && sameRoutes && a.clusters === b.clusters && a.assignments === b.assignments && a.ports === b.ports;
 }

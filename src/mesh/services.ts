@@ -99,7 +99,8 @@ export function servicePort(port: ServiceEntryPort): ServicePort {
 
 const PROTOCOLS: readonly Protocol[] = ["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "TLS", "HTTPS", "MONGO", "MYSQL", "REDIS"];
 
-function protocolOf(text: string | undefined): Protocol | undefined {
+/** Istio's protocol.Parse ignores case. */
+export function protocolOf(text: string | undefined): Protocol | undefined {
   const wanted = text?.toUpperCase();
   return PROTOCOLS.find((protocol) => protocol === wanted);
 }

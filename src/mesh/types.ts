@@ -97,6 +97,8 @@ export interface InboundPort {
   /** The service that gives the port its protocol (the oldest that selects the workload). */
   readonly service: string;
   readonly servicePort: number;
+  /** The Sidecar's ingress that says so; undefined for a port of the service. */
+  readonly source?: Provenance;
 }
 
 /** A WorkloadEntry: an instance of services, and, with its service account, an identity. */

@@ -215,7 +215,8 @@ export function l4Candidates(index: VirtualServiceIndex, host: string): readonly
   return index.all.filter(({ hosts }) => hosts.some((pattern) => overlaps(pattern, host)));
 }
 
-function overlaps(a: string, b: string): boolean {
+/** Whether one of them is the other, or a wildcard that covers it. */
+export function overlaps(a: string, b: string): boolean {
   const [suffixA, suffixB] = [a, b].map((host) => (isWildcard(host) ? host.slice(1) : host)) as [string, string];
   if (isWildcard(a) && suffixB.endsWith(suffixA)) return true;
   if (isWildcard(b) && suffixA.endsWith(suffixB)) return true;

@@ -9,17 +9,22 @@ import {
 } from "../model/annotations.ts";
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf } from "../model/resource.ts";
+import { type IngressListener, parseDefaultEndpoint } from "../model/sidecar.ts";
 import { compareText } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
 import { labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
-import { servicePort } from "./services.ts";
+import { protocolOf, servicePort } from "./services.ts";
+import type { Sidecar, SidecarLookup } from "./sidecars.ts";
 import type { InboundPort, Settings, Workload } from "./types.ts";
 
 const DEFAULT_OUTBOUND = { address: "127.0.0.1", port: 15001 };
 
 /** By "ns/name", sorted. The selection's entries are oldest first. */
-export function buildWorkloads(selection: Selection, settings: Settings): ReadonlyMap<string, Workload> {
-  const built = [...selection.entries].map(([workload, entries]) => workloadOf(settings, workload, internList(entries)));
+export function buildWorkloads(selection: Selection, settings: Settings, sidecars: SidecarLookup): ReadonlyMap<string, Workload> {
+  const built = [...selection.entries].map(([workload, entries]) => {
+    const sidecar = sidecars(workload.metadata.namespace, labelsOf(workload));
+    return workloadOf(settings, workload, internList(entries), sidecar?.spec.ingress?.length ? sidecar : NO_INGRESS);
+  });
   return new Map(built.sort((a, b) => compareText(a.key, b.key)).map((workload) => [workload.key, workload]));
 }
 
@@ -28,26 +33,33 @@ export function spiffeIdOf(settings: Settings, namespace: string, serviceAccount
   return serviceAccount ? `spiffe://${settings.trustDomain}/ns/${namespace}/sa/${serviceAccount}` : undefined;
 }
 
-const workloadOf = memoize((settings: Settings, entry: WorkloadEntry, selecting: readonly ServiceEntry[]): Workload => {
-  const { metadata, spec } = entry;
-  const { namespace, name, annotations } = metadata;
-  const listen = read(annotations[ANNOTATION.listen], parseListenAnnotation);
-  return {
-    key: `${namespace}/${name}`,
-    namespace,
-    name,
-    type: read(annotations[ANNOTATION.type], parseTypeAnnotation) === "gateway" ? "gateway" : undefined,
-    address: spec.address ?? "",
-    labels: labelsOf(entry),
-    locality: localityOf(spec.locality, labelsOf(entry)),
-    serviceAccount: spec.serviceAccount || undefined,
-    spiffeId: spiffeIdOf(settings, namespace, spec.serviceAccount),
-    inbound: inboundPorts(settings, entry, selecting),
-    outbound: read(annotations[ANNOTATION.outbound], parseAddressPort) ?? DEFAULT_OUTBOUND,
-    listen: listen?.map((entry) => ({ ...entry, host: canonicalHost(entry.host, namespace, settings.domain) })),
-    source: provenanceOf(entry, "spec"),
-  };
-});
+/** Of workloads whose ports are those of their services. */
+const NO_INGRESS = {};
+
+const workloadOf = memoize(
+  (settings: Settings, entry: WorkloadEntry, selecting: readonly ServiceEntry[], sidecar: Sidecar | object): Workload => {
+    const { metadata, spec } = entry;
+    const { namespace, name, annotations } = metadata;
+    const listen = read(annotations[ANNOTATION.listen], parseListenAnnotation);
+    const isGateway = read(annotations[ANNOTATION.type], parseTypeAnnotation) === "gateway";
+    const ports = inboundPorts(settings, entry, selecting);
+    return {
+      key: `${namespace}/${name}`,
+      namespace,
+      name,
+      type: isGateway ? "gateway" : undefined,
+      address: spec.address ?? "",
+      labels: labelsOf(entry),
+      locality: localityOf(spec.locality, labelsOf(entry)),
+      serviceAccount: spec.serviceAccount || undefined,
+      spiffeId: spiffeIdOf(settings, namespace, spec.serviceAccount),
+      inbound: "spec" in sidecar && !isGateway ? ingressPorts(sidecar, entry, ports) : ports,
+      outbound: read(annotations[ANNOTATION.outbound], parseAddressPort) ?? DEFAULT_OUTBOUND,
+      listen: listen?.map((entry) => ({ ...entry, host: canonicalHost(entry.host, namespace, settings.domain) })),
+      source: provenanceOf(entry, "spec"),
+    };
+  },
+);
 
 function inboundPorts(settings: Settings, { metadata, spec }: WorkloadEntry, selecting: readonly ServiceEntry[]): readonly InboundPort[] {
   const apps = read(metadata.annotations[ANNOTATION.app], parseAppAnnotation);
@@ -67,6 +79,31 @@ function inboundPorts(settings: Settings, { metadata, spec }: WorkloadEntry, sel
     }
   }
   return [...ports.values()].sort((a, b) => a.number - b.number);
+}
+
+/** A Sidecar's ingress stands in place of the services' ports, for a workload that is an instance of some service. */
+function ingressPorts(sidecar: Sidecar, { metadata, spec }: WorkloadEntry, ports: readonly InboundPort[]): readonly InboundPort[] {
+  if (ports.length === 0) return ports;
+  const apps = read(metadata.annotations[ANNOTATION.app], parseAppAnnotation);
+  const appOf = ({ port, defaultEndpoint }: IngressListener, own: InboundPort | undefined): InboundPort["app"] => {
+    const place = parseDefaultEndpoint(defaultEndpoint ?? "");
+    if (place) return { address: place.address ?? spec.address ?? "", port: place.port };
+    return apps?.get(port.name ?? "") ?? own?.app ?? apps?.get(String(port.number)) ?? { address: "127.0.0.1", port: port.number };
+  };
+  return (sidecar.spec.ingress ?? [])
+    .map((listener, at): InboundPort => {
+      const { number, protocol } = listener.port;
+      const own = ports.find((port) => port.number === number);
+      return {
+        number,
+        protocol: protocolOf(protocol) ?? "TCP",
+        app: appOf(listener, own),
+        service: own?.service ?? `${sidecar.metadata.name}.${sidecar.metadata.namespace}`,
+        servicePort: own?.servicePort ?? number,
+        source: provenanceOf(sidecar, "spec", "ingress", at),
+      };
+    })
+    .sort((a, b) => a.number - b.number);
 }
 
 /** The model has refused what cannot be read; a mesh is built of anything. */

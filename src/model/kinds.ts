@@ -9,6 +9,7 @@ import { PeerAuthenticationSchema } from "./peer-authentication.ts";
 import { RequestAuthenticationSchema } from "./request-authentication.ts";
 import type { Kind } from "./resource.ts";
 import { ServiceEntrySchema } from "./service-entry.ts";
+import { SidecarSchema } from "./sidecar.ts";
 import { nearest } from "./suggest.ts";
 import { TelemetrySchema } from "./telemetry.ts";
 import { VirtualServiceSchema } from "./virtual-service.ts";
@@ -42,6 +43,7 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
     schema: DestinationRuleSchema,
   },
   Gateway: { kind: "Gateway", ...NETWORKING, plural: "gateways", shortNames: ["gw"], schema: GatewaySchema },
+  Sidecar: { kind: "Sidecar", ...NETWORKING, plural: "sidecars", shortNames: ["sidecar"], schema: SidecarSchema },
   EnvoyFilter: {
     kind: "EnvoyFilter",
     group: "networking.istio.io",
@@ -93,7 +95,7 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
 export const KIND_ALIASES: Readonly<Record<string, Kind>> = { PeerAuthenticationPolicy: "PeerAuthentication" };
 
 /** Istio's other kinds, refused as not translated yet. */
-export const LATER_KINDS: ReadonlySet<string> = new Set(["ProxyConfig", "Sidecar", "TrafficExtension", "WasmPlugin", "WorkloadGroup"]);
+export const LATER_KINDS: ReadonlySet<string> = new Set(["ProxyConfig", "TrafficExtension", "WasmPlugin", "WorkloadGroup"]);
 
 /** The schema of a kind's spec, for OpenAPI. */
 export const schemaOf = (kind: Kind): v.GenericSchema => KINDS[kind].schema;

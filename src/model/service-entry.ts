@@ -14,7 +14,7 @@ const PROTOCOLS = ["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "TLS", "HTTPS", "
 const LATER: Readonly<Record<string, string>> = { UDP: "Envoy's sidecars take TCP only", HTTP_PROXY: "write HTTP" };
 
 /** Istio's protocol.Parse ignores case. */
-function checkProtocol(protocol: string, report: Report): void {
+export function checkProtocol(protocol: string, report: Report): void {
   const name = protocol.toUpperCase();
   if (name === "" || PROTOCOLS.includes(name)) return;
   if (Object.hasOwn(LATER, name)) report("notYet", `${protocol} is not translated yet`, { help: LATER[name] });

@@ -11,38 +11,48 @@ import { choice, flag, integer, list, needed, notYet, number, object, type Repor
 
 const count = () => integer(0);
 
+const tcpPool = object({
+  maxConnections: count(),
+  connectTimeout: duration(),
+  tcpKeepalive: object({ probes: uint32(), time: duration(), interval: duration() }),
+  maxConnectionDuration: duration(),
+  // 0s turns the timeout off.
+  idleTimeout: durationOrZero(),
+});
+
+const httpPool = {
+  http1MaxPendingRequests: count(),
+  http2MaxRequests: count(),
+  maxRequestsPerConnection: count(),
+  maxRetries: count(),
+  idleTimeout: duration(),
+  useClientProtocol: flag(),
+  maxConcurrentStreams: count(),
+  http2KeepAlive: object({ interval: needed(duration()), timeout: needed(duration()) }),
+} as const;
+
+function checkPool(value: { readonly tcp?: object; readonly http?: object }, report: Report): void {
+  if (!value.tcp && !value.http) report("missing", "needs tcp or http");
+}
+
 const connectionPool = object(
   {
-    tcp: object({
-      maxConnections: count(),
-      connectTimeout: duration(),
-      tcpKeepalive: object({ probes: uint32(), time: duration(), interval: duration() }),
-      maxConnectionDuration: duration(),
-      // 0s turns the timeout off.
-      idleTimeout: durationOrZero(),
+    tcp: tcpPool,
+    http: object({ ...httpPool, h2UpgradePolicy: choice(["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]) }, (value, report) => {
+      if (value.h2UpgradePolicy === "UPGRADE" && value.useClientProtocol) {
+        report("exclusive", "may not be true where h2UpgradePolicy is UPGRADE", { path: ["useClientProtocol"] });
+      }
     }),
-    http: object(
-      {
-        http1MaxPendingRequests: count(),
-        http2MaxRequests: count(),
-        maxRequestsPerConnection: count(),
-        maxRetries: count(),
-        idleTimeout: duration(),
-        h2UpgradePolicy: choice(["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]),
-        useClientProtocol: flag(),
-        maxConcurrentStreams: count(),
-        http2KeepAlive: object({ interval: needed(duration()), timeout: needed(duration()) }),
-      },
-      (value, report) => {
-        if (value.h2UpgradePolicy === "UPGRADE" && value.useClientProtocol) {
-          report("exclusive", "may not be true where h2UpgradePolicy is UPGRADE", { path: ["useClientProtocol"] });
-        }
-      },
-    ),
   },
-  (value, report) => {
-    if (!value.tcp && !value.http) report("missing", "needs tcp or http");
-  },
+  checkPool,
+);
+
+const NO_UPGRADE = { UPGRADE: "a sidecar speaks to its application as the port's protocol says: write protocol: HTTP2" };
+
+/** For a sidecar's connections to its application. */
+export const inboundConnectionPool = object(
+  { tcp: tcpPool, http: object({ ...httpPool, h2UpgradePolicy: choice(["DEFAULT", "DO_NOT_UPGRADE"], NO_UPGRADE) }) },
+  checkPool,
 );
 
 /** Maglev's table must have a prime number of entries (Envoy). */

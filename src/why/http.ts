@@ -25,9 +25,12 @@ export function evaluateHttp(leaving: Leaving & { readonly request: HttpRequest 
   const table = view.routes.get(HTTP_PROXY);
   const host = table && findVirtualHost(table, request.authority);
   if (!host) {
-    const reason = `nothing in the mesh is called ${request.authority}`;
+    const place = view.scope ? `what Sidecar ${view.scope.namespace}/${view.scope.name} lets the caller know` : "the mesh";
+    const reason = `nothing in ${place} is called ${request.authority}`;
     return {
-      answer: localAnswer("no_route", 404, `404: ${reason}`, [{ stage: "virtual_host", result: "no_match", reason, source: null }]),
+      answer: localAnswer("no_route", 404, `404: ${reason}`, [
+        { stage: "virtual_host", result: "no_match", reason, source: view.scope ?? null },
+      ]),
       matched: [],
     };
   }

@@ -46,7 +46,8 @@ export interface Outcome {
 
 /** undefined workload: no sidecar of the mesh is there. */
 export function arrive(incoming: Incoming, workload: Workload | undefined, port: InboundPort | undefined): Outcome {
-  if (!workload || !port) return withoutSidecar(incoming);
+  if (!workload) return withoutSidecar(incoming);
+  if (!port) return workload.inbound.some(({ source }) => source) ? withoutListener(incoming, workload) : withoutSidecar(incoming);
   const { mesh, request } = incoming;
   const mtls = mesh.mtls.get(workload.key);
   const stated: EffectiveMode = mtls ? mtlsModeAt(mtls, port.number) : { mode: "PERMISSIVE" };
@@ -91,6 +92,16 @@ function withoutSidecar({ tls, request }: Incoming): Outcome {
     },
   ];
   return { ...NOTHING_MORE, verdict: "allow", status: request ? 200 : 0, reason: request ? "200" : "connected", mtls, steps };
+}
+
+/** A Sidecar's ingress leaves the port out: nothing listens there. */
+function withoutListener(incoming: Incoming, workload: Workload): Outcome {
+  const { steps, ...open } = withoutSidecar(incoming);
+  const reason = `the Sidecar of ${workload.key} opens no such port`;
+  const source = workload.inbound.find((port) => port.source)?.source ?? null;
+  const status = incoming.request && incoming.viaSidecar ? 503 : 0;
+  const closed: Step = { stage: "server_mtls", result: "closed", reason, source };
+  return { ...open, verdict: "refused", status, reason: `refused: ${reason}`, steps: [...steps.slice(0, 1), closed] };
 }
 
 /** What the listener's filter chains make of the connection's first bytes. */

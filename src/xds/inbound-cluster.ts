@@ -5,6 +5,7 @@ import type { EncodedResource } from "../lib/encoded.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import type { InboundPolicy } from "../mesh/inbound-policy.ts";
 import type { InboundPort, Protocol, Settings } from "../mesh/types.ts";
+import { toAddress } from "./address.ts";
 import { protocolExtensions } from "./cluster-protocol.ts";
 import { circuitBreakers, keepalive } from "./cluster-traffic-policy.ts";
 import { durationOf, durationOfMs } from "./duration.ts";
@@ -27,9 +28,7 @@ export function inboundCluster(
   const pool = policy?.connectionPool;
   const name = inboundClusterName(port);
   const { address, port: portValue } = port.app;
-  const endpoint = {
-    address: { address: { case: "socketAddress", value: { address, portSpecifier: { case: "portValue", value: portValue } } } },
-  } as const;
+  const endpoint = { address: toAddress(address, portValue) };
   const cluster = create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },

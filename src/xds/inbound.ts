@@ -85,5 +85,5 @@ const listenersOf = memoize((workload: Workload, services: readonly Service[], m
 
 function sourcesOf(workload: Workload, services: readonly Service[], port: InboundPort): Provenance[] {
   const service = services.find(({ host }) => host === port.service);
-  return [workload.source, ...(service ? [service.source] : [])];
+  return [...(port.source ? [port.source] : []), workload.source, ...(service ? [service.source] : [])];
 }

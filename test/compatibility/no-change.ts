@@ -22,7 +22,10 @@ export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unkno
     ["EXTENSION_CONFIG", "LISTENER_FILTER"],
     "MERGE, which is tried, does nothing to the one and needs a match by name for the other; a warning says so",
   ],
+  [/^Telemetry\.tracing\[\]\.match\.mode$/, ["CLIENT_AND_SERVER"], "the default"],
   [/^Telemetry\.accessLogging\[\]\.match\.mode$/, ["CLIENT_AND_SERVER"], "the default"],
+  [/^Sidecar\.(ingress|egress)\[\]\.captureMode$/, ["DEFAULT", "NONE"], "nothing intercepts connections, so none is captured"],
+  [/^Sidecar\.outboundTrafficPolicy\.mode$/, ["REGISTRY_ONLY"], "a sidecar calls services that it knows, and nothing else"],
   [/^EnvoyFilter\..*\.(context|action)$/, ["ANY"], "the default"],
   [/^EnvoyFilter\..*\.patch\.operation$/, ["MERGE"], "what the base has: there is no patch without an operation"],
 ];

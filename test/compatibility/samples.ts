@@ -1,6 +1,7 @@
 /** What to write into each field, where a word of its type would not do, and what must stand beside it. */
 import type { Kind } from "../../src/model/resource.ts";
 import { ENVOY_FILTER_BASE, ENVOY_FILTER_SAMPLES } from "./envoy-filter-samples.ts";
+import { SIDECAR_BASE, SIDECAR_SAMPLES } from "./sidecar-samples.ts";
 import { TELEMETRY_BASE, TELEMETRY_SAMPLES } from "./telemetry-samples.ts";
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -37,6 +38,7 @@ export const BASE: Readonly<Partial<Record<Kind, Json>>> = {
   Gateway: { servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["a.example.com"] }] },
   DestinationRule: { host: "orders", trafficPolicy: { loadBalancer: { simple: "ROUND_ROBIN" } } },
   EnvoyFilter: ENVOY_FILTER_BASE,
+  Sidecar: SIDECAR_BASE,
   Telemetry: TELEMETRY_BASE,
 };
 
@@ -163,6 +165,7 @@ type Table = readonly (readonly [RegExp, Sample])[];
 /** The first that matches "Kind.field" holds. */
 export const SAMPLES: Table = [
   ...ENVOY_FILTER_SAMPLES,
+  ...SIDECAR_SAMPLES,
   ...TELEMETRY_SAMPLES,
   [/^Gateway\.selector$/, { value: { istio: "other" }, documents: FRONT }],
   [/^Gateway\.servers\[\]\.port\.number$/, { value: 81, documents: FRONT }],

@@ -17,6 +17,7 @@ const PLAIN: Record<Kind, Record<string, unknown>> = {
   AuthorizationPolicy: {},
   RequestAuthentication: {},
   EnvoyFilter: { configPatches: [] },
+  Sidecar: { egress: [{ hosts: ["*/*"] }] },
   Telemetry: {},
   MeshConfig: {},
 };

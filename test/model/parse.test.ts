@@ -31,7 +31,10 @@ spec:
   });
 
   test("the mistakes of every document of a file are reported, and the good documents are read", () => {
-    const { resources, problems } = parseDocuments(`${ORDERS}---\nkind: Sidecar\napiVersion: networking.istio.io/v1\n---\nnonsense\n`, "f");
+    const { resources, problems } = parseDocuments(
+      `${ORDERS}---\nkind: ProxyConfig\napiVersion: networking.istio.io/v1\n---\nnonsense\n`,
+      "f",
+    );
     expect(resources.map((resource) => resource.metadata.name)).toEqual(["orders"]);
     expect(problems.map(({ code, line, column }) => [code, line, column])).toEqual([
       [CODES.notYet.code, 18, 7],

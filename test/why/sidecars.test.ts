@@ -1,0 +1,27 @@
+import { describe, expect, test } from "bun:test";
+import { why } from "../../src/why/index.ts";
+import { httpService, meshOf, resource, workload } from "../mesh/harness.ts";
+
+const NOW = Date.parse("2026-06-01T00:00:00Z");
+const all = [httpService("orders"), workload("web-1", "web", "10.0.0.1"), workload("orders-1", "orders", "10.0.0.2")];
+const ask = (sidecar: string, to = "orders") =>
+  why(meshOf(...all, resource("Sidecar", "x", sidecar)), { from: "default/web-1", to }, { now: NOW });
+
+describe("weft why", () => {
+  test("names the Sidecar that keeps the caller from knowing a service", () => {
+    const answer = ask('{workloadSelector: {labels: {app: web}}, egress: [{hosts: ["~/*"]}]}');
+    expect(answer).toMatchObject({ verdict: "no_route", status: 404 });
+    expect(answer.steps.at(-1)).toMatchObject({ result: "no_match", source: { kind: "Sidecar", namespace: "default", name: "x" } });
+    expect(ask('{workloadSelector: {labels: {app: web}}, egress: [{hosts: ["./*"]}]}')).toMatchObject({ verdict: "allow", status: 200 });
+  });
+
+  test("tells that a Sidecar's ingress leaves the called port out", () => {
+    const ingress = (port: number) => `{workloadSelector: {labels: {app: orders}}, ingress: [{port: {number: ${port}, protocol: HTTP}}]}`;
+    expect(ask(ingress(80))).toMatchObject({ verdict: "allow", status: 200 });
+    const answer = ask(ingress(81));
+    expect(answer).toMatchObject({ verdict: "refused", status: 503 });
+    expect(answer.steps).toContainEqual(
+      expect.objectContaining({ stage: "server_mtls", result: "closed", source: expect.objectContaining({ kind: "Sidecar", name: "x" }) }),
+    );
+  });
+});
