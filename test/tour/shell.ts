@@ -8,8 +8,8 @@ export interface Shell extends AsyncDisposable {
 }
 
 const COMMAND_LIMIT_MS = 30_000;
-/** Proxies drain before they end. */
-const END_LIMIT_MS = 10_000;
+/** Envoy drains before it ends, for longer than anybody has to wait here. */
+const END_LIMIT_MS = 2_000;
 
 export function startShell(options: { readonly cwd: string; readonly env: Readonly<Record<string, string | undefined>> }): Shell {
   const bash = Bun.spawn(["bash", "--noprofile", "--norc"], { ...options, stdin: "pipe", stdout: "pipe", stderr: "pipe" });

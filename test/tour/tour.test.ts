@@ -58,6 +58,8 @@ describeWhere(envoy !== undefined && missing.length === 0, `an Envoy, ${missing.
     async () => {
       const page = readFileSync(PAGE, "utf8");
       const parts = readPage(page);
+      // A page that is not understood has no commands, and would pass.
+      expect(parts.filter((part) => typeof part !== "string").length).toBeGreaterThan(50);
       const directory = mkdtempSync(join(tmpdir(), "weft-tour-"));
       const ports = RECORD ? new Map<string, string>() : await chooseFree(portsOf(page));
       const back = new Map(Array.from(ports, ([port, free]) => [free, port]));
