@@ -100,6 +100,21 @@ const document = fc.oneof(
     .tuple(name, service, metadata, fc.constantFrom("eu/north/a", "eu/south/a", "us/east/a"))
     .map(([at, app, meta, locality]) => workload(`${app}-${at}`, app, "10.0.2.1", meta, `, locality: ${locality}`)),
   fc
+    .tuple(
+      name,
+      fc.constantFrom("default", "shop", "weft-system"),
+      fc.constantFrom("", "workloadSelector: {labels: {app: web}}, "),
+      fc.constantFrom(
+        'egress: [{hosts: ["./*"]}]',
+        'egress: [{hosts: ["*/*", "~shop/*"]}]',
+        'egress: [{hosts: ["*/orders.default.mesh.local"]}]',
+      ),
+      fc.constantFrom("", ", inboundConnectionPool: {tcp: {maxConnections: 9}}", ", ingress: [{port: {number: 80, protocol: HTTP}}]"),
+    )
+    .map(([at, namespace, selector, egress, more]) =>
+      resource("Sidecar", at, `{${selector}${egress}${more}}`, `namespace: ${namespace}, creationTimestamp: "2024-01-01T00:00:00Z"`),
+    ),
+  fc
     .tuple(metadata, fc.constantFrom("STRICT", "PERMISSIVE", "DISABLE"))
     .map(([meta, mode]) => resource("PeerAuthentication", "default", `{mtls: {mode: ${mode}}}`, meta)),
   fc
