@@ -1,13 +1,13 @@
 /**
  * Telemetry: the access logs of each workload's proxy, for calls out (client) and in (server). The root namespace's Telemetry, the namespace's and
- * those that select the workload come together, the later ones having the last word (Istio, pilot/pkg/model/telemetry.go applicableTelemetries and
- * mergeLogs). A selector in the root namespace selects in that namespace only.
+ * those that select the workload come together, the later ones having the last word (Istio, pilot/pkg/model/telemetry.go mergeLogs).
  */
 import type { Provenance } from "../lib/provenance.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
 import type { AccessLogging } from "../model/telemetry.ts";
 import type { Pool } from "./memo.ts";
-import { byAge, reuseMap, selects } from "./policy-scope.ts";
+import { byAge, reuseMap } from "./policy-scope.ts";
+import { telemetriesFor } from "./telemetry-scope.ts";
 import type { Settings, Workload } from "./types.ts";
 
 export interface AccessLog {
@@ -48,7 +48,8 @@ export function buildAccessLogs(
   const defaults = inputs.config?.spec.defaultProviders?.accessLogging ?? [];
   const built = new Map<string, WorkloadAccessLogs>();
   for (const [key, workload] of workloads) {
-    const levels = levelsFor(sorted, workload, inputs.settings.rootNamespace);
+    const applicable = telemetriesFor(sorted, workload, inputs.settings.rootNamespace);
+    const levels = applicable.filter(({ spec }) => (spec.accessLogging ?? []).length > 0);
     if (levels.length === 0 && defaults.length === 0) continue;
     const logs: WorkloadAccessLogs = {
       client: logsFor("CLIENT", levels, defaults, inputs),
@@ -62,14 +63,6 @@ export function buildAccessLogs(
       );
   }
   return reuseMap(built, previous);
-}
-
-function levelsFor(sorted: readonly Telemetry[], { namespace, labels }: Workload, rootNamespace: string): readonly Telemetry[] {
-  const hasSelector = ({ spec }: Telemetry) => Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
-  const widest = (of: string) => sorted.filter((one) => one.metadata.namespace === of && !hasSelector(one)).slice(0, 1);
-  const own = sorted.filter((one) => one.metadata.namespace === namespace && hasSelector(one) && selects(one.spec.selector, labels));
-  const wide = [...widest(rootNamespace), ...(namespace === rootNamespace ? [] : widest(namespace))];
-  return [...wide, ...own].filter(({ spec }) => (spec.accessLogging ?? []).length > 0);
 }
 
 const namesOf = ({ providers }: AccessLogging) => (providers ?? []).map(({ name }) => name);

@@ -21,6 +21,7 @@ import { buildSelection } from "./selection.ts";
 import { buildServices, type ServiceParts } from "./services.ts";
 import { buildSettings, type MeshOptions, meshConfigOf } from "./settings.ts";
 import { sidecarLookup } from "./sidecars.ts";
+import { buildTracing } from "./tracing.ts";
 import type { Mesh, Workload } from "./types.ts";
 import { buildVirtualServices, visibleFrom } from "./virtual-services.ts";
 import { buildWorkloads } from "./workloads.ts";
@@ -92,6 +93,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     outbound: reuseMap(outbound, previous?.outbound),
     gateways: reuseMap(gateways, previous?.gateways),
     accessLogs: buildAccessLogs(of("Telemetry"), workloads, { config, settings, pool }, previous?.accessLogs),
+    tracing: buildTracing(of("Telemetry"), workloads, { config, settings, services: index, pool }, previous?.tracing),
     envoyPatches: buildEnvoyPatches(of("EnvoyFilter"), workloads, settings, pool, previous?.envoyPatches),
   };
   pools.set(mesh, pool);

@@ -13,6 +13,7 @@ import type { InboundPolicy } from "./inbound-policy.ts";
 import type { OutboundView } from "./outbound.ts";
 import type { WorkloadMtls } from "./peer-authentication.ts";
 import type { WorkloadAuthentication } from "./request-authentication.ts";
+import type { WorkloadTracing } from "./tracing.ts";
 
 /** What holds for the whole mesh: the flags of `weft run`, and MeshConfig. */
 export interface Settings {
@@ -33,6 +34,8 @@ export interface Settings {
   readonly accessLogFormat?: string;
   /** What Telemetry says, in place of them: only where one workload's listeners are made. */
   readonly accessLogs?: WorkloadAccessLogs;
+  /** Whom its proxy tells of requests: likewise. */
+  readonly tracing?: WorkloadTracing;
   /** The MeshConfig, where there is one. */
   readonly source?: Provenance;
 }
@@ -151,6 +154,8 @@ export interface Mesh {
   readonly gateways: ReadonlyMap<string, GatewayView>;
   /** By workload key: the access logs that Telemetry asks for; no entry where none does. */
   readonly accessLogs: ReadonlyMap<string, WorkloadAccessLogs>;
+  /** By workload key: whom its proxy tells of requests; no entry where nobody. */
+  readonly tracing: ReadonlyMap<string, WorkloadTracing>;
   /** By workload key: the patches of EnvoyFilters that select it, in order; no entry where there are none. */
   readonly envoyPatches: ReadonlyMap<string, readonly EnvoyPatch[]>;
 }

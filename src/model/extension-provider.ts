@@ -89,7 +89,19 @@ const envoyFileAccessLog = object(
   },
 );
 
-const PROVIDERS = ["envoyExtAuthzHttp", "envoyExtAuthzGrpc", "envoyFileAccessLog"] as const;
+/** Over gRPC; Istio's validateExtensionProviderTracingOpentelemetry. */
+const opentelemetry = object({
+  service: needed(service()),
+  port: needed(port()),
+  maxTagLength: uint32(),
+  http: notYet("spans go by OTLP over gRPC: name the collector's gRPC port"),
+  grpc: notYet(),
+  resourceDetectors: notYet(),
+  serviceAttributeEnrichment: notYet(),
+  dynatraceSampler: notYet(),
+});
+
+const PROVIDERS = ["envoyExtAuthzHttp", "envoyExtAuthzGrpc", "envoyFileAccessLog", "opentelemetry"] as const;
 
 const extensionProvider = object(
   {
@@ -107,7 +119,7 @@ const extensionProvider = object(
     stackdriver: notYet(),
     opencensus: notYet(),
     skywalking: notYet(),
-    opentelemetry: notYet(),
+    opentelemetry,
     prometheus: notYet(),
     envoyHttpAls: notYet(),
     envoyTcpAls: notYet(),

@@ -63,7 +63,7 @@ export const MeshConfigSchema = object({
   verifyCertificateAtClient: notYet(),
   ca: notYet(),
   extensionProviders: extensionProviders(),
-  defaultProviders: object({ accessLogging: list(filled()), tracing: notYet(), metrics: notYet() }),
+  defaultProviders: object({ accessLogging: list(filled()), tracing: list(filled()), metrics: notYet() }),
   defaultInboundHttpRetryPolicy: notYet(),
   discoverySelectors: kubernetesOnly("they select Kubernetes namespaces"),
   meshMTLS: notYet(),

@@ -1,6 +1,6 @@
 /** Everything that one proxy gets: its namespace's outbound side, shared with its neighbours, and its own inbound side and secrets. */
 import { type EncodedResource, type ProxySnapshot, TYPE, type TypeUrl } from "../lib/encoded.ts";
-import type { WorkloadAccessLogs } from "../mesh/access-logs.ts";
+import type { Provenance } from "../lib/provenance.ts";
 import type { GatewayView } from "../mesh/gateways.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { LoadAssignment, OutboundCluster, OutboundView } from "../mesh/outbound.ts";
@@ -27,7 +27,8 @@ export function buildSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly
   const workload = mesh.workloads.get(workloadKey);
   if (!snapshot || !workload) return snapshot;
   const patches = mesh.envoyPatches.get(workloadKey);
-  const resources = loggedListeners(snapshot.resources, mesh.accessLogs.get(workloadKey));
+  const logged = toldListeners(snapshot.resources, mesh.accessLogs.get(workloadKey));
+  const resources = toldListeners(logged, mesh.tracing.get(workloadKey));
   return { ...snapshot, resources: patches ? applyEnvoyPatches(resources, patches, workload) : resources };
 }
 
@@ -52,17 +53,18 @@ function unpatchedSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly En
   return { revision: mesh.revision, resources };
 }
 
-/** Telemetry decides on every listener's logs, so that it is among the sources of each. */
-function loggedListeners(
-  resources: ReadonlyMap<TypeUrl, Resources>,
-  logs: WorkloadAccessLogs | undefined,
-): ReadonlyMap<TypeUrl, Resources> {
+/** Telemetry decides on every listener's logs and spans, so that it is among the sources of each. */
+function toldListeners(resources: ReadonlyMap<TypeUrl, Resources>, telemetry: Told | undefined): ReadonlyMap<TypeUrl, Resources> {
   const listeners = resources.get(TYPE.listener);
-  return logs && listeners ? new Map([...resources, [TYPE.listener, withSources(listeners, logs)]]) : resources;
+  return telemetry && listeners ? new Map([...resources, [TYPE.listener, withSources(listeners, telemetry)]]) : resources;
+}
+
+interface Told {
+  readonly sources: readonly Provenance[];
 }
 
 const withSources = memoize(
-  (listeners: Resources, { sources }: WorkloadAccessLogs): Resources =>
+  (listeners: Resources, { sources }: Told): Resources =>
     new Map([...listeners].map(([name, listener]) => [name, { ...listener, sources: [...listener.sources, ...sources] }])),
 );
 

@@ -12,6 +12,26 @@ metadata: {name: providers, namespace: weft-system}
 spec: {extensionProviders: [{name: other, envoyFileAccessLog: {path: /tmp/other.log}}]}
 `;
 
+const COLLECTORS = `apiVersion: weft.dev/v1
+kind: MeshConfig
+metadata: {name: providers, namespace: weft-system}
+spec:
+  extensionProviders:
+    - {name: spans, opentelemetry: {service: orders.default.mesh.local, port: 8081}}
+    - {name: other, opentelemetry: {service: orders.default.mesh.local, port: 8080}}
+`;
+
+const TRACED = `apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: traced, namespace: weft-system}
+spec: {tracing: [{providers: [{name: authz}]}]}
+`;
+
+const spans = (more: Readonly<Record<string, Json>> = {}): Json => ({ tracing: [{ providers: [{ name: "spans" }], ...more }] });
+const collector: Json = {
+  extensionProviders: [{ name: "authz", opentelemetry: { service: "orders.default.mesh.local", port: 8081 } }],
+};
+
 const USED = `apiVersion: telemetry.istio.io/v1
 kind: Telemetry
 metadata: {name: used, namespace: weft-system}
@@ -21,6 +41,20 @@ spec: {accessLogging: [{providers: [{name: authz}]}]}
 const provider = (envoyFileAccessLog: Json): Json => ({ extensionProviders: [{ name: "authz", envoyFileAccessLog }] });
 
 export const TELEMETRY_SAMPLES: readonly (readonly [RegExp, Sample])[] = [
+  [/^Telemetry\.tracing\[\]\.providers\[\]\.name$/, { value: "other", base: spans(), documents: COLLECTORS }],
+  [/^Telemetry\.tracing\[\]\.randomSamplingPercentage$/, { value: 50, base: spans(), documents: COLLECTORS }],
+  [/^Telemetry\.tracing\[\]\.disableSpanReporting$/, { value: true, base: spans(), documents: COLLECTORS }],
+  [/^Telemetry\.tracing\[\]\.customTags\.\*\.literal\.value$/, { value: "eu", base: spans(), documents: COLLECTORS }],
+  [
+    /^Telemetry\.tracing\[\]\.customTags\.\*\.(header|environment)\.defaultValue$/,
+    { value: "none", base: spans({ customTags: { "*": { header: { name: "x" } } } }), documents: COLLECTORS },
+  ],
+  [/^Telemetry\.tracing\[\]\.(useRequestIdForTraceSampling|enableIstioTags)$/, { value: false, base: spans(), documents: COLLECTORS }],
+  [/^Telemetry\.tracing\[\]/, { base: spans(), documents: COLLECTORS }],
+  [/^MeshConfig\..*\.opentelemetry\.service$/, { value: "web.default.mesh.local", base: collector, documents: TRACED }],
+  [/^MeshConfig\..*\.opentelemetry\.port$/, { value: 8080, base: collector, documents: TRACED }],
+  [/^MeshConfig\..*\.opentelemetry\.maxTagLength$/, { value: 99, base: collector, documents: TRACED }],
+  [/^MeshConfig\.defaultProviders\.tracing$/, { value: ["authz"], base: collector }],
   [/^Telemetry\..*\.providers\[\]\.name$/, { value: "other", documents: PROVIDERS }],
   [/^Telemetry\.accessLogging\[\]\.filter\.expression$/, { value: "response.code >= 400" }],
   [/^MeshConfig\..*\.envoyFileAccessLog\.omitEmptyValues$/, { base: provider({ logFormat: { text: "%PROTOCOL%" } }), documents: USED }],

@@ -93,6 +93,7 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
     gateways: new Map(),
     envoyPatches: new Map(),
     accessLogs: new Map(),
+    tracing: new Map(),
   };
   pools.set(mesh, pool);
   return mesh;

@@ -45,6 +45,7 @@ function meshOf(at: Workload, { peers = [], rules = [] }: Policies = {}, previou
     gateways: new Map(),
     envoyPatches: new Map(),
     accessLogs: new Map(),
+    tracing: new Map(),
   };
 }
 

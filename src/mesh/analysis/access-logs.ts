@@ -1,4 +1,4 @@
-/** Telemetry whose access logs go nowhere. */
+/** Telemetry whose access logs or spans go nowhere. */
 import type { Context } from "./context.ts";
 
 /** Istio's own default provider, which nobody has to write down. */
@@ -16,6 +16,22 @@ export function findLostLogs(context: Context): void {
         const path = ["spec", "accessLogging", index, "providers", at, "name"];
         context.warn("noEffect", telemetry, path, message, `name ${BUILT_IN}, or a provider with envoyFileAccessLog`);
       }
+    }
+  }
+}
+
+/** Of the providers of spans the first counts. */
+export function findLostSpans(context: Context): void {
+  const [config] = context.of("MeshConfig").filter(({ metadata }) => metadata.namespace === context.mesh.settings.rootNamespace);
+  const known = config?.spec.extensionProviders ?? [];
+  for (const telemetry of context.of("Telemetry")) {
+    for (const [index, { providers: [first] = [] }] of (telemetry.spec.tracing ?? []).entries()) {
+      if (!first) continue;
+      const found = known.find(({ name }) => name.toLowerCase() === first.name.toLowerCase());
+      if (found?.opentelemetry) continue;
+      const message = found ? `the provider ${found.name} takes no spans` : `MeshConfig's extensionProviders have no ${first.name}`;
+      const path = ["spec", "tracing", index, "providers", 0, "name"];
+      context.warn("noEffect", telemetry, path, message, "name a provider with opentelemetry");
     }
   }
 }

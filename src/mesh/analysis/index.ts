@@ -5,7 +5,7 @@
 import type { Problem } from "../../lib/problem.ts";
 import type { AnyResource } from "../../model/resource.ts";
 import type { Mesh } from "../types.ts";
-import { findLostLogs } from "./access-logs.ts";
+import { findLostLogs, findLostSpans } from "./access-logs.ts";
 import { createContext } from "./context.ts";
 import { findDeadRoutes } from "./dead-routes.ts";
 import { findGatewayTrouble } from "./gateways.ts";
@@ -32,6 +32,7 @@ const RULES = [
   findTokenTrouble,
   findWithoutEffect,
   findLostLogs,
+  findLostSpans,
 ];
 
 /** All findings, by file and line. `mesh` must have been built of `resources`. */

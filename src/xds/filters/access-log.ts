@@ -8,15 +8,19 @@ import { memoize } from "../../mesh/memo.ts";
 import type { Mesh, Settings, Workload } from "../../mesh/types.ts";
 import { packAny } from "../encode.ts";
 
-/** The settings by which a workload's listeners are made: the mesh's, with the access logs that Telemetry asks for there. */
+/** The settings by which a workload's listeners are made: the mesh's, with the access logs and spans that Telemetry asks for there. */
 export function listenerSettings(mesh: Mesh, workload: Workload): Settings {
   const logs = mesh.accessLogs.get(workload.key);
-  return logs ? withAccessLogs(mesh.settings, logs) : mesh.settings;
+  const tracing = mesh.tracing.get(workload.key);
+  const logged = logs ? withAccessLogs(mesh.settings, logs) : mesh.settings;
+  return tracing ? withTracing(logged, tracing) : logged;
 }
 
 const withAccessLogs = memoize(
   (settings: Settings, accessLogs: NonNullable<Settings["accessLogs"]>): Settings => ({ ...settings, accessLogs }),
 );
+
+const withTracing = memoize((settings: Settings, tracing: NonNullable<Settings["tracing"]>): Settings => ({ ...settings, tracing }));
 
 /**
  * What Telemetry says of calls out (client) or in (server), else MeshConfig's accessLogFile and accessLogFormat; Envoy's own format where none is

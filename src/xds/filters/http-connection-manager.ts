@@ -18,6 +18,7 @@ import type { Settings } from "../../mesh/types.ts";
 import { adsSource } from "../config-source.ts";
 import { packAny } from "../encode.ts";
 import { accessLogs } from "./access-log.ts";
+import { tracing } from "./tracing.ts";
 
 export interface HttpConnectionManagerOptions {
   readonly statPrefix: string;
@@ -62,6 +63,7 @@ export function httpConnectionManager(settings: Settings, options: HttpConnectio
     upgradeConfigs: [{ upgradeType: "websocket" }],
     // Envoy's default of 5 minutes would cut long polls and streams; timeouts are the VirtualService's.
     streamIdleTimeout: { seconds: 0n },
+    ...tracing(settings, options.direction),
     accessLog: accessLogs(settings, inbound ? "server" : "client"),
     // An application that uses the sidecar as its http_proxy sends absolute URIs.
     httpProtocolOptions: options.direction !== "outbound" ? undefined : { allowAbsoluteUrl: true },
