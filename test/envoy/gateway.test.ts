@@ -139,17 +139,19 @@ spec: {mtls: {mode: STRICT}}
 
   interface TlsCall {
     readonly port?: string;
+    readonly path?: string;
     readonly client?: Issued;
     readonly trust: string;
   }
   /** Status 0 where TLS came to nothing. */
-  const tls = (host: string, { port = "https", client, trust }: TlsCall) =>
+  const tls = (host: string, { port = "https", path = "/", client, trust }: TlsCall) =>
     new Promise<{ readonly status: number; readonly text: string }>((resolve) => {
       const { address, port: number } = inboundOf(front, port);
       const sent = request(
         {
           host: address,
           port: number,
+          path,
           servername: host,
           ca: trust,
           // The one certificate of the gateway names the shop; which CA signed it is what is asked here.
@@ -231,5 +233,106 @@ spec: {mtls: {mode: STRICT}}
     expect(denied.text).toContain("RBAC");
     expectStatus(await plain(SHOP, "//admin"), 403);
     expectStatus(await plain(SHOP, "/cart"), 200);
+  });
+
+  test("does with each request what weft why says", async () => {
+    const { weft } = lab();
+    const to = "route: [{destination: {host: orders, port: {number: 8080}}}]";
+    await weft.apply(
+      [
+        bound(
+          "shop",
+          SHOP,
+          `  http:
+    - {match: [{headers: {x-beta: {exact: "1"}}}], directResponse: {status: 418}}
+    - {match: [{uri: {prefix: /old}}], redirect: {uri: /new, redirectCode: 302}}
+    - {match: [{uri: {prefix: /port}}], redirect: {derivePort: FROM_REQUEST_PORT}}
+    - {match: [{uri: {prefix: /broken}}], fault: {abort: {httpStatus: 555, percentage: {value: 100}}}, ${to}}
+    - {match: [{uri: {prefix: /v1/}}], rewrite: {uri: /closed/}, ${to}}
+    - {match: [{uri: {prefix: /secure}, scheme: {exact: https}}], directResponse: {status: 203}}
+    - {match: [{uri: {exact: /}}, {uri: {prefix: /cart}}, {uri: {prefix: /closed}}, {uri: {prefix: /admin}}, {uri: {prefix: /blocked}}], ${to}}`,
+        ),
+        denyAdmin("DENY"),
+        `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: blocked, namespace: default}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  action: DENY
+  rules:
+    - {from: [{source: {remoteIpBlocks: [127.0.0.1/32]}}], to: [{operation: {paths: [/blocked]}}]}
+    - {from: [{source: {remoteIpBlocks: [192.0.2.0/24]}}]}
+`,
+        `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: orders, namespace: default}
+spec:
+  selector: {matchLabels: {app: orders}}
+  action: DENY
+  rules:
+    - {to: [{operation: {paths: [/closed*]}}]}
+    - {from: [{source: {notPrincipals: [mesh.local/ns/default/sa/front]}}]}
+`,
+        `apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: front, namespace: default}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  jwtRules: [{issuer: me, jwks: '{"keys": []}'}]
+`,
+      ].join("---\n"),
+    );
+    await waitFor(
+      "the routes",
+      async () => [(await plain(SHOP, "/", { "x-beta": "1" })).status, (await plain(SHOP, "/closed")).status],
+      ([direct, denied]) => direct === 418 && denied === 403,
+    );
+    const said = async (host: string, path: string, headers: Readonly<Record<string, string>>, port: string) => {
+      const body = {
+        from: "default/front-1",
+        to: `${host.replace(/:\d+$/, "")}:${inboundOf(front, port).port}`,
+        path,
+        headers: { ...headers, host },
+        sourceIp: "127.0.0.1",
+      };
+      const { status, text, json } = await weft.api("POST", "/v1/why", { text: JSON.stringify(body), type: "application/json" });
+      expect(status, text).toBe(200);
+      return json as { readonly status: number; readonly summary: string; readonly route: { readonly location?: string } | null };
+    };
+    const requests: readonly (readonly [host: string, path: string, headers?: Readonly<Record<string, string>>, port?: string])[] = [
+      ...[
+        "/",
+        "/cart/1",
+        "/none",
+        "/old/x?y=1",
+        "/port",
+        "/broken",
+        "/v1/x",
+        "/closed",
+        "/secure",
+        "/admin",
+        "//admin/x",
+        "/a/../blocked",
+      ].map((path) => [SHOP, path] as const),
+      ...["/", "/admin", "/cart?x=1", "/none"].map((path) => [SHOP, path, {}, "redirected"] as const),
+      [SHOP, "/", { "x-beta": "1" }],
+      [SHOP, "/", { "x-forwarded-for": "192.0.2.7" }],
+      [SHOP, "/", { "x-forwarded-proto": "https" }, "redirected"],
+      [SHOP, "/secure", { "x-forwarded-proto": "https" }],
+      [SHOP, "/", { authorization: "Bearer none" }],
+      [`${SHOP.toUpperCase()}:80`, "/old"],
+      ["other.example.com", "/"],
+      ["other.example.com", "/admin"],
+      [PARTNER, "/"],
+    ];
+    for (const [host, path, headers = {}, port = "http"] of requests) {
+      const [answer, seen] = [await said(host, path, headers, port), await plain(host, path, headers, port)];
+      const asked = `${port} ${host}${path} ${JSON.stringify(headers)}`;
+      expect(`${asked}: ${seen.status} ${seen.headers.location ?? ""}`).toBe(`${asked}: ${answer.status} ${answer.route?.location ?? ""}`);
+    }
+    for (const path of ["/", "/secure", "/closed", "/admin", "/none"]) {
+      const [answer, seen] = [await said(SHOP, path, {}, "https"), await tls(SHOP, { trust: ca.certificate, path })];
+      expect(`${path}: ${seen.status}`).toBe(`${path}: ${answer.status}`);
+    }
   });
 });
