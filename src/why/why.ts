@@ -6,6 +6,7 @@ import { WeftError } from "../lib/errors.ts";
 import { isHttp } from "../mesh/services.ts";
 import type { Mesh, Service, ServicePort } from "../mesh/types.ts";
 import { canonicalHost } from "../model/host.ts";
+import type { Leaving } from "./destination.ts";
 import { withPatches } from "./envoy-filter.ts";
 import type { Evaluation } from "./evaluation.ts";
 import { localAnswer } from "./evaluation.ts";
@@ -14,7 +15,7 @@ import { evaluateHttp } from "./http.ts";
 import { evaluatePlaintext } from "./plaintext.ts";
 import type { HttpRequest } from "./route-match.ts";
 import { evaluateTcp } from "./tcp.ts";
-import type { WhyAnswer, WhyContext, WhyRequest } from "./types.ts";
+import type { Step, WhyAnswer, WhyContext, WhyRequest } from "./types.ts";
 
 /** The answer alone. @throws WeftError as `evaluate` does */
 export function why(mesh: Mesh, request: WhyRequest, context: WhyContext): WhyAnswer {
@@ -60,7 +61,19 @@ function evaluateRequest(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
   const found = namedService(host, port, caller.namespace, mesh.settings.domain, services);
   const called = found && view.ports.find((one) => one.service.host === found.service.host && one.port.number === found.port.number);
   if (called?.tcp) return evaluateTcp(leaving, called, called.tcp, context);
-  return evaluateHttp({ ...leaving, request }, context);
+  return hiddenTcp(leaving, host, port) ?? evaluateHttp({ ...leaving, request }, context);
+}
+
+/** A TCP port of a service that the caller's Sidecar does not import: its connections have no listener, so there is no HTTP answer either. */
+function hiddenTcp({ mesh, view, caller }: Leaving, host: string, port: number | undefined): Evaluation | undefined {
+  if (!view.scope) return undefined;
+  const hidden = namedService(host, port, caller.namespace, mesh.settings.domain, [...mesh.services.values()]);
+  const isKnown = hidden && view.ports.some(({ service }) => service.host === hidden.service.host);
+  if (!hidden || isKnown || isHttp(hidden.port.protocol)) return undefined;
+  const { namespace, name } = view.scope;
+  const reason = `Sidecar ${namespace}/${name} does not let the caller know ${hidden.service.host}`;
+  const step: Step = { stage: "service", result: "no_match", reason, source: view.scope };
+  return { answer: localAnswer("no_route", 0, `refused: ${reason}`, [step], undefined, "tcp"), matched: [] };
 }
 
 function requestOf({ to, method = "GET", path = "/", headers = {} }: WhyRequest): HttpRequest {

@@ -16,6 +16,7 @@ export interface Generated {
 const GROUPS: Readonly<Record<string, string>> = {
   VirtualService: "networking.istio.io/v1",
   DestinationRule: "networking.istio.io/v1",
+  Sidecar: "networking.istio.io/v1",
   PeerAuthentication: "security.istio.io/v1",
   AuthorizationPolicy: "security.istio.io/v1",
   RequestAuthentication: "security.istio.io/v1",
@@ -46,6 +47,7 @@ export function generateMesh(random: Random, tag: string): readonly Generated[] 
   add("PeerAuthentication", random.below(4), () => peerAuthentication(random));
   add("AuthorizationPolicy", random.below(5), () => authorizationPolicy(random));
   add("RequestAuthentication", random.chance(0.4) ? 1 + random.below(2) : 0, () => requestAuthentication(random));
+  add("Sidecar", random.chance(0.3) ? 1 + random.below(2) : 0, () => sidecar(random));
   const config = {
     ...(random.chance(0.5)
       ? { pathNormalization: { normalization: random.pick(["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]) } }
@@ -60,6 +62,22 @@ export function generateMesh(random: Random, tag: string): readonly Generated[] 
     text: JSON.stringify({ apiVersion: GROUPS.MeshConfig, kind: "MeshConfig", metadata, spec: config }),
   });
   return made;
+}
+
+const EGRESS = [
+  ["./*"],
+  ["*/*", "~ops/*"],
+  ["ops/*"],
+  ["*/*.default.svc.cluster.local"],
+  ["*/orders.default.mesh.local"],
+  ["*/*", "~*/orders.default.mesh.local"],
+  ["~/*"],
+];
+
+function sidecar(random: Random): { readonly namespace: string; readonly spec: Spec } {
+  const workloadSelector = { labels: { app: random.pick(["web", "batch", "orders"]) } };
+  const spec = { egress: [{ hosts: random.pick(EGRESS) }], ...(random.chance(0.5) ? { workloadSelector } : {}) };
+  return { namespace: random.pick(["default", "default", "ops", "weft-system"]), spec };
 }
 
 export interface Asked {

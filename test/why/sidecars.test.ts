@@ -15,6 +15,13 @@ describe("weft why", () => {
     expect(ask('{workloadSelector: {labels: {app: web}}, egress: [{hosts: ["./*"]}]}')).toMatchObject({ verdict: "allow", status: 200 });
   });
 
+  test("answers for a TCP port that the Sidecar hides as for a connection, not as for a request", () => {
+    const tcp = httpService("db", "", "[{number: 5432, name: tcp, protocol: TCP}]");
+    const hide = resource("Sidecar", "x", '{egress: [{hosts: ["./orders.default.mesh.local"]}]}');
+    const answer = why(meshOf(...all, tcp, hide), { from: "default/web-1", to: "db:5432" }, { now: NOW });
+    expect(answer).toMatchObject({ verdict: "no_route", status: 0, protocol: "tcp", steps: [{ source: { kind: "Sidecar", name: "x" } }] });
+  });
+
   test("tells that a Sidecar's ingress leaves the called port out", () => {
     const ingress = (port: number) => `{workloadSelector: {labels: {app: orders}}, ingress: [{port: {number: ${port}, protocol: HTTP}}]}`;
     expect(ask(ingress(80))).toMatchObject({ verdict: "allow", status: 200 });
