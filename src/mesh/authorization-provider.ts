@@ -101,7 +101,11 @@ function providerOf(
 }
 
 /** HOST where only one namespace has such a service, or NAMESPACE/HOST. */
-export function findService(written: string, services: ServiceIndex, settings: Settings): { readonly host: string } | { readonly error: string } {
+export function findService(
+  written: string,
+  services: ServiceIndex,
+  settings: Settings,
+): { readonly host: string } | { readonly error: string } {
   const slash = written.indexOf("/");
   const namespace = slash < 0 ? undefined : readNamespace(written.slice(0, slash));
   const host = canonicalHost(written.slice(slash + 1), namespace ?? settings.rootNamespace, settings.domain);

@@ -75,6 +75,7 @@ export function buildTracing(
   const built = new Map<string, WorkloadTracing>();
   if (sorted.length === 0 && first === undefined) return reuseMap(built, previous);
   const all = [...telemetries].sort(byAge);
+  const providers = inputs.config ? [provenanceOf(inputs.config, "spec", "extensionProviders")] : [];
   for (const [key, workload] of workloads) {
     const levels = telemetriesFor(all, workload, inputs.settings.rootNamespace).filter(({ spec }) => (spec.tracing ?? []).length > 0);
     const rules = levels.flatMap(({ spec }) => spec.tracing ?? []);
@@ -83,7 +84,7 @@ export function buildTracing(
       server: tracingAt("SERVER", rules, first, inputs),
       serviceName: `${workload.name}.${workload.namespace}`,
       workloadTags: workloadTags(workload),
-      sources: levels.map((level) => provenanceOf(level, "spec", "tracing")),
+      sources: [...providers, ...levels.map((level) => provenanceOf(level, "spec", "tracing"))],
     };
     if (!tracing.client && !tracing.server) continue;
     built.set(

@@ -54,7 +54,7 @@ describe("Spans", () => {
     expect(found?.client).toMatchObject({ sampling: 100, collector: { authority: "one.default.mesh.local" } });
     expect(found?.server).toMatchObject({ sampling: 0, collector: { authority: "two.default.mesh.local" } });
     expect(found?.client?.tags).toEqual([{ tag: "b", from: "header", value: "x-b", defaultValue: "none" }]);
-    expect(found?.sources.map(({ name }) => name)).toEqual(["root", "own", "web"]);
+    expect(found?.sources.map(({ name }) => name)).toEqual(["mesh", "root", "own", "web"]);
   });
 
   test("can be turned off for one side, and on again nearer", () => {
