@@ -66,8 +66,14 @@ ${telemetry("all", {
     const spans = await told("/traced", both, { "x-tenant": "acme" });
     const server = spans.find(({ parentId }) => spans.some(({ spanId }) => spanId === parentId));
     const client = spans.find(({ spanId }) => spanId === server?.parentId);
-    expect(client).toMatchObject({ service: "web-1.default", parentId: "", traceId: server?.traceId ?? "" });
-    expect(server).toMatchObject({ service: "orders-1.default" });
+    expect(client).toMatchObject({
+      name: "orders.default.mesh.local:8080/*",
+      kind: 3,
+      service: "web-1.default",
+      parentId: "",
+      traceId: server?.traceId ?? "",
+    });
+    expect(server).toMatchObject({ name: "orders.default.mesh.local:8080/*", kind: 2, service: "orders-1.default" });
     for (const span of [client, server]) {
       expect(span?.attributes).toMatchObject({ region: "eu", tenant: "acme", home: "unset", "istio.namespace": "default" });
     }

@@ -14,6 +14,7 @@ export interface Span {
   readonly spanId: string;
   /** "" for the first of a trace. */
   readonly parentId: string;
+  readonly name: string;
   /** 2 server, 3 client. */
   readonly kind: number;
   /** Those that are texts. */
@@ -87,6 +88,7 @@ function spansOf(request: Uint8Array): Span[] {
       traceId: hex(parts(span, 1)[0]),
       spanId: hex(parts(span, 2)[0]),
       parentId: hex(parts(span, 4)[0]),
+      name: text(parts(span, 5)[0]),
       kind: Number(fieldsOf(span).get(6)?.[0] ?? 0),
       attributes: attributesOf(span, 9),
     }));

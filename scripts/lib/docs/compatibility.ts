@@ -29,7 +29,6 @@ const LIMITS = `## Names and defaults that differ
 | trust domain | \`cluster.local\` | \`mesh.local\`, or \`weft run --trust-domain\`; \`cluster.local\` in a principal is its alias |
 | path normalisation | BASE | MERGE_SLASHES: a path rule that \`//admin\` gets around is no rule |
 | protocol of a port | detected where it is not declared | as declared, else by the port's name, else TCP |
-| a span's name | the route's host and path | Envoy's own: \`ingress\`, or \`egress\` with the Host header |
 | a span's \`service.name\` | \`APP.NAMESPACE\` | \`WORKLOAD.NAMESPACE\`, as Envoy's node; \`istio.mesh_id\` and \`istio.cluster_id\` are \`unknown\` |
 | EnvoyFilter's listener match \`virtualInbound\` | one listener, a chain for each port | every inbound listener |
 | EnvoyFilter's route match by port | the table of that port | at the outbound listener, that port's virtual hosts of the table \`http_proxy\` |
