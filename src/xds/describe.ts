@@ -1,5 +1,5 @@
 /** Encoded resources in the form that people read: protobuf's JSON, with every Any opened and every secret hidden. */
-import { createRegistry, fromBinary, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { createRegistry, fromBinary, type JsonValue, type Registry, toJson } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { allMessages } from "../envoy-api/index.ts";
 import { file_envoy_config_cluster_v3_cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
@@ -35,40 +35,45 @@ import { file_envoy_extensions_transport_sockets_tls_v3_tls } from "../gen/envoy
 import { file_envoy_extensions_upstreams_http_v3_http_protocol_options } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 
-/** Every message that may stand inside an Any of weft's resources; an EnvoyFilter may put any other there. */
-const registry = createRegistry(
-  file_envoy_config_cluster_v3_cluster,
-  file_envoy_config_core_v3_extension,
-  file_envoy_config_endpoint_v3_endpoint,
-  file_envoy_config_listener_v3_listener,
-  file_envoy_config_rbac_v3_rbac,
-  file_envoy_config_route_v3_route,
-  file_envoy_config_trace_v3_opentelemetry,
-  file_envoy_extensions_access_loggers_file_v3_file,
-  file_envoy_extensions_access_loggers_filters_cel_v3_cel,
-  file_envoy_extensions_filters_http_ext_authz_v3_ext_authz,
-  file_envoy_extensions_filters_http_cors_v3_cors,
-  file_envoy_extensions_filters_http_fault_v3_fault,
-  file_envoy_extensions_filters_http_grpc_web_v3_grpc_web,
-  file_envoy_extensions_filters_http_jwt_authn_v3_config,
-  file_envoy_extensions_filters_http_rbac_v3_rbac,
-  file_envoy_extensions_filters_http_router_v3_router,
-  file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,
-  file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector,
-  file_envoy_extensions_filters_network_ext_authz_v3_ext_authz,
-  file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager,
-  file_envoy_extensions_filters_network_rbac_v3_rbac,
-  file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy,
-  file_envoy_extensions_path_match_uri_template_v3_uri_template_match,
-  file_envoy_extensions_request_id_uuid_v3_uuid,
-  file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts,
-  file_envoy_extensions_retry_priority_previous_priorities_v3_previous_priorities_config,
-  file_envoy_extensions_transport_sockets_proxy_protocol_v3_upstream_proxy_protocol,
-  file_envoy_extensions_transport_sockets_raw_buffer_v3_raw_buffer,
-  file_envoy_extensions_transport_sockets_tls_v3_secret,
-  file_envoy_extensions_transport_sockets_tls_v3_tls,
-  file_envoy_extensions_upstreams_http_v3_http_protocol_options,
-);
+/** Every message that may stand inside an Any of weft's resources; an EnvoyFilter may put any other there. Made when it is first needed: not at the start. */
+let registry: Registry | undefined;
+
+function messages(): Registry {
+  registry ??= createRegistry(
+    file_envoy_config_cluster_v3_cluster,
+    file_envoy_config_core_v3_extension,
+    file_envoy_config_endpoint_v3_endpoint,
+    file_envoy_config_listener_v3_listener,
+    file_envoy_config_rbac_v3_rbac,
+    file_envoy_config_route_v3_route,
+    file_envoy_config_trace_v3_opentelemetry,
+    file_envoy_extensions_access_loggers_file_v3_file,
+    file_envoy_extensions_access_loggers_filters_cel_v3_cel,
+    file_envoy_extensions_filters_http_ext_authz_v3_ext_authz,
+    file_envoy_extensions_filters_http_cors_v3_cors,
+    file_envoy_extensions_filters_http_fault_v3_fault,
+    file_envoy_extensions_filters_http_grpc_web_v3_grpc_web,
+    file_envoy_extensions_filters_http_jwt_authn_v3_config,
+    file_envoy_extensions_filters_http_rbac_v3_rbac,
+    file_envoy_extensions_filters_http_router_v3_router,
+    file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,
+    file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector,
+    file_envoy_extensions_filters_network_ext_authz_v3_ext_authz,
+    file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager,
+    file_envoy_extensions_filters_network_rbac_v3_rbac,
+    file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy,
+    file_envoy_extensions_path_match_uri_template_v3_uri_template_match,
+    file_envoy_extensions_request_id_uuid_v3_uuid,
+    file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts,
+    file_envoy_extensions_retry_priority_previous_priorities_v3_previous_priorities_config,
+    file_envoy_extensions_transport_sockets_proxy_protocol_v3_upstream_proxy_protocol,
+    file_envoy_extensions_transport_sockets_raw_buffer_v3_raw_buffer,
+    file_envoy_extensions_transport_sockets_tls_v3_secret,
+    file_envoy_extensions_transport_sockets_tls_v3_tls,
+    file_envoy_extensions_upstreams_http_v3_http_protocol_options,
+  );
+  return registry;
+}
 
 const REDACTED = "[redacted]";
 /** Fields that hold key material or passwords, in protobuf's JSON names (Envoy marks them udpa.annotations.sensitive). */
@@ -77,7 +82,7 @@ const SECRET_FIELDS: ReadonlySet<string> = new Set(["privateKey", "password", "p
 /** The resource as protobuf JSON ("@type" and its fields, Envoy's names in camelCase), private keys and passwords replaced. */
 export function describeResource(resource: EncodedResource): JsonValue {
   const isPatched = resource.sources.some(({ kind }) => kind === "EnvoyFilter");
-  return redact(toJson(AnySchema, fromBinary(AnySchema, resource.any), { registry: isPatched ? allMessages() : registry }));
+  return redact(toJson(AnySchema, fromBinary(AnySchema, resource.any), { registry: isPatched ? allMessages() : messages() }));
 }
 
 function redact(value: JsonValue): JsonValue {
