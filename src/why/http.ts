@@ -85,14 +85,15 @@ function takeRoute(
   const answer = routeAnswer(host, route, request, location);
   const steps = [...before, ...faultSteps(route)];
   const by = `${source.kind} ${source.namespace}/${source.name}`;
-  const answered = preflight(route, request);
-  if (answered) {
-    const step: Step = { stage: "direct_response", result: "200", reason: answered, source };
-    return { answer: localAnswer("direct_response", 200, `200 by the corsPolicy of ${by}`, [...before, step], answer), matched: [] };
-  }
   const abort = abortOf(route);
   if (abort && abort.percent >= 100) {
     return { answer: localAnswer("fault", abort.status, `${abort.status} by a fault of ${by}`, steps, answer), matched: [] };
+  }
+  // After the fault, as the filters stand (xds/outbound-listener.ts, httpChains): a preflight is aborted and delayed like any request.
+  const answered = preflight(route, request);
+  if (answered) {
+    const step: Step = { stage: "direct_response", result: "200", reason: answered, source };
+    return { answer: localAnswer("direct_response", 200, `200 by the corsPolicy of ${by}`, [...steps, step], answer), matched: [] };
   }
   if (rule?.redirect) {
     const status = rule.redirect.redirectCode || 301;

@@ -137,6 +137,16 @@ describe("weft why", () => {
     expect(redirect).toMatchObject({ verdict: "redirect", status: 301, route: { location: "http://other.example/new" } });
   });
 
+  test("a fault takes a CORS preflight too, before the corsPolicy would answer it", () => {
+    const cors = "corsPolicy: {allowOrigins: [{exact: 'https://web.example'}]}, route: [{destination: {host: orders}}]";
+    const preflight = { method: "OPTIONS", headers: { origin: "https://web.example", "access-control-request-method": "PUT" } };
+    const asked = (rule: string) =>
+      ask(meshOf(WEB, ...ORDERS, resource("VirtualService", "v", `{hosts: [orders], http: [${rule}]}`)), preflight);
+    expect(asked(`{${cors}}`)).toMatchObject({ verdict: "direct_response", status: 200 });
+    const abort = "fault: {abort: {httpStatus: 500, percentage: {value: 100}}}";
+    expect(asked(`{${abort}, ${cors}}`)).toMatchObject({ verdict: "fault", status: 500 });
+  });
+
   test("policies see the path as the route rewrote it", () => {
     const policy = resource("AuthorizationPolicy", "p", "{action: DENY, rules: [{to: [{operation: {paths: [/admin/x]}}]}]}");
     const rewrite = resource(
