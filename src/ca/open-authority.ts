@@ -14,7 +14,7 @@ import { type Disk, nodeDisk } from "./disk.ts";
 import { loadSlot, openSlot, slotFiles } from "./slot.ts";
 import { parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
 import { type Certificate, signSvid } from "./template.ts";
-import type { Authority, CaReport, X509Svid } from "./types.ts";
+import type { Authority, CertificateReport, X509Svid } from "./types.ts";
 
 export interface AuthorityOptions {
   /** The data directory; the CA is in its folder `ca` (0700). */
@@ -56,6 +56,7 @@ export async function openAuthority({ dir, trustDomain, clock, disk = nodeDisk }
         serial: certificate.serialNumber,
         notBefore: certificate.notBefore.getTime(),
         notAfter: certificate.notAfter.getTime(),
+        authorityId: slot.certificate.serialNumber,
       };
       return svid;
     },
@@ -87,7 +88,7 @@ export async function openAuthority({ dir, trustDomain, clock, disk = nodeDisk }
   };
 }
 
-function describe(certificate: Certificate): CaReport["certificates"][number] {
+function describe(certificate: Certificate): CertificateReport {
   return {
     subject: certificate.subject,
     serial: certificate.serialNumber,

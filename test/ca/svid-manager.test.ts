@@ -19,7 +19,8 @@ function setUp({ random = 0.5 } = {}) {
     async issueX509(spiffeId: string): Promise<X509Svid> {
       if (state.broken) throw new WeftError("unavailable", "the CA is away");
       const serial = String(++state.issued);
-      return { spiffeId, serial, chainPem: "", privateKeyPem: "", notBefore: clock.now(), notAfter: clock.now() + SVID_LIFETIME_MS };
+      const notAfter = clock.now() + SVID_LIFETIME_MS;
+      return { spiffeId, serial, chainPem: "", privateKeyPem: "", notBefore: clock.now(), notAfter, authorityId: "ca" };
     },
   };
   const manager = new SvidManager({
