@@ -22,6 +22,8 @@ export function meteredStore(store: Store, metrics: Metrics, clock: Clock): Stor
     apply: (transaction) => timed("apply", () => store.apply(transaction)),
     history: (filter) => timed("history", () => store.history(filter)),
     checkWritable: () => timed("check", () => store.checkWritable()),
+    recordAudit: (event) => timed("audit", () => store.recordAudit(event)),
+    readAudit: (filter) => timed("read-audit", () => store.readAudit(filter)),
     watch: (since, signal) => store.watch(since, signal),
     close: () => store.close(),
   };

@@ -12,6 +12,9 @@ export interface HistoryLimit {
  */
 export const DEFAULT_HISTORY_LIMIT: HistoryLimit = { revisions: 10_000, bytes: 256 * 1024 * 1024 };
 
+/** Records kept in the audit. A busy mesh makes a few hundred a day; a million at some 400 bytes are as much as the history may hold. */
+export const AUDIT_LIMIT = 1_000_000;
+
 /** A store whose history can be cut by hand. */
 export interface Compactable {
   /** Forgets the history before the newest `keepRevisions` (at least 1); what is stored now stays. Watches from before it are lost. */

@@ -2,6 +2,7 @@
  * What a transaction does, decided without I/O, so that every backend decides alike: it looks the current rows up, asks for a plan, and
  * writes the plan down in one transaction of its own.
  */
+import type { AuditEvent } from "../lib/audit.ts";
 import { WeftError } from "../lib/errors.ts";
 import { sha256 } from "../lib/hash.ts";
 import { canonicalJson } from "./canonical.ts";
@@ -44,6 +45,7 @@ export interface EncodedTransaction {
   readonly puts: readonly EncodedPut[];
   readonly deletes: Transaction["deletes"];
   readonly who: string;
+  readonly from: string;
 }
 
 export interface Plan {
@@ -56,6 +58,8 @@ export interface Plan {
   readonly refreshed: readonly StoredRow[];
   readonly removed: readonly StoredRow[];
   readonly log: readonly LogRow[];
+  /** What the audit says of it; absent where nothing changes. */
+  readonly audit?: AuditEvent;
 }
 
 /** Identifies a row in a backend's maps. */
@@ -79,7 +83,7 @@ export function encodeTransaction(transaction: Transaction): EncodedTransaction 
     const hash = sha256(canonicalJson(put.document));
     return { kind, namespace, name, expect, hash, document: JSON.stringify(put.document), source: canonicalJson(put.source) };
   });
-  return { puts, deletes: transaction.deletes, who: transaction.who };
+  return { puts, deletes: transaction.deletes, who: transaction.who, from: transaction.from ?? "weft" };
 }
 
 /** A slash would let two ids share a key; a NUL or half a surrogate pair would not come back from a database as it went in. */
@@ -141,7 +145,13 @@ export function planTransaction(
     removed.push(old);
     record("deleted", old);
   }
-  return { revision: log.length > 0 ? next : stamp.revision, changes, written, refreshed, removed, log };
+  const plan = { changes, written, refreshed, removed, log };
+  return log.length > 0 ? { ...plan, revision: next, audit: auditOf(transaction, log) } : { ...plan, revision: stamp.revision };
+}
+
+function auditOf({ puts, who, from }: EncodedTransaction, log: readonly LogRow[]): AuditEvent {
+  const targets = log.map(({ action, row }) => `${row.kind} ${row.namespace}/${row.name} ${action}`);
+  return { who, from, action: puts.length > 0 ? "apply" : "delete", outcome: "done", targets };
 }
 
 function checkExpect(id: ResourceId, expect: number | "absent" | undefined, old: StoredRow | undefined): void {

@@ -3,6 +3,8 @@
  * on revisions, and a watch can lose its place. A store keeps documents; it neither reads nor judges them.
  */
 
+import type { AuditEvent, AuditPage, AuditRecord } from "../lib/audit.ts";
+
 /** What a document is filed under. */
 export interface ResourceId {
   readonly kind: string;
@@ -46,8 +48,18 @@ export interface Delete extends ResourceId {
 export interface Transaction {
   readonly puts: readonly Put[];
   readonly deletes: readonly Delete[];
-  /** Who asks, for the history: "uid 1000", "admin token", ... Never a secret. */
+  /** Who asks, for the history and the audit (lib/audit.ts): "uid 1000", "admin token", ... Never a secret. */
   readonly who: string;
+  /** Through which door, for the audit; "weft" itself where absent. */
+  readonly from?: string;
+}
+
+/** Bounds of AuditPage. */
+export interface AuditFilter {
+  /** Only records after this sequence number; 0 is from the start. */
+  readonly after: number;
+  /** At most so many. */
+  readonly limit: number;
 }
 
 export interface Change extends ResourceId {
@@ -107,7 +119,8 @@ export interface Store {
   get(id: ResourceId): Promise<StoredResource | undefined>;
   /**
    * Commits `transaction`, durably, before it resolves. A put whose document equals the stored one (after canonical JSON) is
-   * "unchanged"; if only its source differs, the source is refreshed without a new revision.
+   * "unchanged"; if only its source differs, the source is refreshed without a new revision. The same commit holds its audit record, where
+   * it changes anything.
    * @throws WeftError "conflict" (an `expect` fails), "not_found" (a delete of what is not there), "unavailable" (the store cannot write
    * now: full disk, read-only, ...; nothing was changed).
    */
@@ -119,6 +132,10 @@ export interface Store {
   watch(since: number, signal: AbortSignal): AsyncIterable<RevisionEvent | LostEvent>;
   /** Newest first. */
   history(filter?: ListFilter & { readonly limit?: number; readonly since?: number }): Promise<readonly HistoryEntry[]>;
+  /** Durably appends to the audit what is no change of a resource: a refusal, a token, a rotation. @throws WeftError "unavailable" */
+  recordAudit(event: AuditEvent): Promise<AuditRecord>;
+  /** Part of the audit, oldest first, with the ends of its chain, read in one snapshot. */
+  readAudit(filter: AuditFilter): Promise<AuditPage>;
   /** Proves that a write would be accepted now, by writing (health). @throws WeftError "unavailable" */
   checkWritable(): Promise<void>;
   close(): Promise<void>;

@@ -1,9 +1,10 @@
 /**
  * What every store promises (src/store/store.ts), as tests that each backend runs: `storeContract("sqlite", open)`. Reading and writing
- * are here; watching and the past in contract-watch.ts, any sequence of transactions against a model in contract-property.ts.
+ * are here; its audit in contract-audit.ts, watching and the past in contract-watch.ts, any sequence of transactions against a model in contract-property.ts.
  */
 import { describe, expect, test } from "bun:test";
 import type { Store } from "../../src/store/index.ts";
+import { auditContract } from "./contract-audit.ts";
 import { storeProperty } from "./contract-property.ts";
 import { watchContract } from "./contract-watch.ts";
 import { apply, clockAt, codeOf, idOf, type OpenForTest, opener, put, remove, SOURCE } from "./harness.ts";
@@ -205,6 +206,7 @@ export function storeContract(name: string, open: OpenForTest): void {
       expect((await apply(store, put("large", large), put("odd-名前-\u{1f600}", odd))).revision).toBe(1);
     });
   });
+  auditContract(name, open);
   watchContract(name, open);
   storeProperty(name, open);
 }

@@ -7,6 +7,7 @@ import type { ApplyResult, Compactable, HistoryLimit, LostEvent, Put, ResourceId
 export interface OpenOptions {
   readonly clock: Clock;
   readonly historyLimit?: HistoryLimit;
+  readonly auditLimit?: number;
 }
 
 export interface Opened {

@@ -1,8 +1,9 @@
 /** A store that forgets: for tests, for `--store memory:`, and as the plainest statement of what a store does. */
+import { type AuditEvent, type AuditMark, type AuditPage, type AuditRecord, chain, GENESIS } from "../../lib/audit.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { WeftError } from "../../lib/errors.ts";
 import { follow, lostReason, Wakeups } from "../follow.ts";
-import { type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit } from "../history-limit.ts";
+import { AUDIT_LIMIT, type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit } from "../history-limit.ts";
 import {
   encodeTransaction,
   idKey,
@@ -15,6 +16,7 @@ import {
 } from "../plan.ts";
 import type {
   ApplyResult,
+  AuditFilter,
   HistoryEntry,
   ListFilter,
   Listing,
@@ -29,6 +31,8 @@ import type {
 export interface MemoryStoreOptions {
   readonly clock: Clock;
   readonly historyLimit?: HistoryLimit;
+  /** Records kept in the audit. */
+  readonly auditLimit?: number;
   /** Default: random UUIDs. */
   readonly newUid?: () => string;
 }
@@ -41,6 +45,7 @@ class MemoryStore implements Store, Compactable {
   readonly name = "memory";
   readonly #clock: Clock;
   readonly #limit: HistoryLimit;
+  readonly #auditLimit: number;
   readonly #newUid: () => string;
   readonly #rows = new Map<string, StoredRow>();
   /** One item a revision: revisions #compacted + 1 to #revision, with no gap. */
@@ -48,12 +53,15 @@ class MemoryStore implements Store, Compactable {
   #logBytes = 0;
   #revision = 0;
   #compacted = 0;
+  #audit: AuditRecord[] = [];
+  #auditAnchor: AuditMark = GENESIS;
   #closed = false;
   readonly #wakeups = new Wakeups();
 
   constructor(options: MemoryStoreOptions) {
     this.#clock = options.clock;
     this.#limit = options.historyLimit ?? DEFAULT_HISTORY_LIMIT;
+    this.#auditLimit = options.auditLimit ?? AUDIT_LIMIT;
     this.#newUid = options.newUid ?? (() => crypto.randomUUID());
   }
 
@@ -81,6 +89,7 @@ class MemoryStore implements Store, Compactable {
       this.#log.push(plan.log);
       this.#logBytes += sizeOf(plan.log);
       this.#trim(this.#limit);
+      if (plan.audit) this.#record(plan.audit, at);
       this.#wakeups.wakeAll();
     }
     return { revision: plan.revision, changes: plan.changes };
@@ -102,6 +111,17 @@ class MemoryStore implements Store, Compactable {
     this.#trim({ revisions: keepRevisions, bytes: Number.POSITIVE_INFINITY });
   }
 
+  async recordAudit(event: AuditEvent): Promise<AuditRecord> {
+    this.#checkOpen();
+    return this.#record(event, new Date(this.#clock.now()).toISOString());
+  }
+
+  async readAudit({ after, limit }: AuditFilter): Promise<AuditPage> {
+    this.#checkOpen();
+    const records = this.#audit.filter((record) => record.sequence > after).slice(0, limit);
+    return { head: this.#auditHead(), anchor: this.#auditAnchor, records };
+  }
+
   async checkWritable(): Promise<void> {
     this.#checkOpen();
   }
@@ -117,6 +137,18 @@ class MemoryStore implements Store, Compactable {
     if (lost) return lost;
     const log = this.#log[after - this.#compacted];
     return log && toRevisionEvent(after + 1, log);
+  }
+
+  #auditHead(): AuditMark {
+    const { sequence, hash } = this.#audit.at(-1) ?? this.#auditAnchor;
+    return { sequence, hash };
+  }
+
+  #record(event: AuditEvent, at: string): AuditRecord {
+    const record = chain(this.#auditHead(), event, at, this.#revision);
+    this.#audit.push(record);
+    for (const { sequence, hash } of this.#audit.splice(0, this.#audit.length - this.#auditLimit)) this.#auditAnchor = { sequence, hash };
+    return record;
   }
 
   #trim(limit: HistoryLimit): void {

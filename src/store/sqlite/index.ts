@@ -2,12 +2,14 @@
  * The store in one SQLite file: what is stored now, and a log of every revision. Documents are JSON as the user wrote them; keys, tokens
  * and certificates have no place here, for the log never forgets on demand.
  */
+import type { AuditEvent, AuditPage, AuditRecord } from "../../lib/audit.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { follow, lostReason, Wakeups } from "../follow.ts";
-import { type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit } from "../history-limit.ts";
+import { AUDIT_LIMIT, type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit } from "../history-limit.ts";
 import { encodeTransaction, type Plan, planTransaction, toHistoryEntry, toResource, toRevisionEvent } from "../plan.ts";
 import type {
   ApplyResult,
+  AuditFilter,
   HistoryEntry,
   ListFilter,
   Listing,
@@ -18,6 +20,7 @@ import type {
   StoredResource,
   Transaction,
 } from "../store.ts";
+import { appendAudit, readAudit } from "./audit.ts";
 import type { Connection } from "./connection.ts";
 import { damaged } from "./errors.ts";
 import { checkWritable } from "./health.ts";
@@ -41,6 +44,8 @@ export interface SqliteStoreOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly historyLimit?: HistoryLimit;
+  /** Records kept in the audit. */
+  readonly auditLimit?: number;
   /** Upper bound on the file's size, in pages of 4 KiB; none unless given. */
   readonly maxPages?: number;
   /** Default: random UUIDs. */
@@ -70,6 +75,7 @@ class SqliteStore implements Store, Compactable {
   readonly #connection: Connection;
   readonly #clock: Clock;
   readonly #limit: HistoryLimit;
+  readonly #auditLimit: number;
   readonly #newUid: () => string;
   readonly #wakeups = new Wakeups();
 
@@ -78,6 +84,7 @@ class SqliteStore implements Store, Compactable {
     this.#connection = connection;
     this.#clock = options.clock;
     this.#limit = options.historyLimit ?? DEFAULT_HISTORY_LIMIT;
+    this.#auditLimit = options.auditLimit ?? AUDIT_LIMIT;
     this.#newUid = options.newUid ?? (() => crypto.randomUUID());
   }
 
@@ -101,6 +108,7 @@ class SqliteStore implements Store, Compactable {
       const stamp = { revision: meta.revision, at, newUid: this.#newUid };
       const made = this.#decode(() => planTransaction(encoded, (id) => readResource(db, id), stamp));
       this.#write(made, meta);
+      if (made.audit) appendAudit(db, made.audit, { at, revision: made.revision, limit: this.#auditLimit });
       return made;
     });
     if (plan.log.length > 0) this.#wakeups.wakeAll();
@@ -121,6 +129,17 @@ class SqliteStore implements Store, Compactable {
       const meta = readMeta(db);
       writeMeta(db, this.#trim(meta, { revisions: keepRevisions, bytes: Number.POSITIVE_INFINITY }));
     });
+  }
+
+  async recordAudit(event: AuditEvent): Promise<AuditRecord> {
+    const db = this.#connection;
+    const at = new Date(this.#clock.now()).toISOString();
+    return db.write(() => appendAudit(db, event, { at, revision: readMeta(db).revision, limit: this.#auditLimit }));
+  }
+
+  async readAudit(filter: AuditFilter): Promise<AuditPage> {
+    const db = this.#connection;
+    return this.#decode(() => db.read(() => readAudit(db, filter)));
   }
 
   async checkWritable(): Promise<void> {

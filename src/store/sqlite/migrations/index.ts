@@ -5,8 +5,9 @@
 import { resourcesAndHistory } from "./001-resources-and-history.ts";
 import { historyOfAResource } from "./002-history-of-a-resource.ts";
 import { health } from "./003-health.ts";
+import { audit } from "./004-audit.ts";
 
-export const MIGRATIONS: readonly string[] = [resourcesAndHistory, historyOfAResource, health];
+export const MIGRATIONS: readonly string[] = [resourcesAndHistory, historyOfAResource, health, audit];
 
 /** "weft" in ASCII, in the header of every database of weft's (PRAGMA application_id). */
 export const APPLICATION_ID = 0x77656674;

@@ -1,0 +1,121 @@
+/** What every store promises of its audit (src/lib/audit.ts). */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { type AuditEvent, type AuditRecord, ChainVerifier } from "../../src/lib/audit.ts";
+import type { Compactable, Store } from "../../src/store/index.ts";
+import { apply, clockAt, codeOf, idOf, type OpenForTest, opener, put, remove } from "./harness.ts";
+
+const REFUSAL: AuditEvent = {
+  who: "unknown",
+  from: "admin 127.0.0.1",
+  action: "apply",
+  outcome: "refused",
+  targets: [],
+  reason: "unauthenticated: no token",
+  count: 3,
+};
+
+export async function whole(store: Store): Promise<readonly AuditRecord[]> {
+  return (await store.readAudit({ after: 0, limit: 1_000_000 })).records;
+}
+
+/** What is wrong with the store's chain; undefined where it is whole. */
+export async function brokenAt(store: Store): Promise<string | undefined> {
+  const { anchor, head, records } = await store.readAudit({ after: 0, limit: 1_000_000 });
+  const verifier = new ChainVerifier(anchor);
+  for (const record of records) {
+    const wrong = verifier.take(record);
+    if (wrong !== undefined) return wrong;
+  }
+  return verifier.last.sequence === head.sequence && verifier.last.hash === head.hash ? undefined : "the end is missing";
+}
+
+export function auditContract(name: string, open: OpenForTest): void {
+  describe(`the audit of the ${name} store`, () => {
+    const start = opener(open);
+
+    test("audits every change with who asked, through which door, and the revision; and nothing that changes nothing", async () => {
+      const clock = clockAt("2026-01-01T00:00:00Z");
+      const store = await start({ clock });
+      await store.apply({ puts: [put("a", 1), put("b", 1)], deletes: [], who: "uid 1000", from: "admin.sock" });
+      await apply(store, put("a", 1));
+      await apply(store, put("a", 1, { source: { file: "moved.yaml", lines: {} } }));
+      clock.set("2026-01-02T00:00:00Z");
+      await remove(store, "b");
+      expect(await whole(store)).toMatchObject([
+        {
+          sequence: 1,
+          at: "2026-01-01T00:00:00.000Z",
+          revision: 1,
+          who: "uid 1000",
+          from: "admin.sock",
+          action: "apply",
+          outcome: "done",
+          targets: ["VirtualService default/a created", "VirtualService default/b created"],
+        },
+        { sequence: 2, at: "2026-01-02T00:00:00.000Z", revision: 2, action: "delete", targets: ["VirtualService default/b deleted"] },
+      ]);
+      expect(await brokenAt(store)).toBeUndefined();
+    });
+
+    test("records refusals in the same chain, at the revision that stood", async () => {
+      const store = await start();
+      await apply(store, put("a", 1));
+      expect(await store.recordAudit(REFUSAL)).toMatchObject({ ...REFUSAL, sequence: 2, revision: 1 });
+      await apply(store, put("a", 2));
+      expect((await whole(store)).map(({ outcome, revision }) => [outcome, revision])).toEqual([
+        ["done", 1],
+        ["refused", 1],
+        ["done", 2],
+      ]);
+      expect(await brokenAt(store)).toBeUndefined();
+    });
+
+    test("audits no change that fails, since it did not happen", async () => {
+      const store = await start();
+      expect(await codeOf(store.apply({ puts: [put("new", 1)], deletes: [idOf("absent")], who: "x" }))).toBe("not_found");
+      expect(await whole(store)).toEqual([]);
+    });
+
+    test("reads the audit in pages, each with both ends of the chain", async () => {
+      const store = await start();
+      for (const spec of [1, 2, 3, 4, 5]) await apply(store, put("a", spec));
+      const page = await store.readAudit({ after: 1, limit: 2 });
+      expect(page.records.map(({ sequence }) => sequence)).toEqual([2, 3]);
+      expect([page.anchor.sequence, page.head.sequence]).toEqual([0, 5]);
+      expect((await store.readAudit({ after: 5, limit: 2 })).records).toEqual([]);
+    });
+
+    test("drops the oldest records over its limit, and the chain still holds from there", async () => {
+      const store = await start({ auditLimit: 3 });
+      for (const spec of [1, 2, 3, 4, 5]) await apply(store, put("a", spec));
+      const { anchor, records } = await store.readAudit({ after: 0, limit: 10 });
+      expect(anchor.sequence).toBe(2);
+      expect(records.map(({ sequence }) => sequence)).toEqual([3, 4, 5]);
+      expect(await brokenAt(store)).toBeUndefined();
+    });
+
+    test("has exactly one record of each revision, whatever is done", async () => {
+      const step = fc.record({
+        name: fc.constantFrom("a", "b", "c"),
+        spec: fc.integer({ min: 0, max: 2 }),
+        what: fc.constantFrom("put", "delete", "refuse"),
+      });
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {
+          const store: Store & Compactable = await start();
+          for (const { name, spec, what } of steps) {
+            if (what === "put") await apply(store, put(name, spec));
+            else if (what === "delete") await codeOf(remove(store, name));
+            else await store.recordAudit(REFUSAL);
+          }
+          const revisions = new Set((await store.history()).map(({ revision }) => revision));
+          const audited = (await whole(store)).filter(({ outcome }) => outcome === "done").map(({ revision }) => revision);
+          expect(audited).toEqual([...revisions].sort((a, b) => a - b));
+          expect(await brokenAt(store)).toBeUndefined();
+        }),
+        { numRuns: 30 },
+      );
+    });
+  });
+}
