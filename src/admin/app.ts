@@ -4,12 +4,14 @@ import type { GenericSchema } from "valibot";
 import { WeftError } from "../lib/errors.ts";
 import { logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { auditRoute } from "./audit-route.ts";
 import type { AdminEnv, RouteContext } from "./context.ts";
 import { type GuardOptions, guard, SECURITY_HEADERS } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
 import { identityRoutes, meshRoutes } from "./mesh-routes.ts";
 import { describe, openApiDocument } from "./openapi.ts";
 import { details, problemDetails, problemResponse } from "./problem-details.ts";
+import { refusalOf } from "./refusals.ts";
 import { resourceRoutes } from "./resources.ts";
 import { watchRoute } from "./watch.ts";
 import { whyRoute } from "./why-route.ts";
@@ -31,7 +33,7 @@ export function createApp(options: AppOptions): Hono<AdminEnv> {
     await next();
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) c.res.headers.set(name, value);
     // The route's pattern, never the path: paths are unbounded.
-    const route = routes(app).find((one) => one.method === c.req.method && one.pattern.test(c.req.path))?.path ?? "unknown";
+    const route = routeOf(app, c.req.method, c.req.path);
     metrics.httpRequests.inc({ method: METHODS.has(c.req.method) ? c.req.method : "other", route, code: String(c.res.status) });
     // A watch lasts as long as its caller likes: that says nothing about weft.
     if (route !== "/v1/watch") metrics.httpDuration.observe({ route }, (clock.monotonic() - start) / 1000);
@@ -43,6 +45,7 @@ export function createApp(options: AppOptions): Hono<AdminEnv> {
   meshRoutes(app, options);
   identityRoutes(app, options);
   whyRoute(app, options);
+  auditRoute(app, options);
   healthRoutes(app, options, metrics);
 
   let document: Promise<Readonly<Record<string, unknown>>> | undefined;
@@ -72,6 +75,8 @@ export function createApp(options: AppOptions): Hono<AdminEnv> {
 
   app.onError((reason, c) => {
     const error = WeftError.from(reason);
+    const refusal = refusalOf(c, routeOf(app, c.req.method, c.req.path), error);
+    if (refusal) options.control.refused(refusal);
     if (error.code === "internal") {
       log.error("{method} {path} failed; this is a defect of weft", {
         method: c.req.method,
@@ -93,6 +98,11 @@ interface Route {
   readonly method: string;
   readonly path: string;
   readonly pattern: RegExp;
+}
+
+/** The pattern of the route that a request is for, "unknown" where there is none. */
+function routeOf(app: Hono<AdminEnv>, method: string, path: string): string {
+  return routes(app).find((one) => one.method === method && one.pattern.test(path))?.path ?? "unknown";
 }
 
 const ROUTES = new WeakMap<Hono<AdminEnv>, readonly Route[]>();

@@ -11,8 +11,21 @@ import type { ControlPlane } from "./control-plane.ts";
 /** How the request came in: on the Unix socket, which only its owner can open, or over TCP. */
 export type Transport = "unix" | "tcp";
 
+/** Who asks, in the words of the audit (lib/audit.ts). */
+export interface Caller {
+  readonly who: string;
+  /** The door and the peer: "admin.sock", "admin 127.0.0.1". */
+  readonly from: string;
+}
+
 export interface AdminEnv {
-  Bindings: { readonly transport: Transport };
+  Bindings: {
+    readonly transport: Transport;
+    /** Of a TCP peer. */
+    readonly address?: string;
+  };
+  /** `who` is set once somebody proved who they are. */
+  Variables: { who?: string };
 }
 
 export type AdminContext = Context<AdminEnv>;
@@ -25,8 +38,10 @@ export interface RouteContext {
   readonly stopping: AbortSignal;
 }
 
-/** Who asks, for the history. */
-export const whoOf = (c: AdminContext): string => (c.env.transport === "unix" ? "unix socket" : "admin token");
+export const callerOf = (c: AdminContext): Caller => ({
+  who: c.get("who") ?? "unknown",
+  from: c.env.transport === "unix" ? "admin.sock" : `admin ${c.env.address ?? "unknown"}`,
+});
 
 export const parentOf = (c: AdminContext): SpanContext | undefined =>
   parentFromHeaders(c.req.header("traceparent"), c.req.header("tracestate"));

@@ -1,7 +1,9 @@
 /** What the HTTP edge needs from the control plane; src/control implements it, tests may fake it. Shapes are the API's JSON. */
 import type { SpanContext } from "@opentelemetry/api";
+import type { AuditEvent, AuditPage } from "../lib/audit.ts";
 import type { Problem } from "../lib/problem.ts";
 import type { Provenance } from "../lib/provenance.ts";
+import type { Caller } from "./context.ts";
 import type { WhyRequestBody } from "./why-schemas.ts";
 
 /** A resource as the API shows it: the user's document, with metadata.{uid,resourceVersion,creationTimestamp} filled in. */
@@ -32,9 +34,8 @@ export interface InputFile {
   readonly file: string;
 }
 
-export interface ApplyRequest {
+export interface ApplyRequest extends Caller {
   readonly files: readonly InputFile[];
-  readonly who: string;
   readonly dryRun: boolean;
   /** The caller's span (W3C traceparent), to be the parent of the span "apply". */
   readonly parent?: SpanContext;
@@ -64,7 +65,7 @@ export interface JwksReport {
 }
 
 /** Deletes as one transaction: all that are there, or none. */
-export interface DeleteRequest {
+export interface DeleteRequest extends Caller {
   readonly items: readonly {
     readonly kind: string;
     readonly namespace: string;
@@ -72,7 +73,6 @@ export interface DeleteRequest {
     /** The resourceVersion that it must have now. */
     readonly expect?: number;
   }[];
-  readonly who: string;
   readonly dryRun: boolean;
   readonly parent?: SpanContext;
 }
@@ -183,15 +183,9 @@ export interface ControlPlane {
   list(filter: { kind?: string; namespace?: string }): Promise<{ revision: number; items: readonly ApiResource[] }>;
   /** @throws WeftError "not_found" */
   get(kind: string, namespace: string, name: string): Promise<ApiResource>;
-  remove(request: {
-    kind: string;
-    namespace: string;
-    name: string;
-    who: string;
-    expect?: number;
-    dryRun: boolean;
-    parent?: SpanContext;
-  }): Promise<ApplyOutcome>;
+  remove(
+    request: Caller & { kind: string; namespace: string; name: string; expect?: number; dryRun: boolean; parent?: SpanContext },
+  ): Promise<ApplyOutcome>;
   /** @throws WeftError "conflict" where an `expect` fails; then nothing was deleted. */
   removeAll(request: DeleteRequest): Promise<DeleteOutcome>;
   watch(since: number, signal: AbortSignal): AsyncIterable<WatchMessage>;
@@ -208,9 +202,9 @@ export interface ControlPlane {
   /** As pushed, as proto JSON with provenance, private keys redacted. @throws WeftError "not_found" */
   proxyConfig(id: string): unknown;
   /** @throws WeftError "not_found" where no such WorkloadEntry is stored. */
-  issueToken(workload: { namespace: string; name: string }, ttlSeconds?: number): Promise<IssuedToken>;
+  issueToken(workload: { namespace: string; name: string }, caller: Caller, ttlSeconds?: number): Promise<IssuedToken>;
   /** An Envoy bootstrap (JSON object) for the workload, with a token in it. */
-  bootstrap(workload: { namespace: string; name: string }): Promise<Readonly<Record<string, unknown>>>;
+  bootstrap(workload: { namespace: string; name: string }, caller: Caller): Promise<Readonly<Record<string, unknown>>>;
   /**
    * Whether the revision is in force: per connected proxy, ACKed, NACKed or still pending. `still_nacked`, besides: what was refused before
    * the revision and not replaced by it, with those types only.
@@ -221,6 +215,10 @@ export interface ControlPlane {
     readonly pending: readonly string[];
     readonly still_nacked: readonly ProxyStatus[];
   };
+  /** Part of the audit, oldest first. */
+  audit(filter: { readonly after: number; readonly limit: number }): Promise<AuditPage>;
+  /** Puts a refusal on record; never throws. */
+  refused(refusal: Omit<AuditEvent, "outcome" | "count"> & { readonly reason: string }): void;
   ca(): unknown;
   /** SPIFFE bundle, JWKS. */
   bundle(): unknown;

@@ -25,7 +25,10 @@ export interface GuardOptions {
 
 export function guard({ adminToken, hosts }: GuardOptions): MiddlewareHandler<AdminEnv> {
   return async (c, next) => {
-    if (c.env.transport === "unix") return next();
+    if (c.env.transport === "unix") {
+      c.set("who", "unix socket");
+      return next();
+    }
     const host = c.req.header("host") ?? "";
     const name = hostname(host);
     if (!isLoopback(name) && !hosts().some((allowed) => allowed.toLowerCase() === name)) {
@@ -44,6 +47,7 @@ export function guard({ adminToken, hosts }: GuardOptions): MiddlewareHandler<Ad
         help: 'send "Authorization: Bearer $(weft token)", or use the Unix socket admin.sock in the data directory, which needs none',
       });
     }
+    c.set("who", "admin token");
     return next();
   };
 }

@@ -1,6 +1,6 @@
 /** What is in force: services, proxies, convergence; and identity: tokens, bootstraps, the CA. */
 import type { Hono } from "hono";
-import { type AdminEnv, queryOf, type RouteContext, reply, revisionOf, secondsOf, workloadOf } from "./context.ts";
+import { type AdminEnv, callerOf, queryOf, type RouteContext, reply, revisionOf, secondsOf, workloadOf } from "./context.ts";
 import { readObject } from "./input.ts";
 import { describe, query } from "./openapi.ts";
 import {
@@ -127,7 +127,11 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
     async (c) => {
       queryOf(c, []);
       const { workload, ttl } = await readObject(c, TokenRequestSchema);
-      return reply(c, await control.issueToken(workloadOf(workload), ttl === undefined ? undefined : secondsOf(ttl, "ttl")), 201);
+      return reply(
+        c,
+        await control.issueToken(workloadOf(workload), callerOf(c), ttl === undefined ? undefined : secondsOf(ttl, "ttl")),
+        201,
+      );
     },
   );
 
@@ -146,7 +150,7 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
     async (c) => {
       const named = queryOf(c, ["workload"]).workload;
       const workload = named ?? (await readObject(c, BootstrapRequestSchema)).workload;
-      return reply(c, await control.bootstrap(workloadOf(workload)), 201);
+      return reply(c, await control.bootstrap(workloadOf(workload), callerOf(c)), 201);
     },
   );
 

@@ -26,7 +26,7 @@ const RESOURCE_CONTENT = {
 export interface RouteDescription {
   readonly id: string;
   readonly summary: string;
-  readonly tag: "resources" | "services" | "proxies" | "identity" | "health";
+  readonly tag: "resources" | "services" | "proxies" | "identity" | "audit" | "health";
   readonly parameters?: Parameter[];
   readonly reply?: v.GenericSchema;
   /** Where the reply is not JSON. */

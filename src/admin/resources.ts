@@ -2,7 +2,7 @@
 import type { Hono } from "hono";
 import { WeftError } from "../lib/errors.ts";
 import { findKind, KINDS } from "../model/index.ts";
-import { type AdminContext, type AdminEnv, flagOf, parentOf, queryOf, type RouteContext, reply, whoOf } from "./context.ts";
+import { type AdminContext, type AdminEnv, callerOf, flagOf, parentOf, queryOf, type RouteContext, reply } from "./context.ts";
 import type { ApplyOutcome } from "./control-plane.ts";
 import { preconditionOf, readFiles, readObject } from "./input.ts";
 import { describe, header, query } from "./openapi.ts";
@@ -49,7 +49,7 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
           help: "write metadata.resourceVersion in the documents",
         });
       }
-      return reply(c, await control.apply({ files, who: whoOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) }));
+      return reply(c, await control.apply({ files, ...callerOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) }));
     },
   );
 
@@ -70,7 +70,7 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       const items = named.map(({ kind, namespace, name, resourceVersion }) => {
         return { kind: kindOf(kind), namespace, name, ...(resourceVersion === undefined ? {} : { expect: Number(resourceVersion) }) };
       });
-      return reply(c, await control.removeAll({ items, who: whoOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) }));
+      return reply(c, await control.removeAll({ items, ...callerOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) }));
     },
   );
 
@@ -135,7 +135,7 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       const { dryRun, file } = queryOf(c, ["dryRun", "file"]);
       const only = idOf(c);
       const dry = flagOf(dryRun, "dryRun");
-      const request = { files: await readFiles(c, file), who: whoOf(c), dryRun: dry, parent: parentOf(c), only };
+      const request = { files: await readFiles(c, file), ...callerOf(c), dryRun: dry, parent: parentOf(c), only };
       const expect = preconditionOf(c);
       const outcome = await control.apply({ ...request, ...(expect === undefined ? {} : { expect }) });
       const [applied] = outcome.applied;
@@ -166,7 +166,7 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       const { dryRun } = queryOf(c, ["dryRun"]);
       const expect = preconditionOf(c);
       if (expect === "absent") throw new WeftError("invalid", "What is absent cannot be deleted: If-None-Match makes no sense here");
-      const request = { ...idOf(c), who: whoOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) };
+      const request = { ...idOf(c), ...callerOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) };
       // If-Match "*" asks for what a delete demands anyway: that the resource is there.
       return reply(c, await control.remove({ ...request, ...(typeof expect === "number" ? { expect } : {}) }));
     },

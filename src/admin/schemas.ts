@@ -48,6 +48,32 @@ export const ResourceSchema = named(
   }),
 );
 
+const MarkSchema = v.strictObject({ sequence: revision, hash: text });
+
+export const AuditPageSchema = named(
+  "AuditPage",
+  v.strictObject({
+    head: MarkSchema,
+    anchor: MarkSchema,
+    records: v.array(
+      v.strictObject({
+        sequence: revision,
+        at: text,
+        revision,
+        who: text,
+        from: text,
+        action: text,
+        outcome: v.picklist(["done", "refused"]),
+        targets: v.array(text),
+        reason: v.optional(text),
+        count: v.optional(v.number()),
+        previous: text,
+        hash: text,
+      }),
+    ),
+  }),
+);
+
 export const ResourceListSchema = named("ResourceList", v.strictObject({ revision, items: v.array(ResourceSchema) }));
 
 export const AppliedSchema = named(

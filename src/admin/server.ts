@@ -57,7 +57,8 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
   const serving = (transport: Transport) => ({
     idleTimeout: IDLE_SECONDS,
     maxRequestBodySize: HARD_BODY_LIMIT_BYTES,
-    fetch: (request: Request) => app.fetch(request, { transport }),
+    fetch: (request: Request, server: ReturnType<typeof Bun.serve>) =>
+      app.fetch(request, { transport, address: transport === "tcp" ? server.requestIP(request)?.address : undefined }),
   });
 
   const listenTcp = (address: TcpAddress): TcpAddress => {

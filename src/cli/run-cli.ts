@@ -14,6 +14,7 @@ import {
 } from "@stricli/core";
 import { WeftError } from "../lib/errors.ts";
 import { applyCommand } from "./apply.ts";
+import { auditCommand } from "./audit.ts";
 import { caRoutes } from "./ca.ts";
 import { checkCommand } from "./check.ts";
 import { COMPLETE_VERB, completionCommand } from "./completion.ts";
@@ -52,6 +53,7 @@ const root = buildRouteMap({
     ca: caRoutes,
     token: tokenCommand,
     check: checkCommand,
+    audit: auditCommand,
     explain: explainCommand,
     version: versionCommand,
     completion: completionCommand,

@@ -51,7 +51,7 @@ export class Changes {
         const found = await findingsOfChange(before, preview(before, reconciler.trustDomain, { puts: resources }), resources);
         return this.#dryRun(puts, [...problems, ...found]);
       }
-      const outcome = await this.#commit({ puts, deletes: [], who: request.who }, span);
+      const outcome = await this.#commit({ puts, deletes: [], who: request.who, from: request.from }, span);
       // After the commit: the proxies do not wait for the analysis.
       return { ...outcome, problems: [...problems, ...(await findingsOfChange(before, momentOf(reconciler), resources))] };
     });
@@ -71,7 +71,7 @@ export class Changes {
     return this.#traced(request.parent, (span) => this.#remove(request, span));
   }
 
-  async #remove({ items, who, dryRun }: DeleteRequest, span: Span): Promise<DeleteOutcome> {
+  async #remove({ items, who, from, dryRun }: DeleteRequest, span: Span): Promise<DeleteOutcome> {
     span.setAttribute(ATTRIBUTE.policyType, policyType(items.map(({ kind }) => kind)));
     const seen = new Set<string>();
     const deletes: Delete[] = [];
@@ -97,7 +97,7 @@ export class Changes {
       const problems = await findingsOfChange(before, preview(before, reconciler.trustDomain, { deletes }), []);
       return { revision: before?.mesh.revision ?? 0, applied: dry.map(appliedOf), problems, missing };
     }
-    const outcome = await this.#commit({ puts: [], deletes, who }, span);
+    const outcome = await this.#commit({ puts: [], deletes, who, from }, span);
     return { ...outcome, problems: await findingsOfChange(before, momentOf(reconciler), []), missing };
   }
 

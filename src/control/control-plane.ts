@@ -9,6 +9,7 @@ import { ANNOTATION, parseAddressPort } from "../model/index.ts";
 import { envoyBootstrap } from "../proxy/bootstrap.ts";
 import { why } from "../why/index.ts";
 import { describeResource } from "../xds/describe.ts";
+import type { AuditTrail } from "./audit-trail.ts";
 import type { Changes } from "./changes.ts";
 import { convergenceOf } from "./convergence.ts";
 import { allFindings } from "./findings.ts";
@@ -22,6 +23,7 @@ import { mtlsReport, serviceSummaries } from "./services-view.ts";
 export interface ControlPlaneParts {
   readonly clock: Clock;
   readonly changes: Changes;
+  readonly audit: AuditTrail;
   readonly reconciler: Reconciler;
   readonly ledger: LedgerReader;
   readonly authority: Authority;
@@ -38,7 +40,7 @@ function jwksReport({ fetchedAt, ...status }: JwksStatus): JwksReport {
 }
 
 export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
-  const { changes, reconciler, ledger, authority, svids, tokens, health, jwks } = parts;
+  const { changes, audit, reconciler, ledger, authority, svids, tokens, health, jwks } = parts;
 
   const mesh = (): Mesh => {
     if (reconciler.mesh) return reconciler.mesh;
@@ -92,14 +94,19 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       return { id, revision: mesh().revision, resources };
     },
 
-    async issueToken(workload, ttlSeconds) {
+    audit: (filter) => audit.read(filter),
+    refused: (refusal) => audit.refused(refusal),
+
+    async issueToken(workload, caller, ttlSeconds) {
       const { key } = workloadOf(workload);
+      await audit.done({ ...caller, action: "issue-token", targets: [`workload ${key}`] });
       const { token, expiresAt } = await tokens.issue(workload, ttlSeconds === undefined ? undefined : ttlSeconds * 1000);
       return { token, expires: timestamp(expiresAt), workload: key };
     },
 
-    async bootstrap(workload) {
+    async bootstrap(workload, caller) {
       const { key } = workloadOf(workload);
+      await audit.done({ ...caller, action: "issue-token", targets: [`workload ${key}`] });
       const { token } = await tokens.issue(workload);
       return envoyBootstrap({ workload, token, ads: parts.ads, envoyAdmin: envoyAdminOf(reconciler, key) });
     },

@@ -5,6 +5,7 @@ import { TYPE, type TypeUrl } from "../lib/encoded.ts";
 import { logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { ATTRIBUTE, failSpan, type Span, type Tracing } from "../telemetry/tracing.ts";
+import type { AuditTrail } from "./audit-trail.ts";
 import type { Journal } from "./journal.ts";
 
 /** The short names that operators know the types by, in the order in which they are pushed. */
@@ -21,13 +22,17 @@ export function typeName(typeUrl: TypeUrl): string {
   return TYPE_NAMES.get(typeUrl) ?? typeUrl;
 }
 
+/** Without the port, which is another one each time. */
+const hostOf = (address: string) => address.replace(/:\d+$/, "");
+
 export function createObserver(options: {
   readonly metrics: Metrics;
   readonly tracing: Tracing;
   readonly journal: Journal;
+  readonly audit: AuditTrail;
   readonly clock: Clock;
 }): AdsObserver {
-  const { metrics, tracing, journal, clock } = options;
+  const { metrics, tracing, journal, audit, clock } = options;
   const log = logger("ads");
   /** Push spans that wait for their answer, by "proxy nonce"; only of changes that are remembered, only when tracing. */
   const pushes = new Map<string, Span>();
@@ -60,6 +65,7 @@ export function createObserver(options: {
     },
     refused({ code, reason, address }) {
       metrics.streamsRefused.inc({ reason: code });
+      audit.refused({ who: "unknown", from: `ads ${hostOf(address)}`, action: "ads-stream", targets: [], reason: `${code}: ${reason}` });
       log.warning("an ADS stream was refused: {reason}", { reason, address });
     },
     pushed(event) {

@@ -13,6 +13,7 @@ import { openStore } from "../store/index.ts";
 import { logger } from "../telemetry/log.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
 import { createTracing } from "../telemetry/tracing.ts";
+import { AuditTrail } from "./audit-trail.ts";
 import { Changes } from "./changes.ts";
 import { createControlPlane } from "./control-plane.ts";
 import { ProxyFeeds } from "./feeds.ts";
@@ -88,6 +89,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(() => Promise.race([tracing.shutdown(), sleep(clock, LAST_TRACES_MS)]));
   const store = meteredStore(await openStore(options.store, { dataDir: data, clock }), metrics, clock);
   onClose(() => store.close());
+  const audit = new AuditTrail({ store, clock });
+  onClose(() => audit.close());
   const authority = await openAuthority({ dir: data, trustDomain, clock });
   for (const certificate of authority.report().certificates) {
     metrics.certificateExpiry.set({ certificate: "ca" }, Date.parse(certificate.notAfter) / 1000);
@@ -136,7 +139,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     },
     source: feeds,
     clock,
-    observer: createObserver({ metrics, tracing, journal, clock }),
+    observer: createObserver({ metrics, tracing, journal, audit, clock }),
   });
   const changes = new Changes({ store, reconciler, journal, tracing, metrics });
   const health = new HealthChecks(
@@ -157,6 +160,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const control = createControlPlane({
     clock,
     changes,
+    audit,
     reconciler,
     ledger: ads.ledger,
     authority,

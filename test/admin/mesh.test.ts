@@ -142,6 +142,7 @@ describe("Metrics and description", () => {
       "/openapi.json",
       "/readyz",
       "/v1/apply",
+      "/v1/audit",
       "/v1/bootstrap",
       "/v1/bundle",
       "/v1/ca",

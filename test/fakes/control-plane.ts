@@ -4,6 +4,7 @@
  * with the compiled binary.
  */
 import { parseAllDocuments } from "yaml";
+import type { Caller } from "../../src/admin/context.ts";
 import type {
   ApiResource,
   Applied,
@@ -18,6 +19,7 @@ import type {
   ServiceSummary,
   WatchMessage,
 } from "../../src/admin/control-plane.ts";
+import { type AuditEvent, type AuditMark, type AuditRecord, chain, GENESIS } from "../../src/lib/audit.ts";
 import { WeftError } from "../../src/lib/errors.ts";
 import type { Problem } from "../../src/lib/problem.ts";
 
@@ -37,6 +39,8 @@ export class FakeControlPlane implements ControlPlane {
   answers: Partial<ReturnType<ControlPlane["convergence"]>> = {};
   healthNow: Health = { ok: true, parts: (["store", "xds", "ca"] as const).map((part) => ({ part, ok: true, message: "ok" })) };
   isReady = true;
+  records: AuditRecord[] = [];
+  anchor: AuditMark = GENESIS;
   warnings: Problem[] = [];
   caReport: unknown = {
     trustDomain: "mesh.local",
@@ -238,7 +242,7 @@ export class FakeControlPlane implements ControlPlane {
     return { id, clusters: [] };
   }
 
-  async issueToken(workload: { namespace: string; name: string }, ttlSeconds = 3600) {
+  async issueToken(workload: { namespace: string; name: string }, _caller: Caller, ttlSeconds = 3600) {
     return {
       token: `token-for-${workload.name}-${ttlSeconds}`,
       expires: "2026-01-01T01:00:00Z",
@@ -249,6 +253,17 @@ export class FakeControlPlane implements ControlPlane {
   async bootstrap(workload: { namespace: string; name: string }) {
     if (workload.name === "nobody") throw new WeftError("not_found", "There is no WorkloadEntry default/nobody");
     return { node: { id: `${workload.namespace}/${workload.name}`, cluster: "yes" }, admin: { address: "127.0.0.1" } };
+  }
+
+  async audit({ after, limit }: { after: number; limit: number }) {
+    const { sequence, hash } = this.records.at(-1) ?? GENESIS;
+    return { head: { sequence, hash }, anchor: this.anchor, records: this.records.filter((one) => one.sequence > after).slice(0, limit) };
+  }
+
+  refused(refusal: Omit<AuditEvent, "outcome" | "count"> & { readonly reason: string }) {
+    this.records.push(
+      chain(this.records.at(-1) ?? this.anchor, { ...refusal, outcome: "refused" }, "2026-01-01T00:00:00.000Z", this.revision),
+    );
   }
 
   convergence = () => ({ acked: [], nacked: [], pending: [], still_nacked: [], ...this.answers });

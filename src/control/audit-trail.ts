@@ -1,0 +1,103 @@
+/**
+ * What the audit says besides changes of resources: refusals, and what is done with keys and tokens. Refusals cost their sender nothing, so
+ * like ones within a minute are one record with a count: a flood must not become a flood of disk writes.
+ */
+import type { AuditEvent, AuditPage } from "../lib/audit.ts";
+import type { Clock } from "../lib/clock.ts";
+import { WeftError } from "../lib/errors.ts";
+import type { AuditFilter, Store } from "../store/store.ts";
+import { logger } from "../telemetry/log.ts";
+
+const WINDOW_MS = 60_000;
+/** Different refusals within one window that are told apart; what comes after them is counted together. */
+const MOST_KINDS = 200;
+/** Longest `reason`: it may repeat what an unknown sender wrote. */
+const MOST_REASON = 500;
+
+export interface AuditTrailOptions {
+  readonly store: Pick<Store, "recordAudit" | "readAudit">;
+  readonly clock: Clock;
+}
+
+export class AuditTrail {
+  readonly #store: AuditTrailOptions["store"];
+  readonly #clock: Clock;
+  /** Repeats since the first of their kind, which is on record already. */
+  readonly #repeats = new Map<string, { readonly event: AuditEvent; count: number }>();
+  #windowEnds = 0;
+  #cancel = () => {};
+  #writing: Promise<unknown> = Promise.resolve();
+
+  constructor({ store, clock }: AuditTrailOptions) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  /** On the disk when it resolves. @throws WeftError "unavailable": then what is to be audited must not be done either */
+  async done(event: Omit<AuditEvent, "outcome">): Promise<void> {
+    await this.#store.recordAudit({ ...event, outcome: "done" });
+  }
+
+  /** Never throws and never waits: a refusal stands, whatever becomes of its record. */
+  refused({ reason, ...rest }: Omit<AuditEvent, "outcome" | "count"> & { readonly reason: string }): void {
+    const event: AuditEvent = { ...rest, outcome: "refused", reason: reason.slice(0, MOST_REASON) };
+    if (this.#clock.monotonic() >= this.#windowEnds) this.#begin();
+    const known = this.#repeats.get(keyOf(event));
+    if (known) known.count += 1;
+    else if (this.#repeats.size < MOST_KINDS) {
+      this.#repeats.set(keyOf(event), { event, count: 0 });
+      this.#write(event);
+    } else this.#overflow(event);
+  }
+
+  read(filter: AuditFilter): Promise<AuditPage> {
+    return this.#store.readAudit(filter);
+  }
+
+  /** Writes down what is counted and waits for it. */
+  async close(): Promise<void> {
+    this.#cancel();
+    this.#end();
+    await this.#writing;
+  }
+
+  #begin(): void {
+    this.#cancel();
+    this.#end();
+    this.#windowEnds = this.#clock.monotonic() + WINDOW_MS;
+    this.#cancel = this.#clock.after(WINDOW_MS, () => this.#end());
+  }
+
+  #end(): void {
+    for (const { event, count } of this.#repeats.values()) if (count > 0) this.#write(count > 1 ? { ...event, count } : event);
+    this.#repeats.clear();
+    this.#windowEnds = 0;
+  }
+
+  #overflow({ outcome }: AuditEvent): void {
+    const event: AuditEvent = {
+      who: "several",
+      from: "several",
+      action: "several",
+      outcome,
+      targets: [],
+      reason: `more than ${MOST_KINDS} different refusals within a minute`,
+    };
+    const known = this.#repeats.get("");
+    if (known) known.count += 1;
+    else this.#repeats.set("", { event, count: 1 });
+  }
+
+  #write(event: AuditEvent): void {
+    this.#writing = this.#store.recordAudit(event).catch((reason) => {
+      logger("audit").error("a refusal could not be written to the audit: {reason}", {
+        reason: WeftError.from(reason).message,
+        refused: event,
+      });
+    });
+  }
+}
+
+function keyOf({ who, from, action, targets, reason }: AuditEvent): string {
+  return JSON.stringify([who, from, action, targets, reason]);
+}
