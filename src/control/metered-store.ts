@@ -24,6 +24,8 @@ export function meteredStore(store: Store, metrics: Metrics, clock: Clock): Stor
     checkWritable: () => timed("check", () => store.checkWritable()),
     recordAudit: (event) => timed("audit", () => store.recordAudit(event)),
     readAudit: (filter) => timed("read-audit", () => store.readAudit(filter)),
+    readPrivate: (collection) => timed("read-private", () => store.readPrivate(collection)),
+    writePrivate: (change) => timed("private", () => store.writePrivate(change)),
     watch: (since, signal) => store.watch(since, signal),
     close: () => store.close(),
   };

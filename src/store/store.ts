@@ -54,6 +54,22 @@ export interface Transaction {
   readonly from?: string;
 }
 
+/** A JSON object that weft keeps for itself, beside the resources: it has no revision, and no read of resources shows it. Never a secret in clear. */
+export interface PrivateRecord {
+  readonly id: string;
+  readonly value: Document;
+}
+
+/** Everything in it happens, with its audit record, or nothing. */
+export interface PrivateChange {
+  /** "access-tokens", "revoked-workloads", ... */
+  readonly collection: string;
+  readonly puts: readonly PrivateRecord[];
+  /** Ids; what is not there is no error. */
+  readonly deletes: readonly string[];
+  readonly audit: AuditEvent;
+}
+
 /** Bounds of AuditPage. */
 export interface AuditFilter {
   /** Only records after this sequence number; 0 is from the start. */
@@ -136,6 +152,10 @@ export interface Store {
   recordAudit(event: AuditEvent): Promise<AuditRecord>;
   /** Part of the audit, oldest first, with the ends of its chain, read in one snapshot. */
   readAudit(filter: AuditFilter): Promise<AuditPage>;
+  /** Sorted by id. */
+  readPrivate(collection: string): Promise<readonly PrivateRecord[]>;
+  /** Durable when it resolves. @throws WeftError "unavailable" */
+  writePrivate(change: PrivateChange): Promise<void>;
   /** Proves that a write would be accepted now, by writing (health). @throws WeftError "unavailable" */
   checkWritable(): Promise<void>;
   close(): Promise<void>;

@@ -95,6 +95,27 @@ export function auditContract(name: string, open: OpenForTest): void {
       expect(await brokenAt(store)).toBeUndefined();
     });
 
+    test("keeps private records beside the resources, each change of them with its audit record, and shows them to no reader of resources", async () => {
+      const store = await start();
+      const audit = { who: "uid 0", from: "admin.sock", action: "create-access", outcome: "done", targets: ["access token ci"] } as const;
+      await store.writePrivate({
+        collection: "tokens",
+        puts: [
+          { id: "b", value: { hash: "1" } },
+          { id: "a", value: { hash: "2" } },
+        ],
+        deletes: [],
+        audit,
+      });
+      await store.writePrivate({ collection: "other", puts: [{ id: "a", value: {} }], deletes: [], audit });
+      await store.writePrivate({ collection: "tokens", puts: [{ id: "b", value: { hash: "3" } }], deletes: ["a", "absent"], audit });
+      expect(await store.readPrivate("tokens")).toEqual([{ id: "b", value: { hash: "3" } }]);
+      expect(await store.readPrivate("nothing")).toEqual([]);
+      expect(await store.list()).toEqual({ revision: 0, resources: [] });
+      expect((await whole(store)).map(({ action }) => action)).toEqual(["create-access", "create-access", "create-access"]);
+      expect(await brokenAt(store)).toBeUndefined();
+    });
+
     test("has exactly one record of each revision, whatever is done", async () => {
       const step = fc.record({
         name: fc.constantFrom("a", "b", "c"),

@@ -21,6 +21,8 @@ import type {
   ListFilter,
   Listing,
   LostEvent,
+  PrivateChange,
+  PrivateRecord,
   ResourceId,
   RevisionEvent,
   Store,
@@ -55,6 +57,7 @@ class MemoryStore implements Store, Compactable {
   #compacted = 0;
   #audit: AuditRecord[] = [];
   #auditAnchor: AuditMark = GENESIS;
+  readonly #private = new Map<string, Map<string, string>>();
   #closed = false;
   readonly #wakeups = new Wakeups();
 
@@ -120,6 +123,21 @@ class MemoryStore implements Store, Compactable {
     this.#checkOpen();
     const records = this.#audit.filter((record) => record.sequence > after).slice(0, limit);
     return { head: this.#auditHead(), anchor: this.#auditAnchor, records };
+  }
+
+  async readPrivate(collection: string): Promise<readonly PrivateRecord[]> {
+    this.#checkOpen();
+    const records = [...(this.#private.get(collection) ?? [])].sort(([a], [b]) => compareText(a, b));
+    return records.map(([id, value]) => ({ id, value: JSON.parse(value) }));
+  }
+
+  async writePrivate({ collection, puts, deletes, audit }: PrivateChange): Promise<void> {
+    this.#checkOpen();
+    const records = this.#private.get(collection) ?? new Map<string, string>();
+    this.#private.set(collection, records);
+    for (const id of deletes) records.delete(id);
+    for (const { id, value } of puts) records.set(id, JSON.stringify(value));
+    this.#record(audit, new Date(this.#clock.now()).toISOString());
   }
 
   async checkWritable(): Promise<void> {

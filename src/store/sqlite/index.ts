@@ -14,6 +14,8 @@ import type {
   ListFilter,
   Listing,
   LostEvent,
+  PrivateChange,
+  PrivateRecord,
   ResourceId,
   RevisionEvent,
   Store,
@@ -140,6 +142,24 @@ class SqliteStore implements Store, Compactable {
   async readAudit(filter: AuditFilter): Promise<AuditPage> {
     const db = this.#connection;
     return this.#decode(() => db.read(() => readAudit(db, filter)));
+  }
+
+  async readPrivate(collection: string): Promise<readonly PrivateRecord[]> {
+    const sql = "SELECT id, value FROM private WHERE collection = $collection ORDER BY id";
+    const rows = this.#connection.all<{ id: string; value: string }>(sql, { collection });
+    return this.#decode(() => rows.map(({ id, value }) => ({ id, value: JSON.parse(value) })));
+  }
+
+  async writePrivate({ collection, puts, deletes, audit }: PrivateChange): Promise<void> {
+    const db = this.#connection;
+    const at = new Date(this.#clock.now()).toISOString();
+    db.write(() => {
+      for (const id of deletes) db.run("DELETE FROM private WHERE collection = $collection AND id = $id", { collection, id });
+      for (const { id, value } of puts) {
+        db.run("INSERT OR REPLACE INTO private VALUES ($collection, $id, $value)", { collection, id, value: JSON.stringify(value) });
+      }
+      appendAudit(db, audit, { at, revision: readMeta(db).revision, limit: this.#auditLimit });
+    });
   }
 
   async checkWritable(): Promise<void> {
