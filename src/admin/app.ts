@@ -5,6 +5,7 @@ import { WeftError } from "../lib/errors.ts";
 import { logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { auditRoute } from "./audit-route.ts";
+import { caRoutes } from "./ca-routes.ts";
 import type { AdminEnv, RouteContext } from "./context.ts";
 import { type GuardOptions, guard, SECURITY_HEADERS } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
@@ -44,6 +45,7 @@ export function createApp(options: AppOptions): Hono<AdminEnv> {
   watchRoute(app, options);
   meshRoutes(app, options);
   identityRoutes(app, options);
+  caRoutes(app, options);
   whyRoute(app, options);
   auditRoute(app, options);
   healthRoutes(app, options, metrics);

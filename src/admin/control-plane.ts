@@ -3,6 +3,7 @@ import type { SpanContext } from "@opentelemetry/api";
 import type { AuditEvent, AuditPage } from "../lib/audit.ts";
 import type { Problem } from "../lib/problem.ts";
 import type { Provenance } from "../lib/provenance.ts";
+import type { CaAnswer, CaRotateTarget } from "./ca-schemas.ts";
 import type { Caller } from "./context.ts";
 import type { WhyRequestBody } from "./why-schemas.ts";
 
@@ -219,7 +220,9 @@ export interface ControlPlane {
   audit(filter: { readonly after: number; readonly limit: number }): Promise<AuditPage>;
   /** Puts a refusal on record; never throws. */
   refused(refusal: Omit<AuditEvent, "outcome" | "count"> & { readonly reason: string }): void;
-  ca(): unknown;
+  ca(): CaAnswer;
+  /** Replaces authorities as soon as every proxy trusts new ones; the answer tells how far that is. @throws WeftError "unavailable" */
+  rotateCa(target: CaRotateTarget, caller: Caller): Promise<CaAnswer>;
   /** SPIFFE bundle, JWKS. */
   bundle(): unknown;
   health(): Promise<Health>;

@@ -20,7 +20,9 @@ function answer(c: AdminContext, parts: readonly Part[]): Response {
   if (c.req.header("accept")?.includes("application/json")) {
     return new Response(`${JSON.stringify({ ok, parts })}\n`, { status, headers: { "content-type": "application/json" } });
   }
-  const lines = parts.map((part) => (part.ok ? `[+]${part.part} ok` : `[-]${part.part} failed: ${part.message}`));
+  const lines = parts.map(({ part, ok, message }) =>
+    ok ? `[+]${part} ${message === "ok" ? "ok" : `ok, ${message}`}` : `[-]${part} failed: ${message}`,
+  );
   const text = ok && verbose === undefined ? "ok" : [...lines, `${probe} check ${ok ? "passed" : "failed"}`].join("\n");
   return new Response(`${text}\n`, { status, headers: { "content-type": "text/plain; charset=utf-8" } });
 }

@@ -153,14 +153,4 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       return reply(c, await control.bootstrap(workloadOf(workload), callerOf(c)), 201);
     },
   );
-
-  app.get("/v1/ca", describe({ id: "getCa", summary: "The CA: trust domain and certificates", tag: "identity", reply: AnySchema }), (c) => {
-    queryOf(c, []);
-    return reply(c, control.ca());
-  });
-
-  app.get("/v1/bundle", describe({ id: "getBundle", summary: "The SPIFFE bundle, a JWKS", tag: "identity", reply: AnySchema }), (c) => {
-    queryOf(c, []);
-    return reply(c, control.bundle());
-  });
 }

@@ -70,6 +70,12 @@ export class LedgerEntry {
     return this.subscription(typeUrl)?.inForce(name, version) === true;
   }
 
+  /** Whether it was given `name` in another version, or has not answered this one. */
+  lags(typeUrl: TypeUrl, name: string, version: string): boolean {
+    const subscription = this.subscription(typeUrl);
+    return subscription?.holds(name) === true && !subscription.inForce(name, version);
+  }
+
   ackedRevision(): number | undefined {
     let least: number | undefined;
     for (const typeUrl of ORDER) {

@@ -48,7 +48,7 @@ export interface ProxyRecord extends ProxyInfo {
 
 export interface LedgerOptions {
   readonly clock: Clock;
-  /** How long a proxy that left is remembered, milliseconds; one hour. */
+  /** How long a proxy that left is remembered, milliseconds; one hour. A rotation of the CA waits for who is remembered, for an SVID's life. */
   readonly keepMs?: number;
   /** How many of those are remembered at most; 10,000. The oldest go first. */
   readonly keepCount?: number;
@@ -62,6 +62,8 @@ export interface LedgerReader {
   proxy(proxyId: string): ProxyRecord | undefined;
   /** Whether every connected stream of the proxy has accepted this version of the resource; false where none is connected. */
   inForce(proxyId: string, typeUrl: TypeUrl, resourceName: string, version: string): boolean;
+  /** Ids of the connected proxies that were given `name` and have not accepted this version of it; sorted. */
+  lagging(typeUrl: TypeUrl, resourceName: string, version: string): readonly string[];
   /** The last revision that all types of all streams of the proxy are known to have; undefined where there is none. */
   ackedRevision(proxyId: string): number | undefined;
   /** What the proxy's newest stream was sent and still has; empty where none is connected. It holds private keys: redact. */
@@ -119,6 +121,15 @@ export class Ledger implements LedgerReader {
     if (!streams) return false;
     for (const entry of streams) if (!entry.inForce(typeUrl, resourceName, version)) return false;
     return true;
+  }
+
+  lagging(typeUrl: TypeUrl, resourceName: string, version: string): readonly string[] {
+    const lags = ([, streams]: readonly [string, ReadonlySet<LedgerEntry>]) =>
+      [...streams].some((entry) => entry.lags(typeUrl, resourceName, version));
+    return [...this.live]
+      .filter(lags)
+      .map(([id]) => id)
+      .sort();
   }
 
   ackedRevision(proxyId: string): number | undefined {

@@ -157,6 +157,11 @@ export abstract class Subscription {
     return !before?.has(name) || versionOf(before.get(name)) === version;
   }
 
+  /** Whether the client has, or was sent, any version of `name`. */
+  holds(name: string): boolean {
+    return this.client.held.has(name);
+  }
+
   /** What the client has, as far as it is known, including what was sent and not answered yet. */
   resources(): Iterable<EncodedResource> {
     return this.client.resources();

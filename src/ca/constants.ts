@@ -1,52 +1,14 @@
-/** Every lifetime and limit of weft's identities, with its reason. */
+/** Sizes and names of what the CA makes, and the life of weft's own tokens. The lifetimes of SVIDs and authorities are in lifetimes.ts. */
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
-
-/**
- * The CA's certificate. It is a long-lived root that signs SVIDs itself: short windows need a prepared next CA and a bundle that carries
- * both, so that no peer meets an issuer that it does not know; until there is one, a root that outlives the installation is the safe choice.
- */
-export const CA_LIFETIME_MS = 10 * 365 * DAY;
-
-/**
- * An X.509-SVID. There is no revocation in SPIFFE: a stolen key is worth something until its certificate ends, so an hour. Renewed at half
- * of it, that leaves a workload half an hour to live through an outage of weft.
- */
-export const SVID_LIFETIME_MS = HOUR;
-
-/** How far notBefore lies in the past, so that a peer whose clock is slow accepts a new certificate at once. Istio backdates as much. */
-export const NOT_BEFORE_BACKDATE_MS = 2 * MINUTE;
+const DAY = 24 * 60 * MINUTE;
 
 /**
  * Bytes of a serial number: 128 bits from the system's generator never meet again in practice, and, with DER's sign byte, stay within
  * the 20 octets of RFC 5280, 4.1.2.2.
  */
 export const SERIAL_BYTES = 16;
-
-/** Where in its life a certificate is replaced: at half, as SPIRE does, so that a failed renewal has as long again to be mended. */
-export const RENEW_AT = 0.5;
-
-/** Spread of that moment, in both directions, so that workloads that started together do not renew together. */
-export const RENEW_JITTER = 0.1;
-
-/** First wait after a failed issuance, doubled each time up to the longest; each shortened at random by up to half. */
-export const RETRY_FIRST_MS = SECOND;
-export const RETRY_LONGEST_MS = MINUTE;
-
-/**
- * The longest sleep before wall time is looked at again. Certificates end by the wall clock, timers run by the monotonic one, which stands
- * still while a machine is suspended.
- */
-export const WALL_CLOCK_CHECK_MS = 30 * SECOND;
-
-/** How long an SVID without subscribers is kept: an Envoy that reconnects within it is not sent a new one. */
-export const LINGER_MS = 30 * SECOND;
-
-/** Validity of the certificate that a health check signs and throws away. */
-export const PROBE_LIFETIME_MS = MINUTE;
 
 /** Who a workload token is for: nothing else may accept it, and ADS accepts nothing else. */
 export const TOKEN_AUDIENCE = "weft-ads";
@@ -71,9 +33,6 @@ export const TOKEN_CLOCK_SKEW_MS = MINUTE;
 
 /** A token longer than this is not looked at. Ours have about 400 characters. */
 export const TOKEN_LONGEST = 4096;
-
-/** How often others should fetch the bundle again (SPIFFE Trust Domain and Bundle, 4.1.2). */
-export const BUNDLE_REFRESH_HINT_S = 300;
 
 /** So that a leaked admin token is recognised, by people and by secret scanners. */
 export const ADMIN_TOKEN_PREFIX = "weft_admin_";

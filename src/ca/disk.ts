@@ -1,4 +1,5 @@
-import { chmod, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { errnoOf } from "../lib/errors.ts";
 
 /** The file operations that key material goes through, passed in so that tests can end the process between any two of them. */
 export interface Disk {
@@ -13,6 +14,10 @@ export interface Disk {
   rename(from: string, to: string): Promise<void>;
   /** Makes a rename in `path` survive a power cut. */
   syncDirectory(path: string): Promise<void>;
+  /** Deletes a file; nothing happens where there is none. */
+  remove(path: string): Promise<void>;
+  /** Names in the directory; none where there is no directory. */
+  list(path: string): Promise<readonly string[]>;
 }
 
 export const nodeDisk: Disk = {
@@ -40,6 +45,15 @@ export const nodeDisk: Disk = {
       await directory.sync();
     } finally {
       await directory.close();
+    }
+  },
+  remove: (path) => rm(path, { force: true }),
+  async list(path) {
+    try {
+      return await readdir(path);
+    } catch (reason) {
+      if (errnoOf(reason) === "ENOENT") return [];
+      throw reason;
     }
   },
 };

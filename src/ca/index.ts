@@ -1,7 +1,18 @@
 export { type AdminToken, openAdminToken } from "./admin-token.ts";
 export { type SpiffeBundle, spiffeBundle } from "./bundle.ts";
-export { type AuthorityOptions, openAuthority } from "./open-authority.ts";
+export { verifyJwtSvid } from "./jwt-svid.ts";
+export type { CaObserver } from "./lifecycle.ts";
+export { DEFAULT_LIFETIMES, type Lifetimes } from "./lifetimes.ts";
+export { type OpenedAuthority, openAuthority } from "./open-authority.ts";
 export { formatSpiffeId, parseSpiffeId, parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
 export { type SvidListener, SvidManager, type SvidManagerOptions, type SvidObserver } from "./svid-manager.ts";
-export type { Authority, SpiffeAuthority, TrustBundle, WorkloadIdentity, X509Svid } from "./types.ts";
+export type {
+  CaReport,
+  SpiffeAuthority,
+  SvidType,
+  TrustBundle,
+  TrustPropagation,
+  WorkloadIdentity,
+  X509Svid,
+} from "./types.ts";
 export { type WorkloadToken, WorkloadTokens, type WorkloadTokensOptions } from "./workload-token.ts";

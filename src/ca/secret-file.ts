@@ -4,16 +4,18 @@ import { errnoOf, WeftError } from "../lib/errors.ts";
 import type { Disk } from "./disk.ts";
 
 const GROUP_OR_OTHERS = 0o077;
+const GROUP_READS = 0o040;
 const OWNER_READS = 0o400;
 
 /**
- * The text of the secret file at `path`, or undefined where there is none. `what` names it in errors: "the CA's key".
+ * The text of the secret file at `path`, or undefined where there is none. `what` names it in errors: "the CA's key". `groupMayRead` is for
+ * systemd's credentials: it lets a service's user in by an access control list, whose mask stands where the group's bits do.
  * @throws WeftError "unavailable": not readable, or readable by others than its owner; the help is the command that mends it.
  */
-export async function readSecret(disk: Disk, path: string, what: string): Promise<string | undefined> {
+export async function readSecret(disk: Disk, path: string, what: string, groupMayRead = false): Promise<string | undefined> {
   const mode = await attempt(path, what, () => disk.mode(path));
   if (mode === undefined) return undefined;
-  if ((mode & GROUP_OR_OTHERS) !== 0) {
+  if ((mode & (groupMayRead ? GROUP_OR_OTHERS & ~GROUP_READS : GROUP_OR_OTHERS)) !== 0) {
     throw new WeftError("unavailable", `${what} ${path} has mode ${octal(mode)}: users other than its owner have access to it`, {
       help: `if nobody can have read it: chmod 600 ${path}; else replace it`,
     });

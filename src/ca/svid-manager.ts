@@ -4,13 +4,21 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
-import { LINGER_MS, RENEW_AT, RENEW_JITTER, RETRY_FIRST_MS, RETRY_LONGEST_MS, WALL_CLOCK_CHECK_MS } from "./constants.ts";
-import type { Authority, X509Svid } from "./types.ts";
+import {
+  LINGER_MS,
+  REISSUE_SPREAD_MS,
+  RENEW_AT,
+  RENEW_JITTER,
+  RETRY_FIRST_MS,
+  RETRY_LONGEST_MS,
+  WALL_CLOCK_CHECK_MS,
+} from "./lifetimes.ts";
+import type { SpiffeAuthority, X509Svid } from "./types.ts";
 
 export type SvidListener = (svid: X509Svid) => void;
 
 export interface SvidManagerOptions {
-  readonly authority: Pick<Authority, "issueX509">;
+  readonly authority: Pick<SpiffeAuthority, "issueX509">;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -36,6 +44,8 @@ interface Entry {
   svid?: X509Svid;
   /** Wall time, ms since the epoch, of the next issuance; undefined while one is running. */
   due?: number;
+  /** Wall time, by which it is to be issued again whatever its age. */
+  reissueAt?: number;
   failures: number;
   cancelLinger?: () => void;
 }
@@ -73,11 +83,20 @@ export class SvidManager {
     return this.#entries.get(spiffeId)?.svid;
   }
 
-  /** notAfter of each SVID in use, by SPIFFE ID; ms since the epoch. */
-  expiries(): ReadonlyMap<string, number> {
-    const expiries = new Map<string, number>();
-    for (const { spiffeId, svid } of this.#entries.values()) if (svid) expiries.set(spiffeId, svid.notAfter);
-    return expiries;
+  /** The SVIDs in use. They hold private keys: show nothing else of them. */
+  *inUse(): Iterable<X509Svid> {
+    for (const { svid } of this.#entries.values()) if (svid) yield svid;
+  }
+
+  /** Replaces every SVID, within REISSUE_SPREAD_MS: what signed them is to be used no more. */
+  reissue(): void {
+    const now = this.#options.clock.now();
+    for (const entry of this.#entries.values()) {
+      // One that is being issued now may come from the authority before: it is done again too.
+      entry.reissueAt = now + this.#options.random() * REISSUE_SPREAD_MS;
+      if (entry.due !== undefined) entry.due = Math.min(entry.due, entry.reissueAt);
+    }
+    this.#schedule();
   }
 
   /** notAfter of the SVID that ends first, or undefined where there is none; ms since the epoch. */
@@ -112,12 +131,13 @@ export class SvidManager {
     const { authority, clock, observer } = this.#options;
     const started = clock.monotonic();
     entry.due = undefined;
+    entry.reissueAt = undefined;
     try {
       const svid = await authority.issueX509(entry.spiffeId);
       if (!this.#alive(entry)) return;
       entry.svid = svid;
       entry.failures = 0;
-      entry.due = this.#renewalTime(svid);
+      entry.due = Math.min(this.#renewalTime(svid), entry.reissueAt ?? Number.POSITIVE_INFINITY);
       const { spiffeId, serial, notAfter } = svid;
       observer?.issued?.({ spiffeId, serial, notAfter, milliseconds: clock.monotonic() - started });
     } catch (reason) {
@@ -160,8 +180,13 @@ export class SvidManager {
     const wait = Math.min(Math.max(0, next - this.#options.clock.now()), WALL_CLOCK_CHECK_MS);
     this.#cancelTimer = this.#options.clock.after(wait, () => {
       const now = this.#options.clock.now();
-      for (const entry of [...this.#entries.values()]) if (entry.due !== undefined && entry.due <= now) void this.#issue(entry);
+      for (const entry of [...this.#entries.values()]) if (isDue(entry, now)) void this.#issue(entry);
       this.#schedule();
     });
   }
+}
+
+/** An SVID that has not begun was made while the clock was wrong, and is refused by everybody until then. */
+function isDue({ due, svid }: Entry, now: number): boolean {
+  return due !== undefined && (due <= now || (svid !== undefined && now < svid.notBefore));
 }

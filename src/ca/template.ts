@@ -3,25 +3,43 @@
  * and RFC 5280. Nothing in them comes from a certificate request.
  */
 import { WeftError } from "../lib/errors.ts";
-import { CA_LIFETIME_MS, NOT_BEFORE_BACKDATE_MS, SERIAL_BYTES } from "./constants.ts";
-import { type KeyPair, type PrivateKey, type PublicKey, randomHex, SIGNATURE, x509 } from "./crypto.ts";
+import { SERIAL_BYTES } from "./constants.ts";
+import { type KeyPair, type PrivateKey, type PublicKey, randomHex, SIGNATURE, type SigningAlgorithm, x509 } from "./crypto.ts";
+import { NOT_BEFORE_BACKDATE_MS } from "./lifetimes.ts";
 import { parseSpiffeId, trustDomainId } from "./spiffe-id.ts";
 
 export type Certificate = x509.X509Certificate;
 
-/** A self-signed CA certificate for `trustDomain`, valid from shortly before `now` (ms since the epoch). */
-export async function signCaCertificate(trustDomain: string, keys: KeyPair, now: number): Promise<Certificate> {
-  // Relative names are told apart by key identifiers; the subject is for people, and the same whenever the same key is certified again.
-  const name: x509.JsonName = [{ O: [trustDomain] }, { CN: ["weft CA"] }];
+/** Who signs a CA certificate that does not sign itself. */
+export interface Issuer {
+  readonly certificate: Certificate;
+  readonly signingKey: PrivateKey;
+  readonly signingAlgorithm: SigningAlgorithm;
+}
+
+export interface CaCertificateRequest {
+  readonly trustDomain: string;
+  readonly keys: KeyPair;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  readonly notAfter: number;
+  /** Absent: it signs itself, and is a root. */
+  readonly issuer?: Issuer;
+}
+
+/** The certificate of a key that signs SVIDs, valid from shortly before `now`. */
+export async function signCaCertificate({ trustDomain, keys, now, notAfter, issuer }: CaCertificateRequest): Promise<Certificate> {
   const keyId = await x509.SubjectKeyIdentifierExtension.create(keys.publicKey);
+  // Several roots stand side by side in a bundle, and some verifiers look issuers up by name alone: so no two have the same.
+  const name: x509.JsonName = [{ O: [trustDomain] }, { CN: [`weft CA ${keyId.keyId.slice(0, 8)}`] }];
   return await x509.X509CertificateGenerator.create({
     serialNumber: randomSerial(),
     subject: name,
-    issuer: name,
-    notBefore: wholeSecond(now - NOT_BEFORE_BACKDATE_MS),
-    notAfter: wholeSecond(now + CA_LIFETIME_MS),
-    signingAlgorithm: SIGNATURE,
-    signingKey: keys.privateKey,
+    issuer: issuer?.certificate.subjectName ?? name,
+    notBefore: wholeSecond(Math.max(now - NOT_BEFORE_BACKDATE_MS, issuer?.certificate.notBefore.getTime() ?? 0)),
+    notAfter: wholeSecond(notAfter),
+    signingAlgorithm: issuer?.signingAlgorithm ?? SIGNATURE,
+    signingKey: issuer?.signingKey ?? keys.privateKey,
     publicKey: keys.publicKey,
     extensions: [
       // 4.1; path length 0: this CA signs leaves only.
@@ -31,6 +49,7 @@ export async function signCaCertificate(trustDomain: string, keys: KeyPair, now:
       // 3.2: a signing certificate's SPIFFE ID has no path.
       new x509.SubjectAlternativeNameExtension([{ type: "url", value: trustDomainId(trustDomain) }]),
       keyId,
+      ...(issuer ? [issuerKeyId(issuer.certificate)] : []),
     ],
   });
 }
@@ -70,7 +89,7 @@ export async function signSvid({ spiffeId, trustDomain, publicKey, ca, caKey, no
   if (now < ca.notBefore.getTime() || now >= ca.notAfter.getTime()) {
     const span = `${ca.notBefore.toISOString()} to ${ca.notAfter.toISOString()}`;
     throw new WeftError("unavailable", `the CA certificate is valid from ${span}, and it is ${new Date(now).toISOString()} now`, {
-      help: "set the machine's clock right, or, where it is, start a new CA: move the ca folder of the data directory away and restart weft",
+      help: "set the machine's clock right; where it is, weft makes a new CA by itself: see weft ca show",
     });
   }
   return await x509.X509CertificateGenerator.create({

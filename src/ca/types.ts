@@ -150,14 +150,3 @@ export interface SpiffeAuthority {
   /** Signs and verifies a throw-away certificate with what is on disk (health). @throws WeftError "unavailable" naming the mend. */
   check(): Promise<void>;
 }
-
-/** The authority as it was with one slot. */
-export interface Authority {
-  readonly trustDomain: string;
-  /** The CA certificates that peers must trust, PEM. */
-  bundlePem(): string;
-  report(): { readonly trustDomain: string; readonly certificates: readonly CertificateReport[] };
-  issueX509(spiffeId: string): Promise<X509Svid>;
-  /** Signs and verifies a throw-away certificate (health). @throws WeftError "unavailable" naming the mend. */
-  check(): Promise<void>;
-}

@@ -1,6 +1,6 @@
 import { buildCommand } from "@stricli/core";
+import type { CaAnswer } from "../admin/ca-schemas.ts";
 import type { ControlPlane, Health, ProxyStatus } from "../admin/control-plane.ts";
-import type { CaAnswer } from "./ca.ts";
 import { type AdminClient, connect, connectFlags } from "./client.ts";
 import { nackLines } from "./nacks.ts";
 import { clean, json } from "./output.ts";
@@ -25,9 +25,6 @@ const MENDS: Readonly<Record<string, string>> = {
   ca: "check that the key files in the data directory are there and readable by weft's user",
 };
 
-/** weft renews its CA long before this is left; where it did not, a person must look. */
-const CA_LOW_MS = 3_600_000;
-
 export const checkCommand = buildCommand({
   docs: {
     brief: "Find out what is wrong, and what to do about it",
@@ -41,7 +38,7 @@ export const checkCommand = buildCommand({
     const findings = [
       ...(await parts(client)),
       ...(await proxies(client, flags.output === "json")),
-      ...(await certificates(client, cli.io.clock.now())),
+      ...(await authorities(client)),
       ...(await keySets(client)),
       ...(await resources(client)),
     ];
@@ -113,19 +110,11 @@ async function resources(client: AdminClient): Promise<Finding[]> {
   ];
 }
 
-async function certificates(client: AdminClient, now: number): Promise<Finding[]> {
-  const { certificates: all } = await client.call<CaAnswer>("/v1/ca");
-  // Certificates overlap during a rotation: the mesh works as long as the newest does.
-  const last = Math.max(...all.map((one) => Date.parse(one.notAfter)));
-  const until = Number.isFinite(last) ? new Date(last).toISOString() : "never";
-  if (last - now > CA_LOW_MS) return [{ check: "ca certificate", level: "ok", message: `valid until ${until}` }];
-  const message = last > now ? `expires at ${until}, and was not renewed` : `expired at ${until}`;
-  return [
-    {
-      check: "ca certificate",
-      level: "error",
-      message,
-      help: "check this machine's clock; if it is right, move ca/ca.pem out of the data directory and restart weft, which certifies its key anew",
-    },
-  ];
+/** What about the CA must be looked at: long before it stops anything. */
+async function authorities(client: AdminClient): Promise<Finding[]> {
+  const { warnings, x509 } = await client.call<CaAnswer>("/v1/ca");
+  const check = "ca authorities";
+  if (warnings.length > 0) return warnings.map(({ message, help }): Finding => ({ check, level: "error", message, help }));
+  const active = x509.find(({ state }) => state === "active");
+  return [{ check, level: "ok", message: `the X.509 authority ends at ${active?.notAfter ?? "no time"}, and is replaced before` }];
 }

@@ -1,7 +1,8 @@
 /** The ControlPlane that the admin API serves, joined from its parts. */
+import type { CaAnswer } from "../admin/ca-schemas.ts";
 import type { ControlPlane, JwksReport } from "../admin/control-plane.ts";
 import type { LedgerReader, ProxyRecord } from "../ads/index.ts";
-import { type Authority, type SvidManager, spiffeBundle, type WorkloadTokens } from "../ca/index.ts";
+import { type OpenedAuthority, type SvidManager, spiffeBundle, type WorkloadTokens } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
@@ -26,7 +27,7 @@ export interface ControlPlaneParts {
   readonly audit: AuditTrail;
   readonly reconciler: Reconciler;
   readonly ledger: LedgerReader;
-  readonly authority: Authority;
+  readonly authority: OpenedAuthority;
   readonly svids: SvidManager;
   readonly tokens: WorkloadTokens;
   readonly health: HealthChecks;
@@ -117,11 +118,24 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
         revision,
       ),
 
-    ca: () => ({ ...authority.report(), svids: Object.fromEntries([...svids.expiries()].map(([id, at]) => [id, timestamp(at)])) }),
-    bundle: () => spiffeBundle(authority.bundlePem()),
+    ca: () => caAnswer(authority, svids),
+    async rotateCa(target, caller) {
+      await audit.done({ ...caller, action: "rotate-ca", targets: [`authority ${target}`] });
+      await authority.rotate(target === "all" ? ["x509", "jwt"] : [target]);
+      return caAnswer(authority, svids);
+    },
+    bundle: () => spiffeBundle(authority.bundle()),
     health: () => health.run(),
     ready: () => reconciler.mesh !== undefined,
   };
+}
+
+function caAnswer(authority: OpenedAuthority, svids: SvidManager): CaAnswer {
+  const inUse = [...svids.inUse()].map(({ spiffeId, notAfter, authorityId }) => [
+    spiffeId,
+    { expires: timestamp(notAfter), authority: authorityId },
+  ]);
+  return { ...authority.report(), svids: Object.fromEntries(inUse) };
 }
 
 /** The workload's annotation weft.dev/envoy-admin; undefined (the system chooses a port) where it has none. */

@@ -3,7 +3,8 @@ import type { Health, HealthPart } from "../admin/control-plane.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 
-export type Check = () => Promise<void>;
+/** Rejects where the part does not work; a text that it resolves to is said of one that does. */
+export type Check = () => Promise<unknown>;
 
 /** A part that takes longer counts as failed. */
 const CHECK_LIMIT_MS = 3_000;
@@ -41,8 +42,8 @@ export class HealthChecks {
       cancel = this.#clock.after(CHECK_LIMIT_MS, () => reject(new WeftError("unavailable", `no answer within ${CHECK_LIMIT_MS} ms`)));
     });
     try {
-      await Promise.race([check(), limit]);
-      return { part, ok: true, message: "ok" };
+      const said = await Promise.race([check(), limit]);
+      return { part, ok: true, message: typeof said === "string" ? said : "ok" };
     } catch (reason) {
       return { part, ok: false, message: WeftError.from(reason).message };
     } finally {

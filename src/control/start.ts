@@ -2,8 +2,8 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createAdminServer } from "../admin/index.ts";
-import { createAdsServer } from "../ads/index.ts";
-import { openAdminToken, openAuthority, SvidManager, type SvidObserver, WorkloadTokens } from "../ca/index.ts";
+import { createAdsServer, type LedgerReader } from "../ads/index.ts";
+import { openAdminToken, WorkloadTokens } from "../ca/index.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
@@ -11,17 +11,19 @@ import { isLoopback } from "../lib/loopback.ts";
 import { jwksNeeds } from "../mesh/request-authentication.ts";
 import { openStore } from "../store/index.ts";
 import { logger } from "../telemetry/log.ts";
-import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
+import { createMetrics } from "../telemetry/metrics.ts";
 import { createTracing } from "../telemetry/tracing.ts";
 import { AuditTrail } from "./audit-trail.ts";
 import { Changes } from "./changes.ts";
 import { createControlPlane } from "./control-plane.ts";
 import { ProxyFeeds } from "./feeds.ts";
 import { HealthChecks } from "./health.ts";
+import { type CaSettings, checkCa, openIdentity } from "./identity.ts";
 import { Journal } from "./journal.ts";
 import { openJwks } from "./jwks-open.ts";
 import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
+import { trustPropagation } from "./propagation.ts";
 import { Reconciler } from "./reconciler.ts";
 import { secretsFrom } from "./secrets.ts";
 
@@ -35,6 +37,7 @@ export interface StartOptions {
   readonly adminHosts: () => readonly string[];
   /** What is not public and may be asked for keys all the same (lib/public-address.ts); nothing where absent. */
   readonly jwksAllow?: () => readonly string[];
+  readonly ca?: CaSettings;
   readonly version: string;
   readonly clock: Clock;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -91,20 +94,22 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(() => store.close());
   const audit = new AuditTrail({ store, clock });
   onClose(() => audit.close());
-  const authority = await openAuthority({ dir: data, trustDomain, clock });
-  for (const certificate of authority.report().certificates) {
-    metrics.certificateExpiry.set({ certificate: "ca" }, Date.parse(certificate.notAfter) / 1000);
-  }
+  // Nobody is connected before ADS listens, and reading the ledger then finds nobody.
+  let proxies: LedgerReader | undefined;
+  const identity = await openIdentity({
+    data,
+    trustDomain,
+    clock,
+    metrics,
+    settings: options.ca ?? {},
+    propagation: trustPropagation({ ledger: () => proxies, mesh: () => reconciler.mesh }),
+    credentials: env.CREDENTIALS_DIRECTORY,
+  });
+  onClose(() => identity.close());
+  const { authority, svids } = identity;
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock });
   const adminToken = await openAdminToken({ dir: data });
 
-  const svids: SvidManager = new SvidManager({
-    authority,
-    clock,
-    random: Math.random,
-    observer: observeSvids(metrics, () => svids.nextExpiry()),
-  });
-  onClose(() => svids.close());
   const journal = new Journal(clock);
   const feeds = new ProxyFeeds({
     secretsOf: secretsFrom(svids, authority),
@@ -141,9 +146,10 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     clock,
     observer: createObserver({ metrics, tracing, journal, audit, clock }),
   });
+  proxies = ads.ledger;
   const changes = new Changes({ store, reconciler, journal, tracing, metrics });
   const health = new HealthChecks(
-    { store: () => store.checkWritable(), xds: () => ads.selfTest(), ca: () => authority.check() },
+    { store: () => store.checkWritable(), xds: () => ads.selfTest(), ca: () => checkCa(authority) },
     clock,
     ({ part, ok }) => metrics.healthy.set({ part }, ok ? 1 : 0),
   );
@@ -192,24 +198,4 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
 /** As URLs have it: an IPv6 address in brackets. */
 function hostPort({ host, port }: { readonly host: string; readonly port: number }): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
-}
-
-function observeSvids(metrics: Metrics, nextExpiry: () => number | undefined): SvidObserver {
-  const log = logger("ca");
-  return {
-    issued({ spiffeId, serial, notAfter }) {
-      metrics.svidsIssued.inc();
-      metrics.certificateExpiry.set({ certificate: "svid" }, (nextExpiry() ?? notAfter) / 1000);
-      log.debug("issued an X.509-SVID for {spiffeId}", { spiffeId, serial });
-    },
-    failed({ spiffeId, error, retryInMs, expires }) {
-      const until = expires === undefined ? "it has none yet" : `the present one ends at ${new Date(expires).toISOString()}`;
-      log.error("no X.509-SVID could be issued for {spiffeId}: {reason}; {until}; trying again in {retryInMs} ms. Look at `weft ca show`", {
-        spiffeId,
-        reason: error.message,
-        until,
-        retryInMs,
-      });
-    },
-  };
 }

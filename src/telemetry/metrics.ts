@@ -41,12 +41,18 @@ export function createMetrics({ clock, version }: { readonly clock: Clock; reado
     streams: gauge("weft_streams", "Open ADS streams.", ["protocol"]),
     /** reason: a WeftError code ("unauthenticated"), never free text. */
     streamsRefused: counter("weft_streams_refused_total", "ADS streams that were turned away.", ["reason"]),
-    /** certificate: ca, svid (the earliest of the SVIDs in use). A time, so that it needs no refresh: compare it with time(). */
+    /** certificate: ca, jwt-authority, upstream (the first of its chain to end), svid (the earliest in use). A time, so that it needs no refresh: compare it with time(). */
     certificateExpiry: gauge(
       "weft_certificate_expiry_timestamp_seconds",
-      "When a certificate expires, seconds since the epoch: the CA's, and the earliest SVID's.",
+      "When a certificate expires, seconds since the epoch: the CA's, the JWT authority's key, the upstream chain, and the earliest SVID's.",
       ["certificate"],
     ),
+    /** code: of the warning, as GET /v1/ca has it. */
+    caWarnings: gauge("weft_ca_warnings", "1 for each thing about the CA that an operator must look at, long before it stops anything.", [
+      "code",
+    ]),
+    /** authority: x509, jwt. reason: scheduled, forced, upstream, key-lost, expired. */
+    caRotations: counter("weft_ca_rotations_total", "Authorities that began to sign.", ["authority", "reason"]),
     svidsIssued: counter("weft_svids_issued_total", "X.509-SVIDs that were signed."),
     /** result: ok, error. */
     jwksFetches: counter("weft_jwks_fetches_total", "Fetches of key sets (jwksUri).", ["result"]),

@@ -27,12 +27,20 @@ export function secretResources({ svid, bundlePem }: SecretInput): EncodedResour
     });
     secrets.push(encodeResource(SecretSchema, SVID_SECRET, certificate, []));
   }
-  const bundle = create(SecretSchema, {
-    name: BUNDLE_SECRET,
-    type: { case: "validationContext", value: { trustedCa: inline(bundlePem) } },
-  });
-  secrets.push(encodeResource(SecretSchema, BUNDLE_SECRET, bundle, []));
+  secrets.push(bundleResource(bundlePem));
   return secrets;
+}
+
+/** The last one made: all proxies get the same, and a rotation asks about it again and again. */
+let last: { readonly pem: string; readonly resource: EncodedResource } | undefined;
+
+/** The bundle alone: what every proxy with an identity trusts. */
+export function bundleResource(pem: string): EncodedResource {
+  if (last?.pem !== pem) {
+    const bundle = create(SecretSchema, { name: BUNDLE_SECRET, type: { case: "validationContext", value: { trustedCa: inline(pem) } } });
+    last = { pem, resource: encodeResource(SecretSchema, BUNDLE_SECRET, bundle, []) };
+  }
+  return last.resource;
 }
 
 function inline(pem: string) {

@@ -146,6 +146,7 @@ describe("Metrics and description", () => {
       "/v1/bootstrap",
       "/v1/bundle",
       "/v1/ca",
+      "/v1/ca/rotate",
       "/v1/check",
       "/v1/convergence",
       "/v1/delete",

@@ -76,20 +76,20 @@ test.skipIf(!realEnvoy)("Envoy serves with an SVID, and lets in by mutual TLS th
     await mkdir(join(dir, "foreign"));
     const foreign = await openAuthority({ dir: join(dir, "foreign"), trustDomain: "mesh.local", clock: systemClock });
     const file = join(dir, "envoy.json");
-    await writeFile(file, JSON.stringify(serverConfig(await authority.issueX509(ORDERS), authority.bundlePem())), { mode: 0o600 });
+    await writeFile(file, JSON.stringify(serverConfig(await authority.issueX509(ORDERS), authority.bundle().x509Pem)), { mode: 0o600 });
     const adminFile = join(dir, "admin");
     const args = ["-l", "off", "--concurrency", "1", "--disable-hot-restart", "--admin-address-path", adminFile, "-c", file];
     const envoy = Bun.spawn([realEnvoy ?? "", ...args], { stdio: ["ignore", "ignore", "inherit"] });
     try {
       const port = await listenerPort(await liveAdmin(adminFile));
-      const bundle = authority.bundlePem();
+      const bundle = authority.bundle().x509Pem;
       const { server, response } = await call(port, bundle, await authority.issueX509(BILLING));
       expect(server).toBe(`URI:${ORDERS}`);
       expect(response).toContain(`x-peer: ${BILLING}`);
       expect((await call(port, bundle, await authority.issueX509(ORDERS))).response).toBe("refused");
       expect((await call(port, bundle, await foreign.issueX509(BILLING))).response).toBe("refused");
       expect((await call(port, bundle)).response).toBe("refused");
-      expect((await call(port, foreign.bundlePem(), await authority.issueX509(BILLING))).response).toBe("refused");
+      expect((await call(port, foreign.bundle().x509Pem, await authority.issueX509(BILLING))).response).toBe("refused");
     } finally {
       envoy.kill("SIGKILL");
       await envoy.exited;

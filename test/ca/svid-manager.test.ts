@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { LINGER_MS, RETRY_FIRST_MS, RETRY_LONGEST_MS, SVID_LIFETIME_MS, WALL_CLOCK_CHECK_MS } from "../../src/ca/constants.ts";
+import { DEFAULT_LIFETIMES, LINGER_MS, RETRY_FIRST_MS, RETRY_LONGEST_MS, WALL_CLOCK_CHECK_MS } from "../../src/ca/lifetimes.ts";
 import { SvidManager } from "../../src/ca/svid-manager.ts";
 import type { X509Svid } from "../../src/ca/types.ts";
 import { WeftError } from "../../src/lib/errors.ts";
@@ -19,7 +19,7 @@ function setUp({ random = 0.5 } = {}) {
     async issueX509(spiffeId: string): Promise<X509Svid> {
       if (state.broken) throw new WeftError("unavailable", "the CA is away");
       const serial = String(++state.issued);
-      const notAfter = clock.now() + SVID_LIFETIME_MS;
+      const notAfter = clock.now() + DEFAULT_LIFETIMES.x509SvidMs;
       return { spiffeId, serial, chainPem: "", privateKeyPem: "", notBefore: clock.now(), notAfter, authorityId: "ca" };
     },
   };
@@ -147,9 +147,9 @@ test("The expiry of every certificate, and of the first to end, can be read.", a
   await clock.advance(MINUTE);
   manager.subscribe(BILLING, record);
   await clock.advance(0);
-  const first = clock.now() - MINUTE + SVID_LIFETIME_MS;
+  const first = clock.now() - MINUTE + DEFAULT_LIFETIMES.x509SvidMs;
   expect(manager.nextExpiry()).toBe(first);
-  expect([...manager.expiries()]).toEqual([
+  expect([...manager.inUse()].map(({ spiffeId, notAfter }) => [spiffeId, notAfter])).toEqual([
     [ORDERS, first],
     [BILLING, first + MINUTE],
   ]);

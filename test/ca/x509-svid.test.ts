@@ -3,17 +3,16 @@ import { describe, expect, test } from "bun:test";
 import { createPrivateKey, randomBytes, sign, verify, X509Certificate } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { NOT_BEFORE_BACKDATE_MS, SVID_LIFETIME_MS } from "../../src/ca/constants.ts";
 import { x509 } from "../../src/ca/crypto.ts";
-import { openAuthority } from "../../src/ca/open-authority.ts";
-import type { Authority } from "../../src/ca/types.ts";
+import { DEFAULT_LIFETIMES, NOT_BEFORE_BACKDATE_MS } from "../../src/ca/lifetimes.ts";
+import { type OpenedAuthority, openAuthority } from "../../src/ca/open-authority.ts";
 import { FakeClock } from "../fakes/clock.ts";
 import { failureOf, inTemporaryDirectory } from "./temporary.ts";
 
 const ORDERS = "spiffe://mesh.local/ns/default/sa/orders";
 const openssl = Bun.which("openssl");
 
-async function withAuthority(body: (authority: Authority, clock: FakeClock, dir: string) => Promise<void>): Promise<void> {
+async function withAuthority(body: (authority: OpenedAuthority, clock: FakeClock, dir: string) => Promise<void>): Promise<void> {
   await inTemporaryDirectory(async (dir) => {
     const clock = new FakeClock();
     await body(await openAuthority({ dir, trustDomain: "mesh.local", clock }), clock, dir);
@@ -54,7 +53,7 @@ describe("An X.509-SVID", () => {
     withAuthority(async (authority) => {
       const { chainPem, privateKeyPem } = await authority.issueX509(ORDERS);
       const svid = new X509Certificate(chainPem);
-      const ca = new X509Certificate(authority.bundlePem());
+      const ca = new X509Certificate(authority.bundle().x509Pem);
       expect(svid.verify(ca.publicKey)).toBe(true);
       expect(svid.checkIssued(ca)).toBe(true);
       const message = randomBytes(32);
@@ -65,7 +64,7 @@ describe("An X.509-SVID", () => {
     withAuthority(async (authority, clock) => {
       await clock.advance(60_000);
       const { chainPem, notBefore, notAfter } = await authority.issueX509(ORDERS);
-      expect(notAfter).toBe(clock.now() + SVID_LIFETIME_MS);
+      expect(notAfter).toBe(clock.now() + DEFAULT_LIFETIMES.x509SvidMs);
       const { validFrom, validTo } = new X509Certificate(chainPem);
       expect([Date.parse(validFrom), Date.parse(validTo)]).toEqual([notBefore, notAfter]);
       expect(notBefore).toBe(clock.now() - NOT_BEFORE_BACKDATE_MS);
@@ -73,7 +72,7 @@ describe("An X.509-SVID", () => {
 
   test("never outlives the CA, and is not issued once the CA has ended.", () =>
     withAuthority(async (authority, clock) => {
-      const caEnd = Date.parse(new X509Certificate(authority.bundlePem()).validTo);
+      const caEnd = Date.parse(new X509Certificate(authority.bundle().x509Pem).validTo);
       clock.setWallClock(caEnd - 10_000);
       expect((await authority.issueX509(ORDERS)).notAfter).toBe(caEnd);
       clock.setWallClock(caEnd);
@@ -109,7 +108,7 @@ describe("An X.509-SVID", () => {
 describe("The CA certificate", () => {
   test("names the trust domain without a path, and may sign certificates and CRLs only.", () =>
     withAuthority(async (authority) => {
-      const pem = authority.bundlePem();
+      const pem = authority.bundle().x509Pem;
       const extensions = extensionsOf(pem);
       expect(new X509Certificate(pem).subjectAltName).toBe("URI:spiffe://mesh.local");
       expect(new X509Certificate(pem).ca).toBe(true);
@@ -125,7 +124,7 @@ test.skipIf(openssl === null)("OpenSSL, in strict mode, accepts the chain for bo
     const leaf = join(dir, "leaf.pem");
     const ca = join(dir, "bundle.pem");
     await writeFile(leaf, (await authority.issueX509(ORDERS)).chainPem);
-    await writeFile(ca, authority.bundlePem());
+    await writeFile(ca, authority.bundle().x509Pem);
     for (const purpose of ["sslserver", "sslclient"]) {
       const time = String(Math.floor(clock.now() / 1_000));
       const command = [openssl ?? "", "verify", "-x509_strict", "-purpose", purpose, "-attime", time, "-CAfile", ca, leaf];

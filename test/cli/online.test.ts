@@ -212,14 +212,15 @@ describe("Reports", () => {
       fakeProxy("default/orders", "bad listener"),
       { ...fakeProxy("default/gone"), connected: false, disconnected_at: "2026-01-01T00:00:00Z" },
     ];
-    here.control.caReport = { trustDomain: "mesh.local", certificates: [{ notAfter: "2020-01-01T00:00:00Z" }] };
+    const warning = { code: "upstream-expires", message: "CN=corp expires at 2020", help: "have a new one signed" };
+    here.control.caReport = { ...here.control.caReport, warnings: [warning] };
     const { code, out } = await here.weft(["check"]);
     expect(code).toBe(1);
     expect(out).toContain("FAIL  store: disk is full\n      help: free space");
     expect(out).toContain("FAIL  proxy default/orders: default/orders refused LDS");
     expect(out).toContain("warn  proxy default/gone: not connected since 2026-01-01T00:00:00Z\n      help: ");
     expect(out).toContain("FAIL  proxies: 0 of 2 well\n");
-    expect(out).toContain("FAIL  ca certificate: expired at 2020");
+    expect(out).toContain("FAIL  ca authorities: CN=corp expires at 2020\n      help: have a new one signed");
     expect(JSON.parse((await here.weft(["check", "-o", "json"])).out)).toMatchObject({ ok: false });
   });
 

@@ -3,6 +3,7 @@ import { existsSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { startWeft } from "../../src/control/start.ts";
 import { systemClock } from "../../src/lib/clock.ts";
+import { caKeyFile } from "../ca/key-file.ts";
 import { eventually, openTestWeft, type TestWeft } from "./weft.ts";
 
 const ORDERS = `apiVersion: networking.istio.io/v1
@@ -98,7 +99,7 @@ describe("a weft on a data directory", () => {
     const well = async () => expect((await weft.ask("GET", "/healthz")).status).toBe(200);
     await eventually(well);
     for (const [file, part] of [
-      [join(weft.data, "ca", "ca-key.pem"), "ca"],
+      [caKeyFile(weft.data), "ca"],
       [join(weft.data, "ads.sock"), "xds"],
     ] as const) {
       renameSync(file, `${file}.away`);

@@ -5,6 +5,7 @@
  */
 import { parseAllDocuments } from "yaml";
 import type { Caller } from "../../src/admin/context.ts";
+import type { CaAnswer } from "../../src/admin/ca-schemas.ts";
 import type {
   ApiResource,
   Applied,
@@ -42,18 +43,27 @@ export class FakeControlPlane implements ControlPlane {
   records: AuditRecord[] = [];
   anchor: AuditMark = GENESIS;
   warnings: Problem[] = [];
-  caReport: unknown = {
+  caReport: CaAnswer = {
     trustDomain: "mesh.local",
-    certificates: [
+    sequence: 1,
+    x509: [
       {
+        id: "aa".repeat(20),
+        state: "active",
+        notBefore: "2026-01-01T00:00:00Z",
+        notAfter: "2036-01-01T00:00:00Z",
+        next: { step: "prepare-next", at: "2031-01-01T00:00:00Z" },
         subject: "CN=weft CA",
         serial: "0a",
         fingerprint: "ab".repeat(32),
-        notBefore: "2026-01-01T00:00:00Z",
-        notAfter: "2036-01-01T00:00:00Z",
       },
     ],
+    jwt: [{ id: "kid-1", state: "active", notBefore: "2026-01-01T00:00:00Z", notAfter: "2036-01-01T00:00:00Z" }],
+    rotations: [],
+    warnings: [],
+    svids: { "spiffe://mesh.local/ns/default/sa/web": { expires: "2026-01-01T01:00:00Z", authority: "aa".repeat(20) } },
   };
+  readonly rotated: string[] = [];
 
   async apply(request: ApplyRequest) {
     this.requests.push(request);
@@ -268,6 +278,10 @@ export class FakeControlPlane implements ControlPlane {
 
   convergence = () => ({ acked: [], nacked: [], pending: [], still_nacked: [], ...this.answers });
   ca = () => this.caReport;
+  async rotateCa(target: string) {
+    this.rotated.push(target);
+    return this.caReport;
+  }
   bundle = () => ({ keys: [], spiffe_sequence: 1 });
   health = async () => this.healthNow;
   ready = () => this.isReady;
