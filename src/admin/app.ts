@@ -4,11 +4,13 @@ import type { GenericSchema } from "valibot";
 import { WeftError } from "../lib/errors.ts";
 import { logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { accessRoutes } from "./access-routes.ts";
 import { auditRoute } from "./audit-route.ts";
 import { caRoutes } from "./ca-routes.ts";
 import type { AdminEnv, RouteContext } from "./context.ts";
-import { type GuardOptions, guard, SECURITY_HEADERS } from "./guard.ts";
+import { type GuardOptions, guard, OPEN, SECURITY_HEADERS } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
+import { Concurrency, RateLimit, TOKEN_RATE, UNKNOWN_RATE } from "./limits.ts";
 import { identityRoutes, meshRoutes } from "./mesh-routes.ts";
 import { describe, openApiDocument } from "./openapi.ts";
 import { details, problemDetails, problemResponse } from "./problem-details.ts";
@@ -19,14 +21,15 @@ import { whyRoute } from "./why-route.ts";
 
 const log = logger("admin");
 
-export interface AppOptions extends RouteContext, GuardOptions {
+export interface AppOptions extends Omit<RouteContext, "concurrency">, Omit<GuardOptions, "authenticate" | "unknownRate" | "tokenRate"> {
   readonly metrics: Metrics;
   /** The schema of each kind's spec, for the OpenAPI document. */
   readonly kinds: Readonly<Record<string, GenericSchema>>;
 }
 
-export function createApp(options: AppOptions): Hono<AdminEnv> {
-  const { metrics, clock, version, kinds } = options;
+export function createApp(given: AppOptions): Hono<AdminEnv> {
+  const { metrics, clock, version, kinds } = given;
+  const options = { ...given, concurrency: new Concurrency() };
   const app = new Hono<AdminEnv>();
 
   app.use(async (c, next) => {
@@ -39,7 +42,24 @@ export function createApp(options: AppOptions): Hono<AdminEnv> {
     // A watch lasts as long as its caller likes: that says nothing about weft.
     if (route !== "/v1/watch") metrics.httpDuration.observe({ route }, (clock.monotonic() - start) / 1000);
   });
-  app.use(guard(options));
+  app.use(
+    guard({
+      ...options,
+      authenticate: (presented) => options.control.access.authenticate(presented),
+      unknownRate: new RateLimit(UNKNOWN_RATE, clock),
+      tokenRate: new RateLimit(TOKEN_RATE, clock),
+    }),
+  );
+  app.use(async (c, next) => {
+    // A watch counts itself: its answer begins at once and ends when its caller likes. A probe must be answered by a busy weft too.
+    if (c.req.path === "/v1/watch" || OPEN.has(c.req.path)) return next();
+    const done = options.concurrency.begin(false);
+    try {
+      await next();
+    } finally {
+      done();
+    }
+  });
 
   resourceRoutes(app, options);
   watchRoute(app, options);
@@ -48,6 +68,7 @@ export function createApp(options: AppOptions): Hono<AdminEnv> {
   caRoutes(app, options);
   whyRoute(app, options);
   auditRoute(app, options);
+  accessRoutes(app, options);
   healthRoutes(app, options, metrics);
 
   let document: Promise<Readonly<Record<string, unknown>>> | undefined;
@@ -88,11 +109,16 @@ export function createApp(options: AppOptions): Hono<AdminEnv> {
       });
     }
     const preconditioned = c.req.header("if-match") !== undefined || c.req.header("if-none-match") !== undefined;
-    const headers: Record<string, string> = error.code === "unauthenticated" ? { "www-authenticate": 'Bearer realm="weft"' } : {};
-    return problemResponse(problemDetails(error, c.req.path, preconditioned), headers);
+    return problemResponse(problemDetails(error, c.req.path, preconditioned), HEADERS[error.code]);
   });
   return app;
 }
+
+const HEADERS: Readonly<Partial<Record<WeftError["code"], Readonly<Record<string, string>>>>> = {
+  unauthenticated: { "www-authenticate": 'Bearer realm="weft"' },
+  unavailable: { "retry-after": "1" },
+  rate_limited: { "retry-after": "1" },
+};
 
 const METHODS = new Set(["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"]);
 

@@ -3,10 +3,13 @@ import type { Context } from "hono";
 import type { Clock } from "../lib/clock.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { WeftError } from "../lib/errors.ts";
+import type { PeerCredentials } from "../lib/peer-credentials.ts";
 import { nearest } from "../model/suggest.ts";
 import type { SpanContext } from "../telemetry/tracing.ts";
 import { parentFromHeaders } from "../telemetry/tracing.ts";
+import type { Principal } from "./access.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import type { Concurrency } from "./limits.ts";
 
 /** How the request came in: on the Unix socket, which only its owner can open, or over TCP. */
 export type Transport = "unix" | "tcp";
@@ -23,9 +26,11 @@ export interface AdminEnv {
     readonly transport: Transport;
     /** Of a TCP peer. */
     readonly address?: string;
+    /** Of a peer on the Unix socket, where the kernel tells. */
+    readonly peer?: PeerCredentials;
   };
-  /** `who` is set once somebody proved who they are. */
-  Variables: { who?: string };
+  /** Set once somebody proved who they are. */
+  Variables: { principal?: Principal };
 }
 
 export type AdminContext = Context<AdminEnv>;
@@ -34,14 +39,23 @@ export interface RouteContext {
   readonly control: ControlPlane;
   readonly clock: Clock;
   readonly version: string;
+  readonly concurrency: Concurrency;
   /** Aborts when the server stops: ends the watches. */
   readonly stopping: AbortSignal;
 }
 
 export const callerOf = (c: AdminContext): Caller => ({
-  who: c.get("who") ?? "unknown",
-  from: c.env.transport === "unix" ? "admin.sock" : `admin ${c.env.address ?? "unknown"}`,
+  who: c.get("principal")?.who ?? "unknown",
+  from:
+    c.env.transport === "tcp" ? `admin ${c.env.address ?? "unknown"}` : c.env.peer ? `admin.sock (pid ${c.env.peer.pid})` : "admin.sock",
 });
+
+/** @throws WeftError "unauthenticated": on a path that needs none, nobody proved who they are */
+export function principalOf(c: AdminContext): Principal {
+  const principal = c.get("principal");
+  if (!principal) throw new WeftError("unauthenticated", "This call needs to know who asks");
+  return principal;
+}
 
 export const parentOf = (c: AdminContext): SpanContext | undefined =>
   parentFromHeaders(c.req.header("traceparent"), c.req.header("tracestate"));

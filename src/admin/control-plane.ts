@@ -3,6 +3,7 @@ import type { SpanContext } from "@opentelemetry/api";
 import type { AuditEvent, AuditPage } from "../lib/audit.ts";
 import type { Problem } from "../lib/problem.ts";
 import type { Provenance } from "../lib/provenance.ts";
+import type { Principal, Role } from "./access.ts";
 import type { CaAnswer, CaRotateTarget } from "./ca-schemas.ts";
 import type { Caller } from "./context.ts";
 import type { WhyRequestBody } from "./why-schemas.ts";
@@ -36,6 +37,8 @@ export interface InputFile {
 }
 
 export interface ApplyRequest extends Caller {
+  /** Whose rights hold; whoever asks weft from within has all. */
+  readonly principal?: Principal;
   readonly files: readonly InputFile[];
   readonly dryRun: boolean;
   /** The caller's span (W3C traceparent), to be the parent of the span "apply". */
@@ -67,6 +70,7 @@ export interface JwksReport {
 
 /** Deletes as one transaction: all that are there, or none. */
 export interface DeleteRequest extends Caller {
+  readonly principal?: Principal;
   readonly items: readonly {
     readonly kind: string;
     readonly namespace: string;
@@ -179,13 +183,52 @@ export type WatchMessage =
   | { readonly type: "revision"; readonly revision: number; readonly changes: readonly (Applied & { readonly resource: ApiResource })[] }
   | { readonly type: "lost"; readonly reason: string };
 
+/** A token of the admin API, as it is listed. */
+export interface AccessReport {
+  readonly name: string;
+  readonly role: Role;
+  readonly namespaces: readonly string[];
+  readonly state: "valid" | "expired" | "revoked";
+  /** RFC 3339. */
+  readonly created: string;
+  readonly expires: string;
+  readonly created_by: string;
+  readonly revoked?: string;
+}
+
+export interface NewAccess extends AccessReport {
+  readonly token: string;
+}
+
+export interface AccessControl {
+  list(): readonly AccessReport[];
+  /** @throws WeftError "invalid", "conflict" */
+  create(
+    wanted: { readonly name: string; readonly role: Role; readonly namespaces: readonly string[]; readonly lifetimeMs?: number },
+    caller: Caller,
+  ): Promise<NewAccess>;
+  /** @throws WeftError "not_found" */
+  revoke(name: string, caller: Caller): Promise<AccessReport>;
+  /** @throws WeftError "unauthenticated" where it ended. @returns undefined where it is no access token */
+  authenticate(presented: string): Principal | undefined;
+}
+
 export interface ControlPlane {
+  readonly access: AccessControl;
   apply(request: ApplyRequest): Promise<ApplyOutcome>;
   list(filter: { kind?: string; namespace?: string }): Promise<{ revision: number; items: readonly ApiResource[] }>;
   /** @throws WeftError "not_found" */
   get(kind: string, namespace: string, name: string): Promise<ApiResource>;
   remove(
-    request: Caller & { kind: string; namespace: string; name: string; expect?: number; dryRun: boolean; parent?: SpanContext },
+    request: Caller & {
+      principal?: Principal;
+      kind: string;
+      namespace: string;
+      name: string;
+      expect?: number;
+      dryRun: boolean;
+      parent?: SpanContext;
+    },
   ): Promise<ApplyOutcome>;
   /** @throws WeftError "conflict" where an `expect` fails; then nothing was deleted. */
   removeAll(request: DeleteRequest): Promise<DeleteOutcome>;

@@ -6,10 +6,13 @@
 import type { MiddlewareHandler } from "hono";
 import { WeftError } from "../lib/errors.ts";
 import { isLoopback } from "../lib/loopback.ts";
+import type { PeerCredentials } from "../lib/peer-credentials.ts";
+import { checkAccess, type Principal } from "./access.ts";
 import type { AdminEnv } from "./context.ts";
+import type { RateLimit } from "./limits.ts";
 
 /** Probes and scrapers come without a token; nothing secret is there. */
-const OPEN = new Set(["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"]);
+export const OPEN: ReadonlySet<string> = new Set(["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"]);
 
 /** The host of "host:port", in lower case; an IPv6 address keeps its brackets. */
 function hostname(host: string): string {
@@ -19,14 +22,24 @@ function hostname(host: string): string {
 export interface GuardOptions {
   /** In constant time. */
   readonly adminToken: { matches(presented: string): boolean };
+  /** Whose access token it is; undefined where it is none. @throws WeftError "unauthenticated" where it ended */
+  readonly authenticate: (presented: string) => Principal | undefined;
+  /** Of addresses whose callers prove nothing. */
+  readonly unknownRate: RateLimit;
+  /** Of access tokens. */
+  readonly tokenRate: RateLimit;
   /** Names besides loopback's under which people reach this API, without port. */
   readonly hosts: () => readonly string[];
 }
 
-export function guard({ adminToken, hosts }: GuardOptions): MiddlewareHandler<AdminEnv> {
+/** Of a peer of whom the kernel says nothing: the socket's file mode is the proof. */
+const OWNER: Principal = { who: "unix socket", role: "admin", namespaces: [] };
+const ADMIN_TOKEN: Principal = { who: "admin token", role: "admin", namespaces: [] };
+
+export function guard({ adminToken, authenticate, unknownRate, tokenRate, hosts }: GuardOptions): MiddlewareHandler<AdminEnv> {
   return async (c, next) => {
     if (c.env.transport === "unix") {
-      c.set("who", "unix socket");
+      c.set("principal", c.env.peer ? ownerOf(c.env.peer) : OWNER);
       return next();
     }
     const host = c.req.header("host") ?? "";
@@ -42,14 +55,39 @@ export function guard({ adminToken, hosts }: GuardOptions): MiddlewareHandler<Ad
     }
     if (OPEN.has(c.req.path)) return next();
     const [, presented] = /^bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "") ?? [];
-    if (presented === undefined || !adminToken.matches(presented)) {
-      throw new WeftError("unauthenticated", presented ? "The admin token is not this weft's" : "This call needs the admin token", {
-        help: 'send "Authorization: Bearer $(weft token)", or use the Unix socket admin.sock in the data directory, which needs none',
-      });
+    if (presented !== undefined && adminToken.matches(presented)) {
+      c.set("principal", ADMIN_TOKEN);
+      return next();
     }
-    c.set("who", "admin token");
+    const address = c.env.address ?? "";
+    let principal: Principal | undefined;
+    try {
+      principal = presented === undefined ? undefined : authenticate(presented);
+      if (!principal) {
+        throw new WeftError("unauthenticated", presented ? "The token is none of this weft's" : "This call needs the admin token", {
+          help: 'send "Authorization: Bearer $(weft token)", or use the Unix socket admin.sock in the data directory, which needs none',
+        });
+      }
+    } catch (reason) {
+      // Counted afterwards: who holds a good token does not wait for those who try bad ones from the same address.
+      unknownRate.check(address);
+      unknownRate.take(address);
+      throw reason;
+    }
+    c.set("principal", principal);
+    tokenRate.check(principal.who);
+    tokenRate.take(principal.who);
+    checkAccess(c, principal);
     return next();
   };
+}
+
+/** Root, and the user that weft runs as, own what weft owns. @throws WeftError "forbidden" for others, whatever the mode of the socket's file */
+function ownerOf({ uid }: PeerCredentials): Principal {
+  if (uid === 0 || uid === process.getuid?.()) return { ...OWNER, who: `uid ${uid}` };
+  throw new WeftError("forbidden", `The admin socket is for uid ${process.getuid?.()} and root, not for uid ${uid}`, {
+    help: "make admin.sock 0600 again, and use an access token on TCP: weft access create NAME --role ROLE",
+  });
 }
 
 /** On every answer: nothing is cached, framed, sniffed or scripted. */

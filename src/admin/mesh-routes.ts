@@ -1,6 +1,18 @@
 /** What is in force: services, proxies, convergence; and identity: tokens, bootstraps, the CA. */
 import type { Hono } from "hono";
-import { type AdminEnv, callerOf, queryOf, type RouteContext, reply, revisionOf, secondsOf, workloadOf } from "./context.ts";
+import { checkNamespaces } from "./access.ts";
+import {
+  type AdminContext,
+  type AdminEnv,
+  callerOf,
+  principalOf,
+  queryOf,
+  type RouteContext,
+  reply,
+  revisionOf,
+  secondsOf,
+  workloadOf,
+} from "./context.ts";
 import { readObject } from "./input.ts";
 import { describe, query } from "./openapi.ts";
 import {
@@ -112,6 +124,11 @@ export function meshRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void
   );
 }
 
+/** A workload's token is its identity. @throws WeftError "forbidden" */
+function checkWorkload(c: AdminContext, { namespace, name }: { readonly namespace: string; readonly name: string }): void {
+  checkNamespaces(principalOf(c), [{ namespace, what: `workload ${namespace}/${name}` }]);
+}
+
 export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void {
   app.post(
     "/v1/tokens",
@@ -127,6 +144,7 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
     async (c) => {
       queryOf(c, []);
       const { workload, ttl } = await readObject(c, TokenRequestSchema);
+      checkWorkload(c, workloadOf(workload));
       return reply(
         c,
         await control.issueToken(workloadOf(workload), callerOf(c), ttl === undefined ? undefined : secondsOf(ttl, "ttl")),
@@ -150,6 +168,7 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
     async (c) => {
       const named = queryOf(c, ["workload"]).workload;
       const workload = named ?? (await readObject(c, BootstrapRequestSchema)).workload;
+      checkWorkload(c, workloadOf(workload));
       return reply(c, await control.bootstrap(workloadOf(workload), callerOf(c)), 201);
     },
   );

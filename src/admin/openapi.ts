@@ -26,7 +26,7 @@ const RESOURCE_CONTENT = {
 export interface RouteDescription {
   readonly id: string;
   readonly summary: string;
-  readonly tag: "resources" | "services" | "proxies" | "identity" | "audit" | "health";
+  readonly tag: "resources" | "services" | "proxies" | "identity" | "access" | "audit" | "health";
   readonly parameters?: Parameter[];
   readonly reply?: v.GenericSchema;
   /** Where the reply is not JSON. */
@@ -105,7 +105,11 @@ export async function openApiDocument(
     };
   }
   const securitySchemes = {
-    adminToken: { type: "http", scheme: "bearer", description: "`weft token` prints it; the Unix socket admin.sock needs none." },
+    adminToken: {
+      type: "http",
+      scheme: "bearer",
+      description: "`weft token` prints it, `weft access create` makes others; the Unix socket admin.sock needs none.",
+    },
   };
   return { ...spec, components: { ...spec.components, schemas, securitySchemes } };
 }

@@ -22,6 +22,7 @@ const TITLE: Readonly<Record<ErrorCode, readonly [status: number, title: string]
   unauthenticated: [401, "Who asks is not known"],
   forbidden: [403, "Not allowed"],
   too_large: [413, "The request is too large"],
+  rate_limited: [429, "Too many requests"],
   unavailable: [503, "A part of weft cannot answer now"],
   internal: [500, "A defect of weft"],
 };

@@ -14,6 +14,8 @@ const ACTIONS: ReadonlyMap<string, string> = new Map([
   ["POST /v1/delete", "delete"],
   ["POST /v1/tokens", "issue-token"],
   ["POST /v1/bootstrap", "issue-token"],
+  ["POST /v1/access", "create-access"],
+  ["DELETE /v1/access/:name", "revoke-access"],
 ]);
 
 /** @param route the pattern of the call, "unknown" where there is none. @returns undefined where nothing was refused that the audit is about */

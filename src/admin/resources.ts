@@ -2,7 +2,7 @@
 import type { Hono } from "hono";
 import { WeftError } from "../lib/errors.ts";
 import { findKind, KINDS } from "../model/index.ts";
-import { type AdminContext, type AdminEnv, callerOf, flagOf, parentOf, queryOf, type RouteContext, reply } from "./context.ts";
+import { type AdminContext, type AdminEnv, callerOf, flagOf, parentOf, principalOf, queryOf, type RouteContext, reply } from "./context.ts";
 import type { ApplyOutcome } from "./control-plane.ts";
 import { preconditionOf, readFiles, readObject } from "./input.ts";
 import { describe, header, query } from "./openapi.ts";
@@ -49,7 +49,10 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
           help: "write metadata.resourceVersion in the documents",
         });
       }
-      return reply(c, await control.apply({ files, ...callerOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) }));
+      return reply(
+        c,
+        await control.apply({ files, ...callerOf(c), principal: principalOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) }),
+      );
     },
   );
 
@@ -70,7 +73,16 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       const items = named.map(({ kind, namespace, name, resourceVersion }) => {
         return { kind: kindOf(kind), namespace, name, ...(resourceVersion === undefined ? {} : { expect: Number(resourceVersion) }) };
       });
-      return reply(c, await control.removeAll({ items, ...callerOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) }));
+      return reply(
+        c,
+        await control.removeAll({
+          items,
+          ...callerOf(c),
+          principal: principalOf(c),
+          dryRun: flagOf(dryRun, "dryRun"),
+          parent: parentOf(c),
+        }),
+      );
     },
   );
 
@@ -135,7 +147,14 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       const { dryRun, file } = queryOf(c, ["dryRun", "file"]);
       const only = idOf(c);
       const dry = flagOf(dryRun, "dryRun");
-      const request = { files: await readFiles(c, file), ...callerOf(c), dryRun: dry, parent: parentOf(c), only };
+      const request = {
+        files: await readFiles(c, file),
+        ...callerOf(c),
+        principal: principalOf(c),
+        dryRun: dry,
+        parent: parentOf(c),
+        only,
+      };
       const expect = preconditionOf(c);
       const outcome = await control.apply({ ...request, ...(expect === undefined ? {} : { expect }) });
       const [applied] = outcome.applied;
@@ -166,7 +185,7 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       const { dryRun } = queryOf(c, ["dryRun"]);
       const expect = preconditionOf(c);
       if (expect === "absent") throw new WeftError("invalid", "What is absent cannot be deleted: If-None-Match makes no sense here");
-      const request = { ...idOf(c), ...callerOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) };
+      const request = { ...idOf(c), ...callerOf(c), principal: principalOf(c), dryRun: flagOf(dryRun, "dryRun"), parent: parentOf(c) };
       // If-Match "*" asks for what a delete demands anyway: that the resource is there.
       return reply(c, await control.remove({ ...request, ...(typeof expect === "number" ? { expect } : {}) }));
     },

@@ -48,6 +48,25 @@ export const ResourceSchema = named(
   }),
 );
 
+const roleSchema = v.picklist(["admin", "editor", "viewer"]);
+const accessEntries = {
+  name: text,
+  role: roleSchema,
+  namespaces: v.array(text),
+  state: v.picklist(["valid", "expired", "revoked"]),
+  created: text,
+  expires: text,
+  created_by: text,
+  revoked: v.optional(text),
+};
+export const AccessTokenSchema = named("AccessToken", v.strictObject(accessEntries));
+export const AccessListSchema = named("AccessList", v.strictObject({ items: v.array(AccessTokenSchema) }));
+export const NewAccessSchema = named("NewAccess", v.strictObject({ ...accessEntries, token: text }));
+export const AccessRequestSchema = named(
+  "AccessRequest",
+  v.strictObject({ name: text, role: roleSchema, namespaces: v.optional(v.array(text)), ttl: v.optional(text) }),
+);
+
 const MarkSchema = v.strictObject({ sequence: revision, hash: text });
 
 export const AuditPageSchema = named(

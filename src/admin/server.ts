@@ -1,12 +1,12 @@
 /** The admin API on its two sockets: TCP (loopback unless told otherwise) and a Unix socket for the data directory's owner. */
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import type { Clock } from "../lib/clock.ts";
 import { errnoOf, WeftError } from "../lib/errors.ts";
 import { KINDS } from "../model/index.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { createApp } from "./app.ts";
-import type { Transport } from "./context.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { HARD_BODY_LIMIT_BYTES, IDLE_SECONDS } from "./limits.ts";
+import { listenUnix, type UnixListener } from "./unix-listener.ts";
 
 export interface AdminServerOptions {
   readonly control: ControlPlane;
@@ -40,31 +40,24 @@ export interface AdminServer {
   close(graceMs?: number): Promise<void>;
 }
 
-/** Longer than the heartbeat of a watch, so that none is cut for silence; Bun takes 255 at most. */
-const IDLE_SECONDS = 60;
-/** Bun's own limit cuts the connection without a word, so it stands above ours (input.ts), which explains itself. */
-const HARD_BODY_LIMIT_BYTES = 64 * 1024 * 1024;
-/** sun_path holds 108 bytes on Linux, the closing zero among them; unix(7). */
-const LONGEST_SOCKET_PATH = 107;
-
 export function createAdminServer(options: AdminServerOptions): AdminServer {
   const stopping = new AbortController();
   const servers: ReturnType<typeof Bun.serve>[] = [];
+  const unix: UnixListener[] = [];
   const bound = new Set<string>();
   const hosts = () => [...bound, ...(options.adminHosts?.() ?? [])];
   const kinds = Object.fromEntries(Object.values(KINDS).map(({ kind, schema }) => [kind, schema]));
   const app = createApp({ ...options, kinds, hosts, stopping: stopping.signal });
-  const serving = (transport: Transport) => ({
-    idleTimeout: IDLE_SECONDS,
-    maxRequestBodySize: HARD_BODY_LIMIT_BYTES,
-    fetch: (request: Request, server: ReturnType<typeof Bun.serve>) =>
-      app.fetch(request, { transport, address: transport === "tcp" ? server.requestIP(request)?.address : undefined }),
-  });
-
   const listenTcp = (address: TcpAddress): TcpAddress => {
     const { host, port } = address;
     try {
-      const server = Bun.serve({ ...serving("tcp"), hostname: host, port });
+      const server = Bun.serve({
+        hostname: host,
+        port,
+        idleTimeout: IDLE_SECONDS,
+        maxRequestBodySize: HARD_BODY_LIMIT_BYTES,
+        fetch: (request, server) => app.fetch(request, { transport: "tcp", address: server.requestIP(request)?.address }),
+      });
       servers.push(server);
       bound.add(host.includes(":") ? `[${host}]` : host);
       return { ...address, port: server.port ?? port };
@@ -73,30 +66,10 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
     }
   };
 
-  const listenUnix = ({ path, mode }: UnixAddress): void => {
-    if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH) {
-      throw new WeftError("unavailable", `The path of the admin socket is too long (over ${LONGEST_SOCKET_PATH} bytes): ${path}`, {
-        help: "choose a shorter data directory with --data",
-      });
-    }
-    removeOldSocket(path);
-    // Before the bind, so that there is no moment in which others could connect; the chmod is for systems that ignore the mask.
-    const mask = process.umask(0o777 & ~mode);
-    try {
-      // Bun's types allow idleTimeout with TCP only; without it Bun cuts a silent watch on a Unix socket after 10 seconds too.
-      servers.push(Bun.serve({ ...serving("unix"), unix: path } as unknown as Parameters<typeof Bun.serve>[0]));
-      chmodSync(path, mode);
-    } catch (cause) {
-      throw new WeftError("unavailable", `Cannot listen on ${path}: ${WeftError.from(cause).message}`, { cause });
-    } finally {
-      process.umask(mask);
-    }
-  };
-
   return {
     async listen(address) {
       if ("port" in address) return { ...address, ...listenTcp(address) };
-      listenUnix(address);
+      unix.push(await listenUnix({ ...address, fetch: (request, peer) => app.fetch(request, { transport: "unix", peer }) }));
       return address;
     },
 
@@ -106,20 +79,12 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
       const grace = new Promise<void>((resolve) => {
         cancel = options.clock.after(graceMs, resolve);
       });
-      await Promise.race([Promise.all(servers.map((server) => server.stop(false))), grace]);
+      await Promise.race([Promise.all([...servers.map((server) => server.stop(false)), ...unix.map((one) => one.stop())]), grace]);
       cancel();
+      for (const one of unix) one.cut();
       await Promise.all(servers.map((server) => server.stop(true)));
     },
   };
-}
-
-function removeOldSocket(path: string): void {
-  try {
-    if (lstatSync(path).isSocket()) unlinkSync(path);
-  } catch (reason) {
-    if (errnoOf(reason) !== "ENOENT")
-      throw new WeftError("unavailable", `Cannot replace ${path}: ${WeftError.from(reason).message}`, { cause: reason });
-  }
 }
 
 function cannotListen(address: string, cause: unknown): WeftError {

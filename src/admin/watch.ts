@@ -7,7 +7,7 @@ import { describe, header, query } from "./openapi.ts";
 /** Shorter than the usual idle time-outs of proxies, and than the server's own. */
 const HEARTBEAT_MS = 15_000;
 
-export function watchRoute(app: Hono<AdminEnv>, { control, clock, stopping }: RouteContext): void {
+export function watchRoute(app: Hono<AdminEnv>, { control, clock, concurrency, stopping }: RouteContext): void {
   app.get(
     "/v1/watch",
     describe({
@@ -25,6 +25,7 @@ export function watchRoute(app: Hono<AdminEnv>, { control, clock, stopping }: Ro
       const { since } = queryOf(c, ["since"]);
       const last = c.req.header("last-event-id");
       const from = last ? revisionOf(last, "Last-Event-ID") : since ? revisionOf(since, "since") : (await control.list({})).revision;
+      const done = concurrency.begin(true);
       return streamSSE(c, async (stream) => {
         const abort = new AbortController();
         const end = () => abort.abort();
@@ -47,6 +48,7 @@ export function watchRoute(app: Hono<AdminEnv>, { control, clock, stopping }: Ro
             if (message.type === "lost") break;
           }
         } finally {
+          done();
           cancelBeat();
           stopping.removeEventListener("abort", end);
         }

@@ -8,6 +8,7 @@ const CODES: Readonly<Record<ErrorCode, Code>> = {
   unauthenticated: Code.Unauthenticated,
   forbidden: Code.PermissionDenied,
   too_large: Code.ResourceExhausted,
+  rate_limited: Code.ResourceExhausted,
   unavailable: Code.Unavailable,
   internal: Code.Internal,
 };

@@ -29,6 +29,7 @@ const CODES: readonly ErrorCode[] = [
   "unauthenticated",
   "forbidden",
   "too_large",
+  "rate_limited",
   "unavailable",
   "internal",
 ];

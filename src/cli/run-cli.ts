@@ -13,6 +13,7 @@ import {
   text_en,
 } from "@stricli/core";
 import { WeftError } from "../lib/errors.ts";
+import { accessRoutes } from "./access.ts";
 import { applyCommand } from "./apply.ts";
 import { auditCommand } from "./audit.ts";
 import { caRoutes } from "./ca.ts";
@@ -53,6 +54,7 @@ const root = buildRouteMap({
     ca: caRoutes,
     token: tokenCommand,
     check: checkCommand,
+    access: accessRoutes,
     audit: auditCommand,
     explain: explainCommand,
     version: versionCommand,

@@ -1,4 +1,5 @@
 /** Reading and changing what is stored: the path of an apply from text to a committed revision. */
+import { checkNamespaces } from "../admin/access.ts";
 import type {
   ApiResource,
   Applied,
@@ -43,6 +44,7 @@ export class Changes {
   apply(request: ApplyRequest): Promise<ApplyOutcome> {
     return this.#traced(request.parent, async (span) => {
       const { resources, problems } = await this.#validate(request, span);
+      if (request.principal && !request.dryRun) checkNamespaces(request.principal, resources.map(targetOf));
       span.setAttribute(ATTRIBUTE.policyType, policyType(resources.map((resource) => resource.kind)));
       const puts = await Promise.all(resources.map((resource) => this.#putOf(resource, request.expect)));
       const { reconciler } = this.#options;
@@ -71,7 +73,13 @@ export class Changes {
     return this.#traced(request.parent, (span) => this.#remove(request, span));
   }
 
-  async #remove({ items, who, from, dryRun }: DeleteRequest, span: Span): Promise<DeleteOutcome> {
+  async #remove({ items, who, from, dryRun, principal }: DeleteRequest, span: Span): Promise<DeleteOutcome> {
+    if (principal && !dryRun) {
+      checkNamespaces(
+        principal,
+        items.map(({ kind, namespace, name }) => ({ namespace, what: `${kind} ${namespace}/${name}` })),
+      );
+    }
     span.setAttribute(ATTRIBUTE.policyType, policyType(items.map(({ kind }) => kind)));
     const seen = new Set<string>();
     const deletes: Delete[] = [];
@@ -251,6 +259,10 @@ async function parseFiles(request: ApplyRequest): Promise<ParsedDocuments> {
     }
   }
   return { resources, problems };
+}
+
+function targetOf({ kind, metadata: { namespace, name }, source }: AnyResource): { namespace: string; what: string } {
+  return { namespace, what: `${source.file}:${source.lines[""] ?? 1}: ${kind} ${namespace}/${name}` };
 }
 
 function duplicate(resource: AnyResource, first: AnyResource): Problem {

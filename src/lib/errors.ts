@@ -8,6 +8,7 @@ export type ErrorCode =
   | "unauthenticated"
   | "forbidden"
   | "too_large"
+  | "rate_limited" // too much at once: wait (429)
   | "unavailable" // a part of weft or a peer is away: try again (503)
   | "internal"; // a defect of weft's
 

@@ -9,8 +9,8 @@ describe("The audit", () => {
     await admin.tcp("/v1/resources/VirtualService/shop/orders", { method: "DELETE" });
     expect(admin.control.records).toMatchObject([
       {
-        who: "unix socket",
-        from: "admin.sock",
+        who: `uid ${process.getuid?.()}`,
+        from: `admin.sock (pid ${process.pid})`,
         action: "apply",
         outcome: "refused",
         targets: [],

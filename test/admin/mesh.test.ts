@@ -141,6 +141,8 @@ describe("Metrics and description", () => {
       "/metrics",
       "/openapi.json",
       "/readyz",
+      "/v1/access",
+      "/v1/access/{name}",
       "/v1/apply",
       "/v1/audit",
       "/v1/bootstrap",

@@ -97,7 +97,7 @@ describe("POST /v1/apply", () => {
     await admin.call("/v1/apply", { method: "POST", body: peerAuthentication("PERMISSIVE") });
     const [tcp, unix] = admin.control.requests;
     expect(tcp).toMatchObject({ who: "admin token", parent: { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" } });
-    expect(unix).toMatchObject({ who: "unix socket", parent: undefined });
+    expect(unix).toMatchObject({ who: `uid ${process.getuid?.()}`, from: `admin.sock (pid ${process.pid})`, parent: undefined });
   });
 });
 

@@ -134,7 +134,7 @@ describe("the admin API over TCP", () => {
     expect(await run([...elsewhere, "--token", token])).toEqual(own);
     expect(await run(elsewhere, { env: { WEFT_TOKEN: token } })).toEqual(own);
     expectRefusal(await run(elsewhere), "needs the admin token", "weft token");
-    expectRefusal(await run([...elsewhere, "--token", "wrong"]), "not this weft's");
+    expectRefusal(await run([...elsewhere, "--token", "wrong"]), "none of this weft's");
   });
 
   test("refuses a wrong token with 401, a foreign name and a foreign page with 403, and answers probes without a token", async () => {

@@ -153,8 +153,8 @@ test("the history keeps every revision, with who and when, and no unchanged appl
   using database = new Database(join(own.data, "weft.db"), { readonly: true });
   const rows = database.query("SELECT revision, action, who, at FROM history ORDER BY revision").all();
   expect(rows).toMatchObject([
-    { revision: 1, action: "created", who: "unix socket", at: expect.stringMatching(/^20\d\d-.*Z$/) },
-    { revision: 2, action: "updated", who: "unix socket" },
+    { revision: 1, action: "created", who: `uid ${process.getuid?.()}`, at: expect.stringMatching(/^20\d\d-.*Z$/) },
+    { revision: 2, action: "updated", who: `uid ${process.getuid?.()}` },
     { revision: 3, action: "deleted", who: "admin token" },
   ]);
   await using again = await startWeft({ data: own.data });

@@ -290,7 +290,7 @@ describe("--server", () => {
     expect((await services(["--token", here.token])).code).toBe(0);
     expect((await services([], { WEFT_TOKEN: here.token })).code).toBe(0);
     expect(await services([], { WEFT_DATA: "/nowhere" })).toMatchObject({ code: 2, err: expect.stringContaining("weft token") });
-    expect(await services(["--token", "wrong"])).toMatchObject({ code: 2, err: expect.stringContaining("not this weft's") });
+    expect(await services(["--token", "wrong"])).toMatchObject({ code: 2, err: expect.stringContaining("none of this weft's") });
   });
 
   test("finds the token of the weft in the data directory, and gives it to no other server", async () => {

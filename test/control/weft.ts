@@ -8,6 +8,8 @@ import { systemClock } from "../../src/lib/clock.ts";
 export interface TestWeft {
   readonly data: string;
   readonly ads: { readonly host: string; readonly port: number };
+  /** HOST:PORT of the admin API. */
+  readonly admin: string;
   /** Asks the admin API; a string body is sent as it is. */
   ask(
     method: string,
@@ -34,6 +36,7 @@ export async function openTestWeft(env: Readonly<Record<string, string>> = {}): 
   const [host = "", port = ""] = weft.listening.ads.split(":");
   return {
     data,
+    admin: weft.listening.admin,
     ads: { host, port: Number(port) },
     async ask(method, path, body) {
       const response = await fetch(`http://weft${path}`, { method, body, unix: weft.listening.admin_socket });

@@ -4,8 +4,8 @@
  * with the compiled binary.
  */
 import { parseAllDocuments } from "yaml";
-import type { Caller } from "../../src/admin/context.ts";
 import type { CaAnswer } from "../../src/admin/ca-schemas.ts";
+import type { Caller } from "../../src/admin/context.ts";
 import type {
   ApiResource,
   Applied,
@@ -20,9 +20,13 @@ import type {
   ServiceSummary,
   WatchMessage,
 } from "../../src/admin/control-plane.ts";
+import { accessControl } from "../../src/control/access-control.ts";
+import { AccessTokens } from "../../src/control/access-tokens.ts";
 import { type AuditEvent, type AuditMark, type AuditRecord, chain, GENESIS } from "../../src/lib/audit.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { WeftError } from "../../src/lib/errors.ts";
 import type { Problem } from "../../src/lib/problem.ts";
+import { openMemoryStore } from "../../src/store/index.ts";
 
 type Stored = ApiResource & { readonly metadata: ApiResource["metadata"] };
 
@@ -40,6 +44,8 @@ export class FakeControlPlane implements ControlPlane {
   answers: Partial<ReturnType<ControlPlane["convergence"]>> = {};
   healthNow: Health = { ok: true, parts: (["store", "xds", "ca"] as const).map((part) => ({ part, ok: true, message: "ok" })) };
   isReady = true;
+  /** The real ones, kept in memory. */
+  readonly access = accessControl(AccessTokens.empty(openMemoryStore({ clock: systemClock }), systemClock));
   records: AuditRecord[] = [];
   anchor: AuditMark = GENESIS;
   warnings: Problem[] = [];
