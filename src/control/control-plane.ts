@@ -10,6 +10,8 @@ import { ANNOTATION, parseAddressPort } from "../model/index.ts";
 import { envoyBootstrap } from "../proxy/bootstrap.ts";
 import { why } from "../why/index.ts";
 import { describeResource } from "../xds/describe.ts";
+import { accessControl } from "./access-control.ts";
+import type { AccessTokens } from "./access-tokens.ts";
 import type { AuditTrail } from "./audit-trail.ts";
 import type { Changes } from "./changes.ts";
 import { convergenceOf } from "./convergence.ts";
@@ -25,6 +27,7 @@ export interface ControlPlaneParts {
   readonly clock: Clock;
   readonly changes: Changes;
   readonly audit: AuditTrail;
+  readonly access: AccessTokens;
   readonly reconciler: Reconciler;
   readonly ledger: LedgerReader;
   readonly authority: OpenedAuthority;
@@ -95,6 +98,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       return { id, revision: mesh().revision, resources };
     },
 
+    access: accessControl(parts.access),
     audit: (filter) => audit.read(filter),
     refused: (refusal) => audit.refused(refusal),
 

@@ -13,6 +13,7 @@ import { openStore } from "../store/index.ts";
 import { logger } from "../telemetry/log.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
 import { createTracing } from "../telemetry/tracing.ts";
+import { AccessTokens } from "./access-tokens.ts";
 import { AuditTrail } from "./audit-trail.ts";
 import { Changes } from "./changes.ts";
 import { createControlPlane } from "./control-plane.ts";
@@ -94,6 +95,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(() => store.close());
   const audit = new AuditTrail({ store, clock });
   onClose(() => audit.close());
+  const access = await AccessTokens.open(store, clock);
   // Nobody is connected before ADS listens, and reading the ledger then finds nobody.
   let proxies: LedgerReader | undefined;
   const identity = await openIdentity({
@@ -167,6 +169,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     clock,
     changes,
     audit,
+    access,
     reconciler,
     ledger: ads.ledger,
     authority,
