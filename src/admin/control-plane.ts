@@ -49,6 +49,8 @@ export interface ApplyOutcome {
   readonly applied: readonly Applied[];
   /** Warnings only: an error refuses the whole apply (WeftError "invalid" with all problems). */
   readonly problems: readonly Problem[];
+  /** Connected proxies in which the change is not in force before their Envoys are started again; absent where there are none. */
+  readonly needs_restart?: readonly { readonly proxy: string; readonly reason: string }[];
 }
 
 /** A key set that RequestAuthentication refers to by URI, or by its issuer's discovery document. */
@@ -153,6 +155,8 @@ export interface ProxyStatus {
   /** Absent while it is connected; then the rest is what was known last. */
   readonly disconnected_at?: string;
   readonly status: "SYNCED" | "PENDING" | "NACKED";
+  /** What would be otherwise if its Envoy were started again; absent where nothing would. */
+  readonly needs_restart?: string;
   readonly types: readonly TypeStatus[];
 }
 

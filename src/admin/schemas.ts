@@ -63,7 +63,12 @@ export const AppliedSchema = named(
 
 export const ApplyOutcomeSchema = named(
   "ApplyOutcome",
-  v.strictObject({ revision, applied: v.array(AppliedSchema), problems: v.array(ProblemSchema) }),
+  v.strictObject({
+    revision,
+    applied: v.array(AppliedSchema),
+    problems: v.array(ProblemSchema),
+    needs_restart: v.optional(v.array(v.strictObject({ proxy: text, reason: text }))),
+  }),
 );
 
 export const FindingsSchema = named("Findings", v.strictObject({ revision, problems: v.array(ProblemSchema) }));
@@ -183,6 +188,7 @@ export const ProxyStatusSchema = named(
     connected_at: text,
     disconnected_at: v.optional(text),
     status: v.picklist(["SYNCED", "PENDING", "NACKED"]),
+    needs_restart: v.optional(text),
     types: v.array(TypeStatusSchema),
   }),
 );

@@ -112,7 +112,7 @@ export class AdsStream<Request, Response, S extends Subscription> {
     const { proxy, address, ledger, observer, source } = this.options;
     const { protocol } = this.variant;
     const name = node?.id ?? "";
-    const info = { id: proxy.id, node: name, envoyVersion: envoyVersion(node), protocol, address };
+    const info = { id: proxy.id, node: name, envoyVersion: envoyVersion(node), metadata: boundedMetadata(node), protocol, address };
     this.entry = ledger.open(info, (typeUrl) => this.subscriptions.get(typeUrl));
     observer.streamOpened?.({ proxy, protocol, node: name, address });
     this.unsubscribe = source.subscribe(proxy, (snapshot) => {
@@ -171,6 +171,13 @@ export class AdsStream<Request, Response, S extends Subscription> {
     this.awake = false;
     this.wakeUp = undefined;
   }
+}
+
+/** What is remembered of each proxy, also for a while after it left, must not be as large as a message. */
+const LONGEST_METADATA = 65_536;
+
+function boundedMetadata(node: Node | undefined): unknown {
+  return JSON.stringify(node?.metadata ?? {}).length > LONGEST_METADATA ? undefined : node?.metadata;
 }
 
 function envoyVersion(node: Node | undefined): string {

@@ -1,5 +1,5 @@
 /** The ControlPlane that the admin API serves, joined from its parts. */
-import type { ControlPlane, JwksReport } from "../admin/control-plane.ts";
+import type { ApplyOutcome, ControlPlane, JwksReport } from "../admin/control-plane.ts";
 import type { LedgerReader, ProxyRecord } from "../ads/index.ts";
 import { type Authority, type SvidManager, spiffeBundle, type WorkloadTokens } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -17,6 +17,7 @@ import type { JwksKeeper, JwksStatus } from "./jwks.ts";
 import { typeName } from "./observer.ts";
 import { proxyStatus, timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
+import { restartNeeded } from "./restarts.ts";
 import { mtlsReport, serviceSummaries } from "./services-view.ts";
 
 export interface ControlPlaneParts {
@@ -54,7 +55,20 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   /** Those that left count for as long as their workload is registered: afterwards nobody expects them back. */
   const known = (record: ProxyRecord) =>
     record.disconnectedAt === undefined || reconciler.mesh === undefined || reconciler.mesh.workloads.has(record.id);
-  const statuses = () => ledger.proxies().filter(known).map(proxyStatus);
+  const statuses = () =>
+    ledger
+      .proxies()
+      .filter(known)
+      .map((record) => proxyStatus(record, restartNeeded(record, reconciler.mesh)));
+  /** What is new of it since `before`: a change tells of what it has to do with. */
+  const withRestarts = async <Outcome extends ApplyOutcome>(change: () => Promise<Outcome>): Promise<Outcome> => {
+    const before = new Map(statuses().map(({ id, needs_restart }) => [id, needs_restart]));
+    const outcome = await change();
+    const needs = statuses().flatMap(({ id, needs_restart: reason }) =>
+      reason && before.get(id) !== reason ? [{ proxy: id, reason }] : [],
+    );
+    return needs.length === 0 ? outcome : { ...outcome, needs_restart: needs };
+  };
 
   const isConnected = (id: string) => {
     const record = ledger.proxy(id);
@@ -62,9 +76,9 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   };
 
   return {
-    apply: (request) => changes.apply(request),
-    remove: (request) => changes.remove(request),
-    removeAll: (request) => changes.removeAll(request),
+    apply: (request) => withRestarts(() => changes.apply(request)),
+    remove: (request) => withRestarts(() => changes.remove(request)),
+    removeAll: (request) => withRestarts(() => changes.removeAll(request)),
     list: (filter) => changes.list(filter),
     get: (kind, namespace, name) => changes.get(kind, namespace, name),
     watch: (since, signal) => changes.watch(since, signal),
@@ -101,7 +115,13 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     async bootstrap(workload) {
       const { key } = workloadOf(workload);
       const { token } = await tokens.issue(workload);
-      return envoyBootstrap({ workload, token, ads: parts.ads, envoyAdmin: envoyAdminOf(reconciler, key) });
+      return envoyBootstrap({
+        workload,
+        token,
+        ads: parts.ads,
+        envoyAdmin: envoyAdminOf(reconciler, key),
+        process: mesh().processes.get(key),
+      });
     },
 
     convergence: (revision) =>

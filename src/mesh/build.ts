@@ -16,6 +16,7 @@ import { Pool } from "./memo.ts";
 import { buildOutbound, surroundingsOf } from "./outbound.ts";
 import { buildMtls } from "./peer-authentication.ts";
 import { byAge, reuseMap } from "./policy-scope.ts";
+import { buildProcesses } from "./proxy-config.ts";
 import { buildAuthentication } from "./request-authentication.ts";
 import { buildSelection } from "./selection.ts";
 import { buildServices, type ServiceParts } from "./services.ts";
@@ -94,6 +95,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     gateways: reuseMap(gateways, previous?.gateways),
     accessLogs: buildAccessLogs(of("Telemetry"), workloads, { config, settings, pool }, previous?.accessLogs),
     tracing: buildTracing(of("Telemetry"), workloads, { config, settings, services: index, pool }, previous?.tracing),
+    processes: buildProcesses(of("ProxyConfig"), workloads, { config, settings, pool }, previous?.processes),
     envoyPatches: buildEnvoyPatches(of("EnvoyFilter"), workloads, settings, pool, previous?.envoyPatches),
   };
   pools.set(mesh, pool);

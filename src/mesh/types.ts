@@ -12,6 +12,7 @@ import type { GatewayView } from "./gateways.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
 import type { OutboundView } from "./outbound.ts";
 import type { WorkloadMtls } from "./peer-authentication.ts";
+import type { WorkloadProcess } from "./proxy-config.ts";
 import type { WorkloadAuthentication } from "./request-authentication.ts";
 import type { WorkloadTracing } from "./tracing.ts";
 
@@ -110,6 +111,7 @@ export interface Workload {
   readonly key: string;
   readonly namespace: string;
   readonly name: string;
+  /** "ns/name" of the WorkloadGroup that it registered itself with; undefined for one that a person wrote. */
   /** What its proxy is; a sidecar where undefined. */
   readonly type?: "gateway";
   readonly address: string;
@@ -156,6 +158,8 @@ export interface Mesh {
   readonly accessLogs: ReadonlyMap<string, WorkloadAccessLogs>;
   /** By workload key: whom its proxy tells of requests; no entry where nobody. */
   readonly tracing: ReadonlyMap<string, WorkloadTracing>;
+  /** By workload key: how its Envoy is started; no entry where nothing is said. */
+  readonly processes: ReadonlyMap<string, WorkloadProcess>;
   /** By workload key: the patches of EnvoyFilters that select it, in order; no entry where there are none. */
   readonly envoyPatches: ReadonlyMap<string, readonly EnvoyPatch[]>;
 }

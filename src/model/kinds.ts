@@ -6,6 +6,7 @@ import { EnvoyFilterSchema } from "./envoy-filter.ts";
 import { GatewaySchema } from "./gateway.ts";
 import { MeshConfigSchema } from "./mesh-config.ts";
 import { PeerAuthenticationSchema } from "./peer-authentication.ts";
+import { ProxyConfigSchema } from "./proxy-config.ts";
 import { RequestAuthenticationSchema } from "./request-authentication.ts";
 import type { Kind } from "./resource.ts";
 import { ServiceEntrySchema } from "./service-entry.ts";
@@ -73,6 +74,14 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
     shortNames: ["ra"],
     schema: RequestAuthenticationSchema,
   },
+  ProxyConfig: {
+    kind: "ProxyConfig",
+    group: "networking.istio.io",
+    versions: ["v1beta1"],
+    plural: "proxyconfigs",
+    shortNames: ["proxyconfig"],
+    schema: ProxyConfigSchema,
+  },
   Telemetry: {
     kind: "Telemetry",
     group: "telemetry.istio.io",
@@ -91,11 +100,12 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
   },
 };
 
+
 /** Other names of kinds in documents. */
 export const KIND_ALIASES: Readonly<Record<string, Kind>> = { PeerAuthenticationPolicy: "PeerAuthentication" };
 
 /** Istio's other kinds, refused as not translated yet. */
-export const LATER_KINDS: ReadonlySet<string> = new Set(["ProxyConfig", "TrafficExtension", "WasmPlugin", "WorkloadGroup"]);
+export const LATER_KINDS: ReadonlySet<string> = new Set(["TrafficExtension", "WasmPlugin", "WorkloadGroup"]);
 
 /** The schema of a kind's spec, for OpenAPI. */
 export const schemaOf = (kind: Kind): v.GenericSchema => KINDS[kind].schema;

@@ -3,6 +3,7 @@ import type * as v from "valibot";
 import { parseDuration } from "../lib/duration.ts";
 import { checkDuration, trustDomainError } from "./check.ts";
 import { filled } from "./common.ts";
+import { defaultConfig } from "./default-config.ts";
 import { extensionProviders } from "./extension-provider.ts";
 import { choice, flag, kubernetesOnly, list, notYet, object, text } from "./schema.ts";
 import { retries } from "./virtual-service-route.ts";
@@ -40,7 +41,7 @@ export const MeshConfigSchema = object({
   accessLogEncoding: notYet(),
   enableEnvoyAccessLogService: notYet(),
   disableEnvoyListenerLog: notYet(),
-  defaultConfig: notYet(),
+  defaultConfig: defaultConfig(),
   outboundTrafficPolicy: notYet(),
   inboundTrafficPolicy: notYet(),
   configSources: notYet(),

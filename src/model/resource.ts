@@ -8,6 +8,7 @@ import type { EnvoyFilterSpec } from "./envoy-filter.ts";
 import type { GatewaySpec } from "./gateway.ts";
 import type { MeshConfigSpec } from "./mesh-config.ts";
 import type { PeerAuthenticationSpec } from "./peer-authentication.ts";
+import type { ProxyConfigSpec } from "./proxy-config.ts";
 import type { RequestAuthenticationSpec } from "./request-authentication.ts";
 import type { ServiceEntrySpec } from "./service-entry.ts";
 import type { SidecarSpec } from "./sidecar.ts";
@@ -27,6 +28,7 @@ export interface Specs {
   PeerAuthentication: PeerAuthenticationSpec;
   AuthorizationPolicy: AuthorizationPolicySpec;
   RequestAuthentication: RequestAuthenticationSpec;
+  ProxyConfig: ProxyConfigSpec;
   Telemetry: TelemetrySpec;
   MeshConfig: MeshConfigSpec;
 }

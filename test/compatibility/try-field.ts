@@ -10,6 +10,7 @@ import { parseDocuments } from "../../src/model/parse.ts";
 import type { Kind } from "../../src/model/resource.ts";
 import { buildSnapshot } from "../../src/xds/snapshot.ts";
 import { BASE, type Json, SAMPLES, type Sample } from "./samples.ts";
+import { instancesOf } from "./workload-group-samples.ts";
 
 const MESH = readFileSync(join(import.meta.dir, "mesh.yaml"), "utf8");
 
@@ -136,7 +137,8 @@ function outputOf(kind: Kind, spec: Json, sample: Sample): { readonly output: st
   );
   const errors = problems.filter(({ severity }) => severity === "error");
   if (errors.length > 0) return { refused: errors.map(formatProblem).join("\n") };
-  const mesh = buildMesh(resources, { revision: 1, trustDomain: "mesh.local" });
+  const { entries, probes } = instancesOf(resources);
+  const mesh = buildMesh([...resources, ...entries], { revision: 1, trustDomain: "mesh.local" });
   const output = [...mesh.workloads.keys()].map((key) => {
     const snapshot = buildSnapshot(mesh, key, []);
     return [...(snapshot?.resources ?? [])].map(([type, byName]) => [
@@ -144,6 +146,7 @@ function outputOf(kind: Kind, spec: Json, sample: Sample): { readonly output: st
       [...byName].map(([name, { version }]) => [name, version]).sort(),
     ]);
   });
-  // What weft itself fetches counts too: a rule's timeout is for that.
-  return { output: JSON.stringify([[...mesh.workloads.keys()], output, [...jwksNeeds(mesh)]]) };
+  const processes = [...mesh.processes].map(([key, { concurrency, environment }]) => [key, concurrency, environment]);
+  // What weft itself fetches counts too (a rule's timeout is for that), and how Envoy's process is started.
+  return { output: JSON.stringify([[...mesh.workloads.keys()], output, probes, [...jwksNeeds(mesh)], processes]) };
 }

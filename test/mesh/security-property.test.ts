@@ -94,6 +94,8 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
     envoyPatches: new Map(),
     accessLogs: new Map(),
     tracing: new Map(),
+    unready: new Map(),
+    processes: new Map(),
   };
   pools.set(mesh, pool);
   return mesh;

@@ -18,6 +18,7 @@ const PLAIN: Record<Kind, Record<string, unknown>> = {
   RequestAuthentication: {},
   EnvoyFilter: { configPatches: [] },
   Sidecar: { egress: [{ hosts: ["*/*"] }] },
+  ProxyConfig: {},
   Telemetry: {},
   MeshConfig: {},
 };

@@ -46,6 +46,8 @@ function meshOf(at: Workload, { peers = [], rules = [] }: Policies = {}, previou
     envoyPatches: new Map(),
     accessLogs: new Map(),
     tracing: new Map(),
+    unready: new Map(),
+    processes: new Map(),
   };
 }
 

@@ -14,6 +14,7 @@ import { findMtlsConflicts } from "./mtls-conflicts.ts";
 import { findPolicyTrouble } from "./policies.ts";
 import { findPortConflicts } from "./port-conflicts.ts";
 import { findProtocolConflicts } from "./protocol-conflicts.ts";
+import { findIdleProxyConfigs } from "./proxy-configs.ts";
 import { findBrokenReferences } from "./references.ts";
 import { findEmptySelections } from "./selections.ts";
 import { findTokenTrouble } from "./tokens.ts";
@@ -30,6 +31,7 @@ const RULES = [
   findProtocolConflicts,
   findPolicyTrouble,
   findTokenTrouble,
+  findIdleProxyConfigs,
   findWithoutEffect,
   findLostLogs,
   findLostSpans,
