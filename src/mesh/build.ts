@@ -17,6 +17,7 @@ import { buildOutbound, surroundingsOf } from "./outbound.ts";
 import { buildMtls } from "./peer-authentication.ts";
 import { byAge, reuseMap } from "./policy-scope.ts";
 import { buildProcesses } from "./proxy-config.ts";
+import { buildUnready } from "./readiness.ts";
 import { buildAuthentication } from "./request-authentication.ts";
 import { buildSelection } from "./selection.ts";
 import { buildServices, type ServiceParts } from "./services.ts";
@@ -33,6 +34,7 @@ export type { MeshOptions } from "./settings.ts";
 const pools = new WeakMap<Mesh, Pool>();
 
 const NO_JWKS: ReadonlyMap<string, string> = new Map();
+const NO_HEALTH: NonNullable<MeshOptions["health"]> = new Map();
 
 export function buildMesh(resources: readonly AnyResource[], options: MeshOptions, previous?: Mesh): Mesh {
   const pool = new Pool(previous && pools.get(previous));
@@ -62,8 +64,9 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
   );
 
   const instanceMtls = new Map([...takesMeshTls(mtls, workloads), ...inlineMtls(of("PeerAuthentication"), entries, settings)]);
+  const unready = reuseMap(buildUnready(of("WorkloadEntry"), options.health ?? NO_HEALTH), previous?.unready);
   const endpointsByPart = new Map(
-    [...index.values()].flat().map((part) => [part, endpointsOf(part, { settings, pool, selection, mtls: instanceMtls })]),
+    [...index.values()].flat().map((part) => [part, endpointsOf(part, { settings, pool, selection, mtls: instanceMtls, unready })]),
   );
   const endpoints = (part: ServiceParts) => endpointsByPart.get(part) ?? [];
   const rules = buildDestinationRules(of("DestinationRule"), settings);
@@ -87,6 +90,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     services: reuseMap(new Map(oldest.map(([host, { service }]) => [host, service])), previous?.services),
     endpoints: reuseMap(new Map(oldest.map(([host, part]) => [host, endpoints(part)])), previous?.endpoints),
     workloads,
+    unready,
     mtls,
     authentication,
     authorization,

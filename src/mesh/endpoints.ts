@@ -19,6 +19,8 @@ export interface EndpointInputs {
   readonly selection: Selection;
   /** The effective PeerAuthentication of WorkloadEntries by key, and of inline endpoints by inlineKey. */
   readonly mtls: ReadonlyMap<string, WorkloadMtls>;
+  /** By key of the WorkloadEntries that get no calls. */
+  readonly unready: ReadonlyMap<string, string>;
 }
 
 /** Sorted by address, then ports. */
@@ -84,9 +86,10 @@ const hostEndpoint = memoize(
 );
 
 function endpointsOfEntry(entry: ServiceEntry, inputs: EndpointInputs): [string, Endpoint][] {
-  const selected = (inputs.selection.workloads.get(entry) ?? []).map((workload): [string, Endpoint] => {
+  const selected = (inputs.selection.workloads.get(entry) ?? []).flatMap((workload): [string, Endpoint][] => {
     const key = `${workload.metadata.namespace}/${workload.metadata.name}`;
-    return [key, workloadEndpoint(inputs.settings, entry, workload, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs))];
+    if (inputs.unready.has(key)) return [];
+    return [[key, workloadEndpoint(inputs.settings, entry, workload, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs))]];
   });
   const inline = inlineEndpoints(entry).map((endpoint, index): [string, Endpoint] => {
     const key = inlineKey(entry, index);

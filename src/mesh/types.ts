@@ -112,6 +112,7 @@ export interface Workload {
   readonly namespace: string;
   readonly name: string;
   /** "ns/name" of the WorkloadGroup that it registered itself with; undefined for one that a person wrote. */
+  readonly group?: string;
   /** What its proxy is; a sidecar where undefined. */
   readonly type?: "gateway";
   readonly address: string;
@@ -142,6 +143,8 @@ export interface Mesh {
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
   /** By "ns/name", sorted. */
   readonly workloads: ReadonlyMap<string, Workload>;
+  /** By workload key, sorted: why its application is not ready. Such workloads are in no service's endpoints. */
+  readonly unready: ReadonlyMap<string, string>;
   /** By workload key: the effective PeerAuthentication. */
   readonly mtls: ReadonlyMap<string, WorkloadMtls>;
   /** By workload key: the tokens that it takes. */

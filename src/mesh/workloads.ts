@@ -12,6 +12,7 @@ import { provenanceOf } from "../model/resource.ts";
 import { type IngressListener, parseDefaultEndpoint } from "../model/sidecar.ts";
 import { compareText } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
+import { groupOf } from "./readiness.ts";
 import { labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
 import { protocolOf, servicePort } from "./services.ts";
 import type { Sidecar, SidecarLookup } from "./sidecars.ts";
@@ -47,6 +48,7 @@ const workloadOf = memoize(
       key: `${namespace}/${name}`,
       namespace,
       name,
+      group: groupOf(entry),
       type: isGateway ? "gateway" : undefined,
       address: spec.address ?? "",
       labels: labelsOf(entry),

@@ -16,6 +16,7 @@ import { TelemetrySchema } from "./telemetry.ts";
 import { VirtualServiceSchema } from "./virtual-service.ts";
 import { WorkloadEntrySchema } from "./workload-entry.ts";
 
+import { WorkloadGroupSchema } from "./workload-group.ts";
 export interface KindInfo<K extends Kind = Kind> {
   readonly kind: K;
   readonly group: string;
@@ -38,6 +39,7 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
   VirtualService: { kind: "VirtualService", ...NETWORKING, plural: "virtualservices", shortNames: ["vs"], schema: VirtualServiceSchema },
   DestinationRule: {
     kind: "DestinationRule",
+  WorkloadGroup: { kind: "WorkloadGroup", ...NETWORKING, plural: "workloadgroups", shortNames: ["wg"], schema: WorkloadGroupSchema },
     ...NETWORKING,
     plural: "destinationrules",
     shortNames: ["dr"],
@@ -105,7 +107,7 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
 export const KIND_ALIASES: Readonly<Record<string, Kind>> = { PeerAuthenticationPolicy: "PeerAuthentication" };
 
 /** Istio's other kinds, refused as not translated yet. */
-export const LATER_KINDS: ReadonlySet<string> = new Set(["TrafficExtension", "WasmPlugin", "WorkloadGroup"]);
+export const LATER_KINDS: ReadonlySet<string> = new Set(["TrafficExtension", "WasmPlugin"]);
 
 /** The schema of a kind's spec, for OpenAPI. */
 export const schemaOf = (kind: Kind): v.GenericSchema => KINDS[kind].schema;

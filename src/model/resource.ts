@@ -16,11 +16,13 @@ import type { TelemetrySpec } from "./telemetry.ts";
 import type { VirtualServiceSpec } from "./virtual-service.ts";
 import type { WorkloadEntrySpec } from "./workload-entry.ts";
 
+import type { WorkloadGroupSpec } from "./workload-group.ts";
 /** The spec of each kind, as the user wrote it (Istio's JSON names; durations stay strings), after validation. */
 export interface Specs {
   ServiceEntry: ServiceEntrySpec;
   WorkloadEntry: WorkloadEntrySpec;
   VirtualService: VirtualServiceSpec;
+  WorkloadGroup: WorkloadGroupSpec;
   DestinationRule: DestinationRuleSpec;
   Gateway: GatewaySpec;
   Sidecar: SidecarSpec;

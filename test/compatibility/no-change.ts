@@ -26,6 +26,8 @@ export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unkno
   [/^Telemetry\.accessLogging\[\]\.match\.mode$/, ["CLIENT_AND_SERVER"], "the default"],
   [/^Sidecar\.(ingress|egress)\[\]\.captureMode$/, ["DEFAULT", "NONE"], "nothing intercepts connections, so none is captured"],
   [/^Sidecar\.outboundTrafficPolicy\.mode$/, ["REGISTRY_ONLY"], "a sidecar calls services that it knows, and nothing else"],
+  [/^WorkloadGroup\.template\.address$/, ["10.0.0.99"], "each instance brings its own address; a warning says so"],
+  [/^WorkloadGroup\.probe\.httpGet\.scheme$/, ["", "HTTP"], "the default"],
   [/^EnvoyFilter\..*\.(context|action)$/, ["ANY"], "the default"],
   [/^EnvoyFilter\..*\.patch\.operation$/, ["MERGE"], "what the base has: there is no patch without an operation"],
 ];

@@ -3,6 +3,7 @@ import type { Kind } from "../../src/model/resource.ts";
 import { ENVOY_FILTER_BASE, ENVOY_FILTER_SAMPLES } from "./envoy-filter-samples.ts";
 import { SIDECAR_BASE, SIDECAR_SAMPLES } from "./sidecar-samples.ts";
 import { TELEMETRY_BASE, TELEMETRY_SAMPLES } from "./telemetry-samples.ts";
+import { WORKLOAD_GROUP_BASE, WORKLOAD_GROUP_SAMPLES } from "./workload-group-samples.ts";
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -40,6 +41,7 @@ export const BASE: Readonly<Partial<Record<Kind, Json>>> = {
   EnvoyFilter: ENVOY_FILTER_BASE,
   Sidecar: SIDECAR_BASE,
   Telemetry: TELEMETRY_BASE,
+  WorkloadGroup: WORKLOAD_GROUP_BASE,
 };
 
 const SUBSETS = `apiVersion: networking.istio.io/v1
@@ -167,6 +169,7 @@ export const SAMPLES: Table = [
   ...ENVOY_FILTER_SAMPLES,
   ...SIDECAR_SAMPLES,
   ...TELEMETRY_SAMPLES,
+  ...WORKLOAD_GROUP_SAMPLES,
   [/^Gateway\.selector$/, { value: { istio: "other" }, documents: FRONT }],
   [/^Gateway\.servers\[\]\.port\.number$/, { value: 81, documents: FRONT }],
   [/^Gateway\.servers\[\]\.port\.protocol$/, { value: "TCP", documents: FRONT }],

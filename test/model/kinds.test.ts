@@ -10,6 +10,7 @@ import { documentWith, expectRefused, problemsOf } from "./support.ts";
 const PLAIN: Record<Kind, Record<string, unknown>> = {
   ServiceEntry: { hosts: ["a.example.com"], resolution: "DNS", ports: [{ number: 80, name: "http", protocol: "HTTP" }] },
   WorkloadEntry: { address: "10.0.0.1" },
+  WorkloadGroup: { template: {} },
   VirtualService: { hosts: ["a"], http: [{ route: [{ destination: { host: "a" } }] }] },
   DestinationRule: { host: "a" },
   Gateway: { servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*"] }] },
