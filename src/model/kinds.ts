@@ -36,10 +36,10 @@ const SECURITY = { group: "security.istio.io", versions: ["v1", "v1beta1"] } as 
 export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
   ServiceEntry: { kind: "ServiceEntry", ...NETWORKING, plural: "serviceentries", shortNames: ["se"], schema: ServiceEntrySchema },
   WorkloadEntry: { kind: "WorkloadEntry", ...NETWORKING, plural: "workloadentries", shortNames: ["we"], schema: WorkloadEntrySchema },
+  WorkloadGroup: { kind: "WorkloadGroup", ...NETWORKING, plural: "workloadgroups", shortNames: ["wg"], schema: WorkloadGroupSchema },
   VirtualService: { kind: "VirtualService", ...NETWORKING, plural: "virtualservices", shortNames: ["vs"], schema: VirtualServiceSchema },
   DestinationRule: {
     kind: "DestinationRule",
-  WorkloadGroup: { kind: "WorkloadGroup", ...NETWORKING, plural: "workloadgroups", shortNames: ["wg"], schema: WorkloadGroupSchema },
     ...NETWORKING,
     plural: "destinationrules",
     shortNames: ["dr"],
