@@ -51,6 +51,9 @@ export const PROBE_LIFETIME_MS = MINUTE;
 /** Who a workload token is for: nothing else may accept it, and ADS accepts nothing else. */
 export const TOKEN_AUDIENCE = "weft-ads";
 
+/** Who a group token is for: registration, and never a stream. */
+export const GROUP_TOKEN_AUDIENCE = "weft-registration";
+
 /** The token's `typ`, so that no other JWT that weft signs can pass for it (RFC 8725, 3.11). */
 export const TOKEN_TYPE = "weft-workload+jwt";
 

@@ -3,5 +3,5 @@ export { type SpiffeBundle, spiffeBundle } from "./bundle.ts";
 export { type AuthorityOptions, openAuthority } from "./open-authority.ts";
 export { formatSpiffeId, parseSpiffeId, parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
 export { type SvidListener, SvidManager, type SvidManagerOptions, type SvidObserver } from "./svid-manager.ts";
-export type { Authority, CaReport, WorkloadIdentity, X509Svid } from "./types.ts";
+export type { Authority, CaReport, GroupIdentity, Registered, WorkloadIdentity, X509Svid } from "./types.ts";
 export { type WorkloadToken, WorkloadTokens, type WorkloadTokensOptions } from "./workload-token.ts";
