@@ -13,6 +13,7 @@ export const WhyRequestSchema = named(
   v.strictObject({
     from: v.optional(text, "plaintext"),
     to: text,
+    via: v.optional(text),
     method: v.optional(text),
     path: v.optional(text),
     headers: v.optional(v.record(text, text)),

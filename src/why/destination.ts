@@ -63,11 +63,12 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
 }
 
 /** Why there is no such cluster. */
-function missing({ ports, clusters }: OutboundView, { cluster, host, port, subset }: RouteTarget): string {
-  const known = ports.filter(({ service }) => service.host === host);
+function missing({ ports, listeners, clusters }: OutboundView, { cluster, host, port, subset }: RouteTarget): string {
+  const listened = listeners.flatMap(({ services }) => services.flatMap((service) => service.ports.map((one) => ({ service, port: one }))));
+  const known = [...ports, ...listened].filter(({ service }) => service.host === host);
   if (known.length === 0) return `there is no service ${host}`;
   if (!known.some((one) => one.port.number === port)) {
-    return `${host} has no port ${port}, but ${known.map((one) => one.port.number).join(", ")}`;
+    return `${host} has no port ${port}, but ${[...new Set(known.map((one) => one.port.number))].join(", ")}`;
   }
   const subsets = clusters.filter((one) => one.service.host === host && one.port.number === port).flatMap((one) => one.subset ?? []);
   if (subset && !subsets.includes(subset)) {

@@ -6,6 +6,8 @@ export interface WhyRequest {
   readonly from: string;
   /** HOST[:PORT], as the caller writes it in the Host header. Without a port: 80, or else the service's lowest HTTP port. At a gateway its own port. */
   readonly to: string;
+  /** The egress listener of the caller's Sidecar that is called, "127.0.0.1:8080" or "unix:///PATH"; where absent the outbound listener, or the one that knows `to`. */
+  readonly via?: string;
   /** "GET" where absent. */
   readonly method?: string;
   /** With the query; "/" where absent. */

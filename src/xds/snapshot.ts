@@ -41,8 +41,8 @@ function unpatchedSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly En
   const inbound = inboundResources(mesh, workload);
   const resources = new Map<TypeUrl, Resources>([
     [
-      TYPE.cluster,
-      union(outboundClusters(mesh.settings, workload.spiffeId ? IDENTIFIED : ANONYMOUS, view.clusters), listed(inbound.clusters)),
+      TYPE.listener,
+      union(outboundListeners(listenerSettings(mesh, workload), workload, view.ports, view.listeners), listed(inbound.listeners)),
     ],
     [TYPE.endpoint, assignments(view.assignments)],
     [TYPE.listener, union(outboundListeners(listenerSettings(mesh, workload), workload, view.ports), listed(inbound.listeners))],

@@ -25,6 +25,7 @@ export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unkno
   [/^Telemetry\.tracing\[\]\.match\.mode$/, ["CLIENT_AND_SERVER"], "the default"],
   [/^Telemetry\.accessLogging\[\]\.match\.mode$/, ["CLIENT_AND_SERVER"], "the default"],
   [/^Sidecar\.(ingress|egress)\[\]\.captureMode$/, ["DEFAULT", "NONE"], "nothing intercepts connections, so none is captured"],
+  [/^Sidecar\.egress\[\]\.port\.name$/, ["named"], "a name for people: at an egress listener Istio makes nothing of it either"],
   [/^Sidecar\.outboundTrafficPolicy\.mode$/, ["REGISTRY_ONLY"], "a sidecar calls services that it knows, and nothing else"],
   [/^WorkloadGroup\.template\.address$/, ["10.0.0.99"], "each instance brings its own address; a warning says so"],
   [/^WorkloadGroup\.probe\.httpGet\.scheme$/, ["", "HTTP"], "the default"],

@@ -2,6 +2,7 @@
 import type { Json, Sample } from "./samples.ts";
 
 const ingress = (...listeners: Json[]): Json => ({ ingress: listeners });
+const egress = (...listeners: Json[]): Json => ({ egress: listeners });
 const http2 = { number: 8080, protocol: "HTTP2" };
 const port = { number: 8080, protocol: "HTTP" };
 
@@ -15,6 +16,11 @@ spec: {address: 10.0.0.6, labels: {app: orders}, serviceAccount: orders}
 
 export const SIDECAR_SAMPLES: readonly (readonly [RegExp, Sample])[] = [
   [/^Sidecar\.workloadSelector\.labels$/, { value: { app: "legacy" }, base: { egress: [{ hosts: ["~/*"] }] } }],
+  [/^Sidecar\.egress\[\]\.port\.number$/, { value: 8081, base: egress({ port, hosts: ["*/*"] }) }],
+  [/^Sidecar\.egress\[\]\.port\.protocol$/, { value: "TCP", base: egress({ port, hosts: ["*/*"] }) }],
+  [/^Sidecar\.egress\[\]\.port\.name$/, { value: "named", base: egress({ port, hosts: ["*/*"] }) }],
+  [/^Sidecar\.egress\[\]\.bind$/, { value: "127.0.0.2", base: egress({ port, hosts: ["*/*"] }) }],
+  [/^Sidecar\.egress\[\]\.captureMode$/, { base: egress({ port, hosts: ["*/*"] }) }],
   [/^Sidecar\.egress\[\]\.hosts$/, { value: ["*/orders.default.mesh.local"] }],
   [/^Sidecar\.ingress\[\]\.port\.number$/, { value: 8080, beside: { protocol: "HTTP" } }],
   [/^Sidecar\.ingress\[\]\.port\.protocol$/, { value: "GRPC", base: ingress({ port }) }],
