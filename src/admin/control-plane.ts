@@ -13,7 +13,12 @@ export interface ApiResource {
     readonly namespace: string;
     readonly resourceVersion: string;
   };
-  readonly spec: unknown;
+  /** Of every kind but Secret. */
+  readonly spec?: unknown;
+  /** Of a Secret. */
+  readonly type?: string;
+  /** Of a Secret: certificates as base64, all else redacted. */
+  readonly data?: Readonly<Record<string, string>>;
 }
 
 export interface Applied {

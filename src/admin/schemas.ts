@@ -44,7 +44,9 @@ export const ResourceSchema = named(
     apiVersion: text,
     kind: text,
     metadata: v.looseObject({ name: text, namespace: text, resourceVersion: text }),
-    spec: v.unknown(),
+    spec: v.optional(v.unknown()),
+    type: v.optional(text),
+    data: v.optional(v.record(text, text)),
   }),
 );
 

@@ -83,3 +83,6 @@ export const ADMIN_TOKEN_PREFIX = "weft_admin_";
 
 /** Bytes of the admin token's random part: 256 bits. */
 export const ADMIN_TOKEN_BYTES = 32;
+
+/** For AES-256, from which both keys of a seal are derived. */
+export const SEAL_KEY_BYTES = 32;

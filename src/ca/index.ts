@@ -1,6 +1,7 @@
 export { type AdminToken, openAdminToken } from "./admin-token.ts";
 export { type SpiffeBundle, spiffeBundle } from "./bundle.ts";
 export { type AuthorityOptions, openAuthority } from "./open-authority.ts";
+export { openSealKey } from "./seal-key.ts";
 export { formatSpiffeId, parseSpiffeId, parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
 export { type SvidListener, SvidManager, type SvidManagerOptions, type SvidObserver } from "./svid-manager.ts";
 export type { Authority, CaReport, GroupIdentity, Registered, WorkloadIdentity, X509Svid } from "./types.ts";

@@ -85,7 +85,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
 
     services: (namespace) => serviceSummaries(mesh(), namespace),
     mtls: (service, namespace) => mtlsReport(mesh(), ledger, service, namespace),
-    check: () => allFindings(reconciler),
+    check: () => allFindings(reconciler, parts.clock.now()),
     why: (request) => why(mesh(), request, { now: parts.clock.now(), isConnected }),
     jwks: () => jwks.status().map(jwksReport),
     proxies: statuses,

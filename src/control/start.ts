@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createAdminServer } from "../admin/index.ts";
 import { createAdsServer } from "../ads/index.ts";
-import { openAdminToken, openAuthority, SvidManager, type SvidObserver, WorkloadTokens } from "../ca/index.ts";
+import { openAdminToken, openAuthority, openSealKey, SvidManager, type SvidObserver, WorkloadTokens } from "../ca/index.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
@@ -22,6 +22,8 @@ import { openJwks } from "./jwks-open.ts";
 import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
 import { Reconciler } from "./reconciler.ts";
+import { Registrations } from "./registration.ts";
+import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
 
 export interface StartOptions {
@@ -95,6 +97,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock });
   const adminToken = await openAdminToken({ dir: data });
 
+  const seal = createSeal(await openSealKey({ dir: data }), (message) => log.error(message));
   const svids: SvidManager = new SvidManager({
     authority,
     clock,
@@ -126,6 +129,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       const span = tracing.startSpan("translate", { parent: journal.find(mesh.revision)?.span, startTime: clock.now() - milliseconds });
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
+    health: () => workloadHealth.all,
+    open: (document) => seal.open(document),
       span.end();
     },
   });
@@ -138,7 +143,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     clock,
     observer: createObserver({ metrics, tracing, journal, clock }),
   });
-  const changes = new Changes({ store, reconciler, journal, tracing, metrics });
+  const changes = new Changes({ clock, store, seal, reconciler, journal, tracing, metrics });
   const health = new HealthChecks(
     { store: () => store.checkWritable(), xds: () => ads.selfTest(), ca: () => authority.check() },
     clock,

@@ -6,6 +6,7 @@ import type { AnyResource, Kind, Resource } from "../model/resource.ts";
 import { buildAccessLogs } from "./access-logs.ts";
 import { buildAuthorization } from "./authorization.ts";
 import { buildAuthorizationProviders } from "./authorization-provider.ts";
+import { buildCredentials, indexSecrets } from "./credentials.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
 import { endpointsOf, inlineMtls } from "./endpoints.ts";
 import { buildEnvoyPatches } from "./envoy-filters.ts";
@@ -74,11 +75,15 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
   const outboundInputs = { settings, pool, services: index, endpoints, workloads, rules, virtualServices, sidecars };
   const outbound = buildOutbound(outboundInputs, previous);
   const gatewayServices = buildVirtualServices(of("VirtualService"), settings, isForGateways);
+  const secrets = indexSecrets(of("Secret"));
   const gateways = new Map(
     [...workloads.values()].filter(isGateway).map((workload) => {
       const surroundings = surroundingsOf(workload, outboundInputs);
       const seen = visibleFrom(gatewayServices, workload.namespace);
-      return [workload.key, buildGateway(of("Gateway"), { settings, pool, workload, virtualServices: seen, surroundings })] as const;
+      return [
+        workload.key,
+        buildGateway(of("Gateway"), { settings, pool, workload, virtualServices: seen, surroundings, secrets }),
+      ] as const;
     }),
   );
 
@@ -97,6 +102,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     inbound: reuseMap(buildInboundPolicies(workloads, { settings, services: index, rules, pool, sidecars }), previous?.inbound),
     outbound: reuseMap(outbound, previous?.outbound),
     gateways: reuseMap(gateways, previous?.gateways),
+    credentials: reuseMap(buildCredentials(secrets, { workloads, outbound, gateways }, previous?.credentials), previous?.credentials),
     accessLogs: buildAccessLogs(of("Telemetry"), workloads, { config, settings, pool }, previous?.accessLogs),
     tracing: buildTracing(of("Telemetry"), workloads, { config, settings, services: index, pool }, previous?.tracing),
     processes: buildProcesses(of("ProxyConfig"), workloads, { config, settings, pool }, previous?.processes),

@@ -59,6 +59,8 @@ export interface OutboundCluster {
   readonly endpoints?: readonly Endpoint[];
   /** Of `endpoints`. */
   readonly localities?: readonly LocalityGroup[];
+  /** Whether the DestinationRule is for workloads that it selects. */
+  readonly selected: boolean;
   /** Whether localities have weights that are not their endpoints'. */
   readonly localityWeighted: boolean;
   readonly sources: readonly Provenance[];
@@ -326,6 +328,7 @@ function clusterOf(service: Service, port: ServicePort, subset: Subset, rule: De
     port,
     subset: subset.name || undefined,
     policy,
+    selected: rule.selected ?? false,
     localityWeighted: isLocalityWeighted(preferenceOf(policy)),
     subjectAltNames: names,
     sources: [...(subset === NO_SUBSET ? [] : [subset.source]), ...rule.sources, service.source, ...service.otherSources],

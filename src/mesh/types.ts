@@ -7,6 +7,7 @@ import type { Provenance } from "../lib/provenance.ts";
 import type { HttpRetry } from "../model/virtual-service-route.ts";
 import type { WorkloadAccessLogs } from "./access-logs.ts";
 import type { WorkloadAuthorization } from "./authorization.ts";
+import type { Credential } from "./credentials.ts";
 import type { EnvoyPatch } from "./envoy-filters.ts";
 import type { GatewayView } from "./gateways.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
@@ -157,6 +158,8 @@ export interface Mesh {
   readonly outbound: ReadonlyMap<string, OutboundView>;
   /** By key of the workloads that are gateways: what they take in. */
   readonly gateways: ReadonlyMap<string, GatewayView>;
+  /** By workload key: what its proxy needs of Secrets and may have, private keys among them; no entry where it needs none. */
+  readonly credentials: ReadonlyMap<string, readonly Credential[]>;
   /** By workload key: the access logs that Telemetry asks for; no entry where none does. */
   readonly accessLogs: ReadonlyMap<string, WorkloadAccessLogs>;
   /** By workload key: whom its proxy tells of requests; no entry where nobody. */

@@ -9,6 +9,7 @@ import { PeerAuthenticationSchema } from "./peer-authentication.ts";
 import { ProxyConfigSchema } from "./proxy-config.ts";
 import { RequestAuthenticationSchema } from "./request-authentication.ts";
 import type { Kind } from "./resource.ts";
+import { SecretSchema } from "./secret.ts";
 import { ServiceEntrySchema } from "./service-entry.ts";
 import { SidecarSchema } from "./sidecar.ts";
 import { nearest } from "./suggest.ts";
@@ -28,6 +29,8 @@ export interface KindInfo<K extends Kind = Kind> {
   readonly shortNames: readonly string[];
   /** The schema of the spec. */
   readonly schema: v.GenericSchema;
+  /** Whether it has no `spec`: its fields stand beside the metadata, as those of Kubernetes' own kinds do. */
+  readonly isFlat?: true;
 }
 
 const NETWORKING = { group: "networking.istio.io", versions: ["v1", "v1beta1", "v1alpha3"] } as const;
@@ -92,6 +95,7 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
     shortNames: ["telemetry"],
     schema: TelemetrySchema,
   },
+  Secret: { kind: "Secret", group: "", versions: ["v1"], plural: "secrets", shortNames: [], schema: SecretSchema, isFlat: true },
   MeshConfig: {
     kind: "MeshConfig",
     group: "weft.dev",
@@ -102,6 +106,9 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
   },
 };
 
+/** "networking.istio.io/v1"; Kubernetes' own kinds have no group. */
+export const apiVersionsOf = ({ group, versions }: KindInfo): readonly string[] =>
+  versions.map((version) => (group ? `${group}/${version}` : version));
 
 /** Other names of kinds in documents. */
 export const KIND_ALIASES: Readonly<Record<string, Kind>> = { PeerAuthenticationPolicy: "PeerAuthentication" };
@@ -114,7 +121,8 @@ export const schemaOf = (kind: Kind): v.GenericSchema => KINDS[kind].schema;
 
 const BY_NAME = new Map<string, KindInfo>();
 for (const info of Object.values(KINDS)) {
-  for (const name of [info.kind, info.plural, `${info.plural}.${info.group}`, ...info.shortNames]) BY_NAME.set(name.toLowerCase(), info);
+  for (const name of [info.kind, info.plural, ...(info.group ? [`${info.plural}.${info.group}`] : []), ...info.shortNames])
+    BY_NAME.set(name.toLowerCase(), info);
 }
 for (const [alias, kind] of Object.entries(KIND_ALIASES)) BY_NAME.set(alias.toLowerCase(), KINDS[kind]);
 

@@ -10,6 +10,7 @@ import type { MeshConfigSpec } from "./mesh-config.ts";
 import type { PeerAuthenticationSpec } from "./peer-authentication.ts";
 import type { ProxyConfigSpec } from "./proxy-config.ts";
 import type { RequestAuthenticationSpec } from "./request-authentication.ts";
+import type { SecretSpec } from "./secret.ts";
 import type { ServiceEntrySpec } from "./service-entry.ts";
 import type { SidecarSpec } from "./sidecar.ts";
 import type { TelemetrySpec } from "./telemetry.ts";
@@ -32,6 +33,7 @@ export interface Specs {
   RequestAuthentication: RequestAuthenticationSpec;
   ProxyConfig: ProxyConfigSpec;
   Telemetry: TelemetrySpec;
+  Secret: SecretSpec;
   MeshConfig: MeshConfigSpec;
 }
 

@@ -1,12 +1,13 @@
 /** Everything that one proxy gets: its namespace's outbound side, shared with its neighbours, and its own inbound side and secrets. */
 import { type EncodedResource, type ProxySnapshot, TYPE, type TypeUrl } from "../lib/encoded.ts";
 import type { Provenance } from "../lib/provenance.ts";
+import { type Credential, credentialClusters } from "../mesh/credentials.ts";
 import type { GatewayView } from "../mesh/gateways.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { LoadAssignment, OutboundCluster, OutboundView } from "../mesh/outbound.ts";
 import type { Mesh, Settings, Workload } from "../mesh/types.ts";
 import { clusterResource } from "./cluster.ts";
-import { ANONYMOUS, type Caller, IDENTIFIED } from "./cluster-tls.ts";
+import { ANONYMOUS, type Caller, callerWith, IDENTIFIED } from "./cluster-tls.ts";
 import { endpointResource } from "./endpoint.ts";
 import { applyEnvoyPatches } from "./envoy-filter/index.ts";
 import { listenerSettings } from "./filters/access-log.ts";
@@ -14,6 +15,7 @@ import { gatewayListeners } from "./gateway-listener.ts";
 import { inboundResources, policyExtensions } from "./inbound.ts";
 import { outboundListeners } from "./outbound-listener.ts";
 import { routeResource } from "./route.ts";
+import { credentialResources } from "./secret.ts";
 import { systemRootsFor } from "./system-roots.ts";
 
 type Resources = ReadonlyMap<string, EncodedResource>;
@@ -40,14 +42,14 @@ function unpatchedSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly En
   if (gateway) return gatewaySnapshot(mesh, workload, { view, gateway }, secrets);
   const inbound = inboundResources(mesh, workload);
   const resources = new Map<TypeUrl, Resources>([
+    [TYPE.cluster, union(outboundClusters(mesh.settings, ...callersOf(mesh, workload), view.clusters), listed(inbound.clusters))],
+    [TYPE.endpoint, assignments(view.assignments)],
     [
       TYPE.listener,
       union(outboundListeners(listenerSettings(mesh, workload), workload, view.ports, view.listeners), listed(inbound.listeners)),
     ],
-    [TYPE.endpoint, assignments(view.assignments)],
-    [TYPE.listener, union(outboundListeners(listenerSettings(mesh, workload), workload, view.ports), listed(inbound.listeners))],
     [TYPE.route, routeTables(mesh.settings, view)],
-    [TYPE.secret, union(listed(secrets), listed(systemRootsFor(view.clusters)))],
+    [TYPE.secret, allSecrets(mesh, workload, view, secrets)],
     [TYPE.extension, listed(inbound.extensions)],
   ]);
   return { revision: mesh.revision, resources };
@@ -79,13 +81,13 @@ function gatewaySnapshot(
   const authentication = mesh.authentication.get(workload.key);
   const authorization = mesh.authorization.get(workload.key);
   // The Mesh has both for each of its workloads; any other gets nothing rather than an open port.
-  const listeners = authentication && authorization ? gatewayListeners(listenerSettings(mesh, workload), workload, gateway) : NO_RESOURCES;
+  const listeners = authentication && authorization ? gatewayListeners(listenerSettings(mesh, workload), gateway) : NO_RESOURCES;
   const resources = new Map<TypeUrl, Resources>([
-    [TYPE.cluster, outboundClusters(settings, workload.spiffeId ? IDENTIFIED : ANONYMOUS, view.clusters)],
+    [TYPE.cluster, outboundClusters(settings, ...callersOf(mesh, workload), view.clusters)],
     [TYPE.endpoint, assignments(view.assignments)],
     [TYPE.listener, listeners],
     [TYPE.route, tables(settings, ...gateway.tables)],
-    [TYPE.secret, union(listed(secrets), listed(systemRootsFor(view.clusters)))],
+    [TYPE.secret, allSecrets(mesh, workload, view, secrets)],
     [TYPE.extension, authentication && authorization ? listed(policyExtensions(authentication, authorization)) : NO_RESOURCES],
   ]);
   return { revision: mesh.revision, resources };
@@ -99,9 +101,24 @@ const listed = memoize((resources: readonly EncodedResource[]): Resources => byN
 
 const union = memoize((one: Resources, other: Resources): Resources => new Map([...one, ...other]));
 
-const outboundClusters = memoize((settings: Settings, caller: Caller, clusters: readonly OutboundCluster[]) =>
-  byName(clusters.flatMap((cluster) => clusterResource(settings, caller, cluster) ?? [])),
+/** `forSecrets`: the caller as far as Secrets matter; the others' clusters are the same for all callers with an identity. */
+const outboundClusters = memoize((settings: Settings, caller: Caller, forSecrets: Caller, clusters: readonly OutboundCluster[]) =>
+  byName(clusters.flatMap((cluster) => clusterResource(settings, cluster.policy.tls?.credentialName ? forSecrets : caller, cluster) ?? [])),
 );
+
+function callersOf(mesh: Mesh, workload: Workload): [Caller, Caller] {
+  const clusters = mesh.outbound.get(workload.key)?.clusters ?? [];
+  const caller = workload.spiffeId ? IDENTIFIED : ANONYMOUS;
+  if (credentialClusters(clusters).length === 0) return [caller, caller];
+  return [caller, callerWith(workload, mesh.credentials.get(workload.key) ?? [])];
+}
+
+const NO_CREDENTIALS: readonly Credential[] = [];
+
+function allSecrets(mesh: Mesh, { key }: Workload, { clusters }: OutboundView, own: readonly EncodedResource[]): Resources {
+  const stored = credentialResources(mesh.credentials.get(key) ?? NO_CREDENTIALS);
+  return union(union(listed(own), listed(stored)), listed(systemRootsFor(clusters)));
+}
 
 const assignments = memoize((all: readonly LoadAssignment[]) => byName(all.map((assignment) => endpointResource(assignment))));
 

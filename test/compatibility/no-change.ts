@@ -16,6 +16,7 @@ export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unkno
   [/\.redirect\.derivePort$/, ["FROM_PROTOCOL_DEFAULT"], "the default"],
   [/^Gateway\.servers\[\]\.tls\.minProtocolVersion$/, ["TLS_AUTO", "TLSV1_2"], "the default"],
   [/^Gateway\.servers\[\]\.tls\.maxProtocolVersion$/, ["TLS_AUTO", "TLSV1_3"], "the default"],
+  [/^Secret\.type$/, ["kubernetes.io/tls", "Opaque"], "it says which keys must be there; what counts is the keys"],
   [/^AuthorizationPolicy\.action$/, ["ALLOW"], "the default"],
   [
     /^EnvoyFilter\.configPatches\[\]\.applyTo$/,

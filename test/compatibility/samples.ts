@@ -1,5 +1,6 @@
 /** What to write into each field, where a word of its type would not do, and what must stand beside it. */
 import type { Kind } from "../../src/model/resource.ts";
+import { CREDENTIAL_SAMPLES } from "./credential-samples.ts";
 import { ENVOY_FILTER_BASE, ENVOY_FILTER_SAMPLES } from "./envoy-filter-samples.ts";
 import { SIDECAR_BASE, SIDECAR_SAMPLES } from "./sidecar-samples.ts";
 import { TELEMETRY_BASE, TELEMETRY_SAMPLES } from "./telemetry-samples.ts";
@@ -166,6 +167,7 @@ type Table = readonly (readonly [RegExp, Sample])[];
 
 /** The first that matches "Kind.field" holds. */
 export const SAMPLES: Table = [
+  ...CREDENTIAL_SAMPLES,
   ...ENVOY_FILTER_SAMPLES,
   ...SIDECAR_SAMPLES,
   ...TELEMETRY_SAMPLES,

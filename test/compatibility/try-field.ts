@@ -5,7 +5,7 @@ import { formatProblem } from "../../src/lib/problem.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
 import { jwksNeeds } from "../../src/mesh/request-authentication.ts";
 import { type Field, fieldName, fieldsOf } from "../../src/model/fields.ts";
-import { KINDS } from "../../src/model/kinds.ts";
+import { apiVersionsOf, KINDS, type KindInfo } from "../../src/model/kinds.ts";
 import { parseDocuments } from "../../src/model/parse.ts";
 import type { Kind } from "../../src/model/resource.ts";
 import { buildSnapshot } from "../../src/xds/snapshot.ts";
@@ -127,10 +127,12 @@ function nested(kind: Kind, field: Field, value: unknown): unknown {
 }
 
 function outputOf(kind: Kind, spec: Json, sample: Sample): { readonly output: string } | { readonly refused: string } {
-  const { group, versions } = KINDS[kind];
+  const { isFlat } = KINDS[kind] as KindInfo;
+  const [apiVersion] = apiVersionsOf(KINDS[kind]);
   const namespace = kind === "MeshConfig" ? "weft-system" : "default";
   const creationTimestamp = "2026-02-02T00:00:00Z";
-  const document = { apiVersion: `${group}/${versions[0]}`, kind, metadata: { name: "x", namespace, creationTimestamp }, spec };
+  const body = isFlat ? (spec as object) : { spec };
+  const document = { apiVersion, kind, metadata: { name: "x", namespace, creationTimestamp }, ...body };
   const { resources, problems } = parseDocuments(
     [MESH, ...(sample.documents ? [sample.documents] : []), JSON.stringify(document)].join("\n---\n"),
     "x",

@@ -91,6 +91,7 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
     inbound: new Map(),
     outbound: new Map(),
     gateways: new Map(),
+    credentials: new Map(),
     envoyPatches: new Map(),
     accessLogs: new Map(),
     tracing: new Map(),

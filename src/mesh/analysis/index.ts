@@ -7,6 +7,7 @@ import type { AnyResource } from "../../model/resource.ts";
 import type { Mesh } from "../types.ts";
 import { findLostLogs, findLostSpans } from "./access-logs.ts";
 import { createContext } from "./context.ts";
+import { findMissingCredentials } from "./credentials.ts";
 import { findDeadRoutes } from "./dead-routes.ts";
 import { findGatewayTrouble } from "./gateways.ts";
 import { findHostConflicts } from "./host-conflicts.ts";
@@ -21,6 +22,8 @@ import { findTokenTrouble } from "./tokens.ts";
 import { findWithoutEffect } from "./without-effect.ts";
 
 const RULES = [
+export { findExpiredCertificates } from "./credentials.ts";
+
   findBrokenReferences,
   findEmptySelections,
   findDeadRoutes,
@@ -28,6 +31,7 @@ const RULES = [
   findGatewayTrouble,
   findMtlsConflicts,
   findPortConflicts,
+  findMissingCredentials,
   findProtocolConflicts,
   findPolicyTrouble,
   findTokenTrouble,
