@@ -20,7 +20,7 @@ import type { Settings, Workload } from "../mesh/types.ts";
 import { toAddress } from "./address.ts";
 import { durationOfMs } from "./duration.ts";
 import { encodeResource, packAny } from "./encode.ts";
-import { tcpAccessLogs } from "./filters/access-log.ts";
+import { accessLogs } from "./filters/access-log.ts";
 import { corsFilter } from "./filters/cors.ts";
 import { faultFilter } from "./filters/fault.ts";
 import { httpConnectionManager } from "./filters/http-connection-manager.ts";
@@ -181,7 +181,7 @@ export function tcpProxy(settings: Settings, route: TcpRoute): Filter {
       usePost: route.tunnel.protocol === "POST",
     },
     hashPolicy: route.hashSourceIp ? [{ policySpecifier: { case: "sourceIp", value: {} } }] : [],
-    ...tcpAccessLogs(settings),
+    accessLog: accessLogs(settings, "client"),
   });
   return create(FilterSchema, {
     name: "envoy.filters.network.tcp_proxy",
