@@ -66,3 +66,32 @@ verdicts("RequestAuthentication", {
     refuses("notYet", 3),
   ],
 });
+
+const PATCH = (applyTo: string, operation: string, value: string) => `
+configPatches:
+  - applyTo: ${applyTo}
+    patch:
+      operation: ${operation}
+      value:
+        name: x
+        ${value}`;
+const MUTATION = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
+
+verdicts("EnvoyFilter", {
+  "a duration may be written as Go writes it": [PATCH("CLUSTER", "ADD", "dns_refresh_rate: 1m500ms"), fine],
+  "a duration must be one": [PATCH("CLUSTER", "ADD", "dns_refresh_rate: soon"), refuses("badValue", 5)],
+  "a field that the message does not have is left out": [PATCH("CLUSTER", "MERGE", "conect_timeout: 1s"), warns("noEffect", 7)],
+  "a word that the field does not take is left out": [PATCH("CLUSTER", "MERGE", "lb_policy: BEST"), warns("noEffect", 7)],
+  "a field that an extension does not have is Envoy's to judge": [
+    PATCH("HTTP_FILTER", "INSERT_FIRST", `typed_config: {"@type": ${MUTATION}, new_field: 1}`),
+    warns("surprising", 7),
+  ],
+  "but is left out where the extension's configuration is merged": [
+    PATCH("HTTP_FILTER", "MERGE", `typed_config: {"@type": ${MUTATION}, new_field: 1}`),
+    warns("noEffect", 7),
+  ],
+  "a value of another type beside it is wrong all the same": [
+    PATCH("HTTP_FILTER", "INSERT_FIRST", `typed_config: {"@type": ${MUTATION}, new_field: 1, mutations: 1}`),
+    refuses("badValue", 5),
+  ],
+});
