@@ -96,8 +96,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   }
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock });
   const adminToken = await openAdminToken({ dir: data });
-
   const seal = createSeal(await openSealKey({ dir: data }), (message) => log.error(message));
+
   const svids: SvidManager = new SvidManager({
     authority,
     clock,
@@ -122,6 +122,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     clock,
     trustDomain,
     jwks: () => jwks.keys(),
+    health: () => workloadHealth.all,
+    open: (document) => seal.open(document),
     onTrouble: (message) => log.warning(message),
     onMesh(mesh, milliseconds) {
       metrics.revision.set(mesh.revision);
@@ -129,8 +131,6 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       const span = tracing.startSpan("translate", { parent: journal.find(mesh.revision)?.span, startTime: clock.now() - milliseconds });
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
-    health: () => workloadHealth.all,
-    open: (document) => seal.open(document),
       span.end();
     },
   });

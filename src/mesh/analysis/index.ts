@@ -21,17 +21,17 @@ import { findEmptySelections } from "./selections.ts";
 import { findTokenTrouble } from "./tokens.ts";
 import { findWithoutEffect } from "./without-effect.ts";
 
-const RULES = [
 export { findExpiredCertificates } from "./credentials.ts";
 
+const RULES = [
   findBrokenReferences,
   findEmptySelections,
   findDeadRoutes,
   findHostConflicts,
   findGatewayTrouble,
+  findMissingCredentials,
   findMtlsConflicts,
   findPortConflicts,
-  findMissingCredentials,
   findProtocolConflicts,
   findPolicyTrouble,
   findTokenTrouble,
