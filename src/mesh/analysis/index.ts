@@ -9,6 +9,7 @@ import { findLostLogs, findLostSpans } from "./access-logs.ts";
 import { createContext } from "./context.ts";
 import { findMissingCredentials } from "./credentials.ts";
 import { findDeadRoutes } from "./dead-routes.ts";
+import { findLostDelegates } from "./delegates.ts";
 import { findGatewayTrouble } from "./gateways.ts";
 import { findHostConflicts } from "./host-conflicts.ts";
 import { findMtlsConflicts } from "./mtls-conflicts.ts";
@@ -25,6 +26,7 @@ export { findExpiredCertificates } from "./credentials.ts";
 
 const RULES = [
   findBrokenReferences,
+  findLostDelegates,
   findEmptySelections,
   findDeadRoutes,
   findHostConflicts,
