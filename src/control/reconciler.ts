@@ -19,8 +19,6 @@ export interface ReconcilerOptions {
   readonly trustDomain: string;
   /** The key sets that were fetched for RequestAuthentication (MeshOptions.jwks); `rebuild` when they change. */
   readonly jwks?: () => ReadonlyMap<string, string>;
-  /** What proxies said last of their applications (MeshOptions.health); `rebuild` when it changes. */
-  readonly health?: () => NonNullable<MeshOptions["health"]>;
   /** What is sealed in the store, as it was written; nothing is where absent. */
   readonly open?: (document: StoredResource["document"]) => StoredResource["document"];
   /** Called after each build, before `reached` resolves for its revision. */

@@ -22,7 +22,6 @@ import { openJwks } from "./jwks-open.ts";
 import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
 import { Reconciler } from "./reconciler.ts";
-import { Registrations } from "./registration.ts";
 import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
 
@@ -122,7 +121,6 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     clock,
     trustDomain,
     jwks: () => jwks.keys(),
-    health: () => workloadHealth.all,
     open: (document) => seal.open(document),
     onTrouble: (message) => log.warning(message),
     onMesh(mesh, milliseconds) {
