@@ -25,6 +25,7 @@ export const WhyRequestSchema = named(
 const EndpointSchema = v.strictObject({
   address: text,
   workload: v.nullable(text),
+  priority: v.pipe(v.number(), v.integer()),
   connected: v.nullable(v.boolean()),
   verdict,
   status,

@@ -3,7 +3,7 @@ import type { HttpRoute } from "../mesh/http-routes.ts";
 import { HTTP_PROXY, type VirtualHost } from "../mesh/route-tables.ts";
 import { preflight } from "./cors.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
-import { answerOf, type Evaluation, localAnswer } from "./evaluation.ts";
+import { answerOf, askedFirst, type Evaluation, localAnswer } from "./evaluation.ts";
 import { abortOf, faultSteps } from "./fault.ts";
 import { normalizePath } from "./path.ts";
 import { locationOf, outgoing } from "./rewrite.ts";
@@ -130,6 +130,6 @@ function takeRoute(
   const all = [...steps, ...routeSteps(route, request, leaving.mesh.settings)];
   return {
     answer: answerOf(judged, all, { protocol: "http", route: answer }, context),
-    matched: judged.flatMap(({ endpoints }) => endpoints.flatMap(({ outcome }) => outcome.matched)),
+    matched: judged.flatMap(({ endpoints }) => askedFirst(endpoints).flatMap(({ outcome }) => outcome.matched)),
   };
 }

@@ -31,6 +31,7 @@ export function evaluatePlaintext(direct: Direct, context: WhyContext): Evaluati
     const { sourceIp, claims, now } = direct;
     return {
       endpoint,
+      priority: 0,
       workload,
       outcome: arrive({ mesh, tls: NO_TLS, viaSidecar: false, sourceIp, request, claims, carriesTls, now }, workload, inbound),
     };

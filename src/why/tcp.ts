@@ -6,7 +6,7 @@ import type { OutboundPort } from "../mesh/outbound.ts";
 import type { TcpRoute } from "../mesh/tcp-routes.ts";
 import { contains } from "./cidr.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
-import { answerOf, type Evaluation, localAnswer } from "./evaluation.ts";
+import { answerOf, askedFirst, type Evaluation, localAnswer } from "./evaluation.ts";
 import type { RouteAnswer, Step, WhyContext } from "./types.ts";
 
 export function evaluateTcp(leaving: Leaving, called: OutboundPort, routes: readonly TcpRoute[], context: WhyContext): Evaluation {
@@ -62,7 +62,7 @@ function routedBy(leaving: Leaving, tcp: TcpRoute, route: RouteAnswer, steps: re
   const judged = tcp.targets.map((target) => judge(leaving, target, shareOf(target.weight, tcp.targets)));
   return {
     answer: answerOf(judged, steps, { protocol: "tcp", route }, context),
-    matched: judged.flatMap(({ endpoints }) => endpoints.flatMap(({ outcome }) => outcome.matched)),
+    matched: judged.flatMap(({ endpoints }) => askedFirst(endpoints).flatMap(({ outcome }) => outcome.matched)),
   };
 }
 

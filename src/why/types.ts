@@ -131,6 +131,8 @@ export interface EndpointAnswer {
   readonly address: string;
   /** "ns/name" of the WorkloadEntry. */
   readonly workload: string | null;
+  /** 0 is asked first; the next only where that is in bad health, and counts for no verdict. */
+  readonly priority: number;
   /** Whether its proxy is connected to weft; null offline, or where it has none. */
   readonly connected: boolean | null;
   readonly verdict: Verdict;
