@@ -10,6 +10,7 @@ import { healthRoutes } from "./health.ts";
 import { identityRoutes, meshRoutes } from "./mesh-routes.ts";
 import { describe, openApiDocument } from "./openapi.ts";
 import { details, problemDetails, problemResponse } from "./problem-details.ts";
+import { registrationRoutes } from "./registration-routes.ts";
 import { resourceRoutes } from "./resources.ts";
 import { watchRoute } from "./watch.ts";
 import { whyRoute } from "./why-route.ts";
@@ -42,6 +43,7 @@ export function createApp(options: AppOptions): Hono<AdminEnv> {
   watchRoute(app, options);
   meshRoutes(app, options);
   identityRoutes(app, options);
+  registrationRoutes(app, options);
   whyRoute(app, options);
   healthRoutes(app, options, metrics);
 

@@ -13,6 +13,10 @@ export type Transport = "unix" | "tcp";
 
 export interface AdminEnv {
   Bindings: { readonly transport: Transport };
+  Variables: {
+    /** Whether the guard knows that the caller may do anything; on a few calls others are let in, with tokens that those judge. */
+    isAdmin: boolean;
+  };
 }
 
 export type AdminContext = Context<AdminEnv>;

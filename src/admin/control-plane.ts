@@ -2,6 +2,7 @@
 import type { SpanContext } from "@opentelemetry/api";
 import type { Problem } from "../lib/problem.ts";
 import type { Provenance } from "../lib/provenance.ts";
+import type { RegistrationControl } from "./registration.ts";
 import type { WhyRequestBody } from "./why-schemas.ts";
 
 /** A resource as the API shows it: the user's document, with metadata.{uid,resourceVersion,creationTimestamp} filled in. */
@@ -97,6 +98,8 @@ export interface ServiceSummary {
   readonly mtls_mode: "STRICT" | "PERMISSIVE" | "DISABLE" | "MIXED" | "NONE";
   readonly workloads: readonly string[];
   readonly endpoints: number;
+  /** Names of those that get no calls, because their applications are not ready; absent where there are none. */
+  readonly unready?: readonly string[];
 }
 
 /** GET /v1/services/{service}/mtls. The mode is one for all ports and workloads, MIXED where they differ, NONE where none has a sidecar. */
@@ -162,6 +165,8 @@ export interface ProxyStatus {
   readonly status: "SYNCED" | "PENDING" | "NACKED";
   /** What would be otherwise if its Envoy were started again; absent where nothing would. */
   readonly needs_restart?: string;
+  /** Why its application gets no calls; absent where it does. */
+  readonly unready?: string;
   readonly types: readonly TypeStatus[];
 }
 
@@ -187,7 +192,7 @@ export type WatchMessage =
   | { readonly type: "revision"; readonly revision: number; readonly changes: readonly (Applied & { readonly resource: ApiResource })[] }
   | { readonly type: "lost"; readonly reason: string };
 
-export interface ControlPlane {
+export interface ControlPlane extends RegistrationControl {
   apply(request: ApplyRequest): Promise<ApplyOutcome>;
   list(filter: { kind?: string; namespace?: string }): Promise<{ revision: number; items: readonly ApiResource[] }>;
   /** @throws WeftError "not_found" */

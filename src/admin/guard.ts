@@ -11,6 +11,9 @@ import type { AdminEnv } from "./context.ts";
 /** Probes and scrapers come without a token; nothing secret is there. */
 const OPEN = new Set(["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"]);
 
+/** Calls that take other tokens than the admin's: a WorkloadGroup's, an instance's. They verify them. */
+const OTHERS_TOO = /^\/v1\/(registrations|proxies\/[^/]+\/[^/]+\/health)$/;
+
 /** The host of "host:port", in lower case; an IPv6 address keeps its brackets. */
 function hostname(host: string): string {
   return host.toLowerCase().replace(/:\d+$/, "").replace(/\.$/, "");
@@ -25,6 +28,7 @@ export interface GuardOptions {
 
 export function guard({ adminToken, hosts }: GuardOptions): MiddlewareHandler<AdminEnv> {
   return async (c, next) => {
+    c.set("isAdmin", c.env.transport === "unix");
     if (c.env.transport === "unix") return next();
     const host = c.req.header("host") ?? "";
     const name = hostname(host);
@@ -39,7 +43,8 @@ export function guard({ adminToken, hosts }: GuardOptions): MiddlewareHandler<Ad
     }
     if (OPEN.has(c.req.path)) return next();
     const [, presented] = /^bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "") ?? [];
-    if (presented === undefined || !adminToken.matches(presented)) {
+    c.set("isAdmin", presented !== undefined && adminToken.matches(presented));
+    if (!c.get("isAdmin") && !(presented !== undefined && OTHERS_TOO.test(c.req.path))) {
       throw new WeftError("unauthenticated", presented ? "The admin token is not this weft's" : "This call needs the admin token", {
         help: 'send "Authorization: Bearer $(weft token)", or use the Unix socket admin.sock in the data directory, which needs none',
       });

@@ -126,6 +126,7 @@ export const ServiceSummarySchema = named(
     mtls_mode: mode,
     workloads: v.array(text),
     endpoints: v.number(),
+    unready: v.optional(v.array(text)),
   }),
 );
 
@@ -191,6 +192,7 @@ export const ProxyStatusSchema = named(
     disconnected_at: v.optional(text),
     status: v.picklist(["SYNCED", "PENDING", "NACKED"]),
     needs_restart: v.optional(text),
+    unready: v.optional(text),
     types: v.array(TypeStatusSchema),
   }),
 );
@@ -213,7 +215,13 @@ export const HealthSchema = named(
   v.strictObject({ ok: v.boolean(), parts: v.array(v.strictObject({ part: text, ok: v.boolean(), message: text })) }),
 );
 
-export const TokenRequestSchema = named("TokenRequest", v.strictObject({ workload: text, ttl: v.optional(text) }));
-export const TokenSchema = named("Token", v.strictObject({ token: text, expires: text, workload: text }));
+export const TokenRequestSchema = named(
+  "TokenRequest",
+  v.strictObject({ workload: v.optional(text), workload_group: v.optional(text), ttl: v.optional(text) }),
+);
+export const TokenSchema = named(
+  "Token",
+  v.strictObject({ token: text, expires: text, workload: v.optional(text), workload_group: v.optional(text) }),
+);
 export const BootstrapRequestSchema = named("BootstrapRequest", v.strictObject({ workload: text }));
 export const AnySchema = v.record(text, v.unknown());

@@ -17,10 +17,11 @@ import type { JwksKeeper, JwksStatus } from "./jwks.ts";
 import { typeName } from "./observer.ts";
 import { proxyStatus, timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
+import { createRegistrationApi, type RegistrationApiParts } from "./registration-api.ts";
 import { restartNeeded } from "./restarts.ts";
 import { mtlsReport, serviceSummaries } from "./services-view.ts";
 
-export interface ControlPlaneParts {
+export interface ControlPlaneParts extends RegistrationApiParts {
   readonly clock: Clock;
   readonly changes: Changes;
   readonly reconciler: Reconciler;
@@ -59,7 +60,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     ledger
       .proxies()
       .filter(known)
-      .map((record) => proxyStatus(record, restartNeeded(record, reconciler.mesh)));
+      .map((record) => proxyStatus(record, restartNeeded(record, reconciler.mesh), reconciler.mesh?.unready.get(record.id)));
   /** What is new of it since `before`: a change tells of what it has to do with. */
   const withRestarts = async <Outcome extends ApplyOutcome>(change: () => Promise<Outcome>): Promise<Outcome> => {
     const before = new Map(statuses().map(({ id, needs_restart }) => [id, needs_restart]));
@@ -76,6 +77,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   };
 
   return {
+    ...createRegistrationApi(parts),
     apply: (request) => withRestarts(() => changes.apply(request)),
     remove: (request) => withRestarts(() => changes.remove(request)),
     removeAll: (request) => withRestarts(() => changes.removeAll(request)),

@@ -7,7 +7,7 @@
 import type { ProxyIdentity, SnapshotSource } from "../ads/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { EncodedResource, ProxySnapshot } from "../lib/encoded.ts";
-import type { Mesh } from "../mesh/types.ts";
+import type { Mesh, Workload } from "../mesh/types.ts";
 import { buildSnapshot } from "../xds/snapshot.ts";
 
 /** Where a proxy's SDS secrets come from: calls `onSecrets` at once or soon, and at each renewal, until the returned function is called. */
@@ -31,6 +31,8 @@ interface Feed {
 export interface ProxyFeedsOptions {
   readonly secretsOf: SecretsOf;
   readonly clock: Clock;
+  /** Whether the proxy may have what the workload of its name gets; any may where absent. */
+  readonly serves?: (proxy: ProxyIdentity, workload: Workload) => boolean;
   /** A proxy's snapshot could not be made: a defect of weft's. The proxy keeps what it has, the others get theirs. */
   readonly onTrouble: (proxy: ProxyIdentity, reason: unknown) => void;
 }
@@ -71,7 +73,7 @@ export class ProxyFeeds implements SnapshotSource {
 
   #offer(feed: Feed, mesh: Mesh): void {
     try {
-      if (mesh.workloads.has(feed.proxy.id) || !feed.served) {
+      if (this.#workloadOf(feed, mesh) || !feed.served) {
         feed.cancelRemoval?.();
         feed.cancelRemoval = undefined;
         this.#refresh(feed, mesh);
@@ -83,6 +85,11 @@ export class ProxyFeeds implements SnapshotSource {
     }
   }
 
+  #workloadOf({ proxy }: Feed, mesh: Mesh): Workload | undefined {
+    const workload = mesh.workloads.get(proxy.id);
+    return workload && (this.#options.serves?.(proxy, workload) ?? true) ? workload : undefined;
+  }
+
   #remove(feed: Feed): void {
     feed.cancelRemoval = undefined;
     feed.served = false;
@@ -90,7 +97,7 @@ export class ProxyFeeds implements SnapshotSource {
   }
 
   #refresh(feed: Feed, mesh: Mesh): void {
-    const spiffeId = mesh.workloads.get(feed.proxy.id)?.spiffeId;
+    const spiffeId = this.#workloadOf(feed, mesh)?.spiffeId;
     if (feed.spiffeId !== spiffeId) {
       feed.unfollow?.();
       feed.spiffeId = spiffeId;
@@ -103,7 +110,7 @@ export class ProxyFeeds implements SnapshotSource {
         called = true;
         feed.secrets = secrets;
         // Not for a workload that is on its way out: its last snapshot stands until then.
-        if (this.#mesh?.workloads.has(feed.proxy.id)) this.#emit(feed, this.#mesh);
+        if (this.#mesh && this.#workloadOf(feed, this.#mesh)) this.#emit(feed, this.#mesh);
       });
       if (called) return;
     }
@@ -113,7 +120,7 @@ export class ProxyFeeds implements SnapshotSource {
   /** A workload with an identity waits for its first certificate: listeners that name a missing secret would only sit and warm. */
   #emit(feed: Feed, mesh: Mesh): void {
     if (feed.spiffeId !== undefined && !feed.secrets) return;
-    const snapshot = buildSnapshot(mesh, feed.proxy.id, feed.secrets ?? []);
+    const snapshot = this.#workloadOf(feed, mesh) && buildSnapshot(mesh, feed.proxy.id, feed.secrets ?? []);
     feed.served = snapshot !== undefined;
     feed.onSnapshot(snapshot ?? { revision: mesh.revision, resources: new Map() });
   }

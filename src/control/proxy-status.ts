@@ -3,8 +3,8 @@ import type { ProxyStatus, TypeStatus } from "../admin/control-plane.ts";
 import type { ProxyRecord, TypeRecord } from "../ads/index.ts";
 import { typeName } from "./observer.ts";
 
-/** `restart`: what a restart would change. */
-export function proxyStatus(record: ProxyRecord, restart?: string): ProxyStatus {
+/** `restart`: what a restart would change; `unready`: why its application gets no calls. */
+export function proxyStatus(record: ProxyRecord, restart?: string, unready?: string): ProxyStatus {
   const [namespace = "", workload = ""] = record.id.split("/");
   return {
     id: record.id,
@@ -19,6 +19,7 @@ export function proxyStatus(record: ProxyRecord, restart?: string): ProxyStatus 
     disconnected_at: optionalTimestamp(record.disconnectedAt),
     status: record.status,
     ...(restart === undefined ? {} : { needs_restart: restart }),
+    ...(unready === undefined ? {} : { unready }),
     types: record.types.map(typeStatus),
   };
 }

@@ -7,7 +7,7 @@
 import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
-import { buildMesh } from "../mesh/build.ts";
+import { buildMesh, type MeshOptions } from "../mesh/build.ts";
 import type { Mesh } from "../mesh/types.ts";
 import { KINDS, resourceFromStored } from "../model/index.ts";
 import { type AnyResource, resourceKey } from "../model/resource.ts";
@@ -19,6 +19,8 @@ export interface ReconcilerOptions {
   readonly trustDomain: string;
   /** The key sets that were fetched for RequestAuthentication (MeshOptions.jwks); `rebuild` when they change. */
   readonly jwks?: () => ReadonlyMap<string, string>;
+  /** What proxies said last of their applications (MeshOptions.health); `rebuild` when it changes. */
+  readonly health?: () => NonNullable<MeshOptions["health"]>;
   /** What is sealed in the store, as it was written; nothing is where absent. */
   readonly open?: (document: StoredResource["document"]) => StoredResource["document"];
   /** Called after each build, before `reached` resolves for its revision. */
@@ -185,7 +187,8 @@ export class Reconciler {
     const began = clock.monotonic();
     const resources = [...this.#held.values()].map((held) => held.resource);
     this.#built = resources;
-    this.#mesh = buildMesh(resources, { revision: this.#revision, trustDomain, jwks: this.#options.jwks?.() }, this.#mesh);
+    const [jwks, health] = [this.#options.jwks?.(), this.#options.health?.()];
+    this.#mesh = buildMesh(resources, { revision: this.#revision, trustDomain, jwks, health }, this.#mesh);
     onMesh(this.#mesh, clock.monotonic() - began);
     const { revision } = this.#mesh;
     const done = this.#waiting.filter((waiter) => waiter.revision <= revision);

@@ -13,6 +13,7 @@ export function serviceSummaries(mesh: Mesh, namespace?: string): ServiceSummary
   const services = [...mesh.services.values()].filter((service) => namespace === undefined || service.namespace === namespace);
   return services.map((service) => {
     const { mode, workloads } = serviceMtls(mesh, service);
+    const unready = workloads.filter((key) => mesh.unready.has(key));
     return {
       service: service.name,
       namespace: service.namespace,
@@ -21,6 +22,7 @@ export function serviceSummaries(mesh: Mesh, namespace?: string): ServiceSummary
       mtls_mode: mode,
       workloads: workloads.map(nameOf),
       endpoints: mesh.endpoints.get(service.host)?.length ?? 0,
+      ...(unready.length === 0 ? {} : { unready: unready.map(nameOf) }),
     };
   });
 }

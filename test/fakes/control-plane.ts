@@ -18,6 +18,7 @@ import type {
   ServiceSummary,
   WatchMessage,
 } from "../../src/admin/control-plane.ts";
+import type { Caller, RegistrationBody } from "../../src/admin/registration.ts";
 import { WeftError } from "../../src/lib/errors.ts";
 import type { Problem } from "../../src/lib/problem.ts";
 
@@ -37,6 +38,9 @@ export class FakeControlPlane implements ControlPlane {
   answers: Partial<ReturnType<ControlPlane["convergence"]>> = {};
   healthNow: Health = { ok: true, parts: (["store", "xds", "ca"] as const).map((part) => ({ part, ok: true, message: "ok" })) };
   isReady = true;
+  /** Of registrations and health reports. */
+  readonly callers: Caller[] = [];
+  readonly healthReports: [string, { ready: boolean; message?: string }][] = [];
   warnings: Problem[] = [];
   caReport: unknown = {
     trustDomain: "mesh.local",
@@ -244,6 +248,22 @@ export class FakeControlPlane implements ControlPlane {
       expires: "2026-01-01T01:00:00Z",
       workload: `${workload.namespace}/${workload.name}`,
     };
+  }
+
+  async issueGroupToken(group: { namespace: string; name: string }, ttlSeconds = 3600) {
+    const workload_group = `${group.namespace}/${group.name}`;
+    return { token: `token-for-group-${group.name}-${ttlSeconds}`, expires: "2026-01-01T01:00:00Z", workload_group };
+  }
+
+  async register({ group, address }: RegistrationBody, { isAdmin, authorization }: Caller) {
+    this.callers.push({ isAdmin, authorization });
+    const workload = `${group.namespace}/${group.name}-${address}`;
+    return { workload, expires: "2026-01-01T01:00:00Z", bootstrap: { node: { id: workload } } };
+  }
+
+  async reportHealth(workload: { namespace: string; name: string }, health: { ready: boolean; message?: string }, caller: Caller) {
+    this.callers.push(caller);
+    this.healthReports.push([`${workload.namespace}/${workload.name}`, health]);
   }
 
   async bootstrap(workload: { namespace: string; name: string }) {
