@@ -1,6 +1,8 @@
 /** A Sidecar's egress listeners with places of their own. */
 import { describe, expect, test } from "bun:test";
-import { httpService, meshOf, resource, routedTo, viewOf, workload } from "./harness.ts";
+import { analyze } from "../../src/mesh/analysis/index.ts";
+import { buildMesh } from "../../src/mesh/build.ts";
+import { httpService, meshOf, OPTIONS, resource, resourcesOf, routedTo, viewOf, workload } from "./harness.ts";
 
 const web = workload("web-1", "web", "10.0.0.1");
 const PORTS =
@@ -89,5 +91,26 @@ describe("An egress listener without a port of its own", () => {
       { tcp: [{ targets: [{ cluster: "outbound|80||next.default.mesh.local" }] }] },
     ]);
     expect(unix("./orders.default.mesh.local")).toEqual([]);
+  });
+});
+
+describe("Of egress listeners that are not opened a warning says why", () => {
+  const findings = (egress: string) => {
+    const resources = resourcesOf(...all, httpService("web"), resource("Sidecar", "x", `{egress: ${egress}}`));
+    return analyze(resources, buildMesh(resources, OPTIONS)).flatMap(({ code, message, resource: about }) => {
+      return about?.kind === "Sidecar" ? [`${code} ${message}`] : [];
+    });
+  };
+  test.each([
+    ["[{port: {number: 9999, protocol: HTTP}, hosts: ['*/*']}]", "spec.egress[0].hosts: no service that they name has port 9999"],
+    ["[{port: {number: 80, protocol: HTTP}, bind: 10.0.0.1, hosts: ['*/*']}]", "10.0.0.1:80 is an inbound port of default/web-1"],
+    ["[{port: {number: 15001, protocol: HTTP_PROXY}, hosts: ['*/*']}]", "127.0.0.1:15001 is the outbound listener of default/web-1"],
+  ])("%s", (egress, message) => {
+    const found = findings(egress);
+    expect(found.length).toBe(1);
+    expect(found[0]).toContain(message);
+  });
+  test("and nothing of those that are", () => {
+    expect(findings("[{port: {number: 8080, protocol: HTTP}, hosts: ['*/*']}, {hosts: ['*/*']}]")).toEqual([]);
   });
 });

@@ -10,6 +10,7 @@ import { createContext } from "./context.ts";
 import { findMissingCredentials } from "./credentials.ts";
 import { findDeadRoutes } from "./dead-routes.ts";
 import { findLostDelegates } from "./delegates.ts";
+import { findLostEgressListeners } from "./egress-listeners.ts";
 import { findGatewayTrouble } from "./gateways.ts";
 import { findHostConflicts } from "./host-conflicts.ts";
 import { findMtlsConflicts } from "./mtls-conflicts.ts";
@@ -31,6 +32,7 @@ const RULES = [
   findDeadRoutes,
   findHostConflicts,
   findGatewayTrouble,
+  findLostEgressListeners,
   findMissingCredentials,
   findMtlsConflicts,
   findPortConflicts,
