@@ -2,6 +2,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { ProxySnapshot } from "../lib/encoded.ts";
 import { WeftError } from "../lib/errors.ts";
 import { sizeOf } from "./encode.ts";
 import { toConnectError } from "./errors.ts";
@@ -115,9 +116,10 @@ export class AdsStream<Request, Response, S extends Subscription> {
     const info = { id: proxy.id, node: name, envoyVersion: envoyVersion(node), metadata: boundedMetadata(node), protocol, address };
     this.entry = ledger.open(info, (typeUrl) => this.subscriptions.get(typeUrl));
     observer.streamOpened?.({ proxy, protocol, node: name, address });
-    this.unsubscribe = source.subscribe(proxy, (snapshot) => {
+    const take = (snapshot: ProxySnapshot) => {
       if (this.subscriptions.update(snapshot)) this.wake();
-    });
+    };
+    this.unsubscribe = source.subscribe(proxy, take, { envoyVersion: info.envoyVersion });
   }
 
   private sent(push: Push): void {

@@ -121,7 +121,8 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
         workload,
         token,
         ads: parts.ads,
-        envoyAdmin: envoyAdminOf(reconciler, key),
+        envoyAdmin: addressOf(reconciler, key, ANNOTATION.envoyAdmin),
+        prometheus: addressOf(reconciler, key, ANNOTATION.prometheus),
         process: mesh().processes.get(key),
       });
     },
@@ -140,8 +141,8 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
 }
 
 /** The workload's annotation weft.dev/envoy-admin; undefined (the system chooses a port) where it has none. */
-function envoyAdminOf(reconciler: Reconciler, workloadKey: string): { address: string; port: number } | undefined {
-  const text = reconciler.resource(`WorkloadEntry/${workloadKey}`)?.metadata.annotations[ANNOTATION.envoyAdmin];
+function addressOf(reconciler: Reconciler, workloadKey: string, annotation: string): { address: string; port: number } | undefined {
+  const text = reconciler.resource(`WorkloadEntry/${workloadKey}`)?.metadata.annotations[annotation];
   const parsed = text === undefined ? undefined : parseAddressPort(text);
   return parsed && "value" in parsed ? parsed.value : undefined;
 }

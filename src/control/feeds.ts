@@ -4,10 +4,11 @@
  * A workload that is not registered gets an empty snapshot. Where its WorkloadEntry was deleted under a running proxy, it keeps what it had
  * for a while: its callers must lose the endpoint first, or they would meet a sidecar that no longer knows its application.
  */
-import type { ProxyIdentity, SnapshotSource } from "../ads/types.ts";
+import type { ProxyClient, ProxyIdentity, SnapshotSource } from "../ads/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { EncodedResource, ProxySnapshot } from "../lib/encoded.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
+import { abilitiesOf, type EnvoyAbilities } from "../xds/envoy-version.ts";
 import { buildSnapshot } from "../xds/snapshot.ts";
 
 /** Where a proxy's SDS secrets come from: calls `onSecrets` at once or soon, and at each renewal, until the returned function is called. */
@@ -18,6 +19,7 @@ const REMOVAL_GRACE_MS = 5_000;
 
 interface Feed {
   readonly proxy: ProxyIdentity;
+  readonly abilities: EnvoyAbilities;
   readonly onSnapshot: (snapshot: ProxySnapshot) => void;
   /** Of the SPIFFE ID whose secrets are followed now. */
   spiffeId: string | undefined;
@@ -46,9 +48,10 @@ export class ProxyFeeds implements SnapshotSource {
     this.#options = options;
   }
 
-  subscribe(proxy: ProxyIdentity, onSnapshot: (snapshot: ProxySnapshot) => void): () => void {
+  subscribe(proxy: ProxyIdentity, onSnapshot: (snapshot: ProxySnapshot) => void, client?: ProxyClient): () => void {
     const feed: Feed = {
       proxy,
+      abilities: abilitiesOf(client?.envoyVersion ?? ""),
       onSnapshot,
       spiffeId: undefined,
       secrets: undefined,
@@ -120,7 +123,7 @@ export class ProxyFeeds implements SnapshotSource {
   /** A workload with an identity waits for its first certificate: listeners that name a missing secret would only sit and warm. */
   #emit(feed: Feed, mesh: Mesh): void {
     if (feed.spiffeId !== undefined && !feed.secrets) return;
-    const snapshot = this.#workloadOf(feed, mesh) && buildSnapshot(mesh, feed.proxy.id, feed.secrets ?? []);
+    const snapshot = this.#workloadOf(feed, mesh) && buildSnapshot(mesh, feed.proxy.id, feed.secrets ?? [], feed.abilities);
     feed.served = snapshot !== undefined;
     feed.onSnapshot(snapshot ?? { revision: mesh.revision, resources: new Map() });
   }

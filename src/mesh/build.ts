@@ -14,6 +14,7 @@ import { isForGateways } from "./gateway-names.ts";
 import { buildGateway, isGateway } from "./gateways.ts";
 import { buildInboundPolicies } from "./inbound-policy.ts";
 import { Pool } from "./memo.ts";
+import { buildMetrics } from "./metrics.ts";
 import { buildOutbound, surroundingsOf } from "./outbound.ts";
 import { buildMtls } from "./peer-authentication.ts";
 import { byAge, reuseMap } from "./policy-scope.ts";
@@ -105,6 +106,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     credentials: reuseMap(buildCredentials(secrets, { workloads, outbound, gateways }, previous?.credentials), previous?.credentials),
     accessLogs: buildAccessLogs(of("Telemetry"), workloads, { config, settings, pool }, previous?.accessLogs),
     tracing: buildTracing(of("Telemetry"), workloads, { config, settings, services: index, pool }, previous?.tracing),
+    metrics: buildMetrics(of("Telemetry"), workloads, { config, settings, pool }, previous?.metrics),
     processes: buildProcesses(of("ProxyConfig"), workloads, { config, settings, pool }, previous?.processes),
     envoyPatches: buildEnvoyPatches(of("EnvoyFilter"), workloads, settings, pool, previous?.envoyPatches),
   };

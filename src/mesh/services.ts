@@ -6,7 +6,7 @@
  */
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf } from "../model/resource.ts";
-import type { ServiceEntryPort } from "../model/service-entry.ts";
+import { resolutionOf, type ServiceEntryPort } from "../model/service-entry.ts";
 import { isVisible } from "../model/visibility.ts";
 import { compareText } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
@@ -70,13 +70,12 @@ function serviceOf(settings: Settings, host: string, entries: readonly ServiceEn
   for (const port of entries.flatMap(({ spec }) => spec.ports ?? [])) {
     if (!ports.has(port.number)) ports.set(port.number, servicePort(port));
   }
-  const suffix = `.${settings.domain}`;
   return {
     host,
-    name: host.endsWith(suffix) ? (host.split(".")[0] ?? host) : host,
+    name: serviceName(host, settings.domain),
     namespace: oldest.metadata.namespace,
     ports: [...ports.values()].sort((a, b) => a.number - b.number),
-    resolution: oldest.spec.resolution ?? "STATIC",
+    resolution: resolutionOf(oldest.spec),
     // Istio's default: what does not say that it is part of the mesh is outside, and gets no automatic mutual TLS.
     location: oldest.spec.location ?? "MESH_EXTERNAL",
     addresses: [...new Set(entries.flatMap(({ spec }) => spec.addresses ?? []).map(withoutHostMask))].sort(compareText),
@@ -85,6 +84,11 @@ function serviceOf(settings: Settings, host: string, entries: readonly ServiceEn
     source: provenanceOf(oldest, "spec"),
     otherSources: others.map((other) => provenanceOf(other, "spec")),
   };
+}
+
+/** The first label of a host in the mesh's domain, else the host. */
+export function serviceName(host: string, domain: string): string {
+  return host.endsWith(`.${domain}`) ? (host.split(".")[0] ?? host) : host;
 }
 
 /** The protocol as written, else by the port's name ("http-api"), else TCP: weft detects no protocol (Istio's protocol selection rules). */

@@ -9,8 +9,9 @@ import type { WorkloadAccessLogs } from "./access-logs.ts";
 import type { WorkloadAuthorization } from "./authorization.ts";
 import type { Credential } from "./credentials.ts";
 import type { EnvoyPatch } from "./envoy-filters.ts";
-import type { GatewayView } from "./gateways.ts";
+import type { GatewayTls, GatewayView } from "./gateways.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
+import type { WorkloadMetrics } from "./metrics.ts";
 import type { OutboundView } from "./outbound.ts";
 import type { WorkloadMtls } from "./peer-authentication.ts";
 import type { WorkloadProcess } from "./proxy-config.ts";
@@ -38,6 +39,10 @@ export interface Settings {
   readonly accessLogs?: WorkloadAccessLogs;
   /** Whom its proxy tells of requests: likewise. */
   readonly tracing?: WorkloadTracing;
+  /** What it counts: likewise. */
+  readonly metrics?: WorkloadMetrics;
+  /** Whether clusters and endpoints say what metrics tell of them: only where those are made. */
+  readonly tellDestinations?: boolean;
   /** The MeshConfig, where there is one. */
   readonly source?: Provenance;
 }
@@ -94,8 +99,12 @@ export interface Endpoint {
 
 /** A port on which a workload's sidecar takes calls. */
 export interface InboundPort {
-  /** On the workload's address. */
+  /** On the workload's address, or on `address`. */
   readonly number: number;
+  /** Where it listens, in place of the workload's address: a Sidecar's ingress says so. */
+  readonly address?: string;
+  /** The TLS that ends there, where PeerAuthentication leaves the port without mutual TLS; then `protocol` is what is inside. */
+  readonly tls?: GatewayTls;
   readonly protocol: Protocol;
   /** Where the application listens. */
   readonly app: { readonly address: string; readonly port: number };
@@ -164,6 +173,8 @@ export interface Mesh {
   readonly accessLogs: ReadonlyMap<string, WorkloadAccessLogs>;
   /** By workload key: whom its proxy tells of requests; no entry where nobody. */
   readonly tracing: ReadonlyMap<string, WorkloadTracing>;
+  /** By workload key: what its proxy counts of Istio's metrics; no entry where nothing. */
+  readonly metrics: ReadonlyMap<string, WorkloadMetrics>;
   /** By workload key: how its Envoy is started; no entry where nothing is said. */
   readonly processes: ReadonlyMap<string, WorkloadProcess>;
   /** By workload key: the patches of EnvoyFilters that select it, in order; no entry where there are none. */

@@ -13,6 +13,8 @@ export const ANNOTATION = {
   listen: "weft.dev/listen",
   /** Envoy's admin address: "127.0.0.1:15000". */
   envoyAdmin: "weft.dev/envoy-admin",
+  /** Where Prometheus may scrape Envoy: "127.0.0.1:15090". */
+  prometheus: "weft.dev/prometheus",
   /** What its Envoy is: "sidecar", or "gateway" for one that serves the Gateways which select it. */
   type: "weft.dev/type",
 } as const;
@@ -119,11 +121,18 @@ const PARSERS: Readonly<Record<string, (text: string) => Parsed<unknown>>> = {
   [ANNOTATION.outbound]: parseAddressPort,
   [ANNOTATION.listen]: parseListenAnnotation,
   [ANNOTATION.envoyAdmin]: parseAddressPort,
+  [ANNOTATION.prometheus]: parseAddressPort,
   [ANNOTATION.type]: parseTypeAnnotation,
 };
 
 /** Checks the annotations that mean something to weft; others are anybody's. */
 export function checkAnnotations(kind: string, annotations: Readonly<Record<string, string>>, report: Report): void {
+  if (Object.hasOwn(annotations, ANNOTATION.prometheus) && !Object.hasOwn(annotations, ANNOTATION.envoyAdmin)) {
+    report("badAnnotation", `${ANNOTATION.prometheus} needs ${ANNOTATION.envoyAdmin} too, where Envoy's statistics are`, {
+      path: ["metadata", "annotations", ANNOTATION.prometheus],
+      help: `add ${ANNOTATION.envoyAdmin}: "127.0.0.1:9901", or another port`,
+    });
+  }
   for (const [key, value] of Object.entries(annotations)) {
     const at = { path: ["metadata", "annotations", key] };
     if (key === DRY_RUN && kind !== "AuthorizationPolicy") {

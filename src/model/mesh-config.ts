@@ -64,7 +64,7 @@ export const MeshConfigSchema = object({
   verifyCertificateAtClient: notYet(),
   ca: notYet(),
   extensionProviders: extensionProviders(),
-  defaultProviders: object({ accessLogging: list(filled()), tracing: list(filled()), metrics: notYet() }),
+  defaultProviders: object({ accessLogging: list(filled()), tracing: list(filled()), metrics: list(filled()) }),
   defaultInboundHttpRetryPolicy: notYet(),
   discoverySelectors: kubernetesOnly("they select Kubernetes namespaces"),
   meshMTLS: notYet(),

@@ -1,5 +1,6 @@
 /** The bootstrap of a workload's Envoy: everything it must know before weft tells it the rest. */
 import { PROXY_CONFIG, type ProcessSettings, parseProcessMetadata, processMetadata } from "../lib/process-settings.ts";
+import { prometheusCluster, prometheusListener } from "./prometheus.ts";
 
 export interface BootstrapOptions {
   readonly workload: { readonly namespace: string; readonly name: string };
@@ -9,6 +10,8 @@ export interface BootstrapOptions {
   readonly ads: { readonly host: string; readonly port: number } | { readonly path: string };
   /** Envoy's own admin port; the default is a port on loopback that the system chooses. */
   readonly envoyAdmin?: { readonly address: string; readonly port: number };
+  /** Where Prometheus may scrape Envoy; none where undefined. Needs `envoyAdmin`, which it leads to. */
+  readonly prometheus?: { readonly address: string; readonly port: number };
   /** Default "delta"; "sotw" is the state-of-the-world protocol. */
   readonly protocol?: "delta" | "sotw";
   /** How Envoy's process is to be started: `weft proxy run` does so, and Envoy tells weft of it. */
@@ -21,6 +24,7 @@ export const XDS_CLUSTER = "xds_cluster";
 /** A JSON object: the same options give the same one, key order included. For Envoy 1.36 to 1.40. */
 export function envoyBootstrap(options: BootstrapOptions): Record<string, unknown> {
   const { workload, envoyAdmin = { address: "127.0.0.1", port: 0 } } = options;
+  const prometheus = options.prometheus && { listen: options.prometheus, admin: envoyAdmin };
   const started = options.process && processMetadata(options.process);
   return {
     // For people, logs and metrics: weft trusts only the token.
@@ -35,7 +39,10 @@ export function envoyBootstrap(options: BootstrapOptions): Record<string, unknow
       ignore_global_conn_limit: true,
     },
     dynamic_resources: { ads_config: adsConfig(options), cds_config: overAds(), lds_config: overAds() },
-    static_resources: { clusters: [xdsCluster(options.ads)] },
+    static_resources: {
+      ...(prometheus ? { listeners: [prometheusListener(prometheus)] } : {}),
+      clusters: [xdsCluster(options.ads), ...(prometheus ? [prometheusCluster(prometheus)] : [])],
+    },
     layered_runtime: {
       layers: [
         // Envoy's own limit, 100, refuses regular expressions that are ordinary in routes.

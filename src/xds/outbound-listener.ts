@@ -20,7 +20,7 @@ import type { Settings, Workload } from "../mesh/types.ts";
 import { toAddress } from "./address.ts";
 import { durationOfMs } from "./duration.ts";
 import { encodeResource, packAny } from "./encode.ts";
-import { accessLogs } from "./filters/access-log.ts";
+import { tcpAccessLogs } from "./filters/access-log.ts";
 import { corsFilter } from "./filters/cors.ts";
 import { faultFilter } from "./filters/fault.ts";
 import { httpConnectionManager } from "./filters/http-connection-manager.ts";
@@ -40,7 +40,7 @@ export const outboundListeners = memoize(
     ports: readonly OutboundPort[],
     egress: readonly EgressListener[],
   ): ReadonlyMap<string, EncodedResource> => {
-    const taken: Place[] = workload.inbound.map(({ number }) => ({ address: workload.address, port: number }));
+    const taken: Place[] = workload.inbound.map(({ number, address = workload.address }) => ({ address, port: number }));
     const listeners = new Map<string, EncodedResource>();
     const add = (place: Place, make: (name: string) => EncodedResource) => {
       if (taken.some((other) => collides(place, other))) return;
@@ -181,7 +181,7 @@ export function tcpProxy(settings: Settings, route: TcpRoute): Filter {
       usePost: route.tunnel.protocol === "POST",
     },
     hashPolicy: route.hashSourceIp ? [{ policySpecifier: { case: "sourceIp", value: {} } }] : [],
-    accessLog: accessLogs(settings, "client"),
+    ...tcpAccessLogs(settings),
   });
   return create(FilterSchema, {
     name: "envoy.filters.network.tcp_proxy",

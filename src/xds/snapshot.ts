@@ -10,10 +10,12 @@ import { clusterResource } from "./cluster.ts";
 import { ANONYMOUS, type Caller, callerWith, IDENTIFIED } from "./cluster-tls.ts";
 import { endpointResource } from "./endpoint.ts";
 import { applyEnvoyPatches } from "./envoy-filter/index.ts";
+import { ALL_ABILITIES, type EnvoyAbilities } from "./envoy-version.ts";
 import { listenerSettings } from "./filters/access-log.ts";
 import { gatewayListeners } from "./gateway-listener.ts";
 import { inboundResources, policyExtensions } from "./inbound.ts";
 import { outboundListeners } from "./outbound-listener.ts";
+import { destinationSettings } from "./peer-metadata.ts";
 import { routeResource } from "./route.ts";
 import { credentialResources } from "./secret.ts";
 import { systemRootsFor } from "./system-roots.ts";
@@ -24,29 +26,46 @@ type Resources = ReadonlyMap<string, EncodedResource>;
  * undefined where the mesh has no such workload ("ns/name"). The map of a type is the same object (===) as long as none of its resources
  * changed; endpoints and routes are so for all proxies of a namespace.
  */
-export function buildSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly EncodedResource[]): ProxySnapshot | undefined {
-  const snapshot = unpatchedSnapshot(mesh, workloadKey, secrets);
+export function buildSnapshot(
+  mesh: Mesh,
+  workloadKey: string,
+  secrets: readonly EncodedResource[],
+  abilities: EnvoyAbilities = ALL_ABILITIES,
+): ProxySnapshot | undefined {
+  const snapshot = unpatchedSnapshot(mesh, workloadKey, secrets, abilities);
   const workload = mesh.workloads.get(workloadKey);
   if (!snapshot || !workload) return snapshot;
   const patches = mesh.envoyPatches.get(workloadKey);
   const logged = toldListeners(snapshot.resources, mesh.accessLogs.get(workloadKey));
-  const resources = toldListeners(logged, mesh.tracing.get(workloadKey));
+  const traced = toldListeners(logged, mesh.tracing.get(workloadKey));
+  const resources = toldListeners(traced, mesh.metrics.get(workloadKey));
   return { ...snapshot, resources: patches ? applyEnvoyPatches(resources, patches, workload) : resources };
 }
 
-function unpatchedSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly EncodedResource[]): ProxySnapshot | undefined {
+function unpatchedSnapshot(
+  mesh: Mesh,
+  workloadKey: string,
+  secrets: readonly EncodedResource[],
+  abilities: EnvoyAbilities,
+): ProxySnapshot | undefined {
   const workload = mesh.workloads.get(workloadKey);
   const view = workload && mesh.outbound.get(workload.key);
   if (!workload || !view) return undefined;
   const gateway = mesh.gateways.get(workload.key);
-  if (gateway) return gatewaySnapshot(mesh, workload, { view, gateway }, secrets);
-  const inbound = inboundResources(mesh, workload);
+  if (gateway) return gatewaySnapshot(mesh, workload, { view, gateway, abilities }, secrets);
+  const inbound = inboundResources(mesh, workload, abilities);
   const resources = new Map<TypeUrl, Resources>([
-    [TYPE.cluster, union(outboundClusters(mesh.settings, ...callersOf(mesh, workload), view.clusters), listed(inbound.clusters))],
-    [TYPE.endpoint, assignments(view.assignments)],
+    [
+      TYPE.cluster,
+      union(outboundClusters(destinationSettings(mesh), ...callersOf(mesh, workload), view.clusters), listed(inbound.clusters)),
+    ],
+    [TYPE.endpoint, assignments(destinationSettings(mesh), view.assignments)],
     [
       TYPE.listener,
-      union(outboundListeners(listenerSettings(mesh, workload), workload, view.ports, view.listeners), listed(inbound.listeners)),
+      union(
+        outboundListeners(listenerSettings(mesh, workload, abilities), workload, view.ports, view.listeners),
+        listed(inbound.listeners),
+      ),
     ],
     [TYPE.route, routeTables(mesh.settings, view)],
     [TYPE.secret, allSecrets(mesh, workload, view, secrets)],
@@ -55,7 +74,7 @@ function unpatchedSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly En
   return { revision: mesh.revision, resources };
 }
 
-/** Telemetry decides on every listener's logs and spans, so that it is among the sources of each. */
+/** Telemetry decides on every listener's logs, spans and metrics, so that it is among the sources of each. */
 function toldListeners(resources: ReadonlyMap<TypeUrl, Resources>, telemetry: Told | undefined): ReadonlyMap<TypeUrl, Resources> {
   const listeners = resources.get(TYPE.listener);
   return telemetry && listeners ? new Map([...resources, [TYPE.listener, withSources(listeners, telemetry)]]) : resources;
@@ -74,17 +93,17 @@ const withSources = memoize(
 function gatewaySnapshot(
   mesh: Mesh,
   workload: Workload,
-  { view, gateway }: { readonly view: OutboundView; readonly gateway: GatewayView },
+  { view, gateway, abilities }: { readonly view: OutboundView; readonly gateway: GatewayView; readonly abilities: EnvoyAbilities },
   secrets: readonly EncodedResource[],
 ): ProxySnapshot {
   const { settings } = mesh;
   const authentication = mesh.authentication.get(workload.key);
   const authorization = mesh.authorization.get(workload.key);
   // The Mesh has both for each of its workloads; any other gets nothing rather than an open port.
-  const listeners = authentication && authorization ? gatewayListeners(listenerSettings(mesh, workload), gateway) : NO_RESOURCES;
+  const listeners = authentication && authorization ? gatewayListeners(listenerSettings(mesh, workload, abilities), gateway) : NO_RESOURCES;
   const resources = new Map<TypeUrl, Resources>([
-    [TYPE.cluster, outboundClusters(settings, ...callersOf(mesh, workload), view.clusters)],
-    [TYPE.endpoint, assignments(view.assignments)],
+    [TYPE.cluster, outboundClusters(destinationSettings(mesh), ...callersOf(mesh, workload), view.clusters)],
+    [TYPE.endpoint, assignments(destinationSettings(mesh), view.assignments)],
     [TYPE.listener, listeners],
     [TYPE.route, tables(settings, ...gateway.tables)],
     [TYPE.secret, allSecrets(mesh, workload, view, secrets)],
@@ -120,7 +139,9 @@ function allSecrets(mesh: Mesh, { key }: Workload, { clusters }: OutboundView, o
   return union(union(listed(own), listed(stored)), listed(systemRootsFor(clusters)));
 }
 
-const assignments = memoize((all: readonly LoadAssignment[]) => byName(all.map((assignment) => endpointResource(assignment))));
+const assignments = memoize((settings: Settings, all: readonly LoadAssignment[]) =>
+  byName(all.map((assignment) => endpointResource(settings, assignment))),
+);
 
 /** A view is new whenever a cluster changed, though its tables may not be. */
 function routeTables(settings: Settings, { routes }: OutboundView): Resources {

@@ -95,6 +95,7 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
     envoyPatches: new Map(),
     accessLogs: new Map(),
     tracing: new Map(),
+    metrics: new Map(),
     unready: new Map(),
     processes: new Map(),
   };
