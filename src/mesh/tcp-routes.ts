@@ -4,7 +4,7 @@ import type { Provenance } from "../lib/provenance.ts";
 import type { TrafficPolicy } from "../model/traffic-policy.ts";
 import { compareText } from "./hosts.ts";
 import { clusterName, onlyPort, type RouteTarget, type Surroundings, targetOf } from "./http-routes.ts";
-import type { Service, ServicePort, Settings } from "./types.ts";
+import type { Protocol, Service, ServicePort, Settings } from "./types.ts";
 import { l4Candidates, type VirtualService, type VirtualServiceIndex } from "./virtual-services.ts";
 
 /** Where TCP connections to a service's port go. */
@@ -35,9 +35,13 @@ export interface TcpInputs {
  * for which none holds is closed. No two have the same match.
  */
 export function tcpRoutes(service: Service, port: ServicePort, surroundings: Surroundings, inputs: TcpInputs): readonly TcpRoute[] {
-  const isTls = port.protocol === "TLS" || port.protocol === "HTTPS";
-  const routes = isTls ? tlsRulesAt(service, port, surroundings, inputs) : tcpRulesAt(service, port, surroundings, inputs);
+  const routes = isTls(port.protocol) ? tlsRulesAt(service, port, surroundings, inputs) : tcpRulesAt(service, port, surroundings, inputs);
   return firstClaims(routes);
+}
+
+/** TLS of the application's own, which the mesh carries and does not end. */
+export function isTls(protocol: Protocol): boolean {
+  return protocol === "TLS" || protocol === "HTTPS";
 }
 
 /**

@@ -19,6 +19,8 @@ export interface Leaving {
   readonly now: number;
   /** Absent on TCP. */
   readonly request?: HttpRequest;
+  /** The name that the application's own TLS asks for; absent where it sends none. */
+  readonly ownSni?: string;
 }
 
 export function judge(leaving: Leaving, target: RouteTarget & { readonly weight: number }, share: string): Judged {
@@ -57,13 +59,12 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
   if (endpoints.length === 0) {
     return fail(503, `${cluster.name} has no endpoint${preferenceOf(cluster.policy).distribute ? " where distribute sends requests" : ""}`);
   }
-  const carriesTls = cluster.port.protocol === "TLS" || cluster.port.protocol === "HTTPS";
   const judged = endpoints.flatMap(({ endpoint, priority }) => {
     const client = clientTls(mesh.settings, caller, cluster, endpoint);
     if (!client) return [];
     const { workload, port } = serverAt(mesh, endpoint, cluster.port.number);
-    const { sourceIp = caller.address, claims, now } = leaving;
-    const incoming = { mesh, tls: client, identity: caller.spiffeId, viaSidecar: true, sourceIp, request, claims, carriesTls, now };
+    const { sourceIp = caller.address, claims, now, ownSni } = leaving;
+    const incoming = { mesh, tls: client, identity: caller.spiffeId, viaSidecar: true, sourceIp, request, claims, ownSni, now };
     return [{ endpoint, priority, workload, outcome: arrive(incoming, workload, port) }];
   });
   return { ...common, steps: [named, ...byLocality(groups, cluster)], endpoints: judged };

@@ -3,7 +3,7 @@ import { parseCidr } from "../lib/ip.ts";
 import type { EgressListener } from "../mesh/egress-listeners.ts";
 import { covers } from "../mesh/hosts.ts";
 import type { OutboundPort } from "../mesh/outbound.ts";
-import type { TcpRoute } from "../mesh/tcp-routes.ts";
+import { isTls, type TcpRoute } from "../mesh/tcp-routes.ts";
 import { contains } from "./cidr.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
 import { answerOf, askedFirst, type Evaluation, localAnswer } from "./evaluation.ts";
@@ -13,6 +13,7 @@ export function evaluateTcp(leaving: Leaving, called: OutboundPort, routes: read
   const { service, port } = called;
   // A TLS client asks for the name that it calls.
   const tcp = routeOfConnection(routes, called.addresses[0], service.host);
+  const own = isTls(port.protocol) ? { ...leaving, ownSni: service.host } : leaving;
   if (!tcp) return closed(leaving, called, routes);
   const name = `${service.host}:${port.number}`;
   const routed = tcp.sources.find(({ kind }) => kind === "VirtualService");
@@ -27,7 +28,7 @@ export function evaluateTcp(leaving: Leaving, called: OutboundPort, routes: read
     ...unreachable(leaving, called),
     { stage: "route", result: "match", reason, source: routed ?? service.source },
   ];
-  return routedBy(leaving, tcp, { virtual_host: name, name: "", source: routed ?? service.source }, steps, context);
+  return routedBy(own, tcp, { virtual_host: name, name: "", source: routed ?? service.source }, steps, context);
 }
 
 /** At an egress listener of the caller's Sidecar; `sni`: the name that a TLS client asks for. */

@@ -6,6 +6,7 @@ import { WeftError } from "../lib/errors.ts";
 import type { EgressListener } from "../mesh/egress-listeners.ts";
 import type { OutboundView } from "../mesh/outbound.ts";
 import { isHttp } from "../mesh/services.ts";
+import { isTls } from "../mesh/tcp-routes.ts";
 import type { Mesh, Service, ServicePort } from "../mesh/types.ts";
 import { canonicalHost } from "../model/host.ts";
 import type { Leaving } from "./destination.ts";
@@ -85,8 +86,10 @@ function throughListener(
   const steps: Step[] = [{ stage: "listener", result: placeOf(listener.bind), reason, source }];
   if (table !== undefined) return evaluateHttp(leaving, context, { table, steps });
   const { request: _, ...connection } = leaving;
-  const sni = namedAt(leaving, listener, host, port)?.service.host ?? host;
-  return evaluateTcpListener(connection, listener, sni, steps, context);
+  const named = namedAt(leaving, listener, host, port);
+  const sni = named?.service.host ?? host;
+  const ownSni = named && isTls(named.port.protocol) ? sni : undefined;
+  return evaluateTcpListener({ ...connection, ownSni }, listener, sni, steps, context);
 }
 
 function namedAt({ caller, mesh }: Leaving, { services }: EgressListener, host: string, port: number | undefined) {

@@ -177,7 +177,7 @@ function destination(random: Random, isHttp: boolean, port = 9090): Spec {
     "ghost.default.mesh.local",
     ...(isHttp ? [EXTERNAL_HOST] : []),
   ]);
-  const ports = isHttp ? [8080, 8081, 9999] : [port];
+  const ports = isHttp ? [8080, 8081, 9999] : [port, 9090, 9443];
   return {
     host,
     ...(random.chance(0.5) && host.startsWith("orders") ? { subset: random.pick(["v1", "v2", "v2", "all", "none", "v9"]) } : {}),
