@@ -89,6 +89,10 @@ function problemOf(proxy: ProxyStatus, whole: boolean): readonly Finding[] {
     const help = `at a convenient time start it again: weft proxy run ${proxy.id}`;
     found.push({ check, level: "warning", message: `it was started otherwise than it would be now: ${proxy.needs_restart}`, help });
   }
+  if (proxy.unready !== undefined) {
+    const help = "look at its application, and at the probe of its WorkloadGroup";
+    found.push({ check, level: "warning", message: `it gets no calls: ${proxy.unready}`, help });
+  }
   if (proxy.status === "NACKED") {
     const help = "mend the resource that is named and apply it again; what the proxy had before stays in force";
     found.push({ check, level: "error", message: nackLines(proxy, { whole }).join("\n      "), help });
