@@ -114,7 +114,8 @@ function ending(tls: ServerTls | undefined, { workload, secrets }: GatewayInputs
   return { tls: withKnownSuites(tls) };
 }
 
-function withKnownSuites(tls: ServerTls): GatewayTls {
+/** Without cipher suites that Envoy does not know, which it would refuse. */
+export function withKnownSuites(tls: ServerTls): GatewayTls {
   const suites = [...new Set(tls.cipherSuites ?? [])].filter((suite) => CIPHER_SUITES.has(suite));
   return { ...tls, cipherSuites: suites };
 }

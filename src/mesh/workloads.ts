@@ -10,6 +10,7 @@ import {
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf } from "../model/resource.ts";
 import { type IngressListener, parseDefaultEndpoint } from "../model/sidecar.ts";
+import { withKnownSuites } from "./gateways.ts";
 import { compareText } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
 import { groupOf } from "./readiness.ts";
@@ -94,11 +95,15 @@ function ingressPorts(sidecar: Sidecar, { metadata, spec }: WorkloadEntry, ports
   };
   return (sidecar.spec.ingress ?? [])
     .map((listener, at): InboundPort => {
-      const { number, protocol } = listener.port;
+      const { number } = listener.port;
+      const { tls, bind } = listener;
+      const protocol = protocolOf(listener.port.protocol) ?? "TCP";
       const own = ports.find((port) => port.number === number);
       return {
         number,
-        protocol: protocolOf(protocol) ?? "TCP",
+        ...(bind ? { address: bind } : {}),
+        // Whether or not it is in force, the port counts as what is inside (Protocol.AfterTLSTermination).
+        ...(tls ? { tls: withKnownSuites(tls), protocol: protocol === "HTTPS" ? "HTTP" : "TCP" } : { protocol }),
         app: appOf(listener, own),
         service: own?.service ?? `${sidecar.metadata.name}.${sidecar.metadata.namespace}`,
         servicePort: own?.servicePort ?? number,

@@ -6,7 +6,7 @@ import { filled } from "./common.ts";
 import { checkCredentialName } from "./credential-name.ts";
 import { choice, flag, list, needed, notYet, object, type Report, text } from "./schema.ts";
 
-const VERSIONS = ["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"] as const;
+export const TLS_VERSIONS = ["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"] as const;
 
 /** Those that Envoy knows (Istio, pkg/config/security/security.go ValidCipherSuites). */
 export const CIPHER_SUITES: ReadonlySet<string> = new Set([
@@ -52,8 +52,8 @@ export const serverTls = object(
     verifyCertificateSpki: list(text(checkSpki)),
     verifyCertificateHash: list(text(checkHash)),
     insecureSkipVerify: flag(),
-    minProtocolVersion: choice(VERSIONS),
-    maxProtocolVersion: choice(VERSIONS),
+    minProtocolVersion: choice(TLS_VERSIONS),
+    maxProtocolVersion: choice(TLS_VERSIONS),
     cipherSuites: list(text(), checkCipherSuites),
   },
   checkServerTls,
@@ -61,7 +61,7 @@ export const serverTls = object(
 
 export type ServerTls = v.InferOutput<typeof serverTls>;
 
-function checkCipherSuites(suites: readonly string[], report: Report): void {
+export function checkCipherSuites(suites: readonly string[], report: Report): void {
   for (const [index, suite] of suites.entries()) {
     const at = { path: [index], severity: "warning" } as const;
     if (!CIPHER_SUITES.has(suite))
@@ -95,7 +95,7 @@ const CLIENTS = [
   "insecureSkipVerify",
 ] as const;
 
-function checkServerTls(tls: Spec, report: Report): void {
+export function checkServerTls(tls: Spec, report: Report): void {
   const { mode = "PASSTHROUGH" } = tls;
   const warnUnused = (fields: readonly (keyof Spec)[], reason: string) => {
     for (const field of fields.filter((name) => isSet(tls[name]))) {
@@ -167,12 +167,12 @@ function checkCount(items: readonly unknown[], what: string, report: Report): vo
 }
 
 /** Base64 of a SHA-256 (Envoy, CertificateValidationContext.verify_certificate_spki). */
-function checkSpki(hash: string, report: Report): void {
+export function checkSpki(hash: string, report: Report): void {
   if (!/^[A-Za-z0-9+/]{43}=$/.test(hash)) report("badValue", "must be the SHA-256 of a public key, in base64: 44 characters");
 }
 
 /** Hexadecimal, with colons or without (verify_certificate_hash). */
-function checkHash(hash: string, report: Report): void {
+export function checkHash(hash: string, report: Report): void {
   const isHash = /^[0-9A-Fa-f]{64}$/.test(hash) || /^(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}$/.test(hash);
   if (!isHash) report("badValue", "must be the SHA-256 of a certificate, in hexadecimal: 64 digits, or pairs with colons");
 }

@@ -8,6 +8,7 @@ import { checkSelector } from "./check-label.ts";
 import { choice, list, map, needed, notYet, object, type Report, text } from "./schema.ts";
 import { egressListeners, NO_CAPTURE, unixAddressError } from "./sidecar-egress.ts";
 import { listenerPort } from "./sidecar-port.ts";
+import { ingressTls } from "./sidecar-tls.ts";
 import { inboundConnectionPool } from "./traffic-policy.ts";
 
 const LOCAL = new Set(["127.0.0.1", "::1"]);
@@ -44,18 +45,31 @@ function checkDefaultEndpoint(written: string, report: Report): void {
 const ingressListener = object(
   {
     port: needed(listenerPort({ unix: false })),
-    bind: notYet("a sidecar takes calls at its WorkloadEntry's address"),
+    bind: text((written, report) => {
+      if (written !== "" && !isIpAddress(written)) report("badAddress", `${JSON.stringify(written)} is no IP address`);
+    }),
     captureMode: choice(["DEFAULT", "NONE"], { IPTABLES: NO_CAPTURE }),
     defaultEndpoint: text(checkDefaultEndpoint),
-    tls: notYet("a Gateway ends the TLS of callers outside the mesh"),
+    tls: ingressTls,
     connectionPool: inboundConnectionPool,
   },
-  ({ port: { number, protocol }, defaultEndpoint = "", connectionPool: pool }, report) => {
+  ({ port: { number, protocol }, bind = "", defaultEndpoint = "", tls, connectionPool: pool }, report) => {
     const place = parseDefaultEndpoint(defaultEndpoint);
     if (place && place.address === undefined && place.port === number) {
       report("selfForward", `the sidecar itself listens on port ${number} of the workload's address`, { path: ["defaultEndpoint"] });
     }
-    if (pool?.http && !["HTTP", "HTTP2", "GRPC", "GRPC-WEB"].includes(protocol.toUpperCase())) {
+    const isAny = INSTANCE.has(bind) && place !== undefined && LOCAL.has(place.address ?? "");
+    if (place?.port === number && (isAny || (bind !== "" && place.address === bind))) {
+      report("selfForward", `the sidecar itself listens on ${bind}, port ${number}`, { path: ["defaultEndpoint"] });
+    }
+    if (tls && !["HTTPS", "TLS"].includes(protocol.toUpperCase())) {
+      report("exclusive", `tls goes with protocol HTTPS or TLS, not ${protocol}`, { path: ["tls"], atKey: true });
+    }
+    if (
+      pool?.http &&
+      !(tls && protocol.toUpperCase() === "HTTPS") &&
+      !["HTTP", "HTTP2", "GRPC", "GRPC-WEB"].includes(protocol.toUpperCase())
+    ) {
       report("noEffect", `${protocol} is not HTTP: only the pool's tcp settings hold`, {
         path: ["connectionPool", "http"],
         atKey: true,

@@ -14,8 +14,8 @@ export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unkno
   [/\.tunnel\.protocol$/, ["CONNECT"], "the default"],
   [/\.corsPolicy\.unmatchedPreflights$/, ["UNSPECIFIED", "FORWARD"], "preflights of other origins are sent on by default"],
   [/\.redirect\.derivePort$/, ["FROM_PROTOCOL_DEFAULT"], "the default"],
-  [/^Gateway\.servers\[\]\.tls\.minProtocolVersion$/, ["TLS_AUTO", "TLSV1_2"], "the default"],
-  [/^Gateway\.servers\[\]\.tls\.maxProtocolVersion$/, ["TLS_AUTO", "TLSV1_3"], "the default"],
+  [/^(Gateway\.servers|Sidecar\.ingress)\[\]\.tls\.minProtocolVersion$/, ["TLS_AUTO", "TLSV1_2"], "the default"],
+  [/^(Gateway\.servers|Sidecar\.ingress)\[\]\.tls\.maxProtocolVersion$/, ["TLS_AUTO", "TLSV1_3"], "the default"],
   [/^Secret\.type$/, ["kubernetes.io/tls", "Opaque"], "it says which keys must be there; what counts is the keys"],
   [/^AuthorizationPolicy\.action$/, ["ALLOW"], "the default"],
   [

@@ -8,6 +8,15 @@ const port = { number: 8080, protocol: "HTTP" };
 
 export const SIDECAR_BASE: Json = { egress: [{ hosts: ["./*"] }] };
 
+const https = { number: 8080, protocol: "HTTPS" };
+const own = (mode: string) => ({ mode, serverCertificate: "/etc/cert.pem", privateKey: "/etc/key.pem", caCertificates: "/etc/ca.pem" });
+
+const DISABLED = `apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: plain}
+spec: {selector: {matchLabels: {app: orders}}, mtls: {mode: DISABLE}}
+`;
+
 const NAMED = `apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {name: named, annotations: {weft.dev/app: "front=127.0.0.1:9005"}}
@@ -26,6 +35,28 @@ export const SIDECAR_SAMPLES: readonly (readonly [RegExp, Sample])[] = [
   [/^Sidecar\.ingress\[\]\.port\.protocol$/, { value: "GRPC", base: ingress({ port }) }],
   [/^Sidecar\.ingress\[\]\.port\.name$/, { value: "front", base: ingress({ port }), documents: NAMED }],
   [/^Sidecar\.ingress\[\]\.defaultEndpoint$/, { value: "127.0.0.1:9001", base: ingress({ port }) }],
+  [/^Sidecar\.ingress\[\]\.bind$/, { value: "0.0.0.0", base: ingress({ port }) }],
+  [
+    /^Sidecar\.ingress\[\]\.tls\.mode$/,
+    { base: ingress({ port: https, tls: own("OPTIONAL_MUTUAL") }), documents: DISABLED, value: "MUTUAL" },
+  ],
+  [
+    /^Sidecar\.ingress\[\]\.tls\.(serverCertificate|privateKey|caCertificates|caCrl)$/,
+    { value: "/etc/x.pem", base: ingress({ port: https, tls: own("MUTUAL") }), documents: DISABLED },
+  ],
+  [
+    /^Sidecar\.ingress\[\]\.tls\.cipherSuites$/,
+    { value: ["AES128-SHA"], base: ingress({ port: https, tls: own("MUTUAL") }), documents: DISABLED },
+  ],
+  [
+    /^Sidecar\.ingress\[\]\.tls\.verifyCertificateSpki$/,
+    { value: [`${"A".repeat(43)}=`], base: ingress({ port: https, tls: own("MUTUAL") }), documents: DISABLED },
+  ],
+  [
+    /^Sidecar\.ingress\[\]\.tls\.verifyCertificateHash$/,
+    { value: ["0".repeat(64)], base: ingress({ port: https, tls: own("MUTUAL") }), documents: DISABLED },
+  ],
+  [/^Sidecar\.ingress\[\]\.tls\./, { base: ingress({ port: https, tls: own("MUTUAL") }), documents: DISABLED }],
   // Of the streams of an HTTP/2 port.
   [/^Sidecar\..*maxConcurrentStreams$/, { base: ingress({ port: http2 }) }],
   [/^Sidecar\.ingress\[\]\..*http2KeepAlive\.interval$/, { value: "5s", beside: { timeout: "2s" }, base: ingress({ port: http2 }) }],

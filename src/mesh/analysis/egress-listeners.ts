@@ -38,7 +38,7 @@ export function findLostEgressListeners(context: Context): void {
 function takenBy({ address, inbound, outbound }: Workload, bind: EgressListener["bind"]): string | undefined {
   const isAt = (other: string) => other === bind.address || isAny(other) || isAny(bind.address);
   if (outbound.port === bind.port && isAt(outbound.address)) return "the outbound listener";
-  return inbound.some(({ number }) => number === bind.port) && isAt(address) ? "an inbound port" : undefined;
+  return inbound.some((port) => port.number === bind.port && isAt(port.address ?? address)) ? "an inbound port" : undefined;
 }
 
 const isAny = (address: string) => address === "0.0.0.0" || address === "::";

@@ -13,6 +13,7 @@ import { findLostDelegates } from "./delegates.ts";
 import { findLostEgressListeners } from "./egress-listeners.ts";
 import { findGatewayTrouble } from "./gateways.ts";
 import { findHostConflicts } from "./host-conflicts.ts";
+import { findIdleIngressTls } from "./ingress-tls.ts";
 import { findMtlsConflicts } from "./mtls-conflicts.ts";
 import { findPolicyTrouble } from "./policies.ts";
 import { findPortConflicts } from "./port-conflicts.ts";
@@ -35,6 +36,7 @@ const RULES = [
   findLostEgressListeners,
   findMissingCredentials,
   findMtlsConflicts,
+  findIdleIngressTls,
   findPortConflicts,
   findProtocolConflicts,
   findPolicyTrouble,
