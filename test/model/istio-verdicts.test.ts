@@ -95,3 +95,19 @@ verdicts("EnvoyFilter", {
     refuses("badValue", 5),
   ],
 });
+
+const ENTRY = (resolution: string, more: string) => `
+hosts: [a.example.com]
+ports: [{number: 80, name: http, protocol: HTTP}]
+${resolution}
+${more}`;
+
+verdicts("ServiceEntry", {
+  "resolution may be left out, which means NONE": [ENTRY("", "location: MESH_EXTERNAL"), fine],
+  "NONE goes with a block of addresses": [ENTRY("resolution: NONE", "addresses: [10.9.0.0/16]"), fine],
+  "a wildcard at known addresses is known": ["\nhosts: ['*.example.com']\naddresses: [10.9.0.1]", fine],
+  "a wildcard alone says not where a call goes on to": ["\nhosts: ['*.example.com']\nresolution: NONE", refuses("notYet", 1)],
+  "NONE takes no endpoints": [ENTRY("resolution: NONE", "endpoints: [{address: 10.0.0.1}]"), refuses("exclusive", 4)],
+  "endpoints need a resolution": [ENTRY("", "endpoints: [{address: 10.0.0.1}]"), refuses("exclusive", 4)],
+  "NONE selects nothing": [ENTRY("resolution: NONE", "workloadSelector: {labels: {a: b}}"), warns("noEffect", 4)],
+});

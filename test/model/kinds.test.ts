@@ -35,7 +35,7 @@ describe("fields that are not translated yet", () => {
   const http = (route: object) => ({ http: [{ ...route, route: [{ destination: { host: "a" } }] }] });
   const traffic = (policy: object) => ({ trafficPolicy: { connectionPool: { tcp: {} }, ...policy } });
   const cases: [Kind, Record<string, unknown>, string][] = [
-    ["ServiceEntry", { resolution: "NONE" }, "spec.resolution: NONE"],
+    ["ServiceEntry", { hosts: ["*.example.com"], resolution: "NONE" }, "spec.hosts[0]: resolution NONE of a wildcard"],
     ["ServiceEntry", { resolution: "DYNAMIC_DNS" }, "spec.resolution"],
     ["ServiceEntry", { ports: [{ number: 53, name: "dns", protocol: "UDP" }] }, "spec.ports[0].protocol"],
     ["ServiceEntry", { endpoints: [{ address: "10.0.0.1", network: "n" }] }, "spec.endpoints[0].network"],
@@ -67,10 +67,6 @@ describe("fields that are not translated yet", () => {
       expectRefused(documentWith(kind, { ...PLAIN[kind], ...fields }), "notYet", place);
     });
   }
-
-  test("a ServiceEntry without a resolution means NONE in Istio, and is refused as that", () => {
-    expectRefused(documentWith("ServiceEntry", { hosts: ["a.example.com"] }), "notYet", "spec: resolution is left out");
-  });
 
   test("a needed field under a misspelt name is one mistake, not two", () => {
     expectRefused(documentWith("ServiceEntry", { hosts: ["a.example.com"], resolutoin: "DNS" }), "unknownField", "spec.resolutoin");
