@@ -22,7 +22,7 @@ console.log(`seed ${seed}`);
 const began = performance.now();
 const arena = await openArena({ binary, envoy });
 try {
-  const { meshes, requests, verdicts, disagreements } = await fuzz(arena, {
+  const { meshes, requests, verdicts, census, disagreements } = await fuzz(arena, {
     seed,
     meshes: Number(values.meshes),
     requestsPerMesh: Number(values.requests),
@@ -35,6 +35,13 @@ try {
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   console.log(`seed ${seed}: ${meshes} meshes, ${requests} requests, ${disagreements.length} disagreements, ${seconds} s`);
   console.log(JSON.stringify(verdicts));
+  for (const [what, counts] of Object.entries({ "meshes with": census.written, "requests that came to": census.reached })) {
+    console.log(
+      `${what} ${Object.entries(counts)
+        .map(([shape, count]) => `${shape}: ${count}`)
+        .join(", ")}`,
+    );
+  }
   process.exitCode = disagreements.length > 0 ? 1 : 0;
 } finally {
   await arena.close();

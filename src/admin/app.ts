@@ -15,6 +15,7 @@ import { identityRoutes, meshRoutes } from "./mesh-routes.ts";
 import { describe, openApiDocument } from "./openapi.ts";
 import { details, problemDetails, problemResponse } from "./problem-details.ts";
 import { refusalOf } from "./refusals.ts";
+import { registrationRoutes } from "./registration-routes.ts";
 import { resourceRoutes } from "./resources.ts";
 import { watchRoute } from "./watch.ts";
 import { whyRoute } from "./why-route.ts";
@@ -66,6 +67,7 @@ export function createApp(given: AppOptions): Hono<AdminEnv> {
   meshRoutes(app, options);
   identityRoutes(app, options);
   caRoutes(app, options);
+  registrationRoutes(app, options);
   whyRoute(app, options);
   auditRoute(app, options);
   accessRoutes(app, options);

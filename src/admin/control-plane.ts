@@ -6,6 +6,7 @@ import type { Provenance } from "../lib/provenance.ts";
 import type { Principal, Role } from "./access.ts";
 import type { CaAnswer, CaRotateTarget } from "./ca-schemas.ts";
 import type { Caller } from "./context.ts";
+import type { RegistrationControl } from "./registration.ts";
 import type { WhyRequestBody } from "./why-schemas.ts";
 
 /** A resource as the API shows it: the user's document, with metadata.{uid,resourceVersion,creationTimestamp} filled in. */
@@ -17,7 +18,12 @@ export interface ApiResource {
     readonly namespace: string;
     readonly resourceVersion: string;
   };
-  readonly spec: unknown;
+  /** Of every kind but Secret. */
+  readonly spec?: unknown;
+  /** Of a Secret. */
+  readonly type?: string;
+  /** Of a Secret: certificates as base64, all else redacted. */
+  readonly data?: Readonly<Record<string, string>>;
 }
 
 export interface Applied {
@@ -54,6 +60,8 @@ export interface ApplyOutcome {
   readonly applied: readonly Applied[];
   /** Warnings only: an error refuses the whole apply (WeftError "invalid" with all problems). */
   readonly problems: readonly Problem[];
+  /** Connected proxies in which the change is not in force before their Envoys are started again; absent where there are none. */
+  readonly needs_restart?: readonly { readonly proxy: string; readonly reason: string }[];
 }
 
 /** A key set that RequestAuthentication refers to by URI, or by its issuer's discovery document. */
@@ -95,6 +103,8 @@ export interface ServiceSummary {
   readonly mtls_mode: "STRICT" | "PERMISSIVE" | "DISABLE" | "MIXED" | "NONE";
   readonly workloads: readonly string[];
   readonly endpoints: number;
+  /** Names of those that get no calls, because their applications are not ready; absent where there are none. */
+  readonly unready?: readonly string[];
 }
 
 /** GET /v1/services/{service}/mtls. The mode is one for all ports and workloads, MIXED where they differ, NONE where none has a sidecar. */
@@ -158,6 +168,10 @@ export interface ProxyStatus {
   /** Absent while it is connected; then the rest is what was known last. */
   readonly disconnected_at?: string;
   readonly status: "SYNCED" | "PENDING" | "NACKED";
+  /** What would be otherwise if its Envoy were started again; absent where nothing would. */
+  readonly needs_restart?: string;
+  /** Why its application gets no calls; absent where it does. */
+  readonly unready?: string;
   readonly types: readonly TypeStatus[];
 }
 
@@ -213,7 +227,7 @@ export interface AccessControl {
   authenticate(presented: string): Principal | undefined;
 }
 
-export interface ControlPlane {
+export interface ControlPlane extends RegistrationControl {
   readonly access: AccessControl;
   apply(request: ApplyRequest): Promise<ApplyOutcome>;
   list(filter: { kind?: string; namespace?: string }): Promise<{ revision: number; items: readonly ApiResource[] }>;

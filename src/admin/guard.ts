@@ -14,6 +14,9 @@ import type { RateLimit } from "./limits.ts";
 /** Probes and scrapers come without a token; nothing secret is there. */
 export const OPEN: ReadonlySet<string> = new Set(["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"]);
 
+/** Calls that take other tokens than the admin's: a WorkloadGroup's, an instance's. They verify them. */
+const OTHERS_TOO = /^\/v1\/(registrations|proxies\/[^/]+\/[^/]+\/health)$/;
+
 /** The host of "host:port", in lower case; an IPv6 address keeps its brackets. */
 function hostname(host: string): string {
   return host.toLowerCase().replace(/:\d+$/, "").replace(/\.$/, "");
@@ -60,18 +63,26 @@ export function guard({ adminToken, authenticate, unknownRate, tokenRate, hosts 
       return next();
     }
     const address = c.env.address ?? "";
+    // Counted afterwards: who holds a good token does not wait for those who try bad ones from the same address.
+    const failed = () => {
+      unknownRate.check(address);
+      unknownRate.take(address);
+    };
     let principal: Principal | undefined;
     try {
       principal = presented === undefined ? undefined : authenticate(presented);
+      if (!principal && presented !== undefined && OTHERS_TOO.test(c.req.path)) {
+        await next();
+        if (c.error && WeftError.from(c.error).code === "unauthenticated") failed();
+        return;
+      }
       if (!principal) {
         throw new WeftError("unauthenticated", presented ? "The token is none of this weft's" : "This call needs the admin token", {
           help: 'send "Authorization: Bearer $(weft token)", or use the Unix socket admin.sock in the data directory, which needs none',
         });
       }
     } catch (reason) {
-      // Counted afterwards: who holds a good token does not wait for those who try bad ones from the same address.
-      unknownRate.check(address);
-      unknownRate.take(address);
+      failed();
       throw reason;
     }
     c.set("principal", principal);

@@ -1,5 +1,6 @@
 /** What is in force: services, proxies, convergence; and identity: tokens, bootstraps, the CA. */
 import type { Hono } from "hono";
+import { WeftError } from "../lib/errors.ts";
 import { checkNamespaces } from "./access.ts";
 import {
   type AdminContext,
@@ -134,7 +135,7 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
     "/v1/tokens",
     describe({
       id: "createToken",
-      summary: "A token by which a workload's proxy proves who it is",
+      summary: "A token by which a workload's proxy proves who it is, or by which instances of a WorkloadGroup register",
       tag: "identity",
       body: TokenRequestSchema,
       reply: TokenSchema,
@@ -143,13 +144,17 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
     }),
     async (c) => {
       queryOf(c, []);
-      const { workload, ttl } = await readObject(c, TokenRequestSchema);
-      checkWorkload(c, workloadOf(workload));
-      return reply(
-        c,
-        await control.issueToken(workloadOf(workload), callerOf(c), ttl === undefined ? undefined : secondsOf(ttl, "ttl")),
-        201,
-      );
+      const { workload, workload_group: group, ttl } = await readObject(c, TokenRequestSchema);
+      const seconds = ttl === undefined ? undefined : secondsOf(ttl, "ttl");
+      if (workload !== undefined && group === undefined) {
+        checkWorkload(c, workloadOf(workload));
+        return reply(c, await control.issueToken(workloadOf(workload), callerOf(c), seconds), 201);
+      }
+      if (group !== undefined && workload === undefined) {
+        checkWorkload(c, workloadOf(group));
+        return reply(c, await control.issueGroupToken(workloadOf(group), callerOf(c), seconds), 201);
+      }
+      throw new WeftError("invalid", "The body must name either workload or workload_group");
     },
   );
 

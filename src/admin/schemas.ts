@@ -44,7 +44,9 @@ export const ResourceSchema = named(
     apiVersion: text,
     kind: text,
     metadata: v.looseObject({ name: text, namespace: text, resourceVersion: text }),
-    spec: v.unknown(),
+    spec: v.optional(v.unknown()),
+    type: v.optional(text),
+    data: v.optional(v.record(text, text)),
   }),
 );
 
@@ -108,7 +110,12 @@ export const AppliedSchema = named(
 
 export const ApplyOutcomeSchema = named(
   "ApplyOutcome",
-  v.strictObject({ revision, applied: v.array(AppliedSchema), problems: v.array(ProblemSchema) }),
+  v.strictObject({
+    revision,
+    applied: v.array(AppliedSchema),
+    problems: v.array(ProblemSchema),
+    needs_restart: v.optional(v.array(v.strictObject({ proxy: text, reason: text }))),
+  }),
 );
 
 export const FindingsSchema = named("Findings", v.strictObject({ revision, problems: v.array(ProblemSchema) }));
@@ -164,6 +171,7 @@ export const ServiceSummarySchema = named(
     mtls_mode: mode,
     workloads: v.array(text),
     endpoints: v.number(),
+    unready: v.optional(v.array(text)),
   }),
 );
 
@@ -228,6 +236,8 @@ export const ProxyStatusSchema = named(
     connected_at: text,
     disconnected_at: v.optional(text),
     status: v.picklist(["SYNCED", "PENDING", "NACKED"]),
+    needs_restart: v.optional(text),
+    unready: v.optional(text),
     types: v.array(TypeStatusSchema),
   }),
 );
@@ -250,7 +260,13 @@ export const HealthSchema = named(
   v.strictObject({ ok: v.boolean(), parts: v.array(v.strictObject({ part: text, ok: v.boolean(), message: text })) }),
 );
 
-export const TokenRequestSchema = named("TokenRequest", v.strictObject({ workload: text, ttl: v.optional(text) }));
-export const TokenSchema = named("Token", v.strictObject({ token: text, expires: text, workload: text }));
+export const TokenRequestSchema = named(
+  "TokenRequest",
+  v.strictObject({ workload: v.optional(text), workload_group: v.optional(text), ttl: v.optional(text) }),
+);
+export const TokenSchema = named(
+  "Token",
+  v.strictObject({ token: text, expires: text, workload: v.optional(text), workload_group: v.optional(text) }),
+);
 export const BootstrapRequestSchema = named("BootstrapRequest", v.strictObject({ workload: text }));
 export const AnySchema = v.record(text, v.unknown());

@@ -13,6 +13,7 @@ export const WhyRequestSchema = named(
   v.strictObject({
     from: v.optional(text, "plaintext"),
     to: text,
+    via: v.optional(text),
     method: v.optional(text),
     path: v.optional(text),
     headers: v.optional(v.record(text, text)),
@@ -24,6 +25,7 @@ export const WhyRequestSchema = named(
 const EndpointSchema = v.strictObject({
   address: text,
   workload: v.nullable(text),
+  priority: v.pipe(v.number(), v.integer()),
   connected: v.nullable(v.boolean()),
   verdict,
   status,

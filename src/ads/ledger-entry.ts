@@ -13,6 +13,8 @@ export interface ProxyInfo {
   readonly node: string;
   /** "1.40.0", or "" where it does not say. */
   readonly envoyVersion: string;
+  /** Envoy's node.metadata, a JSON object: likewise what it says of itself. Absent where it is too long to keep. */
+  readonly metadata?: unknown;
   readonly protocol: "delta" | "sotw";
   readonly address: string;
   /** Milliseconds since the epoch. */

@@ -2,6 +2,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { ProxySnapshot } from "../lib/encoded.ts";
 import { WeftError } from "../lib/errors.ts";
 import { sizeOf } from "./encode.ts";
 import { toConnectError } from "./errors.ts";
@@ -112,12 +113,13 @@ export class AdsStream<Request, Response, S extends Subscription> {
     const { proxy, address, ledger, observer, source } = this.options;
     const { protocol } = this.variant;
     const name = node?.id ?? "";
-    const info = { id: proxy.id, node: name, envoyVersion: envoyVersion(node), protocol, address };
+    const info = { id: proxy.id, node: name, envoyVersion: envoyVersion(node), metadata: boundedMetadata(node), protocol, address };
     this.entry = ledger.open(info, (typeUrl) => this.subscriptions.get(typeUrl));
     observer.streamOpened?.({ proxy, protocol, node: name, address });
-    this.unsubscribe = source.subscribe(proxy, (snapshot) => {
+    const take = (snapshot: ProxySnapshot) => {
       if (this.subscriptions.update(snapshot)) this.wake();
-    });
+    };
+    this.unsubscribe = source.subscribe(proxy, take, { envoyVersion: info.envoyVersion });
   }
 
   private sent(push: Push): void {
@@ -171,6 +173,13 @@ export class AdsStream<Request, Response, S extends Subscription> {
     this.awake = false;
     this.wakeUp = undefined;
   }
+}
+
+/** What is remembered of each proxy, also for a while after it left, must not be as large as a message. */
+const LONGEST_METADATA = 65_536;
+
+function boundedMetadata(node: Node | undefined): unknown {
+  return JSON.stringify(node?.metadata ?? {}).length > LONGEST_METADATA ? undefined : node?.metadata;
 }
 
 function envoyVersion(node: Node | undefined): string {

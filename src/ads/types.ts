@@ -7,6 +7,12 @@ export interface ProxyIdentity {
   readonly id: string;
 }
 
+/** What the proxy says of itself. It decides on nothing but what the proxy can read. */
+export interface ProxyClient {
+  /** "1.40.0", or "" where it does not say. */
+  readonly envoyVersion: string;
+}
+
 export interface Credentials {
   /** The authorization header of the stream, if any. */
   readonly authorization?: string;
@@ -21,7 +27,7 @@ export interface SnapshotSource {
    * Calls `onSnapshot` now, if the first full load is done, and again whenever the proxy's snapshot changes, until the returned function
    * is called. Snapshots are immutable; a later one replaces an earlier one whole.
    */
-  subscribe(proxy: ProxyIdentity, onSnapshot: (snapshot: ProxySnapshot) => void): () => void;
+  subscribe(proxy: ProxyIdentity, onSnapshot: (snapshot: ProxySnapshot) => void, client?: ProxyClient): () => void;
 }
 
 /** Told to the control plane for metrics, spans and logs. Called synchronously; must not throw. */

@@ -13,6 +13,9 @@ export const SERIAL_BYTES = 16;
 /** Who a workload token is for: nothing else may accept it, and ADS accepts nothing else. */
 export const TOKEN_AUDIENCE = "weft-ads";
 
+/** Who a group token is for: registration, and never a stream. */
+export const GROUP_TOKEN_AUDIENCE = "weft-registration";
+
 /** The token's `typ`, so that no other JWT that weft signs can pass for it (RFC 8725, 3.11). */
 export const TOKEN_TYPE = "weft-workload+jwt";
 
@@ -39,3 +42,6 @@ export const ADMIN_TOKEN_PREFIX = "weft_admin_";
 
 /** Bytes of the admin token's random part: 256 bits. */
 export const ADMIN_TOKEN_BYTES = 32;
+
+/** For AES-256, from which both keys of a seal are derived. */
+export const SEAL_KEY_BYTES = 32;

@@ -4,10 +4,13 @@ export { verifyJwtSvid } from "./jwt-svid.ts";
 export type { CaObserver } from "./lifecycle.ts";
 export { DEFAULT_LIFETIMES, type Lifetimes } from "./lifetimes.ts";
 export { type OpenedAuthority, openAuthority } from "./open-authority.ts";
+export { openSealKey } from "./seal-key.ts";
 export { formatSpiffeId, parseSpiffeId, parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
 export { type SvidListener, SvidManager, type SvidManagerOptions, type SvidObserver } from "./svid-manager.ts";
 export type {
   CaReport,
+  GroupIdentity,
+  Registered,
   SpiffeAuthority,
   SvidType,
   TrustBundle,

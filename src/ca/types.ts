@@ -123,6 +123,29 @@ export interface CaReport {
 export interface WorkloadIdentity {
   readonly namespace: string;
   readonly name: string;
+  /** Of an instance of a WorkloadGroup. */
+  readonly registered?: Registered;
+}
+
+/** What an instance of a WorkloadGroup was granted: its token carries it, so it can say nothing else later. */
+export interface Registered {
+  /** Name of the group, in the workload's namespace. */
+  readonly group: string;
+  readonly serviceAccount: string;
+  /** Which of those that may claim the address it is: chosen by the one process that runs it. */
+  readonly instance: string;
+  /** IP address. */
+  readonly address: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly locality?: string;
+}
+
+/** Whose instances the bearer of a group token may register. */
+export interface GroupIdentity {
+  readonly namespace: string;
+  readonly name: string;
+  /** The group's when the token was issued. */
+  readonly serviceAccount: string;
 }
 
 /**

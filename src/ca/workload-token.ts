@@ -1,6 +1,10 @@
 /**
  * Workload tokens: what the bootstrap of a workload's Envoy carries to prove on the ADS stream whose it is. A JWT (RFC 7519, by the rules of
- * RFC 8725), signed with a key of its own: `iss` is the trust domain, `sub` the workload, `aud` only ADS.
+ * RFC 8725), signed with a key of its own: `iss` is the trust domain, `sub` the workload, `aud` only ADS. That of an instance of a
+ * WorkloadGroup also carries what was registered, so that weft, which forgets those that leave, can register it again when it comes back.
+ *
+ * Group tokens: what lets its bearer register instances of one WorkloadGroup, with its service account; for another audience, so that
+ * neither passes for the other.
  */
 import { createPublicKey, randomUUID } from "node:crypto";
 import { join } from "node:path";
@@ -8,6 +12,7 @@ import { calculateJwkThumbprint, errors, exportJWK, importPKCS8, importSPKI, typ
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import {
+  GROUP_TOKEN_AUDIENCE,
   TOKEN_ALGORITHM,
   TOKEN_AUDIENCE,
   TOKEN_CLOCK_SKEW_MS,
@@ -20,7 +25,7 @@ import { exportPrivateKeyPem, generateKeyPair } from "./crypto.ts";
 import { type Disk, nodeDisk } from "./disk.ts";
 import { readSecret, writeAtomically } from "./secret-file.ts";
 import { parseTrustDomain, trustDomainId } from "./spiffe-id.ts";
-import type { WorkloadIdentity } from "./types.ts";
+import type { GroupIdentity, Registered, WorkloadIdentity } from "./types.ts";
 
 export interface WorkloadTokensOptions {
   /** The data directory; the key is in its folder `ca`. */
@@ -79,9 +84,26 @@ export class WorkloadTokens {
     }
   }
 
-  /** A token for `workload`, valid for `lifetimeMs` from now. @throws WeftError "invalid" where a name is none. */
-  async issue(workload: WorkloadIdentity, lifetimeMs: number = TOKEN_LIFETIME_MS): Promise<WorkloadToken> {
-    const subject = `${workload.namespace}/${workload.name}`;
+  /**
+   * A token for `workload`, valid for `lifetimeMs` from now; for an instance of a group with what it `registered`.
+   * @throws WeftError "invalid" where a name is none.
+   */
+  issue(workload: WorkloadIdentity, lifetimeMs: number = TOKEN_LIFETIME_MS, registered?: Registered): Promise<WorkloadToken> {
+    return this.#issue(TOKEN_AUDIENCE, workload, lifetimeMs, registered === undefined ? {} : { registered });
+  }
+
+  /** A token by which instances of `group` register themselves. @throws WeftError "invalid" where a name is none. */
+  issueForGroup({ serviceAccount, ...group }: GroupIdentity, lifetimeMs: number = TOKEN_LIFETIME_MS): Promise<WorkloadToken> {
+    return this.#issue(GROUP_TOKEN_AUDIENCE, group, lifetimeMs, { service_account: serviceAccount });
+  }
+
+  async #issue(
+    audience: string,
+    { namespace, name }: { readonly namespace: string; readonly name: string },
+    lifetimeMs: number,
+    claims: JWTPayload,
+  ): Promise<WorkloadToken> {
+    const subject = `${namespace}/${name}`;
     if (!SUBJECT.test(subject)) throw new WeftError("invalid", `"${subject}" is no workload: write NAMESPACE/NAME`);
     if (lifetimeMs > TOKEN_LONGEST_LIFETIME_MS) {
       throw new WeftError("invalid", `a token may be valid for ${TOKEN_LONGEST_LIFETIME_MS / 86_400_000} days at the most`);
@@ -89,10 +111,10 @@ export class WorkloadTokens {
     const now = Math.floor(this.#clock.now() / 1_000);
     const expires = Math.floor((this.#clock.now() + lifetimeMs) / 1_000);
     if (expires <= now) throw new WeftError("invalid", "a token must be valid for at least one second");
-    const token = await new SignJWT({})
+    const token = await new SignJWT(claims)
       .setProtectedHeader({ alg: TOKEN_ALGORITHM, typ: TOKEN_TYPE, kid: this.#keyId })
       .setIssuer(this.#issuer)
-      .setAudience(TOKEN_AUDIENCE)
+      .setAudience(audience)
       .setSubject(subject)
       .setIssuedAt(now)
       .setExpirationTime(expires)
@@ -106,27 +128,31 @@ export class WorkloadTokens {
    * @throws WeftError "unauthenticated", saying what is wrong with it and which command makes a good one.
    */
   async verifyHeader(authorization: string | undefined): Promise<WorkloadIdentity> {
-    if (authorization === undefined || authorization === "") throw refuse("no workload token was sent (authorization: Bearer TOKEN)");
-    const token = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
-    if (token === undefined) throw refuse('the authorization header is malformed: it must be "Bearer TOKEN"');
-    return await this.verify(token);
+    return await this.verify(bearerOf(authorization));
   }
 
   /** @throws WeftError "unauthenticated", as verifyHeader. */
   async verify(token: string): Promise<WorkloadIdentity> {
-    if (token === "") throw refuse("no workload token was sent (authorization: Bearer TOKEN)");
-    if (token.length > TOKEN_LONGEST) throw refuse(`the workload token is malformed: it is longer than ${TOKEN_LONGEST} characters`);
-    const { sub } = await this.#check(token);
-    const [, namespace, name] = SUBJECT.exec(sub ?? "") ?? [];
-    if (namespace === undefined || name === undefined) throw refuse('the workload token is malformed: its subject is not "NAMESPACE/NAME"');
-    return { namespace, name };
+    const { registered, ...claims } = await this.#check(token, TOKEN_AUDIENCE);
+    const workload = subjectOf(claims);
+    return registered === undefined ? workload : { ...workload, registered: readRegistered(registered) };
   }
 
-  async #check(token: string): Promise<JWTPayload> {
+  /** Which group's instances the bearer of an `authorization` header may register. @throws WeftError "unauthenticated" */
+  async verifyGroupHeader(authorization: string | undefined): Promise<GroupIdentity> {
+    const { service_account: serviceAccount, ...claims } = await this.#check(bearerOf(authorization), GROUP_TOKEN_AUDIENCE);
+    if (typeof serviceAccount !== "string" || serviceAccount === "")
+      throw refuse("the group token is malformed: it names no service account");
+    return { ...subjectOf(claims), serviceAccount };
+  }
+
+  async #check(token: string, audience: string): Promise<JWTPayload> {
+    if (token === "") throw refuse("no workload token was sent (authorization: Bearer TOKEN)");
+    if (token.length > TOKEN_LONGEST) throw refuse(`the workload token is malformed: it is longer than ${TOKEN_LONGEST} characters`);
     try {
       const { payload } = await jwtVerify(token, this.#public, {
         algorithms: [TOKEN_ALGORITHM],
-        audience: TOKEN_AUDIENCE,
+        audience,
         issuer: this.#issuer,
         typ: TOKEN_TYPE,
         requiredClaims: ["sub", "exp", "iat", "jti"],
@@ -135,34 +161,59 @@ export class WorkloadTokens {
       });
       return payload;
     } catch (reason) {
-      throw this.#explain(reason);
+      throw this.#explain(reason, audience);
     }
   }
 
   /** jose looks at claims only after the signature: what is said of them here is what this weft, or one with its key, once signed. */
-  #explain(reason: unknown): WeftError {
+  #explain(reason: unknown, audience: string): WeftError {
+    const refusal = (message: string, subject?: string, cause?: unknown) => refuse(message, subject, cause, audience);
     if (reason instanceof errors.JWTExpired) {
       const { sub, exp } = reason.payload;
-      return refuse(`the workload token of ${sub} expired at ${new Date((exp ?? 0) * 1_000).toISOString()}`, sub);
+      return refusal(`the workload token of ${sub} expired at ${new Date((exp ?? 0) * 1_000).toISOString()}`, sub);
     }
     if (reason instanceof errors.JWSSignatureVerificationFailed) {
-      return refuse("the workload token was not signed by this weft: it comes from another installation, or was changed");
+      return refusal("the workload token was not signed by this weft: it comes from another installation, or was changed");
     }
     if (reason instanceof errors.JOSEAlgNotAllowed) {
-      return refuse(`the workload token is not signed with ${TOKEN_ALGORITHM}: it comes from somewhere else`);
+      return refusal(`the workload token is not signed with ${TOKEN_ALGORITHM}: it comes from somewhere else`);
     }
     if (reason instanceof errors.JWTClaimValidationFailed) {
       const { claim, payload } = reason;
-      if (claim === "aud") return refuse(`the workload token is for audience "${payload.aud}", not "${TOKEN_AUDIENCE}"`, payload.sub);
-      if (claim === "iss") return refuse(`the workload token is of ${payload.iss}, and this weft is of ${this.#issuer}`, payload.sub);
-      return refuse(`the workload token's claim "${claim}" is missing or not acceptable`, payload.sub);
+      if (claim === "aud") return refusal(`the workload token is for audience "${payload.aud}", not "${audience}"`, payload.sub);
+      if (claim === "iss") return refusal(`the workload token is of ${payload.iss}, and this weft is of ${this.#issuer}`, payload.sub);
+      return refusal(`the workload token's claim "${claim}" is missing or not acceptable`, payload.sub);
     }
-    return refuse("the workload token is malformed: it is no signed JWT", undefined, reason);
+    return refusal("the workload token is malformed: it is no signed JWT", undefined, reason);
   }
 }
 
-function refuse(message: string, workload = "NAMESPACE/NAME", cause?: unknown): WeftError {
-  const commands = `weft token --workload ${workload}, or a whole new bootstrap with: weft proxy bootstrap ${workload}`;
+function bearerOf(authorization: string | undefined): string {
+  if (authorization === undefined || authorization === "") throw refuse("no workload token was sent (authorization: Bearer TOKEN)");
+  const token = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
+  if (token === undefined) throw refuse('the authorization header is malformed: it must be "Bearer TOKEN"');
+  return token;
+}
+
+function subjectOf({ sub }: JWTPayload): { readonly namespace: string; readonly name: string } {
+  const [, namespace, name] = SUBJECT.exec(sub ?? "") ?? [];
+  if (namespace === undefined || name === undefined) throw refuse('the workload token is malformed: its subject is not "NAMESPACE/NAME"');
+  return { namespace, name };
+}
+
+/** Signed by this weft, but perhaps by another version of it. */
+function readRegistered(claim: unknown): Registered {
+  const { group, serviceAccount, instance, address, labels, locality } = (claim ?? {}) as Partial<Record<keyof Registered, unknown>>;
+  const texts = [group, serviceAccount, instance, address, locality ?? "", ...Object.values(labels ?? {})];
+  if (texts.some((text) => typeof text !== "string")) throw refuse("the workload token is malformed: what it registered cannot be read");
+  return claim as Registered;
+}
+
+function refuse(message: string, subject = "NAMESPACE/NAME", cause?: unknown, audience: string = TOKEN_AUDIENCE): WeftError {
+  const commands =
+    audience === GROUP_TOKEN_AUDIENCE
+      ? `weft token --workload-group ${subject}`
+      : `weft token --workload ${subject}, or a whole new bootstrap with: weft proxy bootstrap ${subject}`;
   // In the message too: a gRPC status carries nothing else to the operator, who reads it in Envoy's log.
   return new WeftError("unauthenticated", `${message}. Make a new one with: ${commands}`, { cause });
 }

@@ -69,6 +69,9 @@ export const applyCommand = buildCommand({
     if (outcome.applied.length === 0) cli.print("nothing to apply: the input holds no resource");
     if (flags.dryRun) return 0;
     cli.print(`revision ${outcome.revision}`);
+    for (const { proxy, reason } of outcome.needs_restart ?? []) {
+      cli.print(clean(`RESTART  ${proxy}: ${reason}; it holds when \`weft proxy run ${proxy}\` is started again`));
+    }
     return flags.wait === undefined ? 0 : await waitFor(cli, client, outcome.revision, flags.wait);
   }),
 });

@@ -69,7 +69,8 @@ async function proxies(client: AdminClient, whole: boolean): Promise<Finding[]> 
   if (items.length === 0) return [{ check: "proxies", level: "ok", message: "none is connected" }];
   const findings = items.flatMap((proxy) => problemOf(proxy, whole));
   const waiting = items.filter((proxy) => proxy.connected && proxy.status === "PENDING").length;
-  const message = `${items.length - findings.length} of ${items.length} well${waiting > 0 ? `, ${waiting} of them about to answer` : ""}`;
+  const well = items.length - new Set(findings.map(({ check }) => check)).size;
+  const message = `${well} of ${items.length} well${waiting > 0 ? `, ${waiting} of them about to answer` : ""}`;
   const level = (["error", "warning"] as const).find((worst) => findings.some((finding) => finding.level === worst)) ?? "ok";
   return [...findings, { check: "proxies", level, message }];
 }
@@ -80,9 +81,20 @@ function problemOf(proxy: ProxyStatus, whole: boolean): readonly Finding[] {
     const help = `if it was not stopped on purpose, start it again: weft proxy run ${proxy.id}`;
     return [{ check, level: "warning", message: `not connected since ${proxy.disconnected_at}`, help }];
   }
-  if (proxy.status !== "NACKED") return [];
-  const help = "mend the resource that is named and apply it again; what the proxy had before stays in force";
-  return [{ check, level: "error", message: nackLines(proxy, { whole }).join("\n      "), help }];
+  const found: Finding[] = [];
+  if (proxy.needs_restart) {
+    const help = `at a convenient time start it again: weft proxy run ${proxy.id}`;
+    found.push({ check, level: "warning", message: `it was started otherwise than it would be now: ${proxy.needs_restart}`, help });
+  }
+  if (proxy.unready !== undefined) {
+    const help = "look at its application, and at the probe of its WorkloadGroup";
+    found.push({ check, level: "warning", message: `it gets no calls: ${proxy.unready}`, help });
+  }
+  if (proxy.status === "NACKED") {
+    const help = "mend the resource that is named and apply it again; what the proxy had before stays in force";
+    found.push({ check, level: "error", message: nackLines(proxy, { whole }).join("\n      "), help });
+  }
+  return found;
 }
 
 /** Keys that could not be fetched: tokens are refused, or will be when the issuer changes its keys. */

@@ -2,7 +2,7 @@ import { buildCommand } from "@stricli/core";
 import type { ApiResource } from "../admin/control-plane.ts";
 import { WeftError } from "../lib/errors.ts";
 import { formatProblem } from "../lib/problem.ts";
-import { documentOf } from "../model/index.ts";
+import { documentOf, shownDocument } from "../model/index.ts";
 import { sendFiles } from "./apply.ts";
 import { type ConnectFlags, connect, connectFlags } from "./client.ts";
 import { parseFiles } from "./documents.ts";
@@ -33,10 +33,11 @@ export const diffCommand = buildCommand({
         (own) => own.kind === one.kind && own.metadata.namespace === one.namespace && own.metadata.name === one.name,
       );
       const before = one.action === "created" ? "" : shown(await client.call<ApiResource>(resourcePath(one)));
-      const after = resource ? shown(documentOf(resource)) : "";
+      const after = resource ? shown(shownDocument(documentOf(resource))) : "";
       const id = `${one.kind}/${one.namespace}/${one.name}`;
       const stored = one.action === "created" ? "/dev/null" : `stored/${id}`;
-      cli.print(clean(lineDiff(before, after, stored, `${resource?.source.file ?? ""} ${id}`)));
+      if (before === after) cli.print(clean(`${id}: a value that is not shown differs`));
+      else cli.print(clean(lineDiff(before, after, stored, `${resource?.source.file ?? ""} ${id}`)));
     }
     return changed.length > 0 ? 1 : 0;
   }),

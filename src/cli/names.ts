@@ -6,7 +6,7 @@ import { UsageError } from "./verb.ts";
 
 /** For messages: every kind with its short name. */
 export const KIND_NAMES = Object.values(KINDS)
-  .map(({ kind, shortNames }) => `${kind} (${shortNames.join(", ")})`)
+  .map(({ kind, shortNames }) => (shortNames.length > 0 ? `${kind} (${shortNames.join(", ")})` : kind))
   .join(", ");
 
 export const parseText = (input: string) => input;

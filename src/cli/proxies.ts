@@ -4,7 +4,7 @@ import { WeftError } from "../lib/errors.ts";
 import { connect, connectFlags } from "./client.ts";
 import { nackLines } from "./nacks.ts";
 import { parseText, parseWorkload } from "./names.ts";
-import { age, json, table } from "./output.ts";
+import { age, clean, json, table } from "./output.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
 import { UsageError, verb } from "./verb.ts";
 
@@ -52,6 +52,7 @@ export const proxiesCommand = buildCommand({
     else {
       cli.print(proxyTable(shown, cli.io.clock.now()));
       for (const proxy of shown) for (const line of nackLines(proxy)) cli.print(line);
+      for (const { id, unready } of shown) if (unready !== undefined) cli.print(clean(`${id} gets no calls: ${unready}`));
     }
     return 0;
   }),

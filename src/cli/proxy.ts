@@ -4,7 +4,8 @@ import { type ConnectFlags, connect, connectFlags } from "./client.ts";
 import type { CliIo } from "./io.ts";
 import { parseText, parseWorkload } from "./names.ts";
 import { clean } from "./output.ts";
-import { verb } from "./verb.ts";
+import { type GroupFlags, groupFlags, runInstance } from "./proxy-group.ts";
+import { UsageError, verb } from "./verb.ts";
 
 const workload = { parse: parseText, placeholder: "WORKLOAD", brief: "A WorkloadEntry: NAME or NAMESPACE/NAME" };
 
@@ -29,23 +30,34 @@ const bootstrapCommand = buildCommand({
   }),
 });
 
+interface RunFlags extends ConnectFlags, GroupFlags {}
+
 const runCommand = buildCommand({
   docs: {
     brief: "Run and supervise a workload's Envoy",
     fullDescription:
-      "Starts the Envoy of $WEFT_ENVOY or of PATH, restarts it when it crashes, and drains it on SIGTERM. What follows -- goes to Envoy.",
-    customUsage: ["WORKLOAD [-- ENVOY-ARGS...]"],
+      "Starts the Envoy of $WEFT_ENVOY or of PATH, restarts it when it crashes, and drains it on SIGTERM. What follows -- goes to Envoy.\n" +
+      "With --group: registers as an instance of that WorkloadGroup, runs the group's probe, and tells weft whether the application is ready.",
+    customUsage: ["WORKLOAD [-- ENVOY-ARGS...]", "--group GROUP --address IP [-- ENVOY-ARGS...]"],
   },
   parameters: {
-    flags: connectFlags,
+    flags: { ...groupFlags, ...connectFlags },
     positional: {
       kind: "array",
-      minimum: 1,
       parameter: { parse: parseText, placeholder: "WORKLOAD [-- ENVOY-ARGS]", brief: workload.brief },
     },
   },
-  func: verb<ConnectFlags, string[]>(async (cli, flags, text = "", ...args) => {
+  func: verb<RunFlags, string[]>(async (cli, flags, text, ...args) => {
     const { io } = cli;
+    const { group, address, label, locality } = flags;
+    if (group !== undefined) {
+      await runInstance(cli, flags, text === undefined ? args : [text, ...args]);
+      return 0;
+    }
+    if (address !== undefined || label !== undefined || locality !== undefined) {
+      throw new UsageError("--address, --label and --locality go with --group: a WorkloadEntry has its own");
+    }
+    if (text === undefined) throw new UsageError("Name a WORKLOAD, or a WorkloadGroup with --group and --address");
     const envoyPath = findEnvoy(io.env);
     await superviseEnvoy({
       envoyPath,

@@ -2,7 +2,7 @@ import { buildCommand } from "@stricli/core";
 import type { ServiceSummary } from "../admin/control-plane.ts";
 import { type ConnectFlags, connect, connectFlags } from "./client.ts";
 import { namespaceFlag } from "./names.ts";
-import { json, table } from "./output.ts";
+import { clean, json, table } from "./output.ts";
 import { verb } from "./verb.ts";
 
 /** -o of verbs that show a report. */
@@ -34,6 +34,7 @@ export const servicesCommand = buildCommand({
         one.workloads.join(","),
       ]);
       cli.print(table(["NAMESPACE", "SERVICE", "HOST", "PORTS", "MTLS", "ENDPOINTS", "WORKLOADS"], rows));
+      for (const { host, unready } of report.items) if (unready) cli.print(clean(`${host}: not ready are ${unready.join(", ")}`));
     }
     return 0;
   }),

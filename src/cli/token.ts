@@ -10,6 +10,7 @@ import { UsageError, verb } from "./verb.ts";
 
 interface Flags extends ConnectFlags {
   readonly workload?: string;
+  readonly workloadGroup?: string;
   readonly ttl?: string;
 }
 
@@ -17,7 +18,8 @@ export const tokenCommand = buildCommand({
   docs: {
     brief: "Print a token: the admin API's, or a workload's",
     fullDescription:
-      'Without --workload: the admin token, for "Authorization: Bearer $(weft token)". With it: a new token by which that workload\'s proxy proves who it is.',
+      'Alone: the admin token, for "Authorization: Bearer $(weft token)". With --workload: a new token by which that workload\'s proxy proves who\n' +
+      "it is. With --workload-group: one by which instances of that group register themselves, and nothing else.",
   },
   parameters: {
     flags: {
@@ -28,29 +30,45 @@ export const tokenCommand = buildCommand({
         brief: "A token for this workload: NAME or NAMESPACE/NAME",
         placeholder: "NAME",
       },
+      workloadGroup: {
+        kind: "parsed",
+        parse: parseText,
+        optional: true,
+        brief: "A token for the instances of this WorkloadGroup: NAME or NAMESPACE/NAME",
+        placeholder: "NAME",
+      },
       ttl: {
         kind: "parsed",
         parse: parseText,
         optional: true,
-        brief: "How long the workload's token is good, such as 1h",
+        brief: "How long the workload's or group's token is good, such as 1h",
         placeholder: "TIME",
       },
       ...connectFlags,
     },
   },
   func: verb<Flags, []>(async (cli, flags) => {
-    if (flags.workload === undefined) {
-      if (flags.ttl !== undefined) throw new UsageError("--ttl goes with --workload: the admin token does not expire");
+    const { workload, workloadGroup } = flags;
+    if (workload !== undefined && workloadGroup !== undefined)
+      throw new UsageError("A token is for a workload or for a group: give one of them");
+    const named = workload ?? workloadGroup;
+    if (named === undefined) {
+      if (flags.ttl !== undefined) throw new UsageError("--ttl goes with --workload or --workload-group: the admin token does not expire");
       if (flags.server !== undefined) throw new UsageError("The admin token is read from the data directory: run this where weft runs");
       cli.print(await adminToken(await dataDirectory(cli.io, flags.data)));
       return 0;
     }
-    const { namespace, name } = parseWorkload(flags.workload);
+    const { namespace, name } = parseWorkload(named);
+    const key = workload === undefined ? "workload_group" : "workload";
     const client = await connect(cli.io, flags);
-    const body = JSON.stringify({ workload: `${namespace}/${name}`, ...(flags.ttl === undefined ? {} : { ttl: flags.ttl }) });
-    const issued = await client.call<IssuedToken>("/v1/tokens", { method: "POST", headers: { "content-type": "application/json" }, body });
+    const body = JSON.stringify({ [key]: `${namespace}/${name}`, ...(flags.ttl === undefined ? {} : { ttl: flags.ttl }) });
+    const issued = await client.call<Omit<IssuedToken, "workload">>("/v1/tokens", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
     // Only the token on stdout, so that $(weft token ...) works.
-    cli.complain(clean(`token of ${issued.workload}, good until ${issued.expires}`));
+    cli.complain(clean(`token of ${workload === undefined ? "WorkloadGroup " : ""}${namespace}/${name}, good until ${issued.expires}`));
     cli.print(clean(issued.token));
     return 0;
   }),

@@ -1,6 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import { formatProblem, type Problem } from "../lib/problem.ts";
-import { analyze } from "../mesh/analysis/index.ts";
+import { analyze, findExpiredCertificates } from "../mesh/analysis/index.ts";
 import { buildMesh } from "../mesh/build.ts";
 import { CODES } from "../model/index.ts";
 import { parseFiles } from "./documents.ts";
@@ -33,7 +33,11 @@ export const validateCommand = buildCommand({
     const files = await readInputs(cli.io, flags.file);
     const parsed = parseFiles(files);
     const { resources } = parsed;
-    const problems = [...parsed.problems, ...together(parsed, flags.trustDomain ?? "mesh.local")];
+    const problems = [
+      ...parsed.problems,
+      ...together(parsed, flags.trustDomain ?? "mesh.local"),
+      ...findExpiredCertificates(resources, cli.io.clock.now()),
+    ];
     const errors = problems.filter((problem) => problem.severity === "error").length;
     if (flags.output === "json") {
       cli.print(json({ valid: errors === 0, resources: resources.length, problems }));
@@ -53,6 +57,7 @@ export const validateCommand = buildCommand({
 const NEEDS_ALL: ReadonlySet<string> = new Set([
   CODES.unknownHost.code,
   CODES.unknownGateway.code,
+  CODES.unknownDelegate.code,
   CODES.selectsNothing.code,
   CODES.neverMatches.code,
 ]);

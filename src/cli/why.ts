@@ -12,6 +12,7 @@ import { formatWhy } from "./why-text.ts";
 interface Flags extends ConnectFlags {
   readonly from: string;
   readonly to: string;
+  readonly via?: string;
   readonly method?: string;
   readonly path?: string;
   readonly header?: readonly string[];
@@ -44,6 +45,7 @@ export const whyCommand = buildCommand({
         placeholder: "[NS/]WORKLOAD|plaintext",
       },
       to: { kind: "parsed", parse: parseText, brief: "The service, as the caller names it", placeholder: "HOST[:PORT]" },
+      via: optionalText("An egress listener of the caller's Sidecar, instead of the outbound listener", "ADDRESS:PORT|unix:///PATH"),
       method: optionalText("GET where absent", "METHOD"),
       path: optionalText("With its query; / where absent", "PATH"),
       header: several("A header of the request; may be repeated", "NAME=VALUE"),
@@ -79,12 +81,12 @@ export const whyCommand = buildCommand({
   }),
 });
 
-function requestOf({ from, to, method, path, header = [], jwtClaim = [], sourceIp }: Flags): WhyRequest {
+function requestOf({ from, to, via, method, path, header = [], jwtClaim = [], sourceIp }: Flags): WhyRequest {
   const caller = from === "plaintext" || from.includes("/") ? from : `default/${from}`;
   const headers = Object.fromEntries(header.map((text) => pairOf(text, "--header", /^([^=:\s]+|:[^=:\s]+)(?:=|:\s*)(.*)$/s)));
   const claims: Record<string, unknown> = {};
   for (const [name, value] of jwtClaim.map((text) => pairOf(text, "--jwt-claim", /^([^=]+)=(.*)$/s))) claims[name] = claimValue(value);
-  return { from: caller, to, method, path, headers, claims: jwtClaim.length > 0 ? claims : undefined, sourceIp };
+  return { from: caller, to, via, method, path, headers, claims: jwtClaim.length > 0 ? claims : undefined, sourceIp };
 }
 
 function pairOf(text: string, flag: string, form: RegExp): readonly [string, string] {

@@ -10,10 +10,12 @@ import type {
   DeleteRequest,
   WatchMessage,
 } from "../admin/control-plane.ts";
+import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Problem } from "../lib/problem.ts";
 import { inTurns } from "../lib/turns.ts";
-import { documentOf, type ParsedDocuments, parseInSteps, problem } from "../model/index.ts";
+import { findExpiredCertificates } from "../mesh/analysis/index.ts";
+import { documentOf, type ParsedDocuments, parseInSteps, problem, shownDocument } from "../model/index.ts";
 import { type AnyResource, resourceKey } from "../model/resource.ts";
 import { canonicalJson } from "../store/canonical.ts";
 import type { ApplyResult, Change, Delete, Put, ResourceId, Store, StoredResource, Transaction } from "../store/store.ts";
@@ -22,9 +24,13 @@ import { ATTRIBUTE, failSpan, policyType, type Span, type SpanContext, type Trac
 import { findingsOfChange, momentOf, preview } from "./findings.ts";
 import type { Journal } from "./journal.ts";
 import type { Reconciler } from "./reconciler.ts";
+import type { Seal } from "./seal.ts";
 
 export interface ChangesOptions {
+  readonly clock: Clock;
   readonly store: Store;
+  /** Closes what the store may not know. */
+  readonly seal: Pick<Seal, "close">;
   readonly reconciler: Reconciler;
   readonly journal: Journal;
   readonly tracing: Tracing;
@@ -43,8 +49,9 @@ export class Changes {
   /** Parses, validates and commits all files as one transaction, and returns when the control plane serves the new revision. */
   apply(request: ApplyRequest): Promise<ApplyOutcome> {
     return this.#traced(request.parent, async (span) => {
-      const { resources, problems } = await this.#validate(request, span);
+      const { resources, problems: parsed } = await this.#validate(request, span);
       if (request.principal && !request.dryRun) checkNamespaces(request.principal, resources.map(targetOf));
+      const problems = [...parsed, ...findExpiredCertificates(resources, this.#options.clock.now())];
       span.setAttribute(ATTRIBUTE.policyType, policyType(resources.map((resource) => resource.kind)));
       const puts = await Promise.all(resources.map((resource) => this.#putOf(resource, request.expect)));
       const { reconciler } = this.#options;
@@ -186,7 +193,11 @@ export class Changes {
 
   async #putOf(resource: AnyResource, expect: ApplyRequest["expect"]): Promise<Put> {
     const id = { kind: resource.kind, namespace: resource.metadata.namespace, name: resource.metadata.name };
-    const put = { ...id, document: documentOf(await this.#asWritten(resource, id)), source: { ...resource.source } };
+    const put = {
+      ...id,
+      document: this.#options.seal.close(documentOf(await this.#asWritten(resource, id))),
+      source: { ...resource.source },
+    };
     if (expect === "present") return { ...put, expect: (await this.#find(id)).revision };
     if (expect !== undefined) return { ...put, expect };
     const { resourceVersion } = resource.metadata;
@@ -291,16 +302,16 @@ function appliedOf(change: Change): Applied {
   return { ...idOf(change), action: change.action, resourceVersion: String(change.resource.revision) };
 }
 
-/** The stored document with the metadata that the store keeps, as Kubernetes' clients know it. */
+/** The stored document with the metadata that the store keeps, as Kubernetes' clients know it; private values of Secrets replaced. */
 export function apiResourceOf(stored: StoredResource): ApiResource {
-  const document = stored.document as { apiVersion: string; kind: string; metadata?: Record<string, unknown>; spec?: unknown };
+  const shown = shownDocument(stored.document) as { apiVersion: string; metadata?: Record<string, unknown>; spec?: unknown };
   const metadata = {
     creationTimestamp: stored.createdAt,
-    ...document.metadata,
+    ...shown.metadata,
     name: stored.name,
     namespace: stored.namespace,
     uid: stored.uid,
     resourceVersion: String(stored.revision),
   };
-  return { apiVersion: document.apiVersion, kind: stored.kind, metadata, spec: document.spec ?? {} };
+  return { ...shown, kind: stored.kind, metadata, ...(stored.kind === "Secret" ? {} : { spec: shown.spec ?? {} }) };
 }

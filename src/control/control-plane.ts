@@ -1,6 +1,6 @@
 /** The ControlPlane that the admin API serves, joined from its parts. */
 import type { CaAnswer } from "../admin/ca-schemas.ts";
-import type { ControlPlane, JwksReport } from "../admin/control-plane.ts";
+import type { ApplyOutcome, ControlPlane, JwksReport } from "../admin/control-plane.ts";
 import type { LedgerReader, ProxyRecord } from "../ads/index.ts";
 import { type OpenedAuthority, type SvidManager, spiffeBundle, type WorkloadTokens } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -21,9 +21,11 @@ import type { JwksKeeper, JwksStatus } from "./jwks.ts";
 import { typeName } from "./observer.ts";
 import { proxyStatus, timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
+import { createRegistrationApi, type RegistrationApiParts } from "./registration-api.ts";
+import { restartNeeded } from "./restarts.ts";
 import { mtlsReport, serviceSummaries } from "./services-view.ts";
 
-export interface ControlPlaneParts {
+export interface ControlPlaneParts extends RegistrationApiParts {
   readonly clock: Clock;
   readonly changes: Changes;
   readonly audit: AuditTrail;
@@ -60,7 +62,20 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   /** Those that left count for as long as their workload is registered: afterwards nobody expects them back. */
   const known = (record: ProxyRecord) =>
     record.disconnectedAt === undefined || reconciler.mesh === undefined || reconciler.mesh.workloads.has(record.id);
-  const statuses = () => ledger.proxies().filter(known).map(proxyStatus);
+  const statuses = () =>
+    ledger
+      .proxies()
+      .filter(known)
+      .map((record) => proxyStatus(record, restartNeeded(record, reconciler.mesh), reconciler.mesh?.unready.get(record.id)));
+  /** What is new of it since `before`: a change tells of what it has to do with. */
+  const withRestarts = async <Outcome extends ApplyOutcome>(change: () => Promise<Outcome>): Promise<Outcome> => {
+    const before = new Map(statuses().map(({ id, needs_restart }) => [id, needs_restart]));
+    const outcome = await change();
+    const needs = statuses().flatMap(({ id, needs_restart: reason }) =>
+      reason && before.get(id) !== reason ? [{ proxy: id, reason }] : [],
+    );
+    return needs.length === 0 ? outcome : { ...outcome, needs_restart: needs };
+  };
 
   const isConnected = (id: string) => {
     const record = ledger.proxy(id);
@@ -68,16 +83,17 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   };
 
   return {
-    apply: (request) => changes.apply(request),
-    remove: (request) => changes.remove(request),
-    removeAll: (request) => changes.removeAll(request),
+    ...createRegistrationApi(parts),
+    apply: (request) => withRestarts(() => changes.apply(request)),
+    remove: (request) => withRestarts(() => changes.remove(request)),
+    removeAll: (request) => withRestarts(() => changes.removeAll(request)),
     list: (filter) => changes.list(filter),
     get: (kind, namespace, name) => changes.get(kind, namespace, name),
     watch: (since, signal) => changes.watch(since, signal),
 
     services: (namespace) => serviceSummaries(mesh(), namespace),
     mtls: (service, namespace) => mtlsReport(mesh(), ledger, service, namespace),
-    check: () => allFindings(reconciler),
+    check: () => allFindings(reconciler, parts.clock.now()),
     why: (request) => why(mesh(), request, { now: parts.clock.now(), isConnected }),
     jwks: () => jwks.status().map(jwksReport),
     proxies: statuses,
@@ -113,7 +129,14 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       const { key } = workloadOf(workload);
       await audit.done({ ...caller, action: "issue-token", targets: [`workload ${key}`] });
       const { token } = await tokens.issue(workload);
-      return envoyBootstrap({ workload, token, ads: parts.ads, envoyAdmin: envoyAdminOf(reconciler, key) });
+      return envoyBootstrap({
+        workload,
+        token,
+        ads: parts.ads,
+        envoyAdmin: addressOf(reconciler, key, ANNOTATION.envoyAdmin),
+        prometheus: addressOf(reconciler, key, ANNOTATION.prometheus),
+        process: mesh().processes.get(key),
+      });
     },
 
     convergence: (revision) =>
@@ -143,8 +166,8 @@ function caAnswer(authority: OpenedAuthority, svids: SvidManager): CaAnswer {
 }
 
 /** The workload's annotation weft.dev/envoy-admin; undefined (the system chooses a port) where it has none. */
-function envoyAdminOf(reconciler: Reconciler, workloadKey: string): { address: string; port: number } | undefined {
-  const text = reconciler.resource(`WorkloadEntry/${workloadKey}`)?.metadata.annotations[ANNOTATION.envoyAdmin];
+function addressOf(reconciler: Reconciler, workloadKey: string, annotation: string): { address: string; port: number } | undefined {
+  const text = reconciler.resource(`WorkloadEntry/${workloadKey}`)?.metadata.annotations[annotation];
   const parsed = text === undefined ? undefined : parseAddressPort(text);
   return parsed && "value" in parsed ? parsed.value : undefined;
 }

@@ -23,7 +23,12 @@ export function convergenceOf(records: readonly ProxyRecord[], revision: number)
   }
   for (const { id } of nacked) for (const set of Object.values(ids)) set.delete(id);
   for (const id of ids.pending) ids.acked.delete(id);
-  return { acked: [...ids.acked], nacked: nacked.map(proxyStatus), pending: [...ids.pending], still_nacked: still.map(proxyStatus) };
+  return {
+    acked: [...ids.acked],
+    nacked: nacked.map((record) => proxyStatus(record)),
+    pending: [...ids.pending],
+    still_nacked: still.map((record) => proxyStatus(record)),
+  };
 }
 
 /** undefined where the proxy does not subscribe to the type. */

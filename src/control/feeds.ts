@@ -4,10 +4,11 @@
  * A workload that is not registered gets an empty snapshot. Where its WorkloadEntry was deleted under a running proxy, it keeps what it had
  * for a while: its callers must lose the endpoint first, or they would meet a sidecar that no longer knows its application.
  */
-import type { ProxyIdentity, SnapshotSource } from "../ads/types.ts";
+import type { ProxyClient, ProxyIdentity, SnapshotSource } from "../ads/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { EncodedResource, ProxySnapshot } from "../lib/encoded.ts";
-import type { Mesh } from "../mesh/types.ts";
+import type { Mesh, Workload } from "../mesh/types.ts";
+import { abilitiesOf, type EnvoyAbilities } from "../xds/envoy-version.ts";
 import { buildSnapshot } from "../xds/snapshot.ts";
 
 /** Where a proxy's SDS secrets come from: calls `onSecrets` at once or soon, and at each renewal, until the returned function is called. */
@@ -18,6 +19,7 @@ const REMOVAL_GRACE_MS = 5_000;
 
 interface Feed {
   readonly proxy: ProxyIdentity;
+  readonly abilities: EnvoyAbilities;
   readonly onSnapshot: (snapshot: ProxySnapshot) => void;
   /** Of the SPIFFE ID whose secrets are followed now. */
   spiffeId: string | undefined;
@@ -31,6 +33,8 @@ interface Feed {
 export interface ProxyFeedsOptions {
   readonly secretsOf: SecretsOf;
   readonly clock: Clock;
+  /** Whether the proxy may have what the workload of its name gets; any may where absent. */
+  readonly serves?: (proxy: ProxyIdentity, workload: Workload) => boolean;
   /** A proxy's snapshot could not be made: a defect of weft's. The proxy keeps what it has, the others get theirs. */
   readonly onTrouble: (proxy: ProxyIdentity, reason: unknown) => void;
 }
@@ -44,9 +48,10 @@ export class ProxyFeeds implements SnapshotSource {
     this.#options = options;
   }
 
-  subscribe(proxy: ProxyIdentity, onSnapshot: (snapshot: ProxySnapshot) => void): () => void {
+  subscribe(proxy: ProxyIdentity, onSnapshot: (snapshot: ProxySnapshot) => void, client?: ProxyClient): () => void {
     const feed: Feed = {
       proxy,
+      abilities: abilitiesOf(client?.envoyVersion ?? ""),
       onSnapshot,
       spiffeId: undefined,
       secrets: undefined,
@@ -71,7 +76,7 @@ export class ProxyFeeds implements SnapshotSource {
 
   #offer(feed: Feed, mesh: Mesh): void {
     try {
-      if (mesh.workloads.has(feed.proxy.id) || !feed.served) {
+      if (this.#workloadOf(feed, mesh) || !feed.served) {
         feed.cancelRemoval?.();
         feed.cancelRemoval = undefined;
         this.#refresh(feed, mesh);
@@ -83,6 +88,11 @@ export class ProxyFeeds implements SnapshotSource {
     }
   }
 
+  #workloadOf({ proxy }: Feed, mesh: Mesh): Workload | undefined {
+    const workload = mesh.workloads.get(proxy.id);
+    return workload && (this.#options.serves?.(proxy, workload) ?? true) ? workload : undefined;
+  }
+
   #remove(feed: Feed): void {
     feed.cancelRemoval = undefined;
     feed.served = false;
@@ -90,7 +100,7 @@ export class ProxyFeeds implements SnapshotSource {
   }
 
   #refresh(feed: Feed, mesh: Mesh): void {
-    const spiffeId = mesh.workloads.get(feed.proxy.id)?.spiffeId;
+    const spiffeId = this.#workloadOf(feed, mesh)?.spiffeId;
     if (feed.spiffeId !== spiffeId) {
       feed.unfollow?.();
       feed.spiffeId = spiffeId;
@@ -103,7 +113,7 @@ export class ProxyFeeds implements SnapshotSource {
         called = true;
         feed.secrets = secrets;
         // Not for a workload that is on its way out: its last snapshot stands until then.
-        if (this.#mesh?.workloads.has(feed.proxy.id)) this.#emit(feed, this.#mesh);
+        if (this.#mesh && this.#workloadOf(feed, this.#mesh)) this.#emit(feed, this.#mesh);
       });
       if (called) return;
     }
@@ -113,7 +123,7 @@ export class ProxyFeeds implements SnapshotSource {
   /** A workload with an identity waits for its first certificate: listeners that name a missing secret would only sit and warm. */
   #emit(feed: Feed, mesh: Mesh): void {
     if (feed.spiffeId !== undefined && !feed.secrets) return;
-    const snapshot = buildSnapshot(mesh, feed.proxy.id, feed.secrets ?? []);
+    const snapshot = this.#workloadOf(feed, mesh) && buildSnapshot(mesh, feed.proxy.id, feed.secrets ?? [], feed.abilities);
     feed.served = snapshot !== undefined;
     feed.onSnapshot(snapshot ?? { revision: mesh.revision, resources: new Map() });
   }

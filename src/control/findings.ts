@@ -1,6 +1,6 @@
 /** What the analysis of documents together finds: all of it, and what a change has to do with. */
 import type { Problem } from "../lib/problem.ts";
-import { affectedBy, analyzeInSteps } from "../mesh/analysis/index.ts";
+import { affectedBy, analyzeInSteps, findExpiredCertificates } from "../mesh/analysis/index.ts";
 import { buildMesh } from "../mesh/build.ts";
 import type { Mesh } from "../mesh/types.ts";
 import { type AnyResource, resourceKey } from "../model/resource.ts";
@@ -34,9 +34,14 @@ export function momentOf(reconciler: Reconciler): Moment {
   return mesh && { mesh, resources: built };
 }
 
-export async function allFindings(reconciler: Reconciler): Promise<{ readonly revision: number; readonly problems: readonly Problem[] }> {
+/** `now`: milliseconds since the epoch. */
+export async function allFindings(
+  reconciler: Reconciler,
+  now: number,
+): Promise<{ readonly revision: number; readonly problems: readonly Problem[] }> {
   const moment = momentOf(reconciler);
-  return { revision: moment?.mesh.revision ?? 0, problems: await findingsOf(moment) };
+  const expired = findExpiredCertificates(moment?.resources ?? [], now);
+  return { revision: moment?.mesh.revision ?? 0, problems: [...(await findingsOf(moment)), ...expired] };
 }
 
 /** The findings about the touched resources, and those that the change from `before` to `after` caused elsewhere. */

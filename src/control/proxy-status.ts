@@ -3,7 +3,8 @@ import type { ProxyStatus, TypeStatus } from "../admin/control-plane.ts";
 import type { ProxyRecord, TypeRecord } from "../ads/index.ts";
 import { typeName } from "./observer.ts";
 
-export function proxyStatus(record: ProxyRecord): ProxyStatus {
+/** `restart`: what a restart would change; `unready`: why its application gets no calls. */
+export function proxyStatus(record: ProxyRecord, restart?: string, unready?: string): ProxyStatus {
   const [namespace = "", workload = ""] = record.id.split("/");
   return {
     id: record.id,
@@ -17,6 +18,8 @@ export function proxyStatus(record: ProxyRecord): ProxyStatus {
     connected_at: timestamp(record.connectedAt),
     disconnected_at: optionalTimestamp(record.disconnectedAt),
     status: record.status,
+    ...(restart === undefined ? {} : { needs_restart: restart }),
+    ...(unready === undefined ? {} : { unready }),
     types: record.types.map(typeStatus),
   };
 }

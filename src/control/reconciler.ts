@@ -7,7 +7,7 @@
 import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
-import { buildMesh } from "../mesh/build.ts";
+import { buildMesh, type MeshOptions } from "../mesh/build.ts";
 import type { Mesh } from "../mesh/types.ts";
 import { KINDS, resourceFromStored } from "../model/index.ts";
 import { type AnyResource, resourceKey } from "../model/resource.ts";
@@ -19,6 +19,10 @@ export interface ReconcilerOptions {
   readonly trustDomain: string;
   /** The key sets that were fetched for RequestAuthentication (MeshOptions.jwks); `rebuild` when they change. */
   readonly jwks?: () => ReadonlyMap<string, string>;
+  /** What proxies said last of their applications (MeshOptions.health); `rebuild` when it changes. */
+  readonly health?: () => NonNullable<MeshOptions["health"]>;
+  /** What is sealed in the store, as it was written; nothing is where absent. */
+  readonly open?: (document: StoredResource["document"]) => StoredResource["document"];
   /** Called after each build, before `reached` resolves for its revision. */
   readonly onMesh: (mesh: Mesh, milliseconds: number) => void;
   /** Told when the store's watch fails or loses its place; the reconciler goes on by itself. */
@@ -90,7 +94,7 @@ export class Reconciler {
   moved(stored: StoredResource): void {
     const held = this.#held.get(keyOf(stored));
     if (!held || held.stored.revision !== stored.revision || Bun.deepEquals(held.stored.source, stored.source)) return;
-    this.#held.set(keyOf(stored), { stored, resource: resourceFromStored(stored) });
+    this.#held.set(keyOf(stored), { stored, resource: this.#read(stored) });
     this.#schedule();
   }
 
@@ -118,7 +122,12 @@ export class Reconciler {
   #hold(stored: StoredResource): Held {
     const held = this.#held.get(keyOf(stored));
     if (held && held.stored.uid === stored.uid && held.stored.revision === stored.revision) return held;
-    return { stored, resource: resourceFromStored(stored) };
+    return { stored, resource: this.#read(stored) };
+  }
+
+  #read(stored: StoredResource): AnyResource {
+    const { open } = this.#options;
+    return resourceFromStored(open ? { ...stored, document: open(stored.document) } : stored);
   }
 
   async #follow(): Promise<void> {
@@ -178,7 +187,8 @@ export class Reconciler {
     const began = clock.monotonic();
     const resources = [...this.#held.values()].map((held) => held.resource);
     this.#built = resources;
-    this.#mesh = buildMesh(resources, { revision: this.#revision, trustDomain, jwks: this.#options.jwks?.() }, this.#mesh);
+    const [jwks, health] = [this.#options.jwks?.(), this.#options.health?.()];
+    this.#mesh = buildMesh(resources, { revision: this.#revision, trustDomain, jwks, health }, this.#mesh);
     onMesh(this.#mesh, clock.monotonic() - began);
     const { revision } = this.#mesh;
     const done = this.#waiting.filter((waiter) => waiter.revision <= revision);

@@ -6,6 +6,7 @@ import { WeftError } from "../lib/errors.ts";
 import { serviceMtls } from "../mesh/mtls-report.ts";
 import type { Mesh, Service, Workload } from "../mesh/types.ts";
 import { canonicalHost } from "../model/index.ts";
+import { abilitiesOf } from "../xds/envoy-version.ts";
 import { inboundResources } from "../xds/inbound.ts";
 import { inboundListenerName } from "../xds/inbound-listener.ts";
 
@@ -13,6 +14,7 @@ export function serviceSummaries(mesh: Mesh, namespace?: string): ServiceSummary
   const services = [...mesh.services.values()].filter((service) => namespace === undefined || service.namespace === namespace);
   return services.map((service) => {
     const { mode, workloads } = serviceMtls(mesh, service);
+    const unready = workloads.filter((key) => mesh.unready.has(key));
     return {
       service: service.name,
       namespace: service.namespace,
@@ -21,6 +23,7 @@ export function serviceSummaries(mesh: Mesh, namespace?: string): ServiceSummary
       mtls_mode: mode,
       workloads: workloads.map(nameOf),
       endpoints: mesh.endpoints.get(service.host)?.length ?? 0,
+      ...(unready.length === 0 ? {} : { unready: unready.map(nameOf) }),
     };
   });
 }
@@ -77,7 +80,7 @@ function listenerState(
   const record = workload && ledger.proxy(workload.key);
   if (!workload || !port || !record || record.disconnectedAt !== undefined) return "disconnected";
   const name = inboundListenerName(workload, port);
-  const listener = inboundResources(mesh, workload).listeners.find((resource) => resource.name === name);
+  const listener = inboundResources(mesh, workload, abilitiesOf(record.envoyVersion)).listeners.find((resource) => resource.name === name);
   if (listener && ledger.inForce(workload.key, TYPE.listener, name, listener.version)) return "synced";
   const refused = record.types.some((type) => type.typeUrl === TYPE.listener && type.nack?.resources.some((bad) => bad.name === name));
   return refused ? "nacked" : "pending";

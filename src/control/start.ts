@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createAdminServer } from "../admin/index.ts";
 import { createAdsServer, type LedgerReader } from "../ads/index.ts";
-import { openAdminToken, WorkloadTokens } from "../ca/index.ts";
+import { openAdminToken, openSealKey, WorkloadTokens } from "../ca/index.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
@@ -26,7 +26,10 @@ import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
 import { trustPropagation } from "./propagation.ts";
 import { Reconciler } from "./reconciler.ts";
+import { Registrations } from "./registration.ts";
+import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
+import { WorkloadHealthKeeper } from "./workload-health.ts";
 
 export interface StartOptions {
   readonly data: string;
@@ -111,11 +114,18 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const { authority, svids } = identity;
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock });
   const adminToken = await openAdminToken({ dir: data });
+  const seal = createSeal(await openSealKey({ dir: data }), (message) => log.error(message));
 
   const journal = new Journal(clock);
+  const workloadHealth = new WorkloadHealthKeeper({
+    path: join(data, "workload-health.json"),
+    onChange: () => reconciler.rebuild(),
+    onTrouble: (message) => log.warning(message),
+  });
   const feeds = new ProxyFeeds({
     secretsOf: secretsFrom(svids, authority),
     clock,
+    serves: (proxy, workload) => registrations.serves(proxy, workload),
     onTrouble: ({ id }, reason) =>
       log.error("the configuration of proxy {proxy} could not be made; it keeps what it has. This is a defect of weft: report it", {
         proxy: id,
@@ -129,6 +139,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     clock,
     trustDomain,
     jwks: () => jwks.keys(),
+    health: () => workloadHealth.all,
+    open: (document) => seal.open(document),
     onTrouble: (message) => log.warning(message),
     onMesh(mesh, milliseconds) {
       metrics.revision.set(mesh.revision);
@@ -136,20 +148,25 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       const span = tracing.startSpan("translate", { parent: journal.find(mesh.revision)?.span, startTime: clock.now() - milliseconds });
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
+      registrations.follow();
       span.end();
     },
   });
+  const registrations: Registrations = new Registrations({
+    store,
+    reconciler,
+    health: workloadHealth,
+    clock,
+    log: { info: (message) => log.info(message), warning: (message) => log.warning(message) },
+  });
   const ads = createAdsServer({
-    authenticate: async ({ authorization }) => {
-      const { namespace, name } = await tokens.verifyHeader(authorization);
-      return { id: `${namespace}/${name}` };
-    },
-    source: feeds,
+    authenticate: async ({ authorization }) => registrations.admit(await tokens.verifyHeader(authorization)),
+    source: registrations.watching(feeds),
     clock,
     observer: createObserver({ metrics, tracing, journal, audit, clock }),
   });
   proxies = ads.ledger;
-  const changes = new Changes({ store, reconciler, journal, tracing, metrics });
+  const changes = new Changes({ clock, store, seal, reconciler, journal, tracing, metrics });
   const health = new HealthChecks(
     { store: () => store.checkWritable(), xds: () => ads.selfTest(), ca: () => checkCa(authority) },
     clock,
@@ -160,6 +177,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const adsSocket = join(data, "ads.sock");
   const adsBound = await ads.listen(options.ads);
   onClose(() => ads.close(DRAIN_MS));
+  // Before the streams end: they end with weft, and not because instances went away.
+  onClose(() => registrations.close());
   const adsAddress = { host: adsBound.address, port: adsBound.port };
   await ads.listen({ path: adsSocket, mode: 0o660 });
   await reconciler.start();
@@ -177,6 +196,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     tokens,
     health,
     jwks,
+    registrations,
+    workloadHealth,
     ads: adsAddress,
   });
   const admin = createAdminServer({ control, adminToken, clock, metrics, version, adminHosts: options.adminHosts });

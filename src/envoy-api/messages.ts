@@ -40,6 +40,7 @@ import { file_envoy_extensions_access_loggers_file_v3_file } from "../gen/envoy/
 import { file_envoy_extensions_access_loggers_filters_cel_v3_cel } from "../gen/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.ts";
 import { file_envoy_extensions_access_loggers_fluentd_v3_fluentd } from "../gen/envoy/extensions/access_loggers/fluentd/v3/fluentd_pb.ts";
 import { file_envoy_extensions_access_loggers_grpc_v3_als } from "../gen/envoy/extensions/access_loggers/grpc/v3/als_pb.ts";
+import { file_envoy_extensions_access_loggers_stats_v3_stats } from "../gen/envoy/extensions/access_loggers/stats/v3/stats_pb.ts";
 import { file_envoy_extensions_access_loggers_stream_v3_stream } from "../gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts";
 import { file_envoy_extensions_access_loggers_wasm_v3_wasm } from "../gen/envoy/extensions/access_loggers/wasm/v3/wasm_pb.ts";
 import { file_envoy_extensions_clusters_aggregate_v3_cluster } from "../gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.ts";
@@ -239,6 +240,7 @@ export const MESSAGES: Registry = createRegistry(
   file_envoy_extensions_access_loggers_filters_cel_v3_cel,
   file_envoy_extensions_access_loggers_fluentd_v3_fluentd,
   file_envoy_extensions_access_loggers_grpc_v3_als,
+  file_envoy_extensions_access_loggers_stats_v3_stats,
   file_envoy_extensions_access_loggers_stream_v3_stream,
   file_envoy_extensions_access_loggers_wasm_v3_wasm,
   file_envoy_extensions_clusters_aggregate_v3_cluster,

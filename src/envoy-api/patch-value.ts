@@ -1,6 +1,7 @@
 /** The value of an EnvoyFilter's patch: protobuf's JSON of the message that `applyTo` names (Istio, pkg/config/xds/xds.go). */
 import { type DescMessage, fromJson, type JsonValue, type Message } from "@bufbuild/protobuf";
 import { allMessages } from "./index.ts";
+import { adapt, type Unread } from "./patch-json.ts";
 
 /** What can be patched, and the message that a patch's value is. */
 export const PATCHED = {
@@ -18,19 +19,20 @@ export const PATCHED = {
 
 export type ApplyTo = keyof typeof PATCHED;
 
-/** @throws Error where `value` is no such message; the message names the field, or the type that nobody knows. */
-export function decodePatchValue(applyTo: ApplyTo, value: JsonValue): Message {
-  const registry = allMessages();
-  const schema = registry.getMessage(PATCHED[applyTo]) as DescMessage;
-  return fromJson(schema, value, { registry });
+export interface PatchValue {
+  readonly message: Message;
+  /** What of the JSON the message does not hold as written. */
+  readonly unread: readonly Unread[];
 }
 
-/** Why `value` is no patch for `applyTo`, in words; undefined where it is one. */
-export function patchValueError(applyTo: ApplyTo, value: JsonValue): string | undefined {
-  try {
-    decodePatchValue(applyTo, value);
-    return undefined;
-  } catch (reason) {
-    return reason instanceof Error ? reason.message : String(reason);
-  }
+/**
+ * `merging`: whether the value is for MERGE or MERGE_AND_REPLACE_LIST, which needs every part of it read.
+ *
+ * @throws Error where `value` is no such message; the message names the field, or the type that nobody knows.
+ */
+export function readPatchValue(applyTo: ApplyTo, value: JsonValue, merging: boolean): PatchValue {
+  const registry = allMessages();
+  const schema = registry.getMessage(PATCHED[applyTo]) as DescMessage;
+  const unread: Unread[] = [];
+  return { message: fromJson(schema, adapt(schema, value, { registry, passOn: !merging, unread }), { registry }), unread };
 }

@@ -6,6 +6,7 @@ import type { AnyResource, Kind, Resource } from "../model/resource.ts";
 import { buildAccessLogs } from "./access-logs.ts";
 import { buildAuthorization } from "./authorization.ts";
 import { buildAuthorizationProviders } from "./authorization-provider.ts";
+import { buildCredentials, indexSecrets } from "./credentials.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
 import { endpointsOf, inlineMtls } from "./endpoints.ts";
 import { buildEnvoyPatches } from "./envoy-filters.ts";
@@ -13,9 +14,12 @@ import { isForGateways } from "./gateway-names.ts";
 import { buildGateway, isGateway } from "./gateways.ts";
 import { buildInboundPolicies } from "./inbound-policy.ts";
 import { Pool } from "./memo.ts";
+import { buildMetrics } from "./metrics.ts";
 import { buildOutbound, surroundingsOf } from "./outbound.ts";
 import { buildMtls } from "./peer-authentication.ts";
 import { byAge, reuseMap } from "./policy-scope.ts";
+import { buildProcesses } from "./proxy-config.ts";
+import { buildUnready } from "./readiness.ts";
 import { buildAuthentication } from "./request-authentication.ts";
 import { buildSelection } from "./selection.ts";
 import { buildServices, type ServiceParts } from "./services.ts";
@@ -32,6 +36,7 @@ export type { MeshOptions } from "./settings.ts";
 const pools = new WeakMap<Mesh, Pool>();
 
 const NO_JWKS: ReadonlyMap<string, string> = new Map();
+const NO_HEALTH: NonNullable<MeshOptions["health"]> = new Map();
 
 export function buildMesh(resources: readonly AnyResource[], options: MeshOptions, previous?: Mesh): Mesh {
   const pool = new Pool(previous && pools.get(previous));
@@ -61,8 +66,9 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
   );
 
   const instanceMtls = new Map([...takesMeshTls(mtls, workloads), ...inlineMtls(of("PeerAuthentication"), entries, settings)]);
+  const unready = reuseMap(buildUnready(of("WorkloadEntry"), options.health ?? NO_HEALTH), previous?.unready);
   const endpointsByPart = new Map(
-    [...index.values()].flat().map((part) => [part, endpointsOf(part, { settings, pool, selection, mtls: instanceMtls })]),
+    [...index.values()].flat().map((part) => [part, endpointsOf(part, { settings, pool, selection, mtls: instanceMtls, unready })]),
   );
   const endpoints = (part: ServiceParts) => endpointsByPart.get(part) ?? [];
   const rules = buildDestinationRules(of("DestinationRule"), settings);
@@ -70,11 +76,15 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
   const outboundInputs = { settings, pool, services: index, endpoints, workloads, rules, virtualServices, sidecars };
   const outbound = buildOutbound(outboundInputs, previous);
   const gatewayServices = buildVirtualServices(of("VirtualService"), settings, isForGateways);
+  const secrets = indexSecrets(of("Secret"));
   const gateways = new Map(
     [...workloads.values()].filter(isGateway).map((workload) => {
       const surroundings = surroundingsOf(workload, outboundInputs);
       const seen = visibleFrom(gatewayServices, workload.namespace);
-      return [workload.key, buildGateway(of("Gateway"), { settings, pool, workload, virtualServices: seen, surroundings })] as const;
+      return [
+        workload.key,
+        buildGateway(of("Gateway"), { settings, pool, workload, virtualServices: seen, surroundings, secrets }),
+      ] as const;
     }),
   );
 
@@ -86,14 +96,18 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     services: reuseMap(new Map(oldest.map(([host, { service }]) => [host, service])), previous?.services),
     endpoints: reuseMap(new Map(oldest.map(([host, part]) => [host, endpoints(part)])), previous?.endpoints),
     workloads,
+    unready,
     mtls,
     authentication,
     authorization,
     inbound: reuseMap(buildInboundPolicies(workloads, { settings, services: index, rules, pool, sidecars }), previous?.inbound),
     outbound: reuseMap(outbound, previous?.outbound),
     gateways: reuseMap(gateways, previous?.gateways),
+    credentials: reuseMap(buildCredentials(secrets, { workloads, outbound, gateways }, previous?.credentials), previous?.credentials),
     accessLogs: buildAccessLogs(of("Telemetry"), workloads, { config, settings, pool }, previous?.accessLogs),
     tracing: buildTracing(of("Telemetry"), workloads, { config, settings, services: index, pool }, previous?.tracing),
+    metrics: buildMetrics(of("Telemetry"), workloads, { config, settings, pool }, previous?.metrics),
+    processes: buildProcesses(of("ProxyConfig"), workloads, { config, settings, pool }, previous?.processes),
     envoyPatches: buildEnvoyPatches(of("EnvoyFilter"), workloads, settings, pool, previous?.envoyPatches),
   };
   pools.set(mesh, pool);

@@ -24,6 +24,8 @@ export interface Subset {
 /** All rules of one namespace for one host. */
 export interface DestinationRule {
   readonly trafficPolicy?: TrafficPolicy;
+  /** Whether it is for workloads that it selects. */
+  readonly selected?: boolean;
   /** In the order of the rules, oldest first. */
   readonly subsets: readonly Subset[];
   readonly sources: readonly Provenance[];
@@ -149,6 +151,7 @@ const merged = memoize((...rules: Resource<"DestinationRule">[]): DestinationRul
     }
   }
   return {
+    selected: rules[0]?.spec.workloadSelector !== undefined,
     trafficPolicy: rules.find(({ spec }) => spec.trafficPolicy)?.spec.trafficPolicy,
     subsets: [...subsets.values()],
     sources: rules.map((rule) => provenanceOf(rule, "spec")),

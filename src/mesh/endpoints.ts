@@ -3,7 +3,7 @@
  * (Istio, pilot/pkg/serviceregistry/serviceentry/conversion.go).
  */
 import { provenanceOf, type Resource } from "../model/resource.ts";
-import type { ServiceEntryEndpoint } from "../model/service-entry.ts";
+import { isPassthrough, resolutionOf, type ServiceEntryEndpoint, singleAddresses } from "../model/service-entry.ts";
 import type { WorkloadEntrySpec } from "../model/workload-entry.ts";
 import { compareText } from "./hosts.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
@@ -19,13 +19,17 @@ export interface EndpointInputs {
   readonly selection: Selection;
   /** The effective PeerAuthentication of WorkloadEntries by key, and of inline endpoints by inlineKey. */
   readonly mtls: ReadonlyMap<string, WorkloadMtls>;
+  /** By key of the WorkloadEntries that get no calls. */
+  readonly unready: ReadonlyMap<string, string>;
 }
 
 /** Sorted by address, then ports. */
 export function endpointsOf({ service, entries }: ServiceParts, inputs: EndpointInputs): readonly Endpoint[] {
   const byInstance = new Map<string, Endpoint>();
   for (const entry of entries) {
-    if (resolvesItself(entry)) byInstance.set(service.host, hostEndpoint(service, entry));
+    // A name among the addresses of an older entry could not be told to Envoy.
+    if (resolvesItself(entry) && service.resolution !== "STATIC") byInstance.set(service.host, hostEndpoint(service, entry));
+    if (isPassthrough(entry.spec)) for (const [address, one] of passthroughEndpoints(entry)) byInstance.set(address, one);
     for (const [key, endpoint] of endpointsOfEntry(entry, inputs)) {
       const known = byInstance.get(key);
       byInstance.set(key, known ? withPortsOf(known, endpoint) : endpoint);
@@ -67,26 +71,45 @@ export function inlineMtls(
 }
 
 function inlineEndpoints({ spec }: ServiceEntry): readonly ServiceEntryEndpoint[] {
-  return spec.workloadSelector ? [] : (spec.endpoints ?? []);
+  return spec.workloadSelector || isPassthrough(spec) ? [] : (spec.endpoints ?? []);
 }
 
 /** A DNS service that names no instance is reached by resolving its own host (convertServiceEntryToInstances). */
 function resolvesItself({ spec }: ServiceEntry): boolean {
-  return spec.resolution !== "STATIC" && !spec.workloadSelector && !spec.endpoints?.length;
+  if (resolutionOf(spec) === "STATIC") return false;
+  return isPassthrough(spec) || (!spec.workloadSelector && !spec.endpoints?.length);
 }
+
+/** A client means a port besides the place: a targetPort changes nothing. */
+const samePorts = ({ spec }: ServiceEntry) => new Map((spec.ports ?? []).map(({ number }) => [number, number]));
 
 const hostEndpoint = memoize(
   (service: Service, entry: ServiceEntry): Endpoint => ({
     ...endpoint(entry, { address: service.host }, {}),
+    ...(isPassthrough(entry.spec) ? { ports: samePorts(entry) } : {}),
     mtlsPorts: new Set(),
     source: service.source,
   }),
 );
 
+/** The addresses that clients connect to. */
+const passthroughEndpoints = memoize((entry: ServiceEntry): readonly [string, Endpoint][] =>
+  singleAddresses(entry.spec).map((address) => [
+    address,
+    {
+      ...endpoint(entry, { address }, {}),
+      ports: samePorts(entry),
+      mtlsPorts: new Set(),
+      source: provenanceOf(entry, "spec", "addresses", entry.spec.addresses?.indexOf(address) ?? 0),
+    },
+  ]),
+);
+
 function endpointsOfEntry(entry: ServiceEntry, inputs: EndpointInputs): [string, Endpoint][] {
-  const selected = (inputs.selection.workloads.get(entry) ?? []).map((workload): [string, Endpoint] => {
+  const selected = (inputs.selection.workloads.get(entry) ?? []).flatMap((workload): [string, Endpoint][] => {
     const key = `${workload.metadata.namespace}/${workload.metadata.name}`;
-    return [key, workloadEndpoint(inputs.settings, entry, workload, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs))];
+    if (inputs.unready.has(key)) return [];
+    return [[key, workloadEndpoint(inputs.settings, entry, workload, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs))]];
   });
   const inline = inlineEndpoints(entry).map((endpoint, index): [string, Endpoint] => {
     const key = inlineKey(entry, index);

@@ -2,6 +2,7 @@
 import type { Provenance } from "../lib/provenance.ts";
 import { CIPHER_SUITES, type ServerTls } from "../model/gateway-tls.ts";
 import type { Resource } from "../model/resource.ts";
+import { type CredentialNames, findCredentials, type SecretIndex, serverCredentials } from "./credentials.ts";
 import { gatewayTcpRoute, passthroughRoutes } from "./gateway-connections.ts";
 import { type GatewayRouteInputs, gatewayTable } from "./gateway-routes.ts";
 import { type GatewayServer, mergedServers, type ServerGroup, serverNames } from "./gateway-servers.ts";
@@ -23,6 +24,10 @@ export interface GatewayChain {
   readonly serverNames: readonly string[];
   /** The TLS that ends here; undefined for plaintext, and for TLS that is passed through. */
   readonly tls?: GatewayTls;
+  /** The SDS resources of that TLS, where its certificates come from Secrets. */
+  readonly credentials?: CredentialNames;
+  /** What is missing for that TLS, a sentence each: the chain takes its connections, so that no other does, and closes them. */
+  readonly missing?: readonly string[];
   /** The route table for requests, or where all bytes go. */
   readonly to: { readonly table: string } | { readonly route: TcpRoute };
   readonly sources: readonly Provenance[];
@@ -42,8 +47,12 @@ export interface GatewayView {
   readonly tables: readonly RouteTable[];
 }
 
+export interface GatewayInputs extends GatewayRouteInputs {
+  readonly secrets: SecretIndex;
+}
+
 /** `gateways`: oldest first. */
-export function buildGateway(gateways: readonly Resource<"Gateway">[], inputs: GatewayRouteInputs): GatewayView {
+export function buildGateway(gateways: readonly Resource<"Gateway">[], inputs: GatewayInputs): GatewayView {
   const { workload, settings, pool } = inputs;
   const { groups } = mergedServers(gateways, workload, settings);
   const listeners = new Map<string, { readonly address: string; readonly port: number; chains: GatewayChain[] }>();
@@ -64,7 +73,7 @@ export function buildGateway(gateways: readonly Resource<"Gateway">[], inputs: G
   return pool.keep(`gateway ${JSON.stringify([sorted, tables])}`, () => ({ listeners: sorted, tables }));
 }
 
-function chainsOf({ servers }: ServerGroup, taken: Set<string>, inputs: GatewayRouteInputs): readonly GatewayChain[] {
+function chainsOf({ servers }: ServerGroup, taken: Set<string>, inputs: GatewayInputs): readonly GatewayChain[] {
   const [first] = servers;
   if (first?.kind === "http") {
     const sources = servers.map(({ source }) => source);
@@ -83,7 +92,7 @@ function chainsOf({ servers }: ServerGroup, taken: Set<string>, inputs: GatewayR
     const chain = {
       asksForTls: kind !== "tcp",
       serverNames: kind === "tcp" ? [] : serverNames(server, inputs.settings),
-      tls: spec.tls && withKnownSuites(spec.tls),
+      ...ending(spec.tls, inputs),
     };
     if (kind === "https") return [{ ...chain, name: spec.name || undefined, to: { table: server.table }, sources: [source] }];
     const route = gatewayTcpRoute(server, inputs);
@@ -91,7 +100,22 @@ function chainsOf({ servers }: ServerGroup, taken: Set<string>, inputs: GatewayR
   });
 }
 
-function withKnownSuites(tls: ServerTls): GatewayTls {
+/** The TLS that ends at a server, if any, and where its certificates come from. */
+function ending(tls: ServerTls | undefined, { workload, secrets }: GatewayInputs): Pick<GatewayChain, "tls" | "credentials" | "missing"> {
+  if (!tls) return {};
+  const credentials = serverCredentials(tls);
+  if (credentials) {
+    const { missing } = findCredentials(credentials, workload.namespace, secrets);
+    return { tls: withKnownSuites(tls), credentials, ...(missing.length > 0 ? { missing } : {}) };
+  }
+  if (tls.mode === "ISTIO_MUTUAL" && workload.spiffeId === undefined) {
+    return { tls: withKnownSuites(tls), missing: [`${workload.key} has no service account, so no identity to show`] };
+  }
+  return { tls: withKnownSuites(tls) };
+}
+
+/** Without cipher suites that Envoy does not know, which it would refuse. */
+export function withKnownSuites(tls: ServerTls): GatewayTls {
   const suites = [...new Set(tls.cipherSuites ?? [])].filter((suite) => CIPHER_SUITES.has(suite));
   return { ...tls, cipherSuites: suites };
 }

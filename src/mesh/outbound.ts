@@ -15,6 +15,7 @@ import {
   type Subset,
   sortedSubsets,
 } from "./destination-rules.ts";
+import { buildEgressListener, type EgressListener } from "./egress-listeners.ts";
 import { compareText } from "./hosts.ts";
 import { clusterName, type Surroundings } from "./http-routes.ts";
 import {
@@ -30,7 +31,16 @@ import { internList, memoize, type Pool } from "./memo.ts";
 import { sameProvenance } from "./policy-scope.ts";
 import { buildRouteTables, type RouteTable } from "./route-tables.ts";
 import { isHttp, type ServiceIndex, type ServiceParts, serviceFor } from "./services.ts";
-import { egressScope, importedServices, importsRoutes, inferredServices, type KnownService, type SidecarLookup } from "./sidecars.ts";
+import {
+  type EgressScope,
+  egressScope,
+  importedServices,
+  importsRoutes,
+  inferredServices,
+  joinKnown,
+  type KnownService,
+  type SidecarLookup,
+} from "./sidecars.ts";
 import { type TcpInputs, type TcpRoute, tcpRoutes } from "./tcp-routes.ts";
 import type { Endpoint, Mesh, Service, ServicePort, Settings, Workload } from "./types.ts";
 import { labelsLookedAt, seenBy, type VirtualService, type VirtualServiceIndex, visibleFrom } from "./virtual-services.ts";
@@ -49,6 +59,8 @@ export interface OutboundCluster {
   readonly endpoints?: readonly Endpoint[];
   /** Of `endpoints`. */
   readonly localities?: readonly LocalityGroup[];
+  /** Whether the DestinationRule is for workloads that it selects. */
+  readonly selected: boolean;
   /** Whether localities have weights that are not their endpoints'. */
   readonly localityWeighted: boolean;
   readonly sources: readonly Provenance[];
@@ -78,6 +90,8 @@ export interface OutboundView {
   readonly namespace: string;
   /** The Sidecar's egress that limits it. */
   readonly scope?: Provenance;
+  /** Those of the Sidecar's that have a place of their own, in its order. */
+  readonly listeners: readonly EgressListener[];
   /** Sorted by name. */
   readonly clusters: readonly OutboundCluster[];
   /** Sorted by cluster. */
@@ -121,8 +135,9 @@ export function buildOutbound(inputs: OutboundInputs, previous?: Mesh): Readonly
   const views = new Map<string, OutboundView>();
   for (const { caller, workloads } of groups) {
     const { namespace, scope } = caller;
-    const imported = visible(namespace).filter((virtualService) => !scope || importsRoutes(scope, virtualService));
-    const view = viewOf(caller, workloads, seenBy(imported, caller), inputs);
+    const view = scope
+      ? scopedView(caller, scope, workloads, visible(namespace), inputs)
+      : wholeView(caller, workloads, visible(namespace), inputs);
     const known = new Set(workloads.map(({ key }) => previous?.outbound.get(key)));
     const before = [...known].find((one) => one && sameView(one, view));
     for (const { key } of workloads) views.set(key, before ?? view);
@@ -130,33 +145,93 @@ export function buildOutbound(inputs: OutboundInputs, previous?: Mesh): Readonly
   return new Map([...views].sort(([a], [b]) => compareText(a, b)));
 }
 
-function viewOf(
+function wholeView(
   caller: Caller,
   workloads: readonly Workload[],
-  virtualServices: VirtualServiceIndex,
+  visible: readonly VirtualService[],
+  inputs: OutboundInputs,
+): OutboundView {
+  const known = importedServices(inputs.services, caller.namespace, undefined);
+  const surroundings = surroundingsOf(caller, inputs);
+  const services = known.map(({ service }) => service);
+  return {
+    namespace: caller.namespace,
+    listeners: NO_LISTENERS,
+    ...allClusters(caller, known, surroundings, inputs),
+    ...otherCalls(caller, services, seenBy(visible, caller), surroundings, workloads, inputs),
+  };
+}
+
+const NO_LISTENERS: readonly EgressListener[] = internList<EgressListener>([]);
+
+/** As a Sidecar limits it, listener by listener; to its clusters all of them lead. */
+function scopedView(
+  caller: Caller,
+  scope: EgressScope,
+  workloads: readonly Workload[],
+  visible: readonly VirtualService[],
   inputs: OutboundInputs,
 ): OutboundView {
   const { settings, pool } = inputs;
-  const { namespace, scope } = caller;
-  const imported = importedServices(inputs.services, namespace, scope);
-  const inferred = scope ? inferredServices(inputs.services, namespace, virtualServices.all, imported, settings) : [];
-  const known = [...imported, ...inferred];
-  const surroundings = scope ? within(known, surroundingsOf(caller, inputs)) : surroundingsOf(caller, inputs);
+  const { namespace } = caller;
+  const sights = scope.listeners.map((listener) => {
+    const virtualServices = seenBy(
+      visible.filter((one) => importsRoutes(listener, one)),
+      caller,
+    );
+    const imported = importedServices(inputs.services, namespace, listener);
+    const inferred = inferredServices(inputs.services, namespace, virtualServices.all, imported, settings, listener);
+    return { listener, virtualServices, services: imported.map(({ service }) => service), known: [...imported, ...inferred] };
+  });
+  const known = joinKnown(sights.flatMap((sight) => sight.known));
+  const surroundings = within(known, surroundingsOf(caller, inputs));
+  const built = sights.flatMap(({ listener, virtualServices, services }) => {
+    return buildEgressListener(listener, { namespace, settings, pool, services, virtualServices, surroundings }) ?? [];
+  });
+  const rest = sights.find(({ listener }) => !listener.bind);
+  const others = otherCalls(caller, rest?.services ?? [], rest?.virtualServices ?? seenBy([], caller), surroundings, workloads, inputs);
+  return {
+    namespace,
+    scope: scope.source,
+    listeners: internList(built.map(({ listener }) => listener)),
+    ...allClusters(caller, known, surroundings, inputs),
+    ports: others.ports,
+    // Of one name the listener's own stands: it was said by hand (GetEgressListenerForRDS).
+    routes: new Map([...others.routes, ...built.flatMap(({ table }) => (table ? [[table.name, table] as const] : []))]),
+  };
+}
+
+function allClusters(
+  caller: Caller,
+  known: readonly KnownService[],
+  surroundings: Surroundings,
+  inputs: OutboundInputs,
+): Pick<OutboundView, "clusters" | "assignments"> {
   const built = known.map(({ parts, service }) =>
     clustersOf(
       service,
       inputs.endpoints(parts),
       surroundings.rule(service),
       subjectAltNames(parts, inputs),
-      nearnessOf(caller, surroundings.rule(service), pool),
+      nearnessOf(caller, surroundings.rule(service), inputs.pool),
     ),
   );
-  const services = imported.map(({ service }) => service);
   return {
-    namespace,
-    scope: scope?.source,
     clusters: internList(built.flatMap(({ clusters }) => clusters).sort((a, b) => compareText(a.name, b.name))),
     assignments: internList(built.flatMap(({ assignments }) => assignments).sort((a, b) => compareText(a.cluster, b.cluster))),
+  };
+}
+
+/** What the outbound listener leads to, and the services' own addresses. */
+function otherCalls(
+  { namespace }: Caller,
+  services: readonly Service[],
+  virtualServices: VirtualServiceIndex,
+  surroundings: Surroundings,
+  workloads: readonly Workload[],
+  { settings, pool }: OutboundInputs,
+): Pick<OutboundView, "routes" | "ports"> {
+  return {
     routes: buildRouteTables({ namespace, settings, pool, services, virtualServices, surroundings }, listenedPorts(services, workloads)),
     ports: internList(
       services.flatMap((service) => service.ports.map((port) => portOf(service, port, surroundings, { settings, pool, virtualServices }))),
@@ -253,6 +328,7 @@ function clusterOf(service: Service, port: ServicePort, subset: Subset, rule: De
     port,
     subset: subset.name || undefined,
     policy,
+    selected: rule.selected ?? false,
     localityWeighted: isLocalityWeighted(preferenceOf(policy)),
     subjectAltNames: names,
     sources: [...(subset === NO_SUBSET ? [] : [subset.source]), ...rule.sources, service.source, ...service.otherSources],
@@ -290,5 +366,6 @@ const httpPort = memoize(
 function sameView(a: OutboundView, b: OutboundView): boolean {
   const sameRoutes = a.routes.size === b.routes.size && [...a.routes].every(([name, table]) => b.routes.get(name) === table);
   const sameScope = a.namespace === b.namespace && sameProvenance(a.scope, b.scope);
-  return sameScope && sameRoutes && a.clusters === b.clusters && a.assignments === b.assignments && a.ports === b.ports;
+  const sameLists = a.clusters === b.clusters && a.assignments === b.assignments && a.ports === b.ports && a.listeners === b.listeners;
+  return sameScope && sameRoutes && sameLists;
 }

@@ -71,6 +71,12 @@ export function buildRouteTables(inputs: RouteInputs, ports: ReadonlySet<number>
   return tables;
 }
 
+/** The table of an egress listener at `port`; 0 for one at which the Host header names the port. */
+export function listenerTable(name: string, port: number, inputs: RouteInputs): RouteTable {
+  const sites = [...inputs.services.flatMap((service) => serviceSites(service, inputs)), ...looseSites(inputs)];
+  return tableOf(name, port === 0 ? sites : sites.filter((site) => site.port === port), inputs, port === 0);
+}
+
 function serviceSites(service: Service, inputs: RouteInputs): Site[] {
   return service.ports
     .filter(({ protocol }) => isHttp(protocol))
@@ -113,8 +119,12 @@ function looseSites(inputs: RouteInputs): Site[] {
   return [...sites.values()].sort((a, b) => compareText(a.host, b.host) || a.port - b.port);
 }
 
-function tableOf(name: string, sites: readonly Site[], { namespace, settings, pool }: RouteInputs): RouteTable {
-  const isProxy = name === HTTP_PROXY;
+function tableOf(
+  name: string,
+  sites: readonly Site[],
+  { namespace, settings, pool }: RouteInputs,
+  isProxy = name === HTTP_PROXY,
+): RouteTable {
   const claims = new DomainClaims();
   const forms = sites.map((site) => (site.service ? hostForms(site.service, namespace, settings) : { full: [site.host], short: [] }));
   const withPorts = (hosts: readonly string[], site: Site) => (isProxy ? hosts.flatMap((host) => proxyForms(host, site)) : hosts);
@@ -188,8 +198,9 @@ const virtualHosts = memoize(
 const tablesOf = memoize((virtualHosts: readonly VirtualHost[]) => {
   const byName = new Map<string, RouteTable>();
   return (name: string, ignorePort: boolean): RouteTable => {
-    const table = byName.get(name) ?? { name, virtualHosts, ignorePort };
-    byName.set(name, table);
+    const key = `${name} ${ignorePort}`;
+    const table = byName.get(key) ?? { name, virtualHosts, ignorePort };
+    byName.set(key, table);
     return table;
   };
 });

@@ -1,6 +1,7 @@
 /** Which WorkloadEntries each ServiceEntry selects: same namespace, all labels (Istio, conversion.go, services). */
 import { isIpAddress } from "../model/check.ts";
 import type { Resource } from "../model/resource.ts";
+import { isPassthrough } from "../model/service-entry.ts";
 
 export type ServiceEntry = Resource<"ServiceEntry">;
 export type WorkloadEntry = Resource<"WorkloadEntry">;
@@ -40,6 +41,7 @@ export function localityOf(locality: string | undefined, labels: Readonly<Record
 }
 
 function selects({ spec }: ServiceEntry, workload: WorkloadEntry): boolean {
+  if (isPassthrough(spec)) return false;
   // An instance known by name or by a Unix socket serves DNS services only (DNSServiceEntryOnly).
   if (!isIpAddress(workload.spec.address ?? "") && spec.resolution === "STATIC") return false;
   const labels = labelsOf(workload);

@@ -6,7 +6,7 @@
  */
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf } from "../model/resource.ts";
-import type { ServiceEntryPort } from "../model/service-entry.ts";
+import { isPassthrough, resolutionOf, type ServiceEntryPort } from "../model/service-entry.ts";
 import { isVisible } from "../model/visibility.ts";
 import { compareText } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
@@ -63,6 +63,9 @@ function partsOf(settings: Settings, host: string, entries: readonly ServiceEntr
   return parts;
 }
 
+/** Where clients' own proxies may listen for the service. With resolution NONE the addresses are the service's: nobody else listens there. */
+const ownAddresses = ({ spec }: ServiceEntry) => (isPassthrough(spec) ? [] : (spec.addresses ?? []));
+
 function serviceOf(settings: Settings, host: string, entries: readonly ServiceEntry[]): Service {
   const [oldest, ...others] = entries;
   if (!oldest) throw new TypeError("a service has at least one entry");
@@ -70,21 +73,25 @@ function serviceOf(settings: Settings, host: string, entries: readonly ServiceEn
   for (const port of entries.flatMap(({ spec }) => spec.ports ?? [])) {
     if (!ports.has(port.number)) ports.set(port.number, servicePort(port));
   }
-  const suffix = `.${settings.domain}`;
   return {
     host,
-    name: host.endsWith(suffix) ? (host.split(".")[0] ?? host) : host,
+    name: serviceName(host, settings.domain),
     namespace: oldest.metadata.namespace,
     ports: [...ports.values()].sort((a, b) => a.number - b.number),
-    resolution: oldest.spec.resolution ?? "STATIC",
+    resolution: resolutionOf(oldest.spec),
     // Istio's default: what does not say that it is part of the mesh is outside, and gets no automatic mutual TLS.
     location: oldest.spec.location ?? "MESH_EXTERNAL",
-    addresses: [...new Set(entries.flatMap(({ spec }) => spec.addresses ?? []).map(withoutHostMask))].sort(compareText),
+    addresses: [...new Set(entries.flatMap(ownAddresses).map(withoutHostMask))].sort(compareText),
     exportTo: exportToOf(oldest),
     subjectAltNames: [...new Set(entries.flatMap(({ spec }) => spec.subjectAltNames ?? []))].sort(compareText),
     source: provenanceOf(oldest, "spec"),
     otherSources: others.map((other) => provenanceOf(other, "spec")),
   };
+}
+
+/** The first label of a host in the mesh's domain, else the host. */
+export function serviceName(host: string, domain: string): string {
+  return host.endsWith(`.${domain}`) ? (host.split(".")[0] ?? host) : host;
 }
 
 /** The protocol as written, else by the port's name ("http-api"), else TCP: weft detects no protocol (Istio's protocol selection rules). */

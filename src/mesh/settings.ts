@@ -14,6 +14,14 @@ export interface MeshOptions {
   readonly rootNamespace?: string;
   /** The key sets that weft has fetched for RequestAuthentication, as usableJwks gives them, by jwksKey; those that are missing accept no token. */
   readonly jwks?: ReadonlyMap<string, string>;
+  /** What proxies said last of their applications, by workload key. */
+  readonly health?: ReadonlyMap<string, WorkloadHealth>;
+}
+
+export interface WorkloadHealth {
+  readonly ready: boolean;
+  /** Why not. */
+  readonly message?: string;
 }
 
 /** Istio's default (MeshConfig.connectTimeout). */

@@ -6,6 +6,7 @@
 import type { Provenance } from "../lib/provenance.ts";
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
+import { type EgressBind, egressBind } from "../model/sidecar-egress.ts";
 import { isVisible } from "../model/visibility.ts";
 import { hasLabels } from "./callers.ts";
 import { covers } from "./hosts.ts";
@@ -41,26 +42,41 @@ interface EgressHost {
   readonly excluded: boolean;
 }
 
+/** What one egress listener of a Sidecar leads to. */
+export interface ListenerScope {
+  readonly hosts: readonly EgressHost[];
+  /** Where it is; undefined for the one that stands for all other calls. */
+  readonly bind?: EgressBind;
+  /** Istio's, in capitals: with `bind`. */
+  readonly protocol?: string;
+  readonly source: Provenance;
+}
+
 /** What a Sidecar lets the callers of one namespace know. */
 export interface EgressScope {
   /** "ns/name" of the Sidecar. */
   readonly key: string;
-  readonly hosts: readonly EgressHost[];
+  /** At least one; of those without `bind` at most one, the last. */
+  readonly listeners: readonly ListenerScope[];
   readonly source: Provenance;
 }
 
 /** Undefined for a Sidecar without egress: it limits nothing. `namespace`: of the callers, which "." means. */
 export function egressScope(sidecar: Sidecar | undefined, namespace: string, settings: Settings): EgressScope | undefined {
-  const [listener] = sidecar?.spec.egress ?? [];
-  if (!sidecar || !listener) return undefined;
+  if (!sidecar?.spec.egress?.length) return undefined;
   const scopes = scopesOf(sidecar, settings);
   const known = scopes.get(namespace);
   if (known) return known;
   const { metadata } = sidecar;
   const scope = {
     key: `${metadata.namespace}/${metadata.name}`,
-    hosts: listener.hosts.map((written) => egressHost(written, namespace, settings)),
-    source: provenanceOf(sidecar, "spec", "egress", 0),
+    listeners: sidecar.spec.egress.map((listener, at) => ({
+      hosts: listener.hosts.map((written) => egressHost(written, namespace, settings)),
+      bind: listener.port && egressBind(listener),
+      protocol: listener.port?.protocol.toUpperCase(),
+      source: provenanceOf(sidecar, "spec", "egress", at),
+    })),
+    source: provenanceOf(sidecar, "spec", "egress"),
   };
   scopes.set(namespace, scope);
   return scope;
@@ -76,7 +92,7 @@ function egressHost(written: string, own: string, { domain, rootNamespace }: Set
   return { namespace: inRoot === "." ? own : inRoot, host: canonicalHost(written.slice(slash + 1), own, domain), excluded };
 }
 
-function isExcluded({ hosts }: EgressScope, namespace: string, host: string): boolean {
+function isExcluded({ hosts }: ListenerScope, namespace: string, host: string): boolean {
   return hosts.some((one) => one.excluded && isOf(one, namespace) && covers(one.host, host));
 }
 
@@ -84,13 +100,13 @@ function isOf(host: EgressHost, namespace: string): boolean {
   return host.namespace === "*" || host.namespace === namespace;
 }
 
-function importsService(scope: EgressScope, { host, namespace }: Service): boolean {
+function importsService(scope: ListenerScope, { host, namespace }: Service): boolean {
   if (isExcluded(scope, namespace, host)) return false;
   return scope.hosts.some((one) => !one.excluded && isOf(one, namespace) && covers(one.host, host));
 }
 
 /** One of its hosts must be imported, and not excluded; a wildcard on either side may cover the other (VSMatches). */
-export function importsRoutes(scope: EgressScope, { hosts, resource }: VirtualService): boolean {
+export function importsRoutes(scope: ListenerScope, { hosts, resource }: VirtualService): boolean {
   const { namespace } = resource.metadata;
   return hosts.some(
     (host) =>
@@ -104,13 +120,33 @@ export interface KnownService {
   readonly service: Service;
 }
 
-/** The services that callers may name, sorted by host. */
-export function importedServices(services: ServiceIndex, namespace: string, scope: EgressScope | undefined): readonly KnownService[] {
+/** The services that callers may name at a listener, sorted by host; `scope` undefined: where nothing limits them. */
+export function importedServices(services: ServiceIndex, namespace: string, scope: ListenerScope | undefined): readonly KnownService[] {
+  const number = scope && portAsked(scope);
   return [...services.values()].flatMap((candidates) => {
-    const imported = scope ? candidates.filter(({ service }) => importsService(scope, service)) : candidates;
+    const imported = scope ? candidates.filter(({ service }) => importsService(scope, service) && hasPort(service, number)) : candidates;
     const parts = serviceFor(imported, namespace);
-    return parts ? [{ parts, service: parts.service }] : [];
+    return parts ? [{ parts, service: number === undefined ? parts.service : withPorts(parts.service, new Set([number])) }] : [];
   });
+}
+
+/** A listener with a port leads to this port of its services alone, unless it is a proxy or a Unix socket (needsPortMatch). */
+function portAsked({ bind, protocol }: ListenerScope): number | undefined {
+  return bind && bind.port !== 0 && protocol !== "HTTP_PROXY" ? bind.port : undefined;
+}
+
+const hasPort = ({ ports }: Service, wanted: number | undefined) => wanted === undefined || ports.some(({ number }) => number === wanted);
+
+/** Of several listeners: each service once, with the ports that any of them has (appendSidecarServices). */
+export function joinKnown(all: readonly KnownService[]): readonly KnownService[] {
+  const found = new Map<string, KnownService>();
+  for (const one of all) {
+    const before = found.get(one.service.host);
+    if (before && (before.parts !== one.parts || before.service === one.service)) continue;
+    const wanted = new Set([...(before?.service.ports ?? []), ...one.service.ports].map(({ number }) => number));
+    found.set(one.service.host, before ? { parts: one.parts, service: withPorts(one.parts.service, wanted) } : one);
+  }
+  return [...found.values()];
 }
 
 /**
@@ -123,7 +159,9 @@ export function inferredServices(
   virtualServices: readonly VirtualService[],
   imported: readonly KnownService[],
   { domain }: Settings,
+  scope: ListenerScope,
 ): readonly KnownService[] {
+  const asked = portAsked(scope);
   const found = new Map<string, KnownService>(imported.map((one) => [one.service.host, one]));
   const inferred: KnownService[] = [];
   for (const virtualService of virtualServices) {
@@ -132,8 +170,9 @@ export function inferredServices(
       const parts = seen.find(({ service }) => service.namespace === namespace) ?? seen[0];
       const before = found.get(host);
       if (!parts || (before && (before.parts !== parts || before.service === parts.service))) continue;
-      const wanted = new Set(before?.service.ports.map(({ number }) => number)).union(ports);
-      const service = ports.has(ANY_PORT) ? parts.service : withPorts(parts.service, wanted);
+      const led = asked === undefined ? ports : new Set([asked]);
+      const wanted = new Set(before?.service.ports.map(({ number }) => number)).union(led);
+      const service = led.has(ANY_PORT) ? parts.service : withPorts(parts.service, wanted);
       if (service.ports.length > 0) found.set(host, { parts, service });
     }
   }

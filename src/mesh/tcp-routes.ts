@@ -4,7 +4,7 @@ import type { Provenance } from "../lib/provenance.ts";
 import type { TrafficPolicy } from "../model/traffic-policy.ts";
 import { compareText } from "./hosts.ts";
 import { clusterName, onlyPort, type RouteTarget, type Surroundings, targetOf } from "./http-routes.ts";
-import type { Service, ServicePort, Settings } from "./types.ts";
+import type { Protocol, Service, ServicePort, Settings } from "./types.ts";
 import { l4Candidates, type VirtualService, type VirtualServiceIndex } from "./virtual-services.ts";
 
 /** Where TCP connections to a service's port go. */
@@ -26,6 +26,8 @@ export interface TcpRoute {
 export interface TcpInputs {
   readonly settings: Settings;
   readonly virtualServices: VirtualServiceIndex;
+  /** For connections at a Unix socket, which have no port and no address to match. */
+  readonly unix?: boolean;
 }
 
 /**
@@ -33,16 +35,20 @@ export interface TcpInputs {
  * for which none holds is closed. No two have the same match.
  */
 export function tcpRoutes(service: Service, port: ServicePort, surroundings: Surroundings, inputs: TcpInputs): readonly TcpRoute[] {
-  const isTls = port.protocol === "TLS" || port.protocol === "HTTPS";
-  const routes = isTls ? tlsRulesAt(service, port, surroundings, inputs) : tcpRulesAt(service, port, surroundings, inputs);
-  return unclaimed(routes);
+  const routes = isTls(port.protocol) ? tlsRulesAt(service, port, surroundings, inputs) : tcpRulesAt(service, port, surroundings, inputs);
+  return firstClaims(routes);
+}
+
+/** TLS of the application's own, which the mesh carries and does not end. */
+export function isTls(protocol: Protocol): boolean {
+  return protocol === "TLS" || protocol === "HTTPS";
 }
 
 /**
  * Envoy refuses a listener in which a subnet and a name lead to two filter chains; the first route to claim a pair has it
  * (tls.go: matchHasBeenHandled, for equal matches alone).
  */
-function unclaimed(routes: readonly TcpRoute[]): readonly TcpRoute[] {
+export function firstClaims(routes: readonly TcpRoute[]): readonly TcpRoute[] {
   const claimed = new Set<string>();
   return routes.flatMap((route) => {
     const subnets = orAny(route.match?.destinationSubnets);
@@ -65,9 +71,9 @@ function tcpRulesAt(service: Service, port: ServicePort, surroundings: Surroundi
   const routes: TcpRoute[] = [];
   for (const virtualService of l4Candidates(inputs.virtualServices, service.host)) {
     for (const rule of virtualService.tcp) {
-      const holding = rule.matches.filter((match) => !match.port || match.port === port.number);
+      const holding = rule.matches.filter((match) => !match.port || (match.port === port.number && !inputs.unix));
       if (rule.matches.length > 0 && holding.length === 0) continue;
-      const takesAll = holding.length === 0 || holding.some(({ destinationSubnets }) => !destinationSubnets?.length);
+      const takesAll = inputs.unix || holding.length === 0 || holding.some(({ destinationSubnets }) => !destinationSubnets?.length);
       const subnets = takesAll ? [] : holding.flatMap(({ destinationSubnets = [] }) => destinationSubnets);
       const route = ruleRoute(rule, virtualService, calledAt(service, port), surroundings, inputs.settings);
       if (!route) continue;
@@ -83,10 +89,10 @@ function tlsRulesAt(service: Service, port: ServicePort, surroundings: Surroundi
   const routes = l4Candidates(inputs.virtualServices, service.host).flatMap((virtualService) =>
     virtualService.tls.flatMap((rule) =>
       rule.matches
-        .filter((match) => !match.port || match.port === port.number)
+        .filter((match) => !match.port || (match.port === port.number && !inputs.unix))
         .flatMap((match) => {
           const route = ruleRoute(rule, virtualService, calledAt(service, port), surroundings, inputs.settings);
-          return route ? [{ ...route, match: matchOf(match.destinationSubnets ?? [], match.sniHosts ?? []) }] : [];
+          return route ? [{ ...route, match: matchOf(inputs.unix ? [] : (match.destinationSubnets ?? []), match.sniHosts ?? []) }] : [];
         }),
     ),
   );

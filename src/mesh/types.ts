@@ -7,11 +7,14 @@ import type { Provenance } from "../lib/provenance.ts";
 import type { HttpRetry } from "../model/virtual-service-route.ts";
 import type { WorkloadAccessLogs } from "./access-logs.ts";
 import type { WorkloadAuthorization } from "./authorization.ts";
+import type { Credential } from "./credentials.ts";
 import type { EnvoyPatch } from "./envoy-filters.ts";
-import type { GatewayView } from "./gateways.ts";
+import type { GatewayTls, GatewayView } from "./gateways.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
+import type { WorkloadMetrics } from "./metrics.ts";
 import type { OutboundView } from "./outbound.ts";
 import type { WorkloadMtls } from "./peer-authentication.ts";
+import type { WorkloadProcess } from "./proxy-config.ts";
 import type { WorkloadAuthentication } from "./request-authentication.ts";
 import type { WorkloadTracing } from "./tracing.ts";
 
@@ -36,6 +39,10 @@ export interface Settings {
   readonly accessLogs?: WorkloadAccessLogs;
   /** Whom its proxy tells of requests: likewise. */
   readonly tracing?: WorkloadTracing;
+  /** What it counts: likewise. */
+  readonly metrics?: WorkloadMetrics;
+  /** Whether clusters and endpoints say what metrics tell of them: only where those are made. */
+  readonly tellDestinations?: boolean;
   /** The MeshConfig, where there is one. */
   readonly source?: Provenance;
 }
@@ -92,8 +99,12 @@ export interface Endpoint {
 
 /** A port on which a workload's sidecar takes calls. */
 export interface InboundPort {
-  /** On the workload's address. */
+  /** On the workload's address, or on `address`. */
   readonly number: number;
+  /** Where it listens, in place of the workload's address: a Sidecar's ingress says so. */
+  readonly address?: string;
+  /** The TLS that ends there, where PeerAuthentication leaves the port without mutual TLS; then `protocol` is what is inside. */
+  readonly tls?: GatewayTls;
   readonly protocol: Protocol;
   /** Where the application listens. */
   readonly app: { readonly address: string; readonly port: number };
@@ -110,6 +121,8 @@ export interface Workload {
   readonly key: string;
   readonly namespace: string;
   readonly name: string;
+  /** "ns/name" of the WorkloadGroup that it registered itself with; undefined for one that a person wrote. */
+  readonly group?: string;
   /** What its proxy is; a sidecar where undefined. */
   readonly type?: "gateway";
   readonly address: string;
@@ -140,6 +153,8 @@ export interface Mesh {
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
   /** By "ns/name", sorted. */
   readonly workloads: ReadonlyMap<string, Workload>;
+  /** By workload key, sorted: why its application is not ready. Such workloads are in no service's endpoints. */
+  readonly unready: ReadonlyMap<string, string>;
   /** By workload key: the effective PeerAuthentication. */
   readonly mtls: ReadonlyMap<string, WorkloadMtls>;
   /** By workload key: the tokens that it takes. */
@@ -152,10 +167,16 @@ export interface Mesh {
   readonly outbound: ReadonlyMap<string, OutboundView>;
   /** By key of the workloads that are gateways: what they take in. */
   readonly gateways: ReadonlyMap<string, GatewayView>;
+  /** By workload key: what its proxy needs of Secrets and may have, private keys among them; no entry where it needs none. */
+  readonly credentials: ReadonlyMap<string, readonly Credential[]>;
   /** By workload key: the access logs that Telemetry asks for; no entry where none does. */
   readonly accessLogs: ReadonlyMap<string, WorkloadAccessLogs>;
   /** By workload key: whom its proxy tells of requests; no entry where nobody. */
   readonly tracing: ReadonlyMap<string, WorkloadTracing>;
+  /** By workload key: what its proxy counts of Istio's metrics; no entry where nothing. */
+  readonly metrics: ReadonlyMap<string, WorkloadMetrics>;
+  /** By workload key: how its Envoy is started; no entry where nothing is said. */
+  readonly processes: ReadonlyMap<string, WorkloadProcess>;
   /** By workload key: the patches of EnvoyFilters that select it, in order; no entry where there are none. */
   readonly envoyPatches: ReadonlyMap<string, readonly EnvoyPatch[]>;
 }

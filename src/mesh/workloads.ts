@@ -10,8 +10,10 @@ import {
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf } from "../model/resource.ts";
 import { type IngressListener, parseDefaultEndpoint } from "../model/sidecar.ts";
+import { withKnownSuites } from "./gateways.ts";
 import { compareText } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
+import { groupOf } from "./readiness.ts";
 import { labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
 import { protocolOf, servicePort } from "./services.ts";
 import type { Sidecar, SidecarLookup } from "./sidecars.ts";
@@ -47,6 +49,7 @@ const workloadOf = memoize(
       key: `${namespace}/${name}`,
       namespace,
       name,
+      group: groupOf(entry),
       type: isGateway ? "gateway" : undefined,
       address: spec.address ?? "",
       labels: labelsOf(entry),
@@ -92,11 +95,15 @@ function ingressPorts(sidecar: Sidecar, { metadata, spec }: WorkloadEntry, ports
   };
   return (sidecar.spec.ingress ?? [])
     .map((listener, at): InboundPort => {
-      const { number, protocol } = listener.port;
+      const { number } = listener.port;
+      const { tls, bind } = listener;
+      const protocol = protocolOf(listener.port.protocol) ?? "TCP";
       const own = ports.find((port) => port.number === number);
       return {
         number,
-        protocol: protocolOf(protocol) ?? "TCP",
+        ...(bind ? { address: bind } : {}),
+        // Whether or not it is in force, the port counts as what is inside (Protocol.AfterTLSTermination).
+        ...(tls ? { tls: withKnownSuites(tls), protocol: protocol === "HTTPS" ? "HTTP" : "TCP" } : { protocol }),
         app: appOf(listener, own),
         service: own?.service ?? `${sidecar.metadata.name}.${sidecar.metadata.namespace}`,
         servicePort: own?.servicePort ?? number,

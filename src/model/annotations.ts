@@ -1,5 +1,6 @@
 /** weft's own annotations, which wire a WorkloadEntry's sidecar. */
 import { isIpAddress, wildcardDomainError } from "./check.ts";
+import { labelKeyError } from "./check-label.ts";
 import type { Report } from "./schema.ts";
 import { suggestion } from "./schema.ts";
 
@@ -12,9 +13,14 @@ export const ANNOTATION = {
   listen: "weft.dev/listen",
   /** Envoy's admin address: "127.0.0.1:15000". */
   envoyAdmin: "weft.dev/envoy-admin",
+  /** Where Prometheus may scrape Envoy: "127.0.0.1:15090". */
+  prometheus: "weft.dev/prometheus",
   /** What its Envoy is: "sidecar", or "gateway" for one that serves the Gateways which select it. */
   type: "weft.dev/type",
 } as const;
+
+/** On a WorkloadGroup: the keys of labels that its instances may set themselves, "version,track". */
+export const INSTANCE_LABELS = "weft.dev/instance-labels";
 
 /** Set by Istio's users on an AuthorizationPolicy that is to be counted only. */
 export const DRY_RUN = "istio.io/dry-run";
@@ -102,29 +108,59 @@ export function parseTypeAnnotation(text: string): Parsed<ProxyType> {
   return { error: `must be sidecar or gateway, not ${JSON.stringify(text)}` };
 }
 
+/** "version,track": keys of labels. */
+function parseLabelKeys(text: string): Parsed<readonly string[]> {
+  return parseItems(text, (key): Parsed<string> => {
+    const error = labelKeyError(key);
+    return error ? { error: `${JSON.stringify(key)}: ${error}` } : { value: key };
+  });
+}
+
 const PARSERS: Readonly<Record<string, (text: string) => Parsed<unknown>>> = {
   [ANNOTATION.app]: parseAppAnnotation,
   [ANNOTATION.outbound]: parseAddressPort,
   [ANNOTATION.listen]: parseListenAnnotation,
   [ANNOTATION.envoyAdmin]: parseAddressPort,
+  [ANNOTATION.prometheus]: parseAddressPort,
   [ANNOTATION.type]: parseTypeAnnotation,
 };
 
 /** Checks the annotations that mean something to weft; others are anybody's. */
 export function checkAnnotations(kind: string, annotations: Readonly<Record<string, string>>, report: Report): void {
+  if (Object.hasOwn(annotations, ANNOTATION.prometheus) && !Object.hasOwn(annotations, ANNOTATION.envoyAdmin)) {
+    report("badAnnotation", `${ANNOTATION.prometheus} needs ${ANNOTATION.envoyAdmin} too, where Envoy's statistics are`, {
+      path: ["metadata", "annotations", ANNOTATION.prometheus],
+      help: `add ${ANNOTATION.envoyAdmin}: "127.0.0.1:9901", or another port`,
+    });
+  }
   for (const [key, value] of Object.entries(annotations)) {
     const at = { path: ["metadata", "annotations", key] };
     if (key === DRY_RUN && kind !== "AuthorizationPolicy") {
       report("badAnnotation", `${DRY_RUN} has a meaning on an AuthorizationPolicy only`, { ...at, atKey: true });
     }
     if (!key.startsWith("weft.dev/")) continue;
+    if (key === INSTANCE_LABELS) {
+      const parsed = parseLabelKeys(value);
+      if (kind !== "WorkloadGroup") report("badAnnotation", `${key} has a meaning on a WorkloadGroup only`, { ...at, atKey: true });
+      else if ("error" in parsed) report("badAnnotation", `${key}: ${parsed.error}`, at);
+      continue;
+    }
     const parse = Object.hasOwn(PARSERS, key) ? PARSERS[key] : undefined;
     if (!parse)
       report("badAnnotation", `${key} is no annotation of weft's`, { ...at, atKey: true, help: suggestion(key, Object.keys(PARSERS)) });
-    else if (kind !== "WorkloadEntry") report("badAnnotation", `${key} has a meaning on a WorkloadEntry only`, { ...at, atKey: true });
+    else if (kind === "WorkloadGroup") {
+      report("badAnnotation", `${key} is for the group's instances: write it under spec.metadata.annotations`, { ...at, atKey: true });
+    } else if (kind !== "WorkloadEntry") report("badAnnotation", `${key} has a meaning on a WorkloadEntry only`, { ...at, atKey: true });
     else {
       const parsed = parse(value);
       if ("error" in parsed) report("badAnnotation", `${key}: ${parsed.error}`, at);
     }
   }
+}
+
+/** Those of a WorkloadEntry that a WorkloadGroup passes on to its instances; paths are relative to the mapping. */
+export function checkWeftAnnotations(annotations: Readonly<Record<string, string>>, report: Report): void {
+  checkAnnotations("WorkloadEntry", annotations, (name, message, options = {}) =>
+    report(name, message, { ...options, path: options.path?.slice(2) }),
+  );
 }

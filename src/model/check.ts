@@ -93,6 +93,15 @@ export function checkHost(host: string, report: Report, path: readonly (string |
   report("badHost", `${JSON.stringify(host)} is no host: ${error}`, { path, help });
 }
 
+/**
+ * "outbound_.80_._.orders.example.com": the name that clients of an AUTO_PASSTHROUGH gateway give, which Istio takes as a name at
+ * gateways besides DNS names (ValidateWildcardDomainForVirtualServiceBoundToGateway).
+ */
+export function isClusterSni(name: string): boolean {
+  const [direction, port = "", , host = ""] = name.split("_");
+  return direction === "outbound" && name.length <= 255 && /[0-9]/.test(port) && /[a-zA-Z]/.test(host);
+}
+
 /** An IPv4 or IPv6 address without a zone, as Go's netip.ParseAddr takes it. */
 export const isIpAddress = (text: string) => !text.includes("/") && parseCidr(text) !== undefined;
 

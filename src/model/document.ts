@@ -1,5 +1,7 @@
 /** A resource as it is stored and shown: a JSON object, as the user wrote it. */
+
 import type { AnyResource, Kind, Metadata, Resource, Source } from "./resource.ts";
+import { isPublicValue, REDACTED, type SecretSpec } from "./secret.ts";
 
 /** The JSON object to store: the user's apiVersion and spec, the canonical kind, and the metadata that has a meaning. */
 export function documentOf(resource: AnyResource): Readonly<Record<string, unknown>> {
@@ -17,6 +19,14 @@ export function documentOf(resource: AnyResource): Readonly<Record<string, unkno
     },
     spec,
   };
+}
+
+/** A document as anybody may see it: a Secret as Kubernetes writes it, with what is not public replaced. */
+export function shownDocument(document: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  if (document.kind !== "Secret") return document;
+  const { spec, ...envelope } = document as { readonly spec: SecretSpec };
+  const data = Object.entries(spec.data).map(([key, value]) => [key, isPublicValue(key, value) ? value : REDACTED]);
+  return { ...envelope, ...(spec.type === undefined ? {} : { type: spec.type }), data: Object.fromEntries(data) };
 }
 
 /**

@@ -1,6 +1,6 @@
 /** How the parts of an EnvoyFilter's patch go together (Istio, pkg/config/validation/envoyfilter/envoyfilter.go). */
 import type { JsonValue } from "@bufbuild/protobuf";
-import { type ApplyTo, patchValueError } from "../envoy-api/patch-value.ts";
+import { type ApplyTo, readPatchValue } from "../envoy-api/patch-value.ts";
 import type { Report } from "./schema.ts";
 
 interface Patch {
@@ -73,10 +73,25 @@ export function checkPatch(config: Patch, report: Report): void {
   }
   if (expected === "listener") checkListenerMatch(config, report);
   if (value === undefined) return;
-  const error = patchValueError(applyTo, value as JsonValue);
-  if (error) report("badValue", `is not what applyTo ${applyTo} takes: ${error}`, { path: ["patch", "value"], help: helpFor(error) });
-  else if ((applyTo === "LISTENER" || applyTo === "CLUSTER") && INSERTS.has(operation) && !value.name) {
+  const isRead = checkValue(config, value as JsonValue, report);
+  if (isRead && (applyTo === "LISTENER" || applyTo === "CLUSTER") && INSERTS.has(operation) && !value.name) {
     report("noEffect", `a ${applyTo} without a name is not added`, { path: ["patch", "value"], severity: "warning" });
+  }
+}
+
+/** Istio warns of what it cannot read in a message that it can read besides; so does weft. */
+function checkValue({ applyTo, patch }: Patch, value: JsonValue, report: Report): boolean {
+  try {
+    for (const { path, as, why } of readPatchValue(applyTo, value, MERGES.has(patch.operation)).unread) {
+      const at = { path: ["patch", "value", ...path], atKey: true, severity: "warning" } as const;
+      if (as === "left out") report("noEffect", `is left out: ${why}`, at);
+      else report("surprising", `is passed on to Envoy unread: ${why} that weft knows`, at);
+    }
+    return true;
+  } catch (reason) {
+    const error = reason instanceof Error ? reason.message : String(reason);
+    report("badValue", `is not what applyTo ${applyTo} takes: ${error}`, { path: ["patch", "value"], help: helpFor(error) });
+    return false;
   }
 }
 

@@ -101,7 +101,7 @@ const opentelemetry = object({
   dynatraceSampler: notYet(),
 });
 
-const PROVIDERS = ["envoyExtAuthzHttp", "envoyExtAuthzGrpc", "envoyFileAccessLog", "opentelemetry"] as const;
+const PROVIDERS = ["envoyExtAuthzHttp", "envoyExtAuthzGrpc", "envoyFileAccessLog", "opentelemetry", "prometheus"] as const;
 
 const extensionProvider = object(
   {
@@ -120,7 +120,7 @@ const extensionProvider = object(
     opencensus: notYet(),
     skywalking: notYet(),
     opentelemetry,
-    prometheus: notYet(),
+    prometheus: object({}),
     envoyHttpAls: notYet(),
     envoyTcpAls: notYet(),
     envoyOtelAls: notYet(),

@@ -3,10 +3,10 @@
  */
 import type * as v from "valibot";
 import { filled } from "./common.ts";
-import { choice, flag, list, notYet, object, type Report, text } from "./schema.ts";
+import { checkCredentialName } from "./credential-name.ts";
+import { choice, flag, list, needed, notYet, object, type Report, text } from "./schema.ts";
 
-const USE_FILES = "write serverCertificate and privateKey: paths of PEM files on the gateway's own host";
-const VERSIONS = ["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"] as const;
+export const TLS_VERSIONS = ["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"] as const;
 
 /** Those that Envoy knows (Istio, pkg/config/security/security.go ValidCipherSuites). */
 export const CIPHER_SUITES: ReadonlySet<string> = new Set([
@@ -37,16 +37,23 @@ export const serverTls = object(
     privateKey: text(),
     caCertificates: text(),
     caCrl: text(),
-    credentialName: notYet(USE_FILES),
-    credentialNames: notYet(USE_FILES),
-    caCertCredentialName: notYet("write caCertificates: the path of a PEM file on the gateway's own host"),
-    tlsCertificates: notYet(USE_FILES),
+    credentialName: text(checkCredentialName),
+    credentialNames: list(text(checkCredentialName), (names, report) => checkCount(names, "a certificate of each key type", report)),
+    caCertCredentialName: text(checkCredentialName),
+    tlsCertificates: list(
+      object({
+        serverCertificate: needed(filled()),
+        privateKey: needed(filled()),
+        caCertificates: notYet("Istio does not use it: write caCertificates beside tlsCertificates"),
+      }),
+      (files, report) => checkCount(files, "a certificate of each key type", report),
+    ),
     subjectAltNames: list(filled()),
-    verifyCertificateSpki: notYet("write caCertificates and subjectAltNames"),
-    verifyCertificateHash: notYet("write caCertificates and subjectAltNames"),
-    insecureSkipVerify: notYet("write mode SIMPLE: a client certificate that nobody verifies proves nothing"),
-    minProtocolVersion: choice(VERSIONS),
-    maxProtocolVersion: choice(VERSIONS),
+    verifyCertificateSpki: list(text(checkSpki)),
+    verifyCertificateHash: list(text(checkHash)),
+    insecureSkipVerify: flag(),
+    minProtocolVersion: choice(TLS_VERSIONS),
+    maxProtocolVersion: choice(TLS_VERSIONS),
     cipherSuites: list(text(), checkCipherSuites),
   },
   checkServerTls,
@@ -54,7 +61,7 @@ export const serverTls = object(
 
 export type ServerTls = v.InferOutput<typeof serverTls>;
 
-function checkCipherSuites(suites: readonly string[], report: Report): void {
+export function checkCipherSuites(suites: readonly string[], report: Report): void {
   for (const [index, suite] of suites.entries()) {
     const at = { path: [index], severity: "warning" } as const;
     if (!CIPHER_SUITES.has(suite))
@@ -69,15 +76,26 @@ function checkCipherSuites(suites: readonly string[], report: Report): void {
 type Spec = {
   readonly httpsRedirect?: boolean;
   readonly mode?: "PASSTHROUGH" | "SIMPLE" | "MUTUAL" | "ISTIO_MUTUAL" | "OPTIONAL_MUTUAL";
-  readonly cipherSuites?: readonly string[];
-  readonly subjectAltNames?: readonly string[];
-} & { readonly [K in FileField | "minProtocolVersion" | "maxProtocolVersion"]?: string };
+  readonly insecureSkipVerify?: boolean;
+  readonly tlsCertificates?: readonly unknown[];
+} & { readonly [K in (typeof LISTS)[number]]?: readonly string[] } & {
+  readonly [K in (typeof FILES)[number] | "credentialName" | "caCertCredentialName" | "minProtocolVersion" | "maxProtocolVersion"]?: string;
+};
 
-type FileField = (typeof FILES)[number];
 const FILES = ["serverCertificate", "privateKey", "caCertificates", "caCrl"] as const;
-const PARAMETERS = ["minProtocolVersion", "maxProtocolVersion", "cipherSuites", "subjectAltNames"] as const;
+const LISTS = ["credentialNames", "subjectAltNames", "verifyCertificateSpki", "verifyCertificateHash", "cipherSuites"] as const;
+const PARAMETERS = ["minProtocolVersion", "maxProtocolVersion", "cipherSuites"] as const;
+const STORED = ["credentialName", "credentialNames"] as const;
+/** What is asked of clients' certificates. */
+const CLIENTS = [
+  "caCertCredentialName",
+  "subjectAltNames",
+  "verifyCertificateSpki",
+  "verifyCertificateHash",
+  "insecureSkipVerify",
+] as const;
 
-function checkServerTls(tls: Spec, report: Report): void {
+export function checkServerTls(tls: Spec, report: Report): void {
   const { mode = "PASSTHROUGH" } = tls;
   const warnUnused = (fields: readonly (keyof Spec)[], reason: string) => {
     for (const field of fields.filter((name) => isSet(tls[name]))) {
@@ -86,18 +104,20 @@ function checkServerTls(tls: Spec, report: Report): void {
   };
   switch (mode) {
     case "ISTIO_MUTUAL":
-      for (const field of FILES.slice(0, 3)) {
-        if (tls[field]) report("exclusive", "ISTIO_MUTUAL uses the mesh's own certificates", { path: [field], atKey: true });
+      for (const field of [...FILES.slice(0, 3), ...STORED, "tlsCertificates"] as const) {
+        if (isSet(tls[field])) report("exclusive", "ISTIO_MUTUAL uses the mesh's own certificates", { path: [field], atKey: true });
       }
-      warnUnused(["minProtocolVersion", "maxProtocolVersion", "cipherSuites"], "has no effect with ISTIO_MUTUAL");
+      warnUnused(
+        [...PARAMETERS, "caCertCredentialName", "verifyCertificateSpki", "verifyCertificateHash"],
+        "has no effect with ISTIO_MUTUAL",
+      );
       return;
     case "PASSTHROUGH":
-      warnUnused([...FILES, ...PARAMETERS], "has no effect with PASSTHROUGH, which ends no TLS");
+      warnUnused([...FILES, ...STORED, "tlsCertificates", ...PARAMETERS, ...CLIENTS], "has no effect with PASSTHROUGH, which ends no TLS");
       return;
     default:
-      checkFiles(tls, mode, report);
-      if (mode === "SIMPLE")
-        warnUnused(["caCertificates", "subjectAltNames"], "has no effect with SIMPLE, which asks for no client certificate");
+      checkCertificates(tls, mode, report);
+      if (mode === "SIMPLE") warnUnused(["caCertificates", ...CLIENTS], "has no effect with SIMPLE, which asks for no client certificate");
   }
   const isOld = tls.minProtocolVersion === "TLSV1_0" || tls.minProtocolVersion === "TLSV1_1";
   if (isOld && !tls.cipherSuites?.length) {
@@ -108,12 +128,51 @@ function checkServerTls(tls: Spec, report: Report): void {
   }
 }
 
-function checkFiles(tls: Spec, mode: "SIMPLE" | "MUTUAL" | "OPTIONAL_MUTUAL", report: Report): void {
-  for (const field of ["serverCertificate", "privateKey"] as const) if (!tls[field]) report("missing", `${mode} needs ${field}`);
-  if (mode !== "SIMPLE" && !tls.caCertificates) report("missing", `${mode} needs caCertificates, to verify clients by`);
+function checkCertificates(tls: Spec, mode: "SIMPLE" | "MUTUAL" | "OPTIONAL_MUTUAL", report: Report): void {
+  const isStored = STORED.some((field) => isSet(tls[field]));
+  const given = [tls.serverCertificate && tls.privateKey, tls.credentialName, tls.credentialNames?.length, tls.tlsCertificates?.length];
+  if (given.filter(Boolean).length > 1) {
+    report(
+      "exclusive",
+      "only one of serverCertificate with privateKey, credentialName, credentialNames, tlsCertificates says what to show",
+    );
+  }
+  if (!isStored) {
+    for (const field of tls.tlsCertificates?.length ? [] : (["serverCertificate", "privateKey"] as const)) {
+      if (!tls[field]) report("missing", `${mode} needs ${field}, or credentialName`);
+    }
+    if (mode !== "SIMPLE" && !tls.caCertificates) report("missing", `${mode} needs caCertificates, to verify clients by`);
+    if (isSet(tls.caCertCredentialName) && mode !== "SIMPLE") {
+      report("noEffect", "goes with credentialName only", { path: ["caCertCredentialName"], atKey: true, severity: "warning" });
+    }
+  } else {
+    for (const field of ["serverCertificate", "privateKey", "caCertificates"] as const) {
+      if (tls[field]) report("noEffect", "has no effect beside credentialName", { path: [field], atKey: true, severity: "warning" });
+    }
+    if (tls.caCrl) {
+      report("exclusive", "the list of what is revoked belongs into the Secret, as ca.crl", { path: ["caCrl"], atKey: true });
+      return;
+    }
+  }
   if (mode === "SIMPLE" && tls.caCrl) report("exclusive", "SIMPLE asks for no client certificate", { path: ["caCrl"], atKey: true });
 }
 
 function isSet(value: unknown): boolean {
-  return value !== undefined && value !== "" && value !== "TLS_AUTO" && !(Array.isArray(value) && value.length === 0);
+  return Boolean(value) && value !== "TLS_AUTO" && !(Array.isArray(value) && value.length === 0);
+}
+
+/** Envoy chooses by the key type; a third could never be shown. */
+function checkCount(items: readonly unknown[], what: string, report: Report): void {
+  if (items.length > 2) report("surprising", `two are enough: ${what}`, { severity: "warning" });
+}
+
+/** Base64 of a SHA-256 (Envoy, CertificateValidationContext.verify_certificate_spki). */
+export function checkSpki(hash: string, report: Report): void {
+  if (!/^[A-Za-z0-9+/]{43}=$/.test(hash)) report("badValue", "must be the SHA-256 of a public key, in base64: 44 characters");
+}
+
+/** Hexadecimal, with colons or without (verify_certificate_hash). */
+export function checkHash(hash: string, report: Report): void {
+  const isHash = /^[0-9A-Fa-f]{64}$/.test(hash) || /^(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}$/.test(hash);
+  if (!isHash) report("badValue", "must be the SHA-256 of a certificate, in hexadecimal: 64 digits, or pairs with colons");
 }

@@ -99,7 +99,8 @@ function checkServer({ port, hosts, tls }: Server, report: Report): void {
     return;
   }
   const isPlain = (tls.mode ?? "PASSTHROUGH") === "PASSTHROUGH";
-  if (!isPlain || tls.caCertificates || tls.privateKey || tls.serverCertificate) {
+  const names = [tls.caCertificates, tls.privateKey, tls.serverCertificate, tls.credentialName, tls.credentialNames?.length];
+  if (!isPlain || names.some(Boolean)) {
     report("exclusive", `plain ${port.protocol} takes tls.httpsRedirect only`, {
       path: ["tls"],
       atKey: true,

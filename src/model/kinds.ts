@@ -6,8 +6,10 @@ import { EnvoyFilterSchema } from "./envoy-filter.ts";
 import { GatewaySchema } from "./gateway.ts";
 import { MeshConfigSchema } from "./mesh-config.ts";
 import { PeerAuthenticationSchema } from "./peer-authentication.ts";
+import { ProxyConfigSchema } from "./proxy-config.ts";
 import { RequestAuthenticationSchema } from "./request-authentication.ts";
 import type { Kind } from "./resource.ts";
+import { SecretSchema } from "./secret.ts";
 import { ServiceEntrySchema } from "./service-entry.ts";
 import { SidecarSchema } from "./sidecar.ts";
 import { nearest } from "./suggest.ts";
@@ -15,6 +17,7 @@ import { TelemetrySchema } from "./telemetry.ts";
 import { VirtualServiceSchema } from "./virtual-service.ts";
 import { WorkloadEntrySchema } from "./workload-entry.ts";
 
+import { WorkloadGroupSchema } from "./workload-group.ts";
 export interface KindInfo<K extends Kind = Kind> {
   readonly kind: K;
   readonly group: string;
@@ -26,6 +29,8 @@ export interface KindInfo<K extends Kind = Kind> {
   readonly shortNames: readonly string[];
   /** The schema of the spec. */
   readonly schema: v.GenericSchema;
+  /** Whether it has no `spec`: its fields stand beside the metadata, as those of Kubernetes' own kinds do. */
+  readonly isFlat?: true;
 }
 
 const NETWORKING = { group: "networking.istio.io", versions: ["v1", "v1beta1", "v1alpha3"] } as const;
@@ -34,6 +39,7 @@ const SECURITY = { group: "security.istio.io", versions: ["v1", "v1beta1"] } as 
 export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
   ServiceEntry: { kind: "ServiceEntry", ...NETWORKING, plural: "serviceentries", shortNames: ["se"], schema: ServiceEntrySchema },
   WorkloadEntry: { kind: "WorkloadEntry", ...NETWORKING, plural: "workloadentries", shortNames: ["we"], schema: WorkloadEntrySchema },
+  WorkloadGroup: { kind: "WorkloadGroup", ...NETWORKING, plural: "workloadgroups", shortNames: ["wg"], schema: WorkloadGroupSchema },
   VirtualService: { kind: "VirtualService", ...NETWORKING, plural: "virtualservices", shortNames: ["vs"], schema: VirtualServiceSchema },
   DestinationRule: {
     kind: "DestinationRule",
@@ -73,6 +79,14 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
     shortNames: ["ra"],
     schema: RequestAuthenticationSchema,
   },
+  ProxyConfig: {
+    kind: "ProxyConfig",
+    group: "networking.istio.io",
+    versions: ["v1beta1"],
+    plural: "proxyconfigs",
+    shortNames: ["proxyconfig"],
+    schema: ProxyConfigSchema,
+  },
   Telemetry: {
     kind: "Telemetry",
     group: "telemetry.istio.io",
@@ -81,6 +95,7 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
     shortNames: ["telemetry"],
     schema: TelemetrySchema,
   },
+  Secret: { kind: "Secret", group: "", versions: ["v1"], plural: "secrets", shortNames: [], schema: SecretSchema, isFlat: true },
   MeshConfig: {
     kind: "MeshConfig",
     group: "weft.dev",
@@ -91,18 +106,23 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
   },
 };
 
+/** "networking.istio.io/v1"; Kubernetes' own kinds have no group. */
+export const apiVersionsOf = ({ group, versions }: KindInfo): readonly string[] =>
+  versions.map((version) => (group ? `${group}/${version}` : version));
+
 /** Other names of kinds in documents. */
 export const KIND_ALIASES: Readonly<Record<string, Kind>> = { PeerAuthenticationPolicy: "PeerAuthentication" };
 
 /** Istio's other kinds, refused as not translated yet. */
-export const LATER_KINDS: ReadonlySet<string> = new Set(["ProxyConfig", "TrafficExtension", "WasmPlugin", "WorkloadGroup"]);
+export const LATER_KINDS: ReadonlySet<string> = new Set(["TrafficExtension", "WasmPlugin"]);
 
 /** The schema of a kind's spec, for OpenAPI. */
 export const schemaOf = (kind: Kind): v.GenericSchema => KINDS[kind].schema;
 
 const BY_NAME = new Map<string, KindInfo>();
 for (const info of Object.values(KINDS)) {
-  for (const name of [info.kind, info.plural, `${info.plural}.${info.group}`, ...info.shortNames]) BY_NAME.set(name.toLowerCase(), info);
+  for (const name of [info.kind, info.plural, ...(info.group ? [`${info.plural}.${info.group}`] : []), ...info.shortNames])
+    BY_NAME.set(name.toLowerCase(), info);
 }
 for (const [alias, kind] of Object.entries(KIND_ALIASES)) BY_NAME.set(alias.toLowerCase(), KINDS[kind]);
 

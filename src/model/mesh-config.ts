@@ -3,6 +3,7 @@ import type * as v from "valibot";
 import { parseDuration } from "../lib/duration.ts";
 import { checkDuration, trustDomainError } from "./check.ts";
 import { filled } from "./common.ts";
+import { defaultConfig } from "./default-config.ts";
 import { extensionProviders } from "./extension-provider.ts";
 import { choice, flag, kubernetesOnly, list, notYet, object, text } from "./schema.ts";
 import { retries } from "./virtual-service-route.ts";
@@ -40,7 +41,7 @@ export const MeshConfigSchema = object({
   accessLogEncoding: notYet(),
   enableEnvoyAccessLogService: notYet(),
   disableEnvoyListenerLog: notYet(),
-  defaultConfig: notYet(),
+  defaultConfig: defaultConfig(),
   outboundTrafficPolicy: notYet(),
   inboundTrafficPolicy: notYet(),
   configSources: notYet(),
@@ -63,7 +64,7 @@ export const MeshConfigSchema = object({
   verifyCertificateAtClient: notYet(),
   ca: notYet(),
   extensionProviders: extensionProviders(),
-  defaultProviders: object({ accessLogging: list(filled()), tracing: list(filled()), metrics: notYet() }),
+  defaultProviders: object({ accessLogging: list(filled()), tracing: list(filled()), metrics: list(filled()) }),
   defaultInboundHttpRetryPolicy: notYet(),
   discoverySelectors: kubernetesOnly("they select Kubernetes namespaces"),
   meshMTLS: notYet(),

@@ -4,12 +4,13 @@ import type { Problem } from "../lib/problem.ts";
 import { checkAnnotations } from "./annotations.ts";
 import { isDnsLabel } from "./check.ts";
 import { problem } from "./codes.ts";
-import { KIND_ALIASES, KINDS, type KindInfo, LATER_KINDS } from "./kinds.ts";
+import { apiVersionsOf, KIND_ALIASES, KINDS, type KindInfo, LATER_KINDS } from "./kinds.ts";
 import { type MetadataInput, MetadataSchema, metadataOf, ROOT_NAMESPACE, withoutNulls } from "./metadata.ts";
 import { readNoneAsDisable } from "./peer-authentication.ts";
 import { sourceOf } from "./places.ts";
 import type { AnyResource, Kind } from "./resource.ts";
 import { type Finding, isMapping, type Path, type Report, suggestion } from "./schema.ts";
+import { secretSpec } from "./secret.ts";
 import { nearest } from "./suggest.ts";
 import { checkWorkload } from "./workload-entry-check.ts";
 import type { RawDocument } from "./yaml-reader.ts";
@@ -24,7 +25,6 @@ const KUBERNETES = new Set([
   "Ingress",
   "Namespace",
   "Pod",
-  "Secret",
   "Service",
   "ServiceAccount",
   "StatefulSet",
@@ -48,14 +48,15 @@ export function parseResource(raw: RawDocument, file: string): { resource?: AnyR
   if (!info) return { problems };
   const { kind } = info;
   for (const key of Object.keys(value)) {
-    if (!ENVELOPE.includes(key)) report("unknownField", "is no known field", { path: [key], atKey: true, help: misplaced(key, info) });
+    if (!info.isFlat && !ENVELOPE.includes(key))
+      report("unknownField", "is no known field", { path: [key], atKey: true, help: misplaced(key, info) });
   }
   const metadata = readMetadata(value.metadata, kind, report);
   if (metadata) identity = { kind, namespace: metadata.namespace, name: metadata.name };
-  const spec = value.spec === undefined ? {} : value.spec;
+  const spec = info.isFlat ? flatBody(value) : value.spec === undefined ? {} : value.spec;
   if (kind === "PeerAuthentication") readNoneAsDisable(spec);
   const result = v.safeParse(info.schema, spec);
-  reportIssues(result.issues ?? [], ["spec"], report);
+  reportIssues(result.issues ?? [], info.isFlat ? [] : ["spec"], report);
   if (metadata) {
     checkAnnotations(kind, metadata.annotations, report);
     // Part of the names of its route tables (Istio's ValidateGateway).
@@ -68,9 +69,15 @@ export function parseResource(raw: RawDocument, file: string): { resource?: AnyR
   }
   if (!metadata || !result.typed) return { problems };
   const apiVersion = String(value.apiVersion);
-  const resource = { apiVersion, kind, metadata, spec, source: sourceOf(file, places) } as AnyResource;
+  const kept = kind === "Secret" ? secretSpec(result.output as Parameters<typeof secretSpec>[0]) : spec;
+  const resource = { apiVersion, kind, metadata, spec: kept, source: sourceOf(file, places) } as AnyResource;
   checkWorkload(resource, report);
   return problems.some((found) => found.severity === "error") ? { problems } : { resource, problems };
+}
+
+/** What stands beside the envelope. */
+function flatBody({ apiVersion: _, kind: __, metadata: ___, ...body }: Readonly<Record<string, unknown>>): unknown {
+  return body;
 }
 
 function messageOf(path: Path, message: string): string {
@@ -115,7 +122,7 @@ function readKind(value: Readonly<Record<string, unknown>>, report: Report): Kin
     return undefined;
   }
   const info: KindInfo = KINDS[kind as Kind];
-  const known = info.versions.map((version) => `${info.group}/${version}`);
+  const known = apiVersionsOf(info);
   if (!known.includes(apiVersion)) {
     report("badApiVersion", `must be one of ${known.join(", ")} for ${kind}, not ${JSON.stringify(apiVersion)}`, { path: ["apiVersion"] });
   }

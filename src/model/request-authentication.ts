@@ -5,7 +5,7 @@
 import type * as v from "valibot";
 import { duration, filled, filledList, selector } from "./common.ts";
 import { checkJwks } from "./jwks.ts";
-import { flag, kubernetesOnly, list, needed, object, type Report, text } from "./schema.ts";
+import { flag, kubernetesOnly, list, needed, notYet, object, type Report, text } from "./schema.ts";
 
 const TARGETS = "it names a Gateway, GatewayClass, Service or ServiceEntry by a reference of the Gateway API";
 const INSTEAD = "select workloads with selector.matchLabels";
@@ -52,7 +52,8 @@ const jwtRule = object(
     outputClaimToHeaders: list(object({ header: needed(strictHeaderName()), claim: needed(filled()) })),
     forwardOriginalToken: flag(),
     timeout: duration(),
-    spaceDelimitedClaims: list(text()),
+    spaceDelimitedClaims: filledList(),
+    presence: notYet("Istio takes it and does nothing with it: an AuthorizationPolicy with requestPrincipals requires a token"),
   },
   (rule, report) => {
     if (!rule.issuer && !rule.jwksUri) report("missing", "needs issuer or jwksUri", { help: "issuer is what the token's claim iss says" });

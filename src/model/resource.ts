@@ -8,18 +8,22 @@ import type { EnvoyFilterSpec } from "./envoy-filter.ts";
 import type { GatewaySpec } from "./gateway.ts";
 import type { MeshConfigSpec } from "./mesh-config.ts";
 import type { PeerAuthenticationSpec } from "./peer-authentication.ts";
+import type { ProxyConfigSpec } from "./proxy-config.ts";
 import type { RequestAuthenticationSpec } from "./request-authentication.ts";
+import type { SecretSpec } from "./secret.ts";
 import type { ServiceEntrySpec } from "./service-entry.ts";
 import type { SidecarSpec } from "./sidecar.ts";
 import type { TelemetrySpec } from "./telemetry.ts";
 import type { VirtualServiceSpec } from "./virtual-service.ts";
 import type { WorkloadEntrySpec } from "./workload-entry.ts";
 
+import type { WorkloadGroupSpec } from "./workload-group.ts";
 /** The spec of each kind, as the user wrote it (Istio's JSON names; durations stay strings), after validation. */
 export interface Specs {
   ServiceEntry: ServiceEntrySpec;
   WorkloadEntry: WorkloadEntrySpec;
   VirtualService: VirtualServiceSpec;
+  WorkloadGroup: WorkloadGroupSpec;
   DestinationRule: DestinationRuleSpec;
   Gateway: GatewaySpec;
   Sidecar: SidecarSpec;
@@ -27,7 +31,9 @@ export interface Specs {
   PeerAuthentication: PeerAuthenticationSpec;
   AuthorizationPolicy: AuthorizationPolicySpec;
   RequestAuthentication: RequestAuthenticationSpec;
+  ProxyConfig: ProxyConfigSpec;
   Telemetry: TelemetrySpec;
+  Secret: SecretSpec;
   MeshConfig: MeshConfigSpec;
 }
 

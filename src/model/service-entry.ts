@@ -53,10 +53,7 @@ function checkPorts(ports: readonly ServiceEntryPort[], report: Report): void {
   }
 }
 
-const LATER_RESOLUTION = {
-  NONE: "nothing intercepts connections, so none has an address of its own to go on to: write STATIC with endpoints or workloadSelector, or DNS",
-  DYNAMIC_DNS: "write DNS, and the names that you call",
-};
+const LATER_RESOLUTION = { DYNAMIC_DNS: "write DNS, and the names that you call" };
 
 export const ServiceEntrySchema = object(
   {
@@ -66,11 +63,7 @@ export const ServiceEntrySchema = object(
     }),
     ports: list(servicePort, checkPorts),
     location: choice(["MESH_EXTERNAL", "MESH_INTERNAL"]),
-    resolution: needed(choice(["STATIC", "DNS", "DNS_ROUND_ROBIN"], LATER_RESOLUTION), {
-      name: "notYet",
-      message: "resolution is left out, which means NONE, and that is not translated yet",
-      help: LATER_RESOLUTION.NONE,
-    }),
+    resolution: choice(["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"], LATER_RESOLUTION),
     endpoints: list(endpoint),
     workloadSelector: object({ labels: map(text(), checkSelector) }),
     exportTo: exportTo({ none: true }),
@@ -81,18 +74,35 @@ export const ServiceEntrySchema = object(
 
 export type ServiceEntrySpec = v.InferOutput<typeof ServiceEntrySchema>;
 
+/**
+ * NONE, or left out: a call goes on to where its client meant it to go (Istio's PASSTHROUGH). No proxy of weft's intercepts connections,
+ * so that place is read from the entry: clients of a service with addresses connect to one of these, and the others resolve its name.
+ */
+export const isPassthrough = ({ resolution }: Pick<Spec, "resolution">) => resolution === undefined || resolution === "NONE";
+
+/** The addresses of a service that are one place each; a block is many. */
+export const singleAddresses = ({ addresses = [] }: Pick<Spec, "addresses">) => addresses.filter((address) => !address.includes("/"));
+
+/** How the endpoints of `spec` are found. */
+export function resolutionOf(spec: Pick<Spec, "resolution" | "addresses">): "STATIC" | "DNS" | "DNS_ROUND_ROBIN" {
+  const { resolution } = spec;
+  if (resolution !== undefined && resolution !== "NONE") return resolution;
+  return singleAddresses(spec).length > 0 ? "STATIC" : "DNS";
+}
+
 interface Spec {
   readonly hosts: readonly string[];
   readonly addresses?: readonly string[];
   readonly ports?: readonly ServiceEntryPort[];
-  readonly resolution: "STATIC" | "DNS" | "DNS_ROUND_ROBIN";
+  readonly resolution?: "NONE" | "STATIC" | "DNS" | "DNS_ROUND_ROBIN";
   readonly endpoints?: readonly ServiceEntryEndpoint[];
   readonly workloadSelector?: { readonly labels?: Readonly<Record<string, string>> };
 }
 
 function checkServiceEntry(spec: Spec, report: Report): void {
-  const { hosts, addresses = [], ports = [], resolution, endpoints, workloadSelector } = spec;
+  const { hosts, addresses = [], ports = [], resolution = "NONE", endpoints, workloadSelector } = spec;
   checkHosts(hosts, report);
+  if (isPassthrough(spec)) checkPassthrough(spec, report);
   if (resolution === "DNS_ROUND_ROBIN" && (endpoints?.length ?? 0) > 1) {
     report("exclusive", "resolution DNS_ROUND_ROBIN takes one endpoint", {
       path: ["endpoints"],
@@ -100,8 +110,8 @@ function checkServiceEntry(spec: Spec, report: Report): void {
       help: "write resolution: DNS",
     });
   }
-  if (resolution !== "STATIC" && addresses.some((address) => address.includes("/"))) {
-    report("exclusive", "CIDR blocks go with resolution STATIC only", { path: ["addresses"], atKey: true });
+  if (resolution !== "STATIC" && resolution !== "NONE" && addresses.some((address) => address.includes("/"))) {
+    report("exclusive", "CIDR blocks go with resolutions NONE and STATIC only", { path: ["addresses"], atKey: true });
   }
   if (workloadSelector && endpoints?.length) report("exclusive", "may have only one of workloadSelector and endpoints");
   if (workloadSelector && Object.keys(workloadSelector.labels ?? {}).length === 0) {
@@ -114,19 +124,39 @@ function checkServiceEntry(spec: Spec, report: Report): void {
       severity: "warning",
     });
   }
-  if (resolution !== "STATIC" && !endpoints?.length) {
+  if (resolution !== "STATIC" && resolution !== "NONE" && !endpoints?.length) {
     for (const [index, host] of hosts.entries()) {
       if (host !== "*" && fqdnError(host)) {
         report("badHost", `without endpoints, resolution ${resolution} needs a full DNS name`, { path: ["hosts", index] });
       }
     }
   }
-  for (const [index, part] of (endpoints ?? []).entries()) checkEndpoint(part, index, spec, report);
+  if (resolution !== "NONE") for (const [index, part] of (endpoints ?? []).entries()) checkEndpoint(part, index, spec, report);
   const opaque = ports.findIndex(({ protocol = "" }) => !/^(?:http|http2|http_proxy|grpc|grpc-web|https|tls)$/i.test(protocol));
   if (hosts.length > 1 && opaque >= 0) {
     report("exclusive", "plain TCP cannot tell hosts apart: with several hosts, every port must be HTTP or TLS", {
       path: ["ports", opaque],
     });
+  }
+}
+
+function checkPassthrough(spec: Spec, report: Report): void {
+  const { hosts, resolution, endpoints, workloadSelector } = spec;
+  const help = "write resolution: STATIC, or DNS where the addresses are names";
+  if (endpoints?.length) {
+    const why = resolution ? "resolution NONE takes no endpoints" : "resolution is left out, which means NONE, and that takes no endpoints";
+    report("exclusive", why, { path: ["endpoints"], atKey: true, help });
+  }
+  if (workloadSelector) {
+    const message = "selects nothing: with resolution NONE, calls go to where their clients mean them to go";
+    report("noEffect", message, { path: ["workloadSelector"], atKey: true, severity: "warning", help });
+  }
+  if (singleAddresses(spec).length > 0) return;
+  for (const [index, host] of hosts.entries()) {
+    if (!host.startsWith("*") || host === "*") continue;
+    const message =
+      "resolution NONE of a wildcard is not translated: nothing intercepts connections, so none has a place of its own to go on to";
+    report("notYet", message, { path: ["hosts", index], help: "write the names that you call" });
   }
 }
 

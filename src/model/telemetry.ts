@@ -1,7 +1,9 @@
 /** Telemetry: which requests a workload's proxy logs and tells of, and where. istio/api telemetry/v1alpha1/telemetry.proto. */
 import type * as v from "valibot";
+import { parseCel } from "../lib/cel.ts";
 import { filled, onlyOne, selector } from "./common.ts";
 import { choice, flag, kubernetesOnly, list, map, needed, notYet, number, object, text } from "./schema.ts";
+import { metrics } from "./telemetry-metrics.ts";
 
 const providers = () => list(object({ name: needed(filled()) }));
 
@@ -9,7 +11,15 @@ const accessLogging = object({
   match: object({ mode: choice(["CLIENT_AND_SERVER", "CLIENT", "SERVER"]) }),
   providers: providers(),
   disabled: flag(),
-  filter: object({ expression: needed(filled()) }),
+  filter: object({
+    expression: needed(
+      text((value, report) => {
+        // Envoy refuses the whole listener for what it cannot build.
+        const parsed = parseCel(value);
+        if ("error" in parsed) report("badValue", `the CEL expression ${parsed.error}`, { help: parsed.help });
+      }),
+    ),
+  }),
 });
 
 const named = () => object({ name: needed(filled()), defaultValue: text() });
@@ -52,7 +62,7 @@ export const TelemetrySchema = object({
   targetRefs: kubernetesOnly("they name Gateways of Kubernetes' Gateway API"),
   accessLogging: list(accessLogging),
   tracing: list(tracing),
-  metrics: notYet("the tags are those of Istio's stats filter, which is no part of Envoy"),
+  metrics: list(metrics),
 });
 
 export type TelemetrySpec = v.InferOutput<typeof TelemetrySchema>;

@@ -6,6 +6,7 @@ import type * as v from "valibot";
 import { fqdnError, isIpAddress } from "./check.ts";
 import { headerNameError } from "./check-header.ts";
 import { duration, durationOrZero, filled, onlyOne, percentNumber, port, portSelector } from "./common.ts";
+import { checkCredentialName } from "./credential-name.ts";
 import { localityLbSetting } from "./locality.ts";
 import { choice, flag, integer, list, needed, notYet, number, object, type Report, text, uint32, uint64 } from "./schema.ts";
 
@@ -193,7 +194,7 @@ const tls = object(
     clientCertificate: text(),
     privateKey: text(),
     caCertificates: text(),
-    credentialName: notYet("give files: clientCertificate, privateKey and caCertificates"),
+    credentialName: text(checkCredentialName),
     subjectAltNames: list(text()),
     sni: text((name, report) => {
       // Envoy's limit, and TLS's own.
@@ -204,11 +205,19 @@ const tls = object(
     caCrl: text(),
   },
   (value, report) => {
-    const { mode, insecureSkipVerify, caCertificates, subjectAltNames } = value;
+    const { mode, insecureSkipVerify, caCertificates, subjectAltNames, credentialName } = value;
+    if (insecureSkipVerify && mode === "SIMPLE" && credentialName) {
+      report("exclusive", "insecureSkipVerify: true leaves nothing for credentialName to say");
+    }
+    if (credentialName && (mode === "SIMPLE" || mode === "MUTUAL")) {
+      for (const name of ["clientCertificate", "privateKey", "caCertificates", "caCrl"] as const) {
+        if (value[name]) report("exclusive", "credentialName says it already", { path: [name], atKey: true });
+      }
+    }
     if (insecureSkipVerify && (mode === "SIMPLE" || mode === "MUTUAL") && (caCertificates || subjectAltNames)) {
       report("exclusive", "insecureSkipVerify: true leaves nothing to check caCertificates or subjectAltNames for");
     }
-    if (mode !== "MUTUAL" || "credentialName" in value) return;
+    if (mode !== "MUTUAL" || credentialName) return;
     for (const name of ["clientCertificate", "privateKey"] as const) if (!value[name]) report("missing", `mode MUTUAL needs ${name}`);
   },
 );

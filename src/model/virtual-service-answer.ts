@@ -3,7 +3,7 @@
  * virtual_service.proto, checked as Istio's pkg/config/validation does.
  */
 import type * as v from "valibot";
-import { checkDuration, isDnsLabel, regexError } from "./check.ts";
+import { checkDuration, regexError } from "./check.ts";
 import { headerNameError } from "./check-header.ts";
 import { onlyOne } from "./common.ts";
 import { choice, flag, integer, list, needed, notYet, object, type Report, text } from "./schema.ts";
@@ -62,13 +62,10 @@ export const corsPolicy = object({
   unmatchedPreflights: choice(["UNSPECIFIED", "FORWARD", "IGNORE"]),
 });
 
-const label = (what: string) =>
-  text((name, report) => {
-    if (name !== "" && !isDnsLabel(name)) report("badValue", `${JSON.stringify(name)} is no name of a ${what}`);
-  });
-
-export const delegate = object({ name: label("VirtualService"), namespace: label("namespace") }, (value, report) => {
-  if (!value.name) report("missing", "needs name");
+/** Istio takes any name here, also one that no VirtualService can have: then none is found, which `weft validate` tells. */
+export const delegate = object({ name: text(), namespace: text() }, (value, report) => {
+  if (!value.name)
+    report("noEffect", "names no VirtualService, so nothing takes its requests", { severity: "warning", help: "write name" });
 });
 
 export type DirectResponse = v.InferOutput<typeof directResponse>;

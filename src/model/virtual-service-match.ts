@@ -3,7 +3,7 @@
  * validateHTTPRouteMatchRequest and validateTCPMatch do.
  */
 import type * as v from "valibot";
-import { checkHost, checkIpBlock, fqdnError, isDnsLabel, isIpAddress, regexError } from "./check.ts";
+import { checkHost, checkIpBlock, fqdnError, isClusterSni, isDnsLabel, isIpAddress, regexError } from "./check.ts";
 import { isJwtClaim, matchHeaderError } from "./check-header.ts";
 import { checkLabels } from "./check-label.ts";
 import { onlyOne, portOrNone } from "./common.ts";
@@ -88,7 +88,7 @@ export const l4Match = object({ destinationSubnets: subnets(), port: portOrNone(
 
 const sniHosts = () =>
   list(text(), (hosts, report) => {
-    for (const [index, host] of hosts.entries()) if (!isIpAddress(host)) checkHost(host, report, [index]);
+    for (const [index, host] of hosts.entries()) if (!isIpAddress(host) && !isClusterSni(host)) checkHost(host, report, [index]);
   });
 
 export const tlsMatch = object(

@@ -3,7 +3,7 @@
  * ValidateVirtualService does.
  */
 import type * as v from "valibot";
-import { checkHost, isIpAddress } from "./check.ts";
+import { checkHost, isClusterSni, isIpAddress } from "./check.ts";
 import { isAuthority } from "./check-header.ts";
 import { duration, percentNumber } from "./common.ts";
 import { list, object, type Report, text } from "./schema.ts";
@@ -124,6 +124,7 @@ export const VirtualServiceSchema = object(
     if (star >= 0) report("badHost", "a VirtualService of the mesh may not stand for every host", { path: ["hosts", star] });
     if (!spec.http?.length && !spec.tls?.length && !spec.tcp?.length) report("missing", "needs http, tls or tcp");
     checkSniHosts(spec, report);
+    checkClusterSnis(spec, report);
     warnUnreachable(spec.http ?? [], "http", report);
     warnUnreachable(spec.tcp ?? [], "tcp", report);
   },
@@ -153,14 +154,28 @@ function checkDelegate(spec: DelegateSpec, report: Report): void {
   }
 }
 
+interface TlsSpec {
+  readonly hosts?: readonly string[];
+  readonly gateways?: readonly string[];
+  readonly tls?: readonly { readonly match?: readonly { readonly sniHosts?: readonly string[] }[] }[];
+}
+
+/** Names of clusters have a meaning at gateways only, and as hosts where some route matches by SNI. */
+function checkClusterSnis(spec: TlsSpec, report: Report): void {
+  const { hosts = [], tls = [] } = spec;
+  const atMesh = spec.gateways?.includes("mesh") ?? false;
+  const matches = tls.flatMap(({ match = [] }, at) =>
+    match.map(({ sniHosts = [] }, part) => ({ sniHosts, path: ["tls", at, "match", part] })),
+  );
+  const hostsMay = !isForMesh(spec) && matches.some(({ sniHosts }) => sniHosts.length > 0);
+  for (const [index, host] of hosts.entries()) if (isClusterSni(host) && !hostsMay) checkHost(host, report, ["hosts", index]);
+  for (const { sniHosts, path } of atMesh ? matches : []) {
+    for (const [index, sni] of sniHosts.entries()) if (isClusterSni(sni)) checkHost(sni, report, [...path, "sniHosts", index]);
+  }
+}
+
 /** Istio's validateSniHost: each within one of the hosts. */
-function checkSniHosts(
-  spec: {
-    readonly hosts?: readonly string[];
-    readonly tls?: readonly { readonly match?: readonly { readonly sniHosts?: readonly string[] }[] }[];
-  },
-  report: Report,
-): void {
+function checkSniHosts(spec: TlsSpec, report: Report): void {
   for (const [at, route] of (spec.tls ?? []).entries()) {
     for (const [part, { sniHosts = [] }] of (route.match ?? []).entries()) {
       for (const [index, sni] of sniHosts.entries()) {
@@ -184,7 +199,7 @@ export type TcpRoute = v.InferOutput<typeof tcpRoute>;
 
 function checkHosts(hosts: readonly string[], report: Report): void {
   for (const [index, host] of hosts.entries()) {
-    if (!isIpAddress(host)) checkHost(host, report, [index]);
+    if (!isIpAddress(host) && !isClusterSni(host)) checkHost(host, report, [index]);
     const twice = hosts.slice(0, index).find((other) => overlaps(other, host));
     if (twice !== undefined) report("duplicateItem", `${host} is covered by ${twice}, or the other way round`, { path: [index] });
   }

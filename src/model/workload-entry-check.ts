@@ -16,6 +16,17 @@ export function checkWorkload(resource: AnyResource, report: Report): void {
   if (resource.kind === "WorkloadEntry") checkSelfForward(resource, report);
   else if (resource.kind === "AuthorizationPolicy") checkDryRun(resource, report);
   else if (resource.kind === "DestinationRule") checkOwnNamespace(resource, report);
+  if (resource.kind === "DestinationRule" || resource.kind === "VirtualService" || resource.kind === "ServiceEntry") {
+    checkExportTo(resource.spec.exportTo ?? [], resource.metadata.namespace, report);
+  }
+}
+
+/** "." and the own namespace's name are one entry (Istio's validateExportTo); the schema has told the same entry twice. */
+function checkExportTo(exported: readonly string[], own: string, report: Report): void {
+  const dot = exported.indexOf(".");
+  const named = exported.indexOf(own);
+  if (dot < 0 || named < 0) return;
+  report("duplicateItem", `"." is namespace ${own}, which is named too`, { path: ["spec", "exportTo", Math.max(dot, named)] });
 }
 
 /** A rule for some workloads of its namespace cannot be given to another; the schema has refused "*" and several. */

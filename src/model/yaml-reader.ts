@@ -59,7 +59,7 @@ export function* readYaml(text: string, file: string): Generator<void, { documen
     };
     for (const error of [...document.errors, ...document.warnings].slice(0, MAX_SYNTAX_PROBLEMS)) {
       const tag = error.code === "TAG_RESOLVE_FAILED";
-      complain(tag ? "unsupportedYaml" : "syntax", error.pos[0], error.message, hintOf(error.code));
+      complain(tag ? "unsupportedYaml" : "syntax", error.pos[0], withoutText(error.message), hintOf(error.code));
     }
     if (problems.length > before) continue;
     const value = new ValueReader(places, complain, budget).document(document);
@@ -108,6 +108,11 @@ function* compose(text: string, counter: LineCounter, complain: Complain): Gener
   }
   for (const token of parser.end()) yield* composer.next(token);
   yield* composer.end(false, text.length);
+}
+
+/** The library repeats the text that it stumbled over, which may be a private key. */
+function withoutText(message: string): string {
+  return message.replace(/: "(?:[^"\\]|\\.){25,}"?$/s, "");
 }
 
 function hintOf(code: string): string | undefined {

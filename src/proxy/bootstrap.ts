@@ -1,4 +1,6 @@
 /** The bootstrap of a workload's Envoy: everything it must know before weft tells it the rest. */
+import { PROXY_CONFIG, type ProcessSettings, parseProcessMetadata, processMetadata } from "../lib/process-settings.ts";
+import { prometheusCluster, prometheusListener } from "./prometheus.ts";
 
 export interface BootstrapOptions {
   readonly workload: { readonly namespace: string; readonly name: string };
@@ -8,8 +10,12 @@ export interface BootstrapOptions {
   readonly ads: { readonly host: string; readonly port: number } | { readonly path: string };
   /** Envoy's own admin port; the default is a port on loopback that the system chooses. */
   readonly envoyAdmin?: { readonly address: string; readonly port: number };
+  /** Where Prometheus may scrape Envoy; none where undefined. Needs `envoyAdmin`, which it leads to. */
+  readonly prometheus?: { readonly address: string; readonly port: number };
   /** Default "delta"; "sotw" is the state-of-the-world protocol. */
   readonly protocol?: "delta" | "sotw";
+  /** How Envoy's process is to be started: `weft proxy run` does so, and Envoy tells weft of it. */
+  readonly process?: ProcessSettings;
 }
 
 /** Name of the cluster that leads to weft; the mesh's own names all hold a "|". */
@@ -18,16 +24,25 @@ export const XDS_CLUSTER = "xds_cluster";
 /** A JSON object: the same options give the same one, key order included. For Envoy 1.36 to 1.40. */
 export function envoyBootstrap(options: BootstrapOptions): Record<string, unknown> {
   const { workload, envoyAdmin = { address: "127.0.0.1", port: 0 } } = options;
+  const prometheus = options.prometheus && { listen: options.prometheus, admin: envoyAdmin };
+  const started = options.process && processMetadata(options.process);
   return {
     // For people, logs and metrics: weft trusts only the token.
-    node: { id: `sidecar~${workload.namespace}/${workload.name}`, cluster: `${workload.name}.${workload.namespace}` },
+    node: {
+      id: `sidecar~${workload.namespace}/${workload.name}`,
+      cluster: `${workload.name}.${workload.namespace}`,
+      ...(started ? { metadata: { [PROXY_CONFIG]: started } } : {}),
+    },
     admin: {
       address: socketAddress(envoyAdmin.address, envoyAdmin.port),
       // So that an Envoy that is full can still be asked why.
       ignore_global_conn_limit: true,
     },
     dynamic_resources: { ads_config: adsConfig(options), cds_config: overAds(), lds_config: overAds() },
-    static_resources: { clusters: [xdsCluster(options.ads)] },
+    static_resources: {
+      ...(prometheus ? { listeners: [prometheusListener(prometheus)] } : {}),
+      clusters: [xdsCluster(options.ads), ...(prometheus ? [prometheusCluster(prometheus)] : [])],
+    },
     layered_runtime: {
       layers: [
         // Envoy's own limit, 100, refuses regular expressions that are ordinary in routes.
@@ -63,6 +78,12 @@ export function authorizationOf(bootstrap: Readonly<Record<string, unknown>>): s
   const { dynamic_resources: dynamic } = bootstrap as { dynamic_resources?: { ads_config?: Partial<ReturnType<typeof adsConfig>> } };
   const metadata = dynamic?.ads_config?.grpc_services?.[0]?.initial_metadata;
   return metadata?.find(({ key }) => key === "authorization")?.value;
+}
+
+/** How the Envoy of a bootstrap of envoyBootstrap's is to be started. */
+export function processOf(bootstrap: Readonly<Record<string, unknown>>): ProcessSettings {
+  const { node } = bootstrap as { node?: { metadata?: unknown } };
+  return parseProcessMetadata(node?.metadata);
 }
 
 function adsConfig({ token, protocol = "delta" }: BootstrapOptions) {

@@ -31,11 +31,22 @@ const WATCHER = 'if read -r _; then exit 0; fi; kill -TERM "$1"; rm -f "$2"/boot
 /**
  * Starts Envoy with `args`. Its output goes straight to `output`, not through a pipe of ours: Envoy cannot open /dev/stdout for its access
  * log where that is a socket, as Bun's and Node's pipes are, and its last words must not be lost with weft. `directory` holds its files, which go when weft is killed.
+ * `environment` is added to weft's own.
  * @throws WeftError "unavailable" where it cannot be started.
  */
-export async function startEnvoy(path: string, args: readonly string[], output: Output, directory: string): Promise<EnvoyProcess> {
+export async function startEnvoy(
+  path: string,
+  args: readonly string[],
+  output: Output,
+  directory: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<EnvoyProcess> {
   // A session of its own: Ctrl-C in a terminal reaches weft only, which drains; else Envoy would end at once, with its requests.
-  const child = spawn(path, args, { detached: true, stdio: ["ignore", output.stdout, output.stderr] });
+  const child = spawn(path, args, {
+    detached: true,
+    stdio: ["ignore", output.stdout, output.stderr],
+    env: { ...process.env, ...environment },
+  });
   let running = true;
   const ended = new Promise<Ended>((resolve) => {
     child.once("exit", (code, signal) => {

@@ -10,6 +10,8 @@ import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/clock.ts";
 import { errnoOf, WeftError } from "../lib/errors.ts";
+import type { ProcessSettings } from "../lib/process-settings.ts";
+import { processOf } from "./bootstrap.ts";
 import {
   BOOTSTRAP_LIMIT_MS,
   CRASH_LOOP,
@@ -87,6 +89,7 @@ class Supervisor {
   readonly #hurry = new AbortController();
   #envoy: EnvoyProcess | undefined;
   #token: TokenLife | undefined;
+  #process: ProcessSettings = { environment: {} };
 
   constructor(options: SuperviseOptions, directory: string) {
     this.#options = options;
@@ -133,6 +136,7 @@ class Supervisor {
       await rm(next, { force: true });
     }
     this.#token = tokenLife(bootstrap);
+    this.#process = processOf(bootstrap);
   }
 
   /** Never rejects: an Envoy with the last bootstrap is better than none. */
@@ -157,7 +161,7 @@ class Supervisor {
   async #runOnce(): Promise<Ended> {
     const { envoyPath, args = [], clock, log, output = { stdout: "inherit", stderr: "inherit" }, onStart } = this.#options;
     await rm(this.#adminAddressFile, { force: true });
-    const envoy = await startEnvoy(envoyPath, [...this.#ownArguments(), ...args], output, this.#directory);
+    const envoy = await startEnvoy(envoyPath, [...this.#ownArguments(), ...args], output, this.#directory, this.#process.environment);
     this.#envoy = envoy;
     onStart?.({ pid: envoy.pid, adminAddressFile: this.#adminAddressFile });
     const unwatch = this.#token ? watchToken(this.#token, clock, (message) => log("warn", message)) : () => {};
@@ -173,6 +177,7 @@ class Supervisor {
   /** weft's own arguments; where the user gives one of the defaults, the user's alone, because Envoy takes no option twice. */
   #ownArguments(): string[] {
     const { args = [], drainLimitMs = DRAIN_LIMIT_MS } = this.#options;
+    const { concurrency = 0 } = this.#process;
     const given = (name: string) => args.some((arg) => arg === name || arg.startsWith(`${name}=`));
     const unlessGiven = (names: readonly string[], ...values: string[]) => (names.some(given) ? [] : [names[0] ?? "", ...values]);
     return [
@@ -182,6 +187,8 @@ class Supervisor {
       ...unlessGiven(["--log-level", "-l"], "warning"),
       // Without hot restart Envoy has no shared memory and no base id: any number run side by side, and a killed one leaves nothing behind.
       ...unlessGiven(["--disable-hot-restart"]),
+      // Without it Envoy has a thread for each processor, which is what 0 means (Istio, pkg/envoy/proxy.go).
+      ...(concurrency > 0 ? unlessGiven(["--concurrency"], String(concurrency)) : []),
       // At once, not more and more often over the drain time: each client is told with its next answer.
       ...unlessGiven(["--drain-strategy"], "immediate"),
       ...unlessGiven(["--drain-time-s"], String(Math.max(1, Math.ceil(drainLimitMs / 1_000)))),

@@ -1,10 +1,11 @@
 /** A route's destination as the caller's sidecar sees it: its cluster, its endpoints, and what becomes of the request at each. */
 import type { RouteTarget } from "../mesh/http-routes.ts";
-import type { OutboundView } from "../mesh/outbound.ts";
+import { type LocalityGroup, preferenceOf } from "../mesh/localities.ts";
+import type { OutboundCluster, OutboundView } from "../mesh/outbound.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
 import { clientTls } from "./client-tls.ts";
 import type { Claims } from "./condition.ts";
-import { type Judged, readByServer, serverAt } from "./evaluation.ts";
+import { askedFirst, type Judged, readByServer, serverAt } from "./evaluation.ts";
 import type { HttpRequest } from "./route-match.ts";
 import { arrive } from "./server.ts";
 import type { Step } from "./types.ts";
@@ -18,6 +19,8 @@ export interface Leaving {
   readonly now: number;
   /** Absent on TCP. */
   readonly request?: HttpRequest;
+  /** The name that the application's own TLS asks for; absent where it sends none. */
+  readonly ownSni?: string;
 }
 
 export function judge(leaving: Leaving, target: RouteTarget & { readonly weight: number }, share: string): Judged {
@@ -48,26 +51,47 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
   if (tls?.mode === "ISTIO_MUTUAL" && !caller.spiffeId) {
     return fail(503, `a DestinationRule demands ISTIO_MUTUAL, and ${caller.key} has no service account, so no identity to show`);
   }
-  const endpoints = cluster.endpoints ?? view.assignments.find((assignment) => assignment.cluster === cluster.name)?.endpoints ?? [];
-  if (endpoints.length === 0) return fail(503, `${cluster.name} has no endpoint`);
-  const carriesTls = cluster.port.protocol === "TLS" || cluster.port.protocol === "HTTPS";
-  const judged = endpoints.flatMap((endpoint) => {
+  const assigned = view.assignments.find((assignment) => assignment.cluster === cluster.name);
+  const groups = cluster.localities ?? assigned?.localities ?? [];
+  const endpoints = groups.flatMap(({ endpoints: members, priority, weight }) =>
+    weight > 0 ? members.map((endpoint) => ({ endpoint, priority })) : [],
+  );
+  if (endpoints.length === 0) {
+    return fail(503, `${cluster.name} has no endpoint${preferenceOf(cluster.policy).distribute ? " where distribute sends requests" : ""}`);
+  }
+  const judged = endpoints.flatMap(({ endpoint, priority }) => {
     const client = clientTls(mesh.settings, caller, cluster, endpoint);
     if (!client) return [];
     const { workload, port } = serverAt(mesh, endpoint, cluster.port.number);
-    const { sourceIp = caller.address, claims, now } = leaving;
-    const incoming = { mesh, tls: client, identity: caller.spiffeId, viaSidecar: true, sourceIp, request, claims, carriesTls, now };
-    return [{ endpoint, workload, outcome: arrive(incoming, workload, port) }];
+    const { sourceIp = caller.address, claims, now, ownSni } = leaving;
+    const incoming = { mesh, tls: client, identity: caller.spiffeId, viaSidecar: true, address: endpoint.address, sourceIp, request, claims, ownSni, now };
+    return [{ endpoint, priority, workload, outcome: arrive(incoming, workload, port) }];
   });
-  return { ...common, steps: [named], endpoints: judged };
+  return { ...common, steps: [named, ...byLocality(groups, cluster)], endpoints: judged };
+}
+
+/** What a DestinationRule says of endpoints for where they are. */
+function byLocality(groups: readonly LocalityGroup[], { policy, sources }: OutboundCluster): Step[] {
+  const source = sources.find(({ kind }) => kind === "DestinationRule") ?? null;
+  const step = (result: string, reason: string): Step => ({ stage: "destination", result, reason, source });
+  const shares = groups.map(({ locality, weight }) => `${locality || "no locality"}: ${weight}`).join(", ");
+  const distributes = preferenceOf(policy).distribute !== undefined;
+  const farther = groups.length - askedFirst(groups).length;
+  return [
+    ...(distributes ? [step("distribute", `the shares of the localities are ${shares}; others get nothing`)] : []),
+    ...(farther > 0
+      ? [step("failover", `${farther} of ${groups.length} localities are asked only when nearer ones are in bad health`)]
+      : []),
+  ];
 }
 
 /** Why there is no such cluster. */
-function missing({ ports, clusters }: OutboundView, { cluster, host, port, subset }: RouteTarget): string {
-  const known = ports.filter(({ service }) => service.host === host);
+function missing({ ports, listeners, clusters }: OutboundView, { cluster, host, port, subset }: RouteTarget): string {
+  const listened = listeners.flatMap(({ services }) => services.flatMap((service) => service.ports.map((one) => ({ service, port: one }))));
+  const known = [...ports, ...listened].filter(({ service }) => service.host === host);
   if (known.length === 0) return `there is no service ${host}`;
   if (!known.some((one) => one.port.number === port)) {
-    return `${host} has no port ${port}, but ${known.map((one) => one.port.number).join(", ")}`;
+    return `${host} has no port ${port}, but ${[...new Set(known.map((one) => one.port.number))].join(", ")}`;
   }
   const subsets = clusters.filter((one) => one.service.host === host && one.port.number === port).flatMap((one) => one.subset ?? []);
   if (subset && !subsets.includes(subset)) {

@@ -24,9 +24,23 @@ export interface Judged {
   readonly steps: readonly Step[];
   /** As the server reads it; absent on TCP. */
   readonly request?: HttpRequest;
-  readonly endpoints: readonly { readonly endpoint: Endpoint; readonly workload?: Workload; readonly outcome: Outcome }[];
+  readonly endpoints: readonly JudgedEndpoint[];
   /** Where no endpoint is asked: why. */
   readonly failure?: { readonly verdict: Verdict; readonly status: number; readonly reason: string };
+}
+
+export interface JudgedEndpoint {
+  readonly endpoint: Endpoint;
+  /** 0 is asked first, the next where that is in bad health (mesh/localities.ts). */
+  readonly priority: number;
+  readonly workload?: Workload;
+  readonly outcome: Outcome;
+}
+
+/** Those that get the request as long as all are in good health. */
+export function askedFirst<T extends { readonly priority: number }>(endpoints: readonly T[]): readonly T[] {
+  const first = Math.min(...endpoints.map(({ priority }) => priority));
+  return endpoints.filter(({ priority }) => priority === first);
 }
 
 /** The workload that takes calls at an endpoint, also where a ServiceEntry writes the endpoint out itself. */
@@ -56,18 +70,19 @@ function worst<T extends { readonly verdict: Verdict }>(all: readonly T[]): T | 
 
 export function destinationAnswer(judged: Judged, context: WhyContext): DestinationAnswer {
   const { cluster, host, port, subset, weight, failure } = judged;
-  const endpoints = judged.endpoints.map(({ endpoint, workload, outcome }): EndpointAnswer => {
+  const endpoints = judged.endpoints.map(({ endpoint, priority, workload, outcome }): EndpointAnswer => {
     const number = endpoint.ports.get(port) ?? port;
     return {
       address: endpoint.address.startsWith("/") ? endpoint.address : `${endpoint.address}:${number}`,
       workload: workload?.key ?? null,
+      priority,
       connected: workload && context.isConnected ? context.isConnected(workload.key) : null,
       verdict: outcome.verdict,
       status: outcome.status,
       reason: outcome.reason,
     };
   });
-  const { verdict, status, reason } = failure ?? worst(endpoints) ?? NO_ENDPOINT;
+  const { verdict, status, reason } = failure ?? worst(askedFirst(endpoints)) ?? NO_ENDPOINT;
   const { method, path, authority } = judged.request ?? {};
   const request = method !== undefined && path !== undefined && authority !== undefined ? { method, path, authority } : null;
   return { cluster, host, port, subset: subset ?? null, weight, verdict, status, reason, request, endpoints };
@@ -85,9 +100,9 @@ export function answerOf(
   const destinations = judged.map((one) => destinationAnswer(one, context));
   const decisive = worst(destinations) ?? NO_ENDPOINT;
   const at = judged[destinations.findIndex(({ verdict }) => verdict === decisive.verdict)];
-  const outcome = at && worst(at.endpoints.map((one) => ({ ...one, verdict: one.outcome.verdict })))?.outcome;
+  const outcome = at && worst(askedFirst(at.endpoints).map((one) => ({ ...one, verdict: one.outcome.verdict })))?.outcome;
   const kinds = destinations.flatMap((one) =>
-    (one.endpoints.length > 0 ? one.endpoints : [one]).map(({ verdict, status }) => `${verdict} ${status}`),
+    (one.endpoints.length > 0 ? askedFirst(one.endpoints) : [one]).map(({ verdict, status }) => `${verdict} ${status}`),
   );
   const mixed = new Set(kinds).size > 1;
   return {
@@ -129,9 +144,10 @@ function summaryOf(
 function namedReasons(destination: Named): string[] {
   const name = nameOf(destination);
   if (destination.endpoints.length === 0) return [`${name}: ${destination.reason}`];
-  const reasons = new Set(destination.endpoints.map(({ reason }) => reason));
+  const endpoints = askedFirst(destination.endpoints);
+  const reasons = new Set(endpoints.map(({ reason }) => reason));
   if (reasons.size === 1) return [`${name}: ${destination.reason}`];
-  return destination.endpoints.map(({ workload, address, reason }) => `${name} at ${workload ?? address}: ${reason}`);
+  return endpoints.map(({ workload, address, reason }) => `${name} at ${workload ?? address}: ${reason}`);
 }
 
 /** "orders v2" */
@@ -141,7 +157,7 @@ function nameOf({ name, subset }: Named): string {
 
 /** Endpoints to which the same happens are told of once. */
 function stepsOf({ steps, endpoints, cluster, host }: Judged): Step[] {
-  const groups = Map.groupBy(endpoints, ({ outcome }) =>
+  const groups = Map.groupBy(askedFirst(endpoints), ({ outcome }) =>
     JSON.stringify([outcome.steps.map(({ stage, result, source }) => [stage, result, source]), outcome.reason]),
   );
   return [

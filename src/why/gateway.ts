@@ -11,7 +11,7 @@ import type { TcpRoute } from "../mesh/tcp-routes.ts";
 import { isIpAddress } from "../model/check.ts";
 import type { Arrival } from "./condition.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
-import { answerOf, type Evaluation, localAnswer } from "./evaluation.ts";
+import { answerOf, askedFirst, type Evaluation, localAnswer } from "./evaluation.ts";
 import { throughHost } from "./http.ts";
 import type { HttpRequest } from "./route-match.ts";
 import { httpOutcome, type Outcome, tcpOutcome } from "./server.ts";
@@ -169,11 +169,12 @@ function connectionAt(at: AtGateway, taken: Taken, route: TcpRoute, context: Why
   if (outcome.verdict !== "allow") return { answer: endsHere(outcome, "tcp"), matched };
   const source = route.sources.find(({ kind }) => kind === "VirtualService") ?? null;
   const how: Step = { stage: "route", result: "match", reason: "all bytes of the connection go where the rule says", source };
-  const judged = route.targets.map((target) => judge({ mesh, view, caller, now }, target, shareOf(target.weight, route.targets)));
+  const ownSni = mtls.outcome === "tls" && !taken.chain.tls ? arrival.sni : undefined;
+  const judged = route.targets.map((target) => judge({ mesh, view, caller, now, ownSni }, target, shareOf(target.weight, route.targets)));
   const answered: RouteAnswer = { virtual_host: `${listener.address}:${listener.port}`, name: "", source };
   return {
     answer: answerOf(judged, [...outcome.steps, how], { protocol: "tcp", route: answered }, context),
-    matched: [...matched, ...judged.flatMap(({ endpoints }) => endpoints.flatMap((one) => one.outcome.matched))],
+    matched: [...matched, ...judged.flatMap(({ endpoints }) => askedFirst(endpoints).flatMap((one) => one.outcome.matched))],
   };
 }
 

@@ -3,7 +3,7 @@ import type { HttpRoute } from "../mesh/http-routes.ts";
 import { HTTP_PROXY, type VirtualHost } from "../mesh/route-tables.ts";
 import { preflight } from "./cors.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
-import { answerOf, type Evaluation, localAnswer } from "./evaluation.ts";
+import { answerOf, askedFirst, type Evaluation, localAnswer } from "./evaluation.ts";
 import { abortOf, faultSteps } from "./fault.ts";
 import { normalizePath } from "./path.ts";
 import { locationOf, outgoing } from "./rewrite.ts";
@@ -12,29 +12,41 @@ import { firstMismatch, type HttpRequest } from "./route-match.ts";
 import type { Step, WhyContext } from "./types.ts";
 import { findVirtualHost } from "./virtual-host.ts";
 
-/** `leaving.request`: as the application sends it to its sidecar. */
-export function evaluateHttp(leaving: Leaving & { readonly request: HttpRequest }, context: WhyContext): Evaluation {
+/** Where a request comes to the caller's sidecar. */
+export interface Entry {
+  /** Name of the route table. */
+  readonly table: string;
+  readonly steps: readonly Step[];
+}
+
+/** `leaving.request`: as the application sends it to its sidecar; at the outbound listener unless told. */
+export function evaluateHttp(
+  leaving: Leaving & { readonly request: HttpRequest },
+  context: WhyContext,
+  entry: Entry = { table: HTTP_PROXY, steps: [] },
+): Evaluation {
   const { mesh, view, request: sent } = leaving;
   const path = normalizePath(sent.path, mesh.settings.pathNormalization);
   if (path === undefined) {
     const reason = `the caller's Envoy refuses the path ${sent.path}`;
     const step: Step = { stage: "virtual_host", result: "400", reason, source: null };
-    return { answer: localAnswer("no_route", 400, `400: ${reason}`, [step]), matched: [] };
+    return { answer: localAnswer("no_route", 400, `400: ${reason}`, [...entry.steps, step]), matched: [] };
   }
   const request = { ...sent, path };
-  const table = view.routes.get(HTTP_PROXY);
+  const table = view.routes.get(entry.table);
   const host = table && findVirtualHost(table, request.authority);
   if (!host) {
     const place = view.scope ? `what Sidecar ${view.scope.namespace}/${view.scope.name} lets the caller know` : "the mesh";
     const reason = `nothing in ${place} is called ${request.authority}`;
     return {
       answer: localAnswer("no_route", 404, `404: ${reason}`, [
+        ...entry.steps,
         { stage: "virtual_host", result: "no_match", reason, source: view.scope ?? null },
       ]),
       matched: [],
     };
   }
-  return throughHost({ ...leaving, request }, host, [], context);
+  return throughHost({ ...leaving, request }, host, entry.steps, context);
 }
 
 /** `leaving.request`: its path as the proxy reads it. */
@@ -118,6 +130,6 @@ function takeRoute(
   const all = [...steps, ...routeSteps(route, request, leaving.mesh.settings)];
   return {
     answer: answerOf(judged, all, { protocol: "http", route: answer }, context),
-    matched: judged.flatMap(({ endpoints }) => endpoints.flatMap(({ outcome }) => outcome.matched)),
+    matched: judged.flatMap(({ endpoints }) => askedFirst(endpoints).flatMap(({ outcome }) => outcome.matched)),
   };
 }

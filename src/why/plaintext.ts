@@ -1,6 +1,7 @@
 /** A client without a sidecar, which goes straight to the workloads behind a service. */
 import { formatProvenance } from "../lib/provenance.ts";
 import { isHttp } from "../mesh/services.ts";
+import { isTls } from "../mesh/tcp-routes.ts";
 import type { Endpoint, Mesh, Service, ServicePort } from "../mesh/types.ts";
 import type { Claims } from "./condition.ts";
 import { answerOf, type Evaluation, readByServer, serverAt } from "./evaluation.ts";
@@ -24,15 +25,16 @@ export function evaluatePlaintext(direct: Direct, context: WhyContext): Evaluati
   const { mesh, service, port } = direct;
   const isRequest = isHttp(port.protocol);
   const request = isRequest ? direct.request : undefined;
-  const carriesTls = port.protocol === "TLS" || port.protocol === "HTTPS";
+  const ownSni = isTls(port.protocol) ? service.host : undefined;
   const endpoints = (mesh.endpoints.get(service.host) ?? []).filter((endpoint) => endpoint.ports.has(port.number));
   const judged = endpoints.map((endpoint: Endpoint) => {
     const { workload, port: inbound } = serverAt(mesh, endpoint, port.number);
     const { sourceIp, claims, now } = direct;
     return {
       endpoint,
+      priority: 0,
       workload,
-      outcome: arrive({ mesh, tls: NO_TLS, viaSidecar: false, sourceIp, request, claims, carriesTls, now }, workload, inbound),
+      outcome: arrive({ mesh, tls: NO_TLS, viaSidecar: false, sourceIp, request, claims, ownSni, now }, workload, inbound),
     };
   });
   const step: Step = {

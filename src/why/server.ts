@@ -23,8 +23,10 @@ export interface Incoming {
   readonly claims?: Claims;
   /** Whether a sidecar sends it: then a refusal is a 503 of that Envoy, else a reset. */
   readonly viaSidecar: boolean;
-  /** What the caller's application sends is TLS already. */
-  readonly carriesTls: boolean;
+  /** The name that the application's own TLS asks for; absent where it sends none. */
+  readonly ownSni?: string;
+  /** Where it arrives; the workload's own address where absent. */
+  readonly address?: string;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
@@ -49,6 +51,7 @@ export function arrive(incoming: Incoming, workload: Workload | undefined, port:
   if (!workload) return withoutSidecar(incoming);
   if (!port) return workload.inbound.some(({ source }) => source) ? withoutListener(incoming, workload) : withoutSidecar(incoming);
   const { mesh, request } = incoming;
+  if (!listensAt(port, incoming.address ?? workload.address)) return withoutListener(incoming, workload, port);
   const mtls = mesh.mtls.get(workload.key);
   const stated: EffectiveMode = mtls ? mtlsModeAt(mtls, port.number) : { mode: "PERMISSIVE" };
   const answer = handshake(incoming, workload, port, stated);
@@ -62,7 +65,8 @@ export function arrive(incoming: Incoming, workload: Workload | undefined, port:
     sourceIp: incoming.sourceIp,
     destinationIp: workload.address,
     destinationPort: port.number,
-    sni: answer.mtls.outcome === "plaintext" && !incoming.carriesTls ? "" : incoming.tls.sni,
+    // Inside the mesh's TLS the application's own is not seen.
+    sni: incoming.tls.kind === "NONE" ? (incoming.ownSni ?? "") : incoming.tls.sni,
   };
   if (isHttp(port.protocol) && request) return httpOutcome(incoming, workload, request, arrival, answer.mtls, steps);
   return tcpOutcome(incoming, workload, arrival, answer.mtls, steps);
@@ -94,11 +98,17 @@ function withoutSidecar({ tls, request }: Incoming): Outcome {
   return { ...NOTHING_MORE, verdict: "allow", status: request ? 200 : 0, reason: request ? "200" : "connected", mtls, steps };
 }
 
-/** A Sidecar's ingress leaves the port out: nothing listens there. */
-function withoutListener(incoming: Incoming, workload: Workload): Outcome {
+function listensAt({ address }: InboundPort, called: string): boolean {
+  return address === undefined || address === called || address === "0.0.0.0" || address === "::";
+}
+
+/** A Sidecar's ingress leaves the port out, or opens it elsewhere: nothing listens there. */
+function withoutListener(incoming: Incoming, workload: Workload, port?: InboundPort): Outcome {
   const { steps, ...open } = withoutSidecar(incoming);
-  const reason = `the Sidecar of ${workload.key} opens no such port`;
-  const source = workload.inbound.find((port) => port.source)?.source ?? null;
+  const reason = port
+    ? `the Sidecar of ${workload.key} opens the port at ${port.address} only`
+    : `the Sidecar of ${workload.key} opens no such port`;
+  const source = port?.source ?? workload.inbound.find((one) => one.source)?.source ?? null;
   const status = incoming.request && incoming.viaSidecar ? 503 : 0;
   const closed: Step = { stage: "server_mtls", result: "closed", reason, source };
   return { ...open, verdict: "refused", status, reason: `refused: ${reason}`, steps: [...steps.slice(0, 1), closed] };
@@ -106,7 +116,7 @@ function withoutListener(incoming: Incoming, workload: Workload): Outcome {
 
 /** What the listener's filter chains make of the connection's first bytes. */
 function handshake(
-  { tls, identity, carriesTls }: Incoming,
+  { tls, identity, ownSni }: Incoming,
   workload: Workload,
   port: InboundPort,
   stated: EffectiveMode,
@@ -125,13 +135,20 @@ function handshake(
   if (!workload.spiffeId && stated.mode === "STRICT")
     return refuse(`STRICT closes ${workload.key}, which has no identity to speak mutual TLS with`);
   const mode = !workload.spiffeId && stated.mode === "PERMISSIVE" ? "DISABLE" : stated.mode;
-  const sends = tls.kind === "NONE" ? (carriesTls ? "tls" : "plaintext") : tls.kind === "ISTIO_MUTUAL" ? "mutual_tls" : "tls";
+  const sends = tls.kind === "NONE" ? (ownSni === undefined ? "plaintext" : "tls") : tls.kind === "ISTIO_MUTUAL" ? "mutual_tls" : "tls";
   if (sends === "mutual_tls") {
     if (mode === "DISABLE") return refuse("the server takes plaintext only (DISABLE), and the client sends mutual TLS");
     if (tls.servers.length > 0 && !tls.servers.includes(workload.spiffeId ?? "")) {
       return refuse(`the client expects ${tls.servers.join(" or ")}, and the server is ${workload.spiffeId}`);
     }
     return accept("mutual_tls", `mutual TLS, from ${identity} to ${workload.spiffeId}`);
+  }
+  if (port.tls && mode === "DISABLE") {
+    const by = port.source ? ` of ${formatProvenance(port.source)}` : "";
+    const asked = port.tls.mode === "SIMPLE" ? "" : `, if the client's certificate is one that ${port.tls.caCertificates} vouches for`;
+    return sends === "plaintext"
+      ? refuse(`the port takes the TLS${by}, and the client sends plaintext`)
+      : accept("tls", `the TLS${by}${asked}`);
   }
   if (sends === "plaintext") return mode === "STRICT" ? refuse("STRICT refuses plaintext") : accept("plaintext", `${mode} takes plaintext`);
   if (mode === "STRICT") return refuse("STRICT refuses TLS that is not the mesh's");

@@ -1,17 +1,19 @@
 /** A TCP connection through the caller's sidecar (src/mesh/tcp-routes.ts). */
 import { parseCidr } from "../lib/ip.ts";
+import type { EgressListener } from "../mesh/egress-listeners.ts";
 import { covers } from "../mesh/hosts.ts";
 import type { OutboundPort } from "../mesh/outbound.ts";
-import type { TcpRoute } from "../mesh/tcp-routes.ts";
+import { isTls, type TcpRoute } from "../mesh/tcp-routes.ts";
 import { contains } from "./cidr.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
-import { answerOf, type Evaluation, localAnswer } from "./evaluation.ts";
+import { answerOf, askedFirst, type Evaluation, localAnswer } from "./evaluation.ts";
 import type { RouteAnswer, Step, WhyContext } from "./types.ts";
 
 export function evaluateTcp(leaving: Leaving, called: OutboundPort, routes: readonly TcpRoute[], context: WhyContext): Evaluation {
   const { service, port } = called;
   // A TLS client asks for the name that it calls.
   const tcp = routeOfConnection(routes, called.addresses[0], service.host);
+  const own = isTls(port.protocol) ? { ...leaving, ownSni: service.host } : leaving;
   if (!tcp) return closed(leaving, called, routes);
   const name = `${service.host}:${port.number}`;
   const routed = tcp.sources.find(({ kind }) => kind === "VirtualService");
@@ -26,11 +28,42 @@ export function evaluateTcp(leaving: Leaving, called: OutboundPort, routes: read
     ...unreachable(leaving, called),
     { stage: "route", result: "match", reason, source: routed ?? service.source },
   ];
+  return routedBy(own, tcp, { virtual_host: name, name: "", source: routed ?? service.source }, steps, context);
+}
+
+/** At an egress listener of the caller's Sidecar; `sni`: the name that a TLS client asks for. */
+export function evaluateTcpListener(
+  leaving: Leaving,
+  { bind, tcp: routes = [], source }: EgressListener,
+  sni: string,
+  before: readonly Step[],
+  context: WhyContext,
+): Evaluation {
+  const tcp = routeOfConnection(routes, bind.address, sni);
+  const name = placeOf(bind);
+  if (!tcp) {
+    const reason = "no filter chain takes the connection: its name and address are in none of the matches";
+    const steps: Step[] = [...before, { stage: "route", result: "no_match", reason, source }];
+    const route: RouteAnswer = { virtual_host: name, name: "", source };
+    return { answer: localAnswer("no_route", 0, `closed: ${reason}`, steps, route, "tcp"), matched: [] };
+  }
+  const routed = tcp.sources.find(({ kind }) => kind === "VirtualService");
+  const reason = routed ? "a tcp route holds at the listener" : `no VirtualService routes the listener: to ${tcp.targets[0]?.host}`;
+  const steps: Step[] = [...before, { stage: "route", result: "match", reason, source: routed ?? source }];
+  return routedBy(leaving, tcp, { virtual_host: name, name: "", source: routed ?? source }, steps, context);
+}
+
+/** "127.0.0.1:8080", "[::1]:8080" or "unix:///run/orders.sock". */
+export function placeOf({ address, port }: EgressListener["bind"]): string {
+  if (/^[/@]/.test(address)) return `unix://${address}`;
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function routedBy(leaving: Leaving, tcp: TcpRoute, route: RouteAnswer, steps: readonly Step[], context: WhyContext): Evaluation {
   const judged = tcp.targets.map((target) => judge(leaving, target, shareOf(target.weight, tcp.targets)));
-  const route: RouteAnswer = { virtual_host: name, name: "", source: routed ?? service.source };
   return {
     answer: answerOf(judged, steps, { protocol: "tcp", route }, context),
-    matched: judged.flatMap(({ endpoints }) => endpoints.flatMap(({ outcome }) => outcome.matched)),
+    matched: judged.flatMap(({ endpoints }) => askedFirst(endpoints).flatMap(({ outcome }) => outcome.matched)),
   };
 }
 

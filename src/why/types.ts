@@ -6,6 +6,8 @@ export interface WhyRequest {
   readonly from: string;
   /** HOST[:PORT], as the caller writes it in the Host header. Without a port: 80, or else the service's lowest HTTP port. At a gateway its own port. */
   readonly to: string;
+  /** The egress listener of the caller's Sidecar that is called, "127.0.0.1:8080" or "unix:///PATH"; where absent the outbound listener, or the one that knows `to`. */
+  readonly via?: string;
   /** "GET" where absent. */
   readonly method?: string;
   /** With the query; "/" where absent. */
@@ -129,6 +131,8 @@ export interface EndpointAnswer {
   readonly address: string;
   /** "ns/name" of the WorkloadEntry. */
   readonly workload: string | null;
+  /** 0 is asked first; the next only where that is in bad health, and counts for no verdict. */
+  readonly priority: number;
   /** Whether its proxy is connected to weft; null offline, or where it has none. */
   readonly connected: boolean | null;
   readonly verdict: Verdict;

@@ -3,7 +3,10 @@
  * A differential test (test/why) holds it against real Envoys.
  */
 import { WeftError } from "../lib/errors.ts";
+import type { EgressListener } from "../mesh/egress-listeners.ts";
+import type { OutboundView } from "../mesh/outbound.ts";
 import { isHttp } from "../mesh/services.ts";
+import { isTls } from "../mesh/tcp-routes.ts";
 import type { Mesh, Service, ServicePort } from "../mesh/types.ts";
 import { canonicalHost } from "../model/host.ts";
 import type { Leaving } from "./destination.ts";
@@ -14,7 +17,7 @@ import { evaluateGateway } from "./gateway.ts";
 import { evaluateHttp } from "./http.ts";
 import { evaluatePlaintext } from "./plaintext.ts";
 import type { HttpRequest } from "./route-match.ts";
-import { evaluateTcp } from "./tcp.ts";
+import { evaluateTcp, evaluateTcpListener, placeOf } from "./tcp.ts";
 import type { Step, WhyAnswer, WhyContext, WhyRequest } from "./types.ts";
 
 /** The answer alone. @throws WeftError as `evaluate` does */
@@ -40,6 +43,7 @@ function evaluateRequest(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
   const { host, port } = splitHost(asked.to);
   const common = { mesh, sourceIp, claims, now: context.now };
   if (asked.from === "plaintext") {
+    if (asked.via !== undefined) throw new WeftError("invalid", "via is a listener of the caller's sidecar: name the caller");
     const found = namedService(host, port, "default", mesh.settings.domain, [...mesh.services.values()]);
     if (!found) return nowhere(asked.to, mesh);
     return evaluatePlaintext({ ...common, ...found, request }, context);
@@ -53,15 +57,52 @@ function evaluateRequest(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
     });
   }
   if (caller.type === "gateway") {
+    if (asked.via !== undefined) throw new WeftError("invalid", `${caller.key} is a gateway, which takes no calls out`);
     return evaluateGateway({ ...common, view, caller, gateway: mesh.gateways.get(caller.key), request, host, port }, context);
   }
   const leaving = { ...common, view, caller };
+  if (asked.via !== undefined) return throughListener({ ...leaving, request }, listenerAt(view, asked.via), { host, port }, context);
   // By host: parts of a Mesh that did not change keep what they were made of, an equal service among it.
   const services = [...new Map(view.ports.map(({ service }) => [service.host, service])).values()];
   const found = namedService(host, port, caller.namespace, mesh.settings.domain, services);
   const called = found && view.ports.find((one) => one.service.host === found.service.host && one.port.number === found.port.number);
   if (called?.tcp) return evaluateTcp(leaving, called, called.tcp, context);
+  const own = found ? undefined : view.listeners.find((listener) => namedAt(leaving, listener, host, port));
+  if (own) return throughListener({ ...leaving, request }, own, { host, port }, context);
   return hiddenTcp(leaving, host, port) ?? evaluateHttp({ ...leaving, request }, context);
+}
+
+type To = { readonly host: string; readonly port?: number };
+
+/** What an egress listener of the caller's Sidecar makes of it. */
+function throughListener(
+  leaving: Leaving & { readonly request: HttpRequest },
+  listener: EgressListener,
+  { host, port }: To,
+  context: WhyContext,
+): Evaluation {
+  const { source, table } = listener;
+  const reason = `the application calls the egress listener of Sidecar ${source.namespace}/${source.name}`;
+  const steps: Step[] = [{ stage: "listener", result: placeOf(listener.bind), reason, source }];
+  if (table !== undefined) return evaluateHttp(leaving, context, { table, steps });
+  const { request: _, ...connection } = leaving;
+  const named = namedAt(leaving, listener, host, port);
+  const sni = named?.service.host ?? host;
+  const ownSni = named && isTls(named.port.protocol) ? sni : undefined;
+  return evaluateTcpListener({ ...connection, ownSni }, listener, sni, steps, context);
+}
+
+function namedAt({ caller, mesh }: Leaving, { services }: EgressListener, host: string, port: number | undefined) {
+  return namedService(host, port, caller.namespace, mesh.settings.domain, services);
+}
+
+function listenerAt({ listeners }: OutboundView, via: string): EgressListener {
+  const places = listeners.map(({ bind }) => placeOf(bind));
+  const found = listeners[places.indexOf(via)];
+  if (found) return found;
+  throw new WeftError("invalid", `no egress listener of the caller's Sidecar is at ${via}`, {
+    help: `there are: ${places.join(", ") || "none"}; without it the request goes through the outbound listener`,
+  });
 }
 
 /** A TCP port of a service that the caller's Sidecar does not import: its connections have no listener, so there is no HTTP answer either. */

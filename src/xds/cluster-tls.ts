@@ -1,23 +1,38 @@
 /** With which TLS a cluster's endpoints are called (Istio, pilot/pkg/networking/core/cluster_tls.go). */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import { type Credential, clientCredentials } from "../mesh/credentials.ts";
 import type { OutboundCluster } from "../mesh/outbound.ts";
-import type { Settings } from "../mesh/types.ts";
+import type { Settings, Workload } from "../mesh/types.ts";
 import { clientMutualTls, clientTls, rawBuffer } from "./tls.ts";
 
 type Sockets = Pick<MessageInitShape<typeof ClusterSchema>, "transportSocket" | "transportSocketMatches">;
 
-/** Whether the calling workload has an SVID to show. A proxy that waits for one that never comes would never be ready. */
 export interface Caller {
+  /** Whether the calling workload has an SVID to show. A proxy that waits for one that never comes would never be ready. */
   readonly hasIdentity: boolean;
+  readonly type?: "gateway";
+  /** The SDS resources of Secrets that its proxy has. */
+  readonly credentials?: ReadonlySet<string>;
 }
 
 export const IDENTIFIED: Caller = { hasIdentity: true };
 export const ANONYMOUS: Caller = { hasIdentity: false };
 
+const credentialed = new Map<string, Caller>();
+
+/** The calling workload where Secrets matter: one object for all that are alike. */
+export function callerWith({ type, spiffeId }: Workload, credentials: readonly Credential[]): Caller {
+  const names = credentials.map(({ name }) => name);
+  const key = JSON.stringify([type, spiffeId !== undefined, names]);
+  const caller = credentialed.get(key) ?? { hasIdentity: spiffeId !== undefined, type, credentials: new Set(names) };
+  credentialed.set(key, caller);
+  return caller;
+}
+
 /**
  * A DestinationRule's tls decides; without one each endpoint of the mesh gets what it accepts (automatic mutual TLS), in plaintext from a
- * caller without an identity. Undefined where mutual TLS is demanded of such a caller: it gets no cluster, and its calls answer 503.
+ * caller without an identity. Undefined where mutual TLS is demanded of such a caller: it gets no cluster, and its calls answer 503. Likewise where a Secret is missing.
  */
 export function upstreamTls(settings: Settings, caller: Caller, cluster: OutboundCluster, http2: boolean): Sockets | undefined {
   const { tls } = cluster.policy;
@@ -36,9 +51,15 @@ export function upstreamTls(settings: Settings, caller: Caller, cluster: Outboun
         }),
       };
     case "SIMPLE":
-    case "MUTUAL":
+    case "MUTUAL": {
+      const credentials = clientCredentials(cluster, caller);
+      if (credentials === "ignored") return {};
+      const { certificates = [], authorities } = credentials ?? {};
+      const needed = authorities === undefined ? certificates : [...certificates, authorities];
+      if (needed.some((name) => !caller.credentials?.has(name))) return undefined;
       return {
         transportSocket: clientTls({
+          credentials,
           mode: tls?.mode === "MUTUAL" ? "MUTUAL" : "SIMPLE",
           sni: tls?.sni,
           subjectAltNames: tls?.subjectAltNames?.length ? tls.subjectAltNames : cluster.subjectAltNames,
@@ -50,6 +71,7 @@ export function upstreamTls(settings: Settings, caller: Caller, cluster: Outboun
           http2,
         }),
       };
+    }
   }
 }
 

@@ -12,6 +12,7 @@ import { adsSource } from "./config-source.ts";
 import { durationOf, durationOfMs } from "./duration.ts";
 import { encodeResource } from "./encode.ts";
 import { localityEndpoints } from "./endpoint.ts";
+import { clusterMetadata } from "./peer-metadata.ts";
 import { withProxyProtocol } from "./proxy-protocol.ts";
 
 type Discovery = Pick<
@@ -36,6 +37,7 @@ function clusterToProto(settings: Settings, caller: Caller, cluster: OutboundClu
     tls &&
     create(ClusterSchema, {
       name: cluster.name,
+      metadata: clusterMetadata(settings, cluster.service),
       connectTimeout: durationOf(connectionPool?.tcp?.connectTimeout) ?? durationOfMs(settings.connectTimeoutMs),
       circuitBreakers: circuitBreakers(connectionPool, cluster.policy.retryBudget),
       upstreamConnectionOptions: keepalive(connectionPool?.tcp?.tcpKeepalive),
@@ -46,14 +48,14 @@ function clusterToProto(settings: Settings, caller: Caller, cluster: OutboundClu
         localityConfigSpecifier: cluster.localityWeighted ? { case: "localityWeightedLbConfig", value: {} } : { case: undefined },
       },
       outlierDetection: outlierDetection(outlier),
-      ...discovery(cluster),
+      ...discovery(settings, cluster),
       ...loadBalancer(balancing),
       ...withProxyProtocol(tls, cluster.policy.proxyProtocol),
     })
   );
 }
 
-function discovery({ name, service, localities, port }: OutboundCluster): Discovery {
+function discovery(settings: Settings, { name, service, localities, port }: OutboundCluster): Discovery {
   if (!localities) {
     return {
       clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
@@ -69,6 +71,6 @@ function discovery({ name, service, localities, port }: OutboundCluster): Discov
     dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
     dnsRefreshRate: durationOfMs(DNS_REFRESH_MS),
     respectDnsTtl: true,
-    loadAssignment: { clusterName: name, endpoints: localityEndpoints(port, localities ?? []) },
+    loadAssignment: { clusterName: name, endpoints: localityEndpoints(settings, port, localities ?? []) },
   };
 }

@@ -9,3 +9,17 @@ export function adsSource(): ConfigSource {
     resourceApiVersion: ApiVersion.V3,
   });
 }
+
+/**
+ * The same for a Secret of the user's: where the proxy refuses it, the listener or cluster goes on without it after a while, so that what else
+ * is there works, as in Istio (pilot/pkg/security/model/authentication.go, SDSAdsConfig).
+ */
+export function impatientAdsSource(): ConfigSource {
+  return create(ConfigSourceSchema, {
+    configSourceSpecifier: { case: "ads", value: {} },
+    initialFetchTimeout: CREDENTIAL_LIMIT,
+    resourceApiVersion: ApiVersion.V3,
+  });
+}
+
+const CREDENTIAL_LIMIT = { seconds: 5n };

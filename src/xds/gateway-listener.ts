@@ -8,7 +8,7 @@ import type { EncodedResource } from "../lib/encoded.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import type { GatewayChain, GatewayListener, GatewayView } from "../mesh/gateways.ts";
 import { memoize } from "../mesh/memo.ts";
-import type { Settings, Workload } from "../mesh/types.ts";
+import type { Settings } from "../mesh/types.ts";
 import { toAddress } from "./address.ts";
 import { encodeResource } from "./encode.ts";
 import { corsFilter } from "./filters/cors.ts";
@@ -22,30 +22,27 @@ import { tcpProxy } from "./outbound-listener.ts";
 
 /** By name, "10.0.0.1_8080". */
 export const gatewayListeners = memoize(
-  (settings: Settings, workload: Workload, { listeners }: GatewayView): ReadonlyMap<string, EncodedResource> =>
+  (settings: Settings, { listeners }: GatewayView): ReadonlyMap<string, EncodedResource> =>
     new Map(
-      listeners.flatMap((listener) => {
-        const resource = listenerResource(settings, workload, listener);
-        return resource ? [[resource.name, resource] as const] : [];
+      listeners.map((listener) => {
+        const resource = listenerResource(settings, listener);
+        return [resource.name, resource];
       }),
     ),
 );
 
-/** Undefined where nothing may come in: ISTIO_MUTUAL at a gateway without an identity. */
-function listenerResource(settings: Settings, workload: Workload, { address, port, chains }: GatewayListener): EncodedResource | undefined {
+function listenerResource(settings: Settings, { address, port, chains }: GatewayListener): EncodedResource {
   const name = `${address}_${port}`;
-  const usable = chains.filter(({ tls }) => tls?.mode !== "ISTIO_MUTUAL" || workload.spiffeId !== undefined);
-  if (usable.length === 0) return undefined;
   const listener = create(ListenerSchema, {
     name,
     address: toAddress(address, port),
     trafficDirection: TrafficDirection.OUTBOUND,
-    listenerFilters: usable.some(({ asksForTls }) => asksForTls) ? [tlsInspector()] : [],
-    filterChains: usable.map((chain, index) => filterChain(settings, chain, `outbound_${name}`, index)),
+    listenerFilters: chains.some(({ asksForTls }) => asksForTls) ? [tlsInspector()] : [],
+    filterChains: chains.map((chain, index) => filterChain(settings, chain, `outbound_${name}`, index)),
     // Two gateways on one machine must not share a port silently.
     enableReusePort: false,
   });
-  return encodeResource(ListenerSchema, name, listener, sourcesOf(usable));
+  return encodeResource(ListenerSchema, name, listener, sourcesOf(chains));
 }
 
 /** A client that does not end its handshake holds a connection no longer than this (Istio's gatewayTransportSocketConnectTimeout). */
@@ -57,16 +54,27 @@ function filterChain(
   statPrefix: string,
   index: number,
 ): MessageInitShape<typeof FilterChainSchema> {
-  const { asksForTls, name, serverNames, tls, to } = chain;
+  const { asksForTls, name, serverNames, tls, credentials, to } = chain;
+  const filterChainMatch = asksForTls ? { transportProtocol: "tls", serverNames: [...serverNames] } : undefined;
+  if (chain.missing) return { name: `${index}`, filterChainMatch, filters: [closing(settings, statPrefix)] };
   const ends = asksForTls && tls !== undefined;
   return {
     name: `${index}`,
-    filterChainMatch: asksForTls ? { transportProtocol: "tls", serverNames: [...serverNames] } : undefined,
-    transportSocket: ends ? gatewayTls(tls, "table" in to) : undefined,
+    filterChainMatch,
+    transportSocket: ends ? gatewayTls(tls, credentials, "table" in to) : undefined,
     transportSocketConnectTimeout: ends ? HANDSHAKE_LIMIT : undefined,
     filters:
       "table" in to ? [manager(settings, name ?? statPrefix, to.table)] : [...tcpAuthorizationFilters(), tcpProxy(settings, to.route)],
   };
+}
+
+/**
+ * Closes every connection. Without a chain of its own, what asks for a server whose certificate is missing would be taken by another server,
+ * of a wildcard for one, that may ask less of its clients. No proxy has a cluster of this name; it is Istio's for the same purpose.
+ */
+function closing(settings: Settings, statPrefix: string): Filter {
+  const nowhere = { cluster: "BlackHoleCluster", host: "", port: 0, weight: 1 };
+  return tcpProxy(settings, { targets: [nowhere], statPrefix, hashSourceIp: false, sources: [] });
 }
 
 /** Who calls is what the gateway saw, not what the caller says (SANITIZE_SET, use_remote_address). */

@@ -1,15 +1,19 @@
 /**
- * The TLS that ends at a gateway (Istio, pilot/pkg/networking/core/listener.go BuildListenerTLSContext). Certificates of the user's are files
- * on the gateway's own host, which Envoy reads when it takes the listener.
+ * The TLS that ends at a gateway (Istio, pilot/pkg/networking/core/listener.go BuildListenerTLSContext). Certificates of the user's come from
+ * Secrets over SDS, or are files on the gateway's own host, which Envoy reads when it takes the listener.
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { TransportSocket } from "../gen/envoy/config/core/v3/base_pb.ts";
-import { TlsParameters_TlsProtocol, type TlsParametersSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts";
+import {
+  CertificateValidationContext_TrustChainVerification,
+  TlsParameters_TlsProtocol,
+  type TlsParametersSchema,
+} from "../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts";
 import { type CommonTlsContextSchema, DownstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
-import type { GatewayTls } from "../mesh/gateways.ts";
+import type { GatewayChain, GatewayTls } from "../mesh/gateways.ts";
 import { packAny } from "./encode.ts";
 import { SVID_SECRET } from "./secret.ts";
-import { anySan, file, meshValidation, SERVER_CIPHERS, sds, tlsSocket } from "./tls.ts";
+import { anySan, file, meshValidation, SERVER_CIPHERS, sds, sdsCredential, tlsSocket } from "./tls.ts";
 
 const VERSIONS: Readonly<Record<string, TlsParameters_TlsProtocol>> = {
   TLSV1_0: TlsParameters_TlsProtocol.TLSv1_0,
@@ -19,8 +23,8 @@ const VERSIONS: Readonly<Record<string, TlsParameters_TlsProtocol>> = {
 };
 
 /** `http`: whether HTTP is spoken inside, and so by ALPN which. */
-export function gatewayTls(tls: GatewayTls, http: boolean): TransportSocket {
-  const { mode, serverCertificate = "", privateKey = "" } = tls;
+export function gatewayTls(tls: GatewayTls, credentials: GatewayChain["credentials"], http: boolean): TransportSocket {
+  const { mode } = tls;
   const isMesh = mode === "ISTIO_MUTUAL";
   const context = create(DownstreamTlsContextSchema, {
     requireClientCertificate: isMesh || mode === "MUTUAL",
@@ -29,11 +33,18 @@ export function gatewayTls(tls: GatewayTls, http: boolean): TransportSocket {
       alpnProtocols: http ? ["h2", "http/1.1"] : isMesh ? ["istio", "h2", "http/1.1"] : [],
       ...(isMesh
         ? { tlsCertificateSdsSecretConfigs: [sds(SVID_SECRET)] }
-        : { tlsCertificates: [{ certificateChain: file(serverCertificate), privateKey: file(privateKey) }] }),
-      validationContextType: validation(tls),
+        : credentials
+          ? { tlsCertificateSdsSecretConfigs: credentials.certificates.map(sdsCredential) }
+          : { tlsCertificates: certificateFiles(tls) }),
+      validationContextType: validation(tls, credentials?.authorities),
     },
   });
   return tlsSocket(packAny(DownstreamTlsContextSchema, context));
+}
+
+function certificateFiles({ tlsCertificates = [], serverCertificate = "", privateKey = "" }: GatewayTls) {
+  const all = tlsCertificates.length > 0 ? tlsCertificates : [{ serverCertificate, privateKey }];
+  return all.map((one) => ({ certificateChain: file(one.serverCertificate), privateKey: file(one.privateKey) }));
 }
 
 /** Below TLS 1.3 with the cipher suites that are asked for, else with Istio's; not below TLS 1.2 unless asked. */
@@ -49,18 +60,30 @@ function parameters({
   };
 }
 
-/** How client certificates are judged; not at all where none is asked for. */
-function validation(tls: GatewayTls): MessageInitShape<typeof CommonTlsContextSchema>["validationContextType"] {
-  const { mode, caCertificates, caCrl, subjectAltNames = [] } = tls;
+/** How client certificates are judged; not at all where none is asked for. `authorities`: an SDS resource, in place of a file. */
+function validation(
+  tls: GatewayTls,
+  authorities: string | undefined,
+): MessageInitShape<typeof CommonTlsContextSchema>["validationContextType"] {
+  const { mode, caCertificates, caCrl, subjectAltNames = [], insecureSkipVerify } = tls;
   const names = [...new Set(subjectAltNames)].sort().flatMap(anySan);
-  if (mode === "ISTIO_MUTUAL") return meshValidation(names);
+  const trustChainVerification = insecureSkipVerify
+    ? CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED
+    : CertificateValidationContext_TrustChainVerification.VERIFY_TRUST_CHAIN;
+  if (mode === "ISTIO_MUTUAL") return meshValidation(names, trustChainVerification);
   if (mode !== "MUTUAL" && mode !== "OPTIONAL_MUTUAL") return { case: undefined };
+  const checks = {
+    matchTypedSubjectAltNames: names,
+    verifyCertificateSpki: tls.verifyCertificateSpki,
+    verifyCertificateHash: tls.verifyCertificateHash,
+    trustChainVerification,
+  };
+  if (authorities !== undefined) {
+    const value = { defaultValidationContext: checks, validationContextSdsSecretConfig: sdsCredential(authorities) };
+    return { case: "combinedValidationContext", value };
+  }
   return {
     case: "validationContext",
-    value: {
-      trustedCa: file(caCertificates ?? ""),
-      crl: caCrl ? file(caCrl) : undefined,
-      matchTypedSubjectAltNames: names,
-    },
+    value: { ...checks, trustedCa: file(caCertificates ?? ""), crl: caCrl ? file(caCrl) : undefined },
   };
 }

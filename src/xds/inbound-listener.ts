@@ -4,7 +4,7 @@
  *
  *     PERMISSIVE  TLS with a mesh ALPN -> mutual TLS;  plaintext -> as it is;  any other TLS -> HTTP: no chain, closed; TCP: passed through
  *     STRICT      TLS -> mutual TLS;  plaintext -> no chain, closed
- *     DISABLE     everything -> as it is
+ *     DISABLE     everything -> as it is, or by the TLS of a Sidecar's ingress
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { TrafficDirection } from "../gen/envoy/config/core/v3/base_pb.ts";
@@ -21,14 +21,17 @@ import { TcpProxySchema } from "../gen/envoy/extensions/filters/network/tcp_prox
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import type { MtlsMode } from "../mesh/peer-authentication.ts";
+import { serviceName } from "../mesh/services.ts";
 import type { InboundPort, Protocol, Settings, Workload } from "../mesh/types.ts";
 import { encodeResource, packAny } from "./encode.ts";
-import { accessLogs } from "./filters/access-log.ts";
+import { tcpAccessLogs } from "./filters/access-log.ts";
 import { grpcWebFilter } from "./filters/grpc-web.ts";
 import { httpConnectionManager } from "./filters/http-connection-manager.ts";
+import type { Server } from "./filters/metrics.ts";
 import { httpAuthorizationFilters, tcpAuthorizationFilters } from "./filters/rbac.ts";
 import { routerFilter } from "./filters/router.ts";
 import { tlsInspector } from "./filters/tls-inspector.ts";
+import { gatewayTls } from "./gateway-tls.ts";
 import { inboundClusterName } from "./inbound-cluster.ts";
 import { inboundRoute } from "./inbound-route.ts";
 import { MESH_ALPNS, serverMutualTls } from "./tls.ts";
@@ -37,7 +40,7 @@ const HTTP: ReadonlySet<Protocol> = new Set<Protocol>(["HTTP", "HTTP2", "GRPC", 
 
 /** "inbound|8080||10.0.0.1": the workload's port and address. */
 export function inboundListenerName(workload: Workload, port: InboundPort): string {
-  return `${inboundClusterName(port)}${workload.address}`;
+  return `${inboundClusterName(port)}${port.address ?? workload.address}`;
 }
 
 /**
@@ -54,13 +57,17 @@ export function inboundListener(
   const effective = workload.spiffeId === undefined && mode === "PERMISSIVE" ? "DISABLE" : mode;
   if (effective === "STRICT" && workload.spiffeId === undefined) return undefined;
   const name = inboundListenerName(workload, port);
-  const filterChains = HTTP.has(port.protocol)
-    ? httpChains(effective, httpFilters(workload, port, settings), settings)
-    : tcpChains(effective, tcpFilters(port, settings), settings);
+  const make = HTTP.has(port.protocol) ? httpFilters : tcpFilters;
+  const filters = (mtls: boolean) => make(workload, port, settings, serverOf(workload, port, mtls, settings));
+  const filterChains = (HTTP.has(port.protocol) ? httpChains : tcpChains)(effective, filters, settings);
+  if (effective === "DISABLE" && port.tls) endTls(filterChains, port.tls, HTTP.has(port.protocol));
   const listener = create(ListenerSchema, {
     name,
     address: {
-      address: { case: "socketAddress", value: { address: workload.address, portSpecifier: { case: "portValue", value: port.number } } },
+      address: {
+        case: "socketAddress",
+        value: { address: port.address ?? workload.address, portSpecifier: { case: "portValue", value: port.number } },
+      },
     },
     trafficDirection: TrafficDirection.INBOUND,
     listenerFilters: effective === "DISABLE" ? [] : [tlsInspector()],
@@ -73,7 +80,10 @@ export function inboundListener(
   return encodeResource(ListenerSchema, name, listener, sources);
 }
 
-function httpChains(mode: MtlsMode, filters: Filter[], settings: Settings): FilterChain[] {
+/** By whether the clients of a chain show a certificate. */
+type Filters = (mtls: boolean) => Filter[];
+
+function httpChains(mode: MtlsMode, filters: Filters, settings: Settings): FilterChain[] {
   switch (mode) {
     case "STRICT":
       return strictChains(filters, settings);
@@ -84,7 +94,7 @@ function httpChains(mode: MtlsMode, filters: Filter[], settings: Settings): Filt
   }
 }
 
-function tcpChains(mode: MtlsMode, filters: Filter[], settings: Settings): FilterChain[] {
+function tcpChains(mode: MtlsMode, filters: Filters, settings: Settings): FilterChain[] {
   switch (mode) {
     case "STRICT":
       return strictChains(filters, settings);
@@ -103,8 +113,16 @@ function tcpChains(mode: MtlsMode, filters: Filter[], settings: Settings): Filte
  * The first chain is PERMISSIVE's, byte for byte, so that a change between the two modes (an in-place update) closes none of the mesh's
  * connections, only those that the new mode forbids.
  */
-function strictChains(filters: Filter[], settings: Settings): FilterChain[] {
+function strictChains(filters: Filters, settings: Settings): FilterChain[] {
   return [mutualTlsChain("mtls", MESH_TLS, filters, settings), mutualTlsChain("mtls-any-alpn", ANY_TLS, filters, settings)];
+}
+
+/** The Sidecar's own TLS, which can only be there where mutual TLS is not (listener_inbound.go, buildInboundListeners). */
+function endTls(chains: readonly FilterChain[], tls: NonNullable<InboundPort["tls"]>, http: boolean): void {
+  for (const chain of chains) {
+    chain.name = "tls";
+    chain.transportSocket = gatewayTls(tls, undefined, http);
+  }
 }
 
 type Match = MessageInitShape<typeof FilterChainMatchSchema>;
@@ -113,21 +131,26 @@ const MESH_TLS: Match = { transportProtocol: "tls", applicationProtocols: [...ME
 const ANY_TLS: Match = { transportProtocol: "tls" };
 const PLAINTEXT: Match = { transportProtocol: "raw_buffer" };
 
-function mutualTlsChain(name: string, filterChainMatch: Match, filters: Filter[], settings: Settings): FilterChain {
-  return create(FilterChainSchema, { name, filterChainMatch, filters, transportSocket: serverMutualTls(settings) });
+function mutualTlsChain(name: string, filterChainMatch: Match, filters: Filters, settings: Settings): FilterChain {
+  return create(FilterChainSchema, { name, filterChainMatch, filters: filters(true), transportSocket: serverMutualTls(settings) });
 }
 
 /** Without a transport socket: raw bytes. */
-function plainChain(name: string, filterChainMatch: Match, filters: Filter[]): FilterChain {
-  return create(FilterChainSchema, { name, filterChainMatch, filters });
+function plainChain(name: string, filterChainMatch: Match, filters: Filters): FilterChain {
+  return create(FilterChainSchema, { name, filterChainMatch, filters: filters(false) });
 }
 
-function httpFilters(workload: Workload, port: InboundPort, settings: Settings): Filter[] {
+function serverOf({ spiffeId }: Workload, { service }: InboundPort, mtls: boolean, { domain }: Settings): Server {
+  return { mtls, spiffeId, service: { host: service, name: serviceName(service, domain) } };
+}
+
+function httpFilters(workload: Workload, port: InboundPort, settings: Settings, server: Server): Filter[] {
   return [
     httpConnectionManager(settings, {
-      statPrefix: `inbound_${workload.address}_${port.number}`,
+      statPrefix: `inbound_${port.address ?? workload.address}_${port.number}`,
       direction: "inbound",
       routes: { inline: inboundRoute(port) },
+      server,
       filters: [...httpAuthorizationFilters(), ...(port.protocol === "GRPC-WEB" ? [grpcWebFilter()] : []), routerFilter()],
       // Istio's default (pilot/pkg/networking/util/util.go GetProxyHeaders).
       forwardClientCert: { details: ForwardClientCert.APPEND_FORWARD, set: { subject: true, uri: true, dns: true } },
@@ -135,12 +158,12 @@ function httpFilters(workload: Workload, port: InboundPort, settings: Settings):
   ];
 }
 
-function tcpFilters(port: InboundPort, settings: Settings): Filter[] {
+function tcpFilters(_workload: Workload, port: InboundPort, settings: Settings, server: Server): Filter[] {
   const cluster = inboundClusterName(port);
   const proxy = create(TcpProxySchema, {
     statPrefix: cluster,
     clusterSpecifier: { case: "cluster", value: cluster },
-    accessLog: accessLogs(settings, "server"),
+    ...tcpAccessLogs(settings, server),
   });
   const tcpProxy = create(FilterSchema, {
     name: "envoy.filters.network.tcp_proxy",

@@ -10,6 +10,7 @@ import { internList, memoize } from "../mesh/memo.ts";
 import { mtlsModeAt, type WorkloadMtls } from "../mesh/peer-authentication.ts";
 import type { WorkloadAuthentication } from "../mesh/request-authentication.ts";
 import type { InboundPort, Mesh, Service, Settings, Workload } from "../mesh/types.ts";
+import { ALL_ABILITIES, type EnvoyAbilities } from "./envoy-version.ts";
 import { listenerSettings } from "./filters/access-log.ts";
 import { jwtResource } from "./filters/jwt.ts";
 import { authorizationResources } from "./filters/rbac.ts";
@@ -27,7 +28,7 @@ export interface InboundResources {
  * What the proxy of `workload` gets for calls in; the same object (===) as long as the workload, its services, its mode, its policies and the
  * settings are.
  */
-export function inboundResources(mesh: Mesh, workload: Workload): InboundResources {
+export function inboundResources(mesh: Mesh, workload: Workload, abilities: EnvoyAbilities = ALL_ABILITIES): InboundResources {
   const mtls = mesh.mtls.get(workload.key);
   const authentication = mesh.authentication.get(workload.key);
   const authorization = mesh.authorization.get(workload.key);
@@ -36,7 +37,7 @@ export function inboundResources(mesh: Mesh, workload: Workload): InboundResourc
   const services = internList(workload.inbound.flatMap((port) => mesh.services.get(port.service) ?? []));
   return join(
     clustersOf(workload, services, mesh.settings, mesh.inbound.get(workload.key) ?? UNLIMITED),
-    listenersOf(workload, services, mtls, listenerSettings(mesh, workload)),
+    listenersOf(workload, services, mtls, listenerSettings(mesh, workload, abilities)),
     authentication,
     authorization,
   );

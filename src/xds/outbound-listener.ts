@@ -11,6 +11,7 @@ import type { EncodedResource } from "../lib/encoded.ts";
 import { parseCidr } from "../lib/ip.ts";
 import { isLoopback } from "../lib/loopback.ts";
 import type { Provenance } from "../lib/provenance.ts";
+import type { EgressListener } from "../mesh/egress-listeners.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { OutboundPort } from "../mesh/outbound.ts";
 import { HTTP_PROXY } from "../mesh/route-tables.ts";
@@ -19,7 +20,7 @@ import type { Settings, Workload } from "../mesh/types.ts";
 import { toAddress } from "./address.ts";
 import { durationOfMs } from "./duration.ts";
 import { encodeResource, packAny } from "./encode.ts";
-import { accessLogs } from "./filters/access-log.ts";
+import { tcpAccessLogs } from "./filters/access-log.ts";
 import { corsFilter } from "./filters/cors.ts";
 import { faultFilter } from "./filters/fault.ts";
 import { httpConnectionManager } from "./filters/http-connection-manager.ts";
@@ -33,17 +34,23 @@ interface Place {
 
 /** Sorted by name. Of two that ask for one place the first has it: the outbound listener, then services by host. */
 export const outboundListeners = memoize(
-  (settings: Settings, workload: Workload, ports: readonly OutboundPort[]): ReadonlyMap<string, EncodedResource> => {
-    const taken: Place[] = workload.inbound.map(({ number }) => ({ address: workload.address, port: number }));
+  (
+    settings: Settings,
+    workload: Workload,
+    ports: readonly OutboundPort[],
+    egress: readonly EgressListener[],
+  ): ReadonlyMap<string, EncodedResource> => {
+    const taken: Place[] = workload.inbound.map(({ number, address = workload.address }) => ({ address, port: number }));
     const listeners = new Map<string, EncodedResource>();
     const add = (place: Place, make: (name: string) => EncodedResource) => {
       if (taken.some((other) => collides(place, other))) return;
       taken.push(place);
-      const name = `${place.address}_${place.port}`;
+      const name = `${isUnix(place.address) ? "unix://" : ""}${place.address}_${place.port}`;
       listeners.set(name, make(name));
     };
     // The bytes are shared, but a port that is taken is mended in this workload's entry.
     add(workload.outbound, (name) => ({ ...proxyListener(settings, name, workload.outbound), sources: [workload.source] }));
+    for (const listener of egress) add(listener.bind, (name) => egressListener(settings, listener, name));
     for (const port of ports) {
       for (const place of placesOf(workload, port)) add(place, (name) => serviceListener(settings, port, name, place));
     }
@@ -62,6 +69,10 @@ function collides(a: Place, b: Place): boolean {
   return a.port === b.port && (a.address === b.address || isAny(a.address) || isAny(b.address));
 }
 
+function isUnix(address: string): boolean {
+  return /^[/@]/.test(address);
+}
+
 function isAny(address: string): boolean {
   return address === "0.0.0.0" || address === "::";
 }
@@ -72,6 +83,19 @@ function proxyListener(settings: Settings, name: string, place: Place): EncodedR
   const listener = made.get(name) ?? listenerResource(name, place, httpChains(settings, name, HTTP_PROXY), []);
   made.set(name, listener);
   return listener;
+}
+
+function egressListener(settings: Settings, listener: EgressListener, name: string): EncodedResource {
+  const made = egressListeners(settings, listener);
+  const { bind, table, tcp = [], services, source } = listener;
+  const own = services.flatMap((service) => [service.source, ...service.otherSources]);
+  const found =
+    made.get(name) ??
+    (table === undefined
+      ? listenerResource(name, bind, tcpChains(settings, tcp), [source, ...sourcesOf(tcp)])
+      : listenerResource(name, bind, httpChains(settings, name, table), [source, ...own]));
+  made.set(name, found);
+  return found;
 }
 
 function serviceListener(settings: Settings, port: OutboundPort, name: string, place: Place): EncodedResource {
@@ -86,6 +110,7 @@ function serviceListener(settings: Settings, port: OutboundPort, name: string, p
   return listener;
 }
 
+const egressListeners = memoize((_settings: Settings, _listener: EgressListener) => new Map<string, EncodedResource>());
 const proxyListeners = memoize((_settings: Settings) => new Map<string, EncodedResource>());
 const serviceListeners = memoize((_settings: Settings, _port: OutboundPort) => new Map<string, EncodedResource>());
 
@@ -102,7 +127,7 @@ function listenerResource(name: string, place: Place, filterChains: Chain[], sou
     // Several sidecars on one machine must not share a port silently: the second one's bind fails, and `weft proxies` shows it.
     enableReusePort: false,
     // A service's address need not be one of this host's; a listener that nobody can reach harms nobody, a refused one stays a NACK.
-    freebind: isLoopback(place.address) ? undefined : true,
+    freebind: isLoopback(place.address) || isUnix(place.address) ? undefined : true,
   });
   return encodeResource(ListenerSchema, name, listener, sources);
 }
@@ -156,7 +181,7 @@ export function tcpProxy(settings: Settings, route: TcpRoute): Filter {
       usePost: route.tunnel.protocol === "POST",
     },
     hashPolicy: route.hashSourceIp ? [{ policySpecifier: { case: "sourceIp", value: {} } }] : [],
-    accessLog: accessLogs(settings, "client"),
+    ...tcpAccessLogs(settings),
   });
   return create(FilterSchema, {
     name: "envoy.filters.network.tcp_proxy",

@@ -1,6 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
+import type { Credential } from "../mesh/credentials.ts";
+import { memoize } from "../mesh/memo.ts";
 import { encodeResource } from "./encode.ts";
 
 /** Istio's names of the two secrets of a workload (pkg/model/authentication.go SDSDefaultResourceName, SDSRootResourceName). */
@@ -42,6 +44,24 @@ export function bundleResource(pem: string): EncodedResource {
   }
   return last.resource;
 }
+/** What a proxy may have of Secrets (Istio, pilot/pkg/xds/sds.go toEnvoyTLSSecret, toEnvoyCaSecret). */
+export const credentialResources = memoize((credentials: readonly Credential[]): readonly EncodedResource[] =>
+  credentials.map((one) => credentialResource(one)),
+);
+
+const credentialResource = memoize(({ name, content, source }: Credential): EncodedResource => {
+  const secret = create(SecretSchema, {
+    name,
+    type:
+      "chain" in content
+        ? { case: "tlsCertificate", value: { certificateChain: inline(content.chain), privateKey: inline(content.key) } }
+        : {
+            case: "validationContext",
+            value: { trustedCa: inline(content.authorities), crl: content.revocations ? inline(content.revocations) : undefined },
+          },
+  });
+  return encodeResource(SecretSchema, name, secret, [source]);
+});
 
 function inline(pem: string) {
   return { specifier: { case: "inlineString" as const, value: pem } };

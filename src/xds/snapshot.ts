@@ -1,19 +1,23 @@
 /** Everything that one proxy gets: its namespace's outbound side, shared with its neighbours, and its own inbound side and secrets. */
 import { type EncodedResource, type ProxySnapshot, TYPE, type TypeUrl } from "../lib/encoded.ts";
 import type { Provenance } from "../lib/provenance.ts";
+import { type Credential, credentialClusters } from "../mesh/credentials.ts";
 import type { GatewayView } from "../mesh/gateways.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { LoadAssignment, OutboundCluster, OutboundView } from "../mesh/outbound.ts";
 import type { Mesh, Settings, Workload } from "../mesh/types.ts";
 import { clusterResource } from "./cluster.ts";
-import { ANONYMOUS, type Caller, IDENTIFIED } from "./cluster-tls.ts";
+import { ANONYMOUS, type Caller, callerWith, IDENTIFIED } from "./cluster-tls.ts";
 import { endpointResource } from "./endpoint.ts";
 import { applyEnvoyPatches } from "./envoy-filter/index.ts";
+import { ALL_ABILITIES, type EnvoyAbilities } from "./envoy-version.ts";
 import { listenerSettings } from "./filters/access-log.ts";
 import { gatewayListeners } from "./gateway-listener.ts";
 import { inboundResources, policyExtensions } from "./inbound.ts";
 import { outboundListeners } from "./outbound-listener.ts";
+import { destinationSettings } from "./peer-metadata.ts";
 import { routeResource } from "./route.ts";
+import { credentialResources } from "./secret.ts";
 import { systemRootsFor } from "./system-roots.ts";
 
 type Resources = ReadonlyMap<string, EncodedResource>;
@@ -22,38 +26,55 @@ type Resources = ReadonlyMap<string, EncodedResource>;
  * undefined where the mesh has no such workload ("ns/name"). The map of a type is the same object (===) as long as none of its resources
  * changed; endpoints and routes are so for all proxies of a namespace.
  */
-export function buildSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly EncodedResource[]): ProxySnapshot | undefined {
-  const snapshot = unpatchedSnapshot(mesh, workloadKey, secrets);
+export function buildSnapshot(
+  mesh: Mesh,
+  workloadKey: string,
+  secrets: readonly EncodedResource[],
+  abilities: EnvoyAbilities = ALL_ABILITIES,
+): ProxySnapshot | undefined {
+  const snapshot = unpatchedSnapshot(mesh, workloadKey, secrets, abilities);
   const workload = mesh.workloads.get(workloadKey);
   if (!snapshot || !workload) return snapshot;
   const patches = mesh.envoyPatches.get(workloadKey);
   const logged = toldListeners(snapshot.resources, mesh.accessLogs.get(workloadKey));
-  const resources = toldListeners(logged, mesh.tracing.get(workloadKey));
+  const traced = toldListeners(logged, mesh.tracing.get(workloadKey));
+  const resources = toldListeners(traced, mesh.metrics.get(workloadKey));
   return { ...snapshot, resources: patches ? applyEnvoyPatches(resources, patches, workload) : resources };
 }
 
-function unpatchedSnapshot(mesh: Mesh, workloadKey: string, secrets: readonly EncodedResource[]): ProxySnapshot | undefined {
+function unpatchedSnapshot(
+  mesh: Mesh,
+  workloadKey: string,
+  secrets: readonly EncodedResource[],
+  abilities: EnvoyAbilities,
+): ProxySnapshot | undefined {
   const workload = mesh.workloads.get(workloadKey);
   const view = workload && mesh.outbound.get(workload.key);
   if (!workload || !view) return undefined;
   const gateway = mesh.gateways.get(workload.key);
-  if (gateway) return gatewaySnapshot(mesh, workload, { view, gateway }, secrets);
-  const inbound = inboundResources(mesh, workload);
+  if (gateway) return gatewaySnapshot(mesh, workload, { view, gateway, abilities }, secrets);
+  const inbound = inboundResources(mesh, workload, abilities);
   const resources = new Map<TypeUrl, Resources>([
     [
       TYPE.cluster,
-      union(outboundClusters(mesh.settings, workload.spiffeId ? IDENTIFIED : ANONYMOUS, view.clusters), listed(inbound.clusters)),
+      union(outboundClusters(destinationSettings(mesh), ...callersOf(mesh, workload), view.clusters), listed(inbound.clusters)),
     ],
-    [TYPE.endpoint, assignments(view.assignments)],
-    [TYPE.listener, union(outboundListeners(listenerSettings(mesh, workload), workload, view.ports), listed(inbound.listeners))],
+    [TYPE.endpoint, assignments(destinationSettings(mesh), view.assignments)],
+    [
+      TYPE.listener,
+      union(
+        outboundListeners(listenerSettings(mesh, workload, abilities), workload, view.ports, view.listeners),
+        listed(inbound.listeners),
+      ),
+    ],
     [TYPE.route, routeTables(mesh.settings, view)],
-    [TYPE.secret, union(listed(secrets), listed(systemRootsFor(view.clusters)))],
+    [TYPE.secret, allSecrets(mesh, workload, view, secrets)],
     [TYPE.extension, listed(inbound.extensions)],
   ]);
   return { revision: mesh.revision, resources };
 }
 
-/** Telemetry decides on every listener's logs and spans, so that it is among the sources of each. */
+/** Telemetry decides on every listener's logs, spans and metrics, so that it is among the sources of each. */
 function toldListeners(resources: ReadonlyMap<TypeUrl, Resources>, telemetry: Told | undefined): ReadonlyMap<TypeUrl, Resources> {
   const listeners = resources.get(TYPE.listener);
   return telemetry && listeners ? new Map([...resources, [TYPE.listener, withSources(listeners, telemetry)]]) : resources;
@@ -72,20 +93,20 @@ const withSources = memoize(
 function gatewaySnapshot(
   mesh: Mesh,
   workload: Workload,
-  { view, gateway }: { readonly view: OutboundView; readonly gateway: GatewayView },
+  { view, gateway, abilities }: { readonly view: OutboundView; readonly gateway: GatewayView; readonly abilities: EnvoyAbilities },
   secrets: readonly EncodedResource[],
 ): ProxySnapshot {
   const { settings } = mesh;
   const authentication = mesh.authentication.get(workload.key);
   const authorization = mesh.authorization.get(workload.key);
   // The Mesh has both for each of its workloads; any other gets nothing rather than an open port.
-  const listeners = authentication && authorization ? gatewayListeners(listenerSettings(mesh, workload), workload, gateway) : NO_RESOURCES;
+  const listeners = authentication && authorization ? gatewayListeners(listenerSettings(mesh, workload, abilities), gateway) : NO_RESOURCES;
   const resources = new Map<TypeUrl, Resources>([
-    [TYPE.cluster, outboundClusters(settings, workload.spiffeId ? IDENTIFIED : ANONYMOUS, view.clusters)],
-    [TYPE.endpoint, assignments(view.assignments)],
+    [TYPE.cluster, outboundClusters(destinationSettings(mesh), ...callersOf(mesh, workload), view.clusters)],
+    [TYPE.endpoint, assignments(destinationSettings(mesh), view.assignments)],
     [TYPE.listener, listeners],
     [TYPE.route, tables(settings, ...gateway.tables)],
-    [TYPE.secret, union(listed(secrets), listed(systemRootsFor(view.clusters)))],
+    [TYPE.secret, allSecrets(mesh, workload, view, secrets)],
     [TYPE.extension, authentication && authorization ? listed(policyExtensions(authentication, authorization)) : NO_RESOURCES],
   ]);
   return { revision: mesh.revision, resources };
@@ -99,11 +120,28 @@ const listed = memoize((resources: readonly EncodedResource[]): Resources => byN
 
 const union = memoize((one: Resources, other: Resources): Resources => new Map([...one, ...other]));
 
-const outboundClusters = memoize((settings: Settings, caller: Caller, clusters: readonly OutboundCluster[]) =>
-  byName(clusters.flatMap((cluster) => clusterResource(settings, caller, cluster) ?? [])),
+/** `forSecrets`: the caller as far as Secrets matter; the others' clusters are the same for all callers with an identity. */
+const outboundClusters = memoize((settings: Settings, caller: Caller, forSecrets: Caller, clusters: readonly OutboundCluster[]) =>
+  byName(clusters.flatMap((cluster) => clusterResource(settings, cluster.policy.tls?.credentialName ? forSecrets : caller, cluster) ?? [])),
 );
 
-const assignments = memoize((all: readonly LoadAssignment[]) => byName(all.map((assignment) => endpointResource(assignment))));
+function callersOf(mesh: Mesh, workload: Workload): [Caller, Caller] {
+  const clusters = mesh.outbound.get(workload.key)?.clusters ?? [];
+  const caller = workload.spiffeId ? IDENTIFIED : ANONYMOUS;
+  if (credentialClusters(clusters).length === 0) return [caller, caller];
+  return [caller, callerWith(workload, mesh.credentials.get(workload.key) ?? [])];
+}
+
+const NO_CREDENTIALS: readonly Credential[] = [];
+
+function allSecrets(mesh: Mesh, { key }: Workload, { clusters }: OutboundView, own: readonly EncodedResource[]): Resources {
+  const stored = credentialResources(mesh.credentials.get(key) ?? NO_CREDENTIALS);
+  return union(union(listed(own), listed(stored)), listed(systemRootsFor(clusters)));
+}
+
+const assignments = memoize((settings: Settings, all: readonly LoadAssignment[]) =>
+  byName(all.map((assignment) => endpointResource(settings, assignment))),
+);
 
 /** A view is new whenever a cluster changed, though its tables may not be. */
 function routeTables(settings: Settings, { routes }: OutboundView): Resources {

@@ -21,7 +21,7 @@ export const systemRootsFor = memoize((clusters: readonly OutboundCluster[]): re
 const NONE: readonly EncodedResource[] = [];
 
 function usesSystemRoots(tls: OutboundCluster["policy"]["tls"]): boolean {
-  return (tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL") && !tls.caCertificates && !tls.insecureSkipVerify;
+  return (tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL") && !tls.caCertificates && !tls.credentialName && !tls.insecureSkipVerify;
 }
 
 let made: readonly EncodedResource[] | undefined;

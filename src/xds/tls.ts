@@ -6,6 +6,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type TransportSocket, TransportSocketSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { RawBufferSchema } from "../gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts";
 import {
+  type CertificateValidationContext_TrustChainVerification,
   SubjectAltNameMatcher_SanType,
   type SubjectAltNameMatcherSchema,
   TlsParameters_TlsProtocol,
@@ -17,8 +18,9 @@ import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
+import type { CredentialNames } from "../mesh/credentials.ts";
 import type { Settings } from "../mesh/types.ts";
-import { adsSource } from "./config-source.ts";
+import { adsSource, impatientAdsSource } from "./config-source.ts";
 import { packAny } from "./encode.ts";
 import { BUNDLE_SECRET, SVID_SECRET } from "./secret.ts";
 import { SYSTEM_ROOTS_SECRET } from "./system-roots.ts";
@@ -80,13 +82,15 @@ export interface ClientTlsOptions {
   /** Paths on the proxy's host, for MUTUAL. */
   readonly clientCertificate?: string;
   readonly privateKey?: string;
+  /** SDS resources in place of files. */
+  readonly credentials?: CredentialNames;
   readonly insecureSkipVerify?: boolean;
   readonly http2?: boolean;
 }
 
 /** Calls out of the mesh over TLS (DestinationRule SIMPLE and MUTUAL; Istio, pilot/pkg/networking/core/cluster_tls.go constructUpstreamTLS). */
 export function clientTls(options: ClientTlsOptions): TransportSocket {
-  const { mode, sni, clientCertificate, privateKey, http2 } = options;
+  const { mode, sni, clientCertificate, privateKey, credentials, http2 } = options;
   const certificates =
     mode === "MUTUAL" && clientCertificate && privateKey
       ? [{ certificateChain: file(clientCertificate), privateKey: file(privateKey) }]
@@ -97,6 +101,7 @@ export function clientTls(options: ClientTlsOptions): TransportSocket {
       tlsParams: TLS_1_2_TO_1_3,
       alpnProtocols: http2 ? ["h2"] : [],
       tlsCertificates: certificates,
+      tlsCertificateSdsSecretConfigs: credentials?.certificates.map(sdsCredential),
       validationContextType: outsideValidation(options),
     },
   });
@@ -107,10 +112,15 @@ function outsideValidation({
   subjectAltNames = [],
   caCertificates,
   caCrl,
+  credentials,
   insecureSkipVerify,
 }: ClientTlsOptions): MessageInitShape<typeof CommonTlsContextSchema>["validationContextType"] {
   if (insecureSkipVerify) return { case: "validationContext", value: {} };
   const checks = { matchTypedSubjectAltNames: [...subjectAltNames].sort().flatMap(anySan), crl: caCrl ? file(caCrl) : undefined };
+  if (credentials?.authorities !== undefined) {
+    const value = { defaultValidationContext: checks, validationContextSdsSecretConfig: sdsCredential(credentials.authorities) };
+    return { case: "combinedValidationContext", value };
+  }
   if (caCertificates) return { case: "validationContext", value: { ...checks, trustedCa: file(caCertificates) } };
   const value = { defaultValidationContext: checks, validationContextSdsSecretConfig: sds(SYSTEM_ROOTS_SECRET) };
   return { case: "combinedValidationContext", value };
@@ -144,10 +154,14 @@ export function rawBuffer(): TransportSocket {
 
 type SanMatcher = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
 
-export function meshValidation(sans: SanMatcher[]): MessageInitShape<typeof CommonTlsContextSchema>["validationContextType"] {
+export function meshValidation(
+  sans: SanMatcher[],
+  trustChainVerification?: CertificateValidationContext_TrustChainVerification,
+): MessageInitShape<typeof CommonTlsContextSchema>["validationContextType"] {
+  const defaultValidationContext = { matchTypedSubjectAltNames: sans, trustChainVerification };
   return {
     case: "combinedValidationContext",
-    value: { defaultValidationContext: { matchTypedSubjectAltNames: sans }, validationContextSdsSecretConfig: sds(BUNDLE_SECRET) },
+    value: { defaultValidationContext, validationContextSdsSecretConfig: sds(BUNDLE_SECRET) },
   };
 }
 
@@ -163,6 +177,11 @@ export function anySan(name: string): SanMatcher[] {
 
 export function sds(name: string): MessageInitShape<typeof SdsSecretConfigSchema> {
   return { name, sdsConfig: adsSource() };
+}
+
+/** A Secret of the user's. */
+export function sdsCredential(name: string): MessageInitShape<typeof SdsSecretConfigSchema> {
+  return { name, sdsConfig: impatientAdsSource() };
 }
 
 export function file(filename: string) {

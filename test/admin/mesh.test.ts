@@ -156,6 +156,8 @@ describe("Metrics and description", () => {
       "/v1/proxies",
       "/v1/proxies/{id}/config",
       "/v1/proxies/{namespace}/{name}/config",
+      "/v1/proxies/{namespace}/{name}/health",
+      "/v1/registrations",
       "/v1/resources",
       "/v1/resources/{kind}/{namespace}/{name}",
       "/v1/services",

@@ -46,6 +46,26 @@ describe("A workload token", () => {
       expect(decodeProtectedHeader(token)).toMatchObject({ alg: "ES256", typ: "weft-workload+jwt" });
     }));
 
+  test("of an instance carries what was registered, and a group's token is of one group and service account: neither passes for the other.", () =>
+    withTokens(async (tokens) => {
+      const registered = { group: "orders", serviceAccount: "orders", instance: "1", address: "10.0.0.5", labels: { a: "b" } };
+      const { token } = await tokens.issue(ORDERS, 60_000, registered);
+      expect(await tokens.verify(token)).toEqual({ ...ORDERS, registered });
+      const group = { ...ORDERS, serviceAccount: "sa" };
+      const ofGroup = await tokens.issueForGroup(group);
+      expect(await tokens.verifyGroupHeader(`Bearer ${ofGroup.token}`)).toEqual(group);
+      expect(String(await failureOf(() => tokens.verify(ofGroup.token)))).toContain('for audience "weft-registration", not "weft-ads"');
+      const posing = String(await failureOf(() => tokens.verifyGroupHeader(`Bearer ${token}`)));
+      expect(posing).toContain('for audience "weft-ads", not "weft-registration"');
+      expect(posing).toContain("weft token --workload-group default/orders");
+    }));
+
+  test("that carries a registration which cannot be read is refused.", () =>
+    withTokens(async (tokens, clock, dir) => {
+      const token = await forge(dir, clock, { registered: { group: "orders", address: 1 } });
+      expect(String(await failureOf(() => tokens.verify(token)))).toContain("what it registered cannot be read");
+    }));
+
   test("still holds after a restart of weft.", () =>
     withTokens(async (tokens, clock, dir) => {
       const { token } = await tokens.issue(ORDERS);

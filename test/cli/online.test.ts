@@ -266,6 +266,31 @@ describe("Identity", () => {
     expect((await here.weft(["token", "--ttl", "2h"])).code).toBe(2);
   });
 
+  test("weft token --workload-group prints one for the instances of a group", async () => {
+    await using here = await start();
+    const { out, err } = await here.weft(["token", "--workload-group", "shop/web", "--ttl", "1h"]);
+    expect(out).toBe("token-for-group-web-3600\n");
+    expect(err).toContain("token of WorkloadGroup shop/web");
+    expect((await here.weft(["token", "--workload-group", "web", "--workload", "web-1"])).code).toBe(2);
+  });
+
+  test("weft proxy run refuses what goes with --group without it, and the other way round", async () => {
+    await using here = await start();
+    const run = (...argv: string[]) => here.weft(["proxy", "run", ...argv], { env: { WEFT_ENVOY: "/bin/true" } });
+    expect(await run()).toMatchObject({ code: 2, err: expect.stringContaining("Name a WORKLOAD") });
+    expect(await run("orders", "--address", "10.0.0.5")).toMatchObject({ code: 2, err: expect.stringContaining("go with --group") });
+    expect(await run("--group", "web")).toMatchObject({ code: 2, err: expect.stringContaining("--group and --address go together") });
+    const labels = ["--group", "web", "--address", "10.0.0.5", "--label", "version"];
+    expect(await run(...labels)).toMatchObject({ code: 2, err: expect.stringContaining("write KEY=VALUE") });
+  });
+
+  test("weft proxies, services and check tell of an application that is not ready", async () => {
+    await using here = await start();
+    here.control.proxyList = [{ ...fakeProxy("default/web-10.0.0.5"), unready: "connection refused" }];
+    expect((await here.weft(["proxies"])).out).toContain("default/web-10.0.0.5 gets no calls: connection refused");
+    expect((await here.weft(["check"])).out).toContain("proxy default/web-10.0.0.5: it gets no calls: connection refused");
+  });
+
   test("weft proxy bootstrap prints JSON, which Envoy takes from a pipe", async () => {
     await using here = await start();
     const { code, out } = await here.weft(["proxy", "bootstrap", "shop/cart"]);

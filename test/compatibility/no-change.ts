@@ -14,8 +14,9 @@ export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unkno
   [/\.tunnel\.protocol$/, ["CONNECT"], "the default"],
   [/\.corsPolicy\.unmatchedPreflights$/, ["UNSPECIFIED", "FORWARD"], "preflights of other origins are sent on by default"],
   [/\.redirect\.derivePort$/, ["FROM_PROTOCOL_DEFAULT"], "the default"],
-  [/^Gateway\.servers\[\]\.tls\.minProtocolVersion$/, ["TLS_AUTO", "TLSV1_2"], "the default"],
-  [/^Gateway\.servers\[\]\.tls\.maxProtocolVersion$/, ["TLS_AUTO", "TLSV1_3"], "the default"],
+  [/^(Gateway\.servers|Sidecar\.ingress)\[\]\.tls\.minProtocolVersion$/, ["TLS_AUTO", "TLSV1_2"], "the default"],
+  [/^(Gateway\.servers|Sidecar\.ingress)\[\]\.tls\.maxProtocolVersion$/, ["TLS_AUTO", "TLSV1_3"], "the default"],
+  [/^Secret\.type$/, ["kubernetes.io/tls", "Opaque"], "it says which keys must be there; what counts is the keys"],
   [/^AuthorizationPolicy\.action$/, ["ALLOW"], "the default"],
   [
     /^EnvoyFilter\.configPatches\[\]\.applyTo$/,
@@ -25,7 +26,10 @@ export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unkno
   [/^Telemetry\.tracing\[\]\.match\.mode$/, ["CLIENT_AND_SERVER"], "the default"],
   [/^Telemetry\.accessLogging\[\]\.match\.mode$/, ["CLIENT_AND_SERVER"], "the default"],
   [/^Sidecar\.(ingress|egress)\[\]\.captureMode$/, ["DEFAULT", "NONE"], "nothing intercepts connections, so none is captured"],
+  [/^Sidecar\.egress\[\]\.port\.name$/, ["named"], "a name for people: at an egress listener Istio makes nothing of it either"],
   [/^Sidecar\.outboundTrafficPolicy\.mode$/, ["REGISTRY_ONLY"], "a sidecar calls services that it knows, and nothing else"],
+  [/^WorkloadGroup\.template\.address$/, ["10.0.0.99"], "each instance brings its own address; a warning says so"],
+  [/^WorkloadGroup\.probe\.httpGet\.scheme$/, ["", "HTTP"], "the default"],
   [/^EnvoyFilter\..*\.(context|action)$/, ["ANY"], "the default"],
   [/^EnvoyFilter\..*\.patch\.operation$/, ["MERGE"], "what the base has: there is no patch without an operation"],
 ];

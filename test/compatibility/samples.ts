@@ -1,8 +1,10 @@
 /** What to write into each field, where a word of its type would not do, and what must stand beside it. */
 import type { Kind } from "../../src/model/resource.ts";
+import { CREDENTIAL_SAMPLES } from "./credential-samples.ts";
 import { ENVOY_FILTER_BASE, ENVOY_FILTER_SAMPLES } from "./envoy-filter-samples.ts";
 import { SIDECAR_BASE, SIDECAR_SAMPLES } from "./sidecar-samples.ts";
 import { TELEMETRY_BASE, TELEMETRY_SAMPLES } from "./telemetry-samples.ts";
+import { WORKLOAD_GROUP_BASE, WORKLOAD_GROUP_SAMPLES } from "./workload-group-samples.ts";
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -40,6 +42,7 @@ export const BASE: Readonly<Partial<Record<Kind, Json>>> = {
   EnvoyFilter: ENVOY_FILTER_BASE,
   Sidecar: SIDECAR_BASE,
   Telemetry: TELEMETRY_BASE,
+  WorkloadGroup: WORKLOAD_GROUP_BASE,
 };
 
 const SUBSETS = `apiVersion: networking.istio.io/v1
@@ -164,9 +167,11 @@ type Table = readonly (readonly [RegExp, Sample])[];
 
 /** The first that matches "Kind.field" holds. */
 export const SAMPLES: Table = [
+  ...CREDENTIAL_SAMPLES,
   ...ENVOY_FILTER_SAMPLES,
   ...SIDECAR_SAMPLES,
   ...TELEMETRY_SAMPLES,
+  ...WORKLOAD_GROUP_SAMPLES,
   [/^Gateway\.selector$/, { value: { istio: "other" }, documents: FRONT }],
   [/^Gateway\.servers\[\]\.port\.number$/, { value: 81, documents: FRONT }],
   [/^Gateway\.servers\[\]\.port\.protocol$/, { value: "TCP", documents: FRONT }],

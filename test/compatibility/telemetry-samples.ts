@@ -41,6 +41,7 @@ spec: {accessLogging: [{providers: [{name: authz}]}]}
 const provider = (envoyFileAccessLog: Json): Json => ({ extensionProviders: [{ name: "authz", envoyFileAccessLog }] });
 
 export const TELEMETRY_SAMPLES: readonly (readonly [RegExp, Sample])[] = [
+  [/^ProxyConfig\.selector\.matchLabels$/, { value: { app: "legacy" }, base: { concurrency: 2 } }],
   [/^Telemetry\.tracing\[\]\.providers\[\]\.name$/, { value: "other", base: spans(), documents: COLLECTORS }],
   [/^Telemetry\.tracing\[\]\.randomSamplingPercentage$/, { value: 50, base: spans(), documents: COLLECTORS }],
   [/^Telemetry\.tracing\[\]\.disableSpanReporting$/, { value: true, base: spans(), documents: COLLECTORS }],

@@ -5,11 +5,12 @@ import { formatProblem } from "../../src/lib/problem.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
 import { jwksNeeds } from "../../src/mesh/request-authentication.ts";
 import { type Field, fieldName, fieldsOf } from "../../src/model/fields.ts";
-import { KINDS } from "../../src/model/kinds.ts";
+import { apiVersionsOf, KINDS, type KindInfo } from "../../src/model/kinds.ts";
 import { parseDocuments } from "../../src/model/parse.ts";
 import type { Kind } from "../../src/model/resource.ts";
 import { buildSnapshot } from "../../src/xds/snapshot.ts";
 import { BASE, type Json, SAMPLES, type Sample } from "./samples.ts";
+import { instancesOf } from "./workload-group-samples.ts";
 
 const MESH = readFileSync(join(import.meta.dir, "mesh.yaml"), "utf8");
 
@@ -126,17 +127,20 @@ function nested(kind: Kind, field: Field, value: unknown): unknown {
 }
 
 function outputOf(kind: Kind, spec: Json, sample: Sample): { readonly output: string } | { readonly refused: string } {
-  const { group, versions } = KINDS[kind];
+  const { isFlat } = KINDS[kind] as KindInfo;
+  const [apiVersion] = apiVersionsOf(KINDS[kind]);
   const namespace = kind === "MeshConfig" ? "weft-system" : "default";
   const creationTimestamp = "2026-02-02T00:00:00Z";
-  const document = { apiVersion: `${group}/${versions[0]}`, kind, metadata: { name: "x", namespace, creationTimestamp }, spec };
+  const body = isFlat ? (spec as object) : { spec };
+  const document = { apiVersion, kind, metadata: { name: "x", namespace, creationTimestamp }, ...body };
   const { resources, problems } = parseDocuments(
     [MESH, ...(sample.documents ? [sample.documents] : []), JSON.stringify(document)].join("\n---\n"),
     "x",
   );
   const errors = problems.filter(({ severity }) => severity === "error");
   if (errors.length > 0) return { refused: errors.map(formatProblem).join("\n") };
-  const mesh = buildMesh(resources, { revision: 1, trustDomain: "mesh.local" });
+  const { entries, probes } = instancesOf(resources);
+  const mesh = buildMesh([...resources, ...entries], { revision: 1, trustDomain: "mesh.local" });
   const output = [...mesh.workloads.keys()].map((key) => {
     const snapshot = buildSnapshot(mesh, key, []);
     return [...(snapshot?.resources ?? [])].map(([type, byName]) => [
@@ -144,6 +148,7 @@ function outputOf(kind: Kind, spec: Json, sample: Sample): { readonly output: st
       [...byName].map(([name, { version }]) => [name, version]).sort(),
     ]);
   });
-  // What weft itself fetches counts too: a rule's timeout is for that.
-  return { output: JSON.stringify([[...mesh.workloads.keys()], output, [...jwksNeeds(mesh)]]) };
+  const processes = [...mesh.processes].map(([key, { concurrency, environment }]) => [key, concurrency, environment]);
+  // What weft itself fetches counts too (a rule's timeout is for that), and how Envoy's process is started.
+  return { output: JSON.stringify([[...mesh.workloads.keys()], output, probes, [...jwksNeeds(mesh)], processes]) };
 }

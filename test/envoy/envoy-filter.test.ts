@@ -76,6 +76,37 @@ describeMesh("an EnvoyFilter", (lab) => {
     await weft.cli(["delete", "EnvoyFilter", "lua"]);
   });
 
+  test("whose filter has a field that weft does not know is read by Envoy, which may know it", async () => {
+    const { weft } = lab();
+    const patch = {
+      applyTo: "HTTP_FILTER",
+      match: {
+        context: "SIDECAR_INBOUND",
+        listener: { name: "virtualInbound", filterChain: { filter: { name: MANAGER, subFilter: { name: "envoy.filters.http.router" } } } },
+      },
+      patch: {
+        operation: "INSERT_BEFORE",
+        value: {
+          name: "envoy.filters.http.header_mutation",
+          typed_config: {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+            mutations: {
+              query_parameter_mutations: [{ append: { record: { key: "added", value: "by-envoy" } } }],
+              response_mutations: [{ append: { header: { key: "x-asked", value: "%REQ(:PATH)%" } } }],
+            },
+          },
+        },
+      },
+    };
+    await weft.apply(filter("mutation", { configPatches: [patch] }));
+    await waitFor(
+      "the header with the parameter",
+      () => callFrom(web, "orders"),
+      ({ headers }) => headers["x-asked"]?.includes("added=by-envoy") ?? false,
+    );
+    await weft.cli(["delete", "EnvoyFilter", "mutation"]);
+  });
+
   test("that adds an extension's configuration gives it to the filter that asks for its name", async () => {
     const { weft } = lab();
     const LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua";

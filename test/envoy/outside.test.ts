@@ -63,6 +63,25 @@ describeMesh("what is not in the mesh, and who only says that it is", (lab) => {
     expect(answer.echo).toMatchObject({ service: "api", headers: { host: API } });
   });
 
+  test("without a resolution a call goes on to the address that its client means, or to what the name says", async () => {
+    const passed = (name: string, host: string, more: string) => `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ${name}, namespace: default}
+spec: {hosts: [${host}], ports: [{number: ${app.port}, name: http, protocol: HTTP, targetPort: 1}]${more}}
+`;
+    for (const document of [passed("by-name", "api.localhost", ""), passed("by-address", "vip.example.com", ", addresses: [127.0.0.1]")]) {
+      await lab().weft.apply(document);
+    }
+    for (const host of ["api.localhost", "vip.example.com"]) {
+      app.reset();
+      await waitFor(
+        `the way to ${host}`,
+        () => callFrom(web, `${host}:${app.port}`),
+        ({ status }) => status === 200 && app.calls > 0,
+      );
+    }
+  });
+
   test("an external service's names are resolved by Envoy", async () => {
     await lab().weft.apply(external("DNS", "localhost", app.port));
     app.reset();

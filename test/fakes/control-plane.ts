@@ -48,6 +48,9 @@ export class FakeControlPlane implements ControlPlane {
   readonly access = accessControl(AccessTokens.empty(openMemoryStore({ clock: systemClock }), systemClock));
   records: AuditRecord[] = [];
   anchor: AuditMark = GENESIS;
+  /** Of registrations and health reports. */
+  readonly callers: Pick<Registrar, "isAdmin" | "authorization">[] = [];
+  readonly healthReports: [string, { ready: boolean; message?: string }][] = [];
   warnings: Problem[] = [];
   caReport: CaAnswer = {
     trustDomain: "mesh.local",
@@ -264,6 +267,26 @@ export class FakeControlPlane implements ControlPlane {
       expires: "2026-01-01T01:00:00Z",
       workload: `${workload.namespace}/${workload.name}`,
     };
+  }
+
+  async issueGroupToken(group: { namespace: string; name: string }, _caller: Caller, ttlSeconds = 3600) {
+    const workload_group = `${group.namespace}/${group.name}`;
+    return { token: `token-for-group-${group.name}-${ttlSeconds}`, expires: "2026-01-01T01:00:00Z", workload_group };
+  }
+
+  async register({ group, address }: RegistrationBody, { isAdmin, authorization }: Registrar) {
+    this.callers.push({ isAdmin, authorization });
+    const workload = `${group.namespace}/${group.name}-${address}`;
+    return { workload, expires: "2026-01-01T01:00:00Z", bootstrap: { node: { id: workload } } };
+  }
+
+  async reportHealth(
+    workload: { namespace: string; name: string },
+    health: { ready: boolean; message?: string },
+    { isAdmin, authorization }: Registrar,
+  ) {
+    this.callers.push({ isAdmin, authorization });
+    this.healthReports.push([`${workload.namespace}/${workload.name}`, health]);
   }
 
   async bootstrap(workload: { namespace: string; name: string }) {

@@ -16,7 +16,7 @@ import {
 export type Target = { readonly address: string; readonly port: number } | { readonly path: string };
 
 /** How long a test waits for what must come, milliseconds. */
-const PATIENCE_MS = 5_000;
+const PATIENCE_MS = 20_000;
 
 export interface Received {
   readonly typeUrl: string;
@@ -24,6 +24,8 @@ export interface Received {
   readonly version: string;
   /** Name to content, "name=content" without the name, see resources.ts. */
   readonly resources: ReadonlyMap<string, string>;
+  /** The resources' own bytes, for a client of a weft that sends real ones. */
+  readonly bodies: readonly Uint8Array[];
   readonly versions: ReadonlyMap<string, string>;
   readonly removed: readonly string[];
 }
@@ -103,8 +105,8 @@ abstract class AdsClient<Request, Response> {
   }
 
   /** Waits until `what` gives something other than undefined. */
-  async until<T>(what: () => T | undefined, name: string): Promise<T> {
-    const deadline = Date.now() + PATIENCE_MS;
+  async until<T>(what: () => T | undefined, name: string, patienceMs = PATIENCE_MS): Promise<T> {
+    const deadline = Date.now() + patienceMs;
     for (;;) {
       const value = what();
       if (value !== undefined) return value;
@@ -220,6 +222,7 @@ export class DeltaClient extends AdsClient<ReturnType<typeof create<typeof Delta
       nonce: response.nonce,
       version: response.systemVersionInfo,
       resources: new Map(resources.map(({ resource }) => content(resource))),
+      bodies: resources.map(({ resource }) => fromBinary(AnySchema, resource).value),
       versions: new Map(resources.map(({ name, version }) => [name, version])),
       removed: response.removedResources,
     };
@@ -263,6 +266,7 @@ export class SotwClient extends AdsClient<ReturnType<typeof create<typeof Discov
       nonce: response.nonce,
       version: response.versionInfo,
       resources: new Map(response.resources.map(content)),
+      bodies: response.resources.map((any) => fromBinary(AnySchema, any).value),
       versions: new Map(),
       removed: [],
     };

@@ -433,3 +433,18 @@ describe("Fields without effect", () => {
     test(`${what} is told of`, () => expect(findings(ORDERS, AT_10_1, yaml)).toContainEqual(expect.stringContaining(`noEffect ${place}`)));
   }
 });
+
+describe("A route that is left to another VirtualService", () => {
+  const root = route("root", "{hosts: [orders], http: [{delegate: {name: leaf, namespace: other}}]}");
+  const leaf = (spec: string) => route("leaf", spec, "namespace: other");
+
+  test("needs one that is there, has no hosts, and is exported", () => {
+    const place = "VirtualService/root spec.http[0].delegate: ";
+    finds("unknownDelegate", `${place}there is no VirtualService other/leaf`, ORDERS, AT_10_1, root);
+    const withHosts = leaf(`{hosts: [orders.default.mesh.local], http: [{${to(".default.mesh.local")}}]}`);
+    expect(findings(ORDERS, AT_10_1, root, withHosts).join("\n")).toContain(`unknownDelegate ${place}VirtualService other/leaf has hosts`);
+    const hidden = leaf(`{exportTo: ["."], http: [{${to(".default.mesh.local")}}]}`);
+    finds("unknownDelegate", `${place}VirtualService other/leaf is not exported to namespace default`, ORDERS, AT_10_1, root, hidden);
+    expect(findings(ORDERS, AT_10_1, root, leaf(`{http: [{${to(".default.mesh.local")}}]}`))).toEqual([]);
+  });
+});

@@ -91,9 +91,13 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
     inbound: new Map(),
     outbound: new Map(),
     gateways: new Map(),
+    credentials: new Map(),
     envoyPatches: new Map(),
     accessLogs: new Map(),
     tracing: new Map(),
+    metrics: new Map(),
+    unready: new Map(),
+    processes: new Map(),
   };
   pools.set(mesh, pool);
   return mesh;

@@ -53,6 +53,20 @@ describe("A service", () => {
     expect(endpoints(mesh, "api.example.com").map(({ address }) => address)).toEqual(["192.0.2.2"]);
   });
 
+  test("without a resolution is at its addresses, else at its name, at the port that its clients mean", () => {
+    const passed = (more: string) => `{hosts: [api.example.com], ports: [{number: 80, name: http, protocol: HTTP, targetPort: 81}]${more}}`;
+    const at = (more: string) => {
+      const mesh = meshOf(resource("ServiceEntry", "api", passed(more)), workload("w", "w", "10.0.0.9"));
+      const found = endpoints(mesh, "api.example.com").map(({ address, ports }) => `${address}:${ports.get(80)}`);
+      return [mesh.services.get("api.example.com")?.resolution, ...found];
+    };
+    expect(at("")).toEqual(["DNS", "api.example.com:80"]);
+    expect(at(", resolution: NONE, addresses: [10.9.0.2, 10.9.0.1]")).toEqual(["STATIC", "10.9.0.1:80", "10.9.0.2:80"]);
+    // What lies within a block only the client knows: it resolves the name.
+    expect(at(", resolution: NONE, addresses: [10.9.0.0/16]")).toEqual(["DNS", "api.example.com:80"]);
+    expect(at(", workloadSelector: {labels: {app: w}}")).toEqual(["DNS", "api.example.com:80"]);
+  });
+
   test("is outside the mesh unless it says MESH_INTERNAL, as in Istio", () => {
     const mesh = meshOf(
       resource("ServiceEntry", "orders", "{hosts: [orders], resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}]}"),

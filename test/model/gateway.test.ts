@@ -49,7 +49,37 @@ describe("A Gateway", () => {
       "exclusive",
       "spec.servers[0].tls.caCrl",
     ],
-    "a stored credential": [tls({ mode: "SIMPLE", credentialName: "c", ...FILES }), "notYet", "spec.servers[0].tls.credentialName"],
+    "a stored certificate beside one in files": [
+      tls({ mode: "SIMPLE", credentialName: "c", ...FILES }),
+      "exclusive",
+      "spec.servers[0].tls",
+    ],
+    "a stored certificate beside the mesh's own": [
+      tls({ mode: "ISTIO_MUTUAL", credentialName: "c" }),
+      "exclusive",
+      "spec.servers[0].tls.credentialName",
+    ],
+    "a revocation list beside a stored certificate, where it belongs into the Secret": [
+      tls({ mode: "MUTUAL", credentialName: "c", caCrl: "/etc/crl.pem" }),
+      "exclusive",
+      "spec.servers[0].tls.caCrl",
+    ],
+    "a ConfigMap": [
+      tls({ mode: "SIMPLE", credentialName: "configmap://ns/c" }),
+      "notYet",
+      "spec.servers[0].tls.credentialName: configmap://",
+    ],
+    "a name that no Secret can have": [tls({ mode: "SIMPLE", credentialName: "a/b/c" }), "badName", "spec.servers[0].tls.credentialName"],
+    "a public key's hash that is none": [
+      tls({ mode: "MUTUAL", credentialName: "c", verifyCertificateSpki: ["x"] }),
+      "badValue",
+      "spec.servers[0].tls.verifyCertificateSpki[0]",
+    ],
+    "a certificate's hash that is none": [
+      tls({ mode: "MUTUAL", credentialName: "c", verifyCertificateHash: ["x"] }),
+      "badValue",
+      "spec.servers[0].tls.verifyCertificateHash[0]",
+    ],
     AUTO_PASSTHROUGH: [tls({ mode: "AUTO_PASSTHROUGH" }), "notYet", "spec.servers[0].tls.mode"],
     "a Unix socket": [server({ bind: "unix:///run/front.sock" }), "notYet", "spec.servers[0].bind"],
     "a default endpoint": [server({ defaultEndpoint: "127.0.0.1:80" }), "notYet", "spec.servers[0].defaultEndpoint"],

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { toJsonSchema } from "@valibot/to-json-schema";
 import type * as v from "valibot";
 import { findKind, KINDS, schemaOf } from "../../src/model/index.ts";
+import type { KindInfo } from "../../src/model/kinds.ts";
 import type { Kind } from "../../src/model/resource.ts";
 import { nearest } from "../../src/model/suggest.ts";
 import { documentWith, expectRefused, problemsOf } from "./support.ts";
@@ -10,6 +11,7 @@ import { documentWith, expectRefused, problemsOf } from "./support.ts";
 const PLAIN: Record<Kind, Record<string, unknown>> = {
   ServiceEntry: { hosts: ["a.example.com"], resolution: "DNS", ports: [{ number: 80, name: "http", protocol: "HTTP" }] },
   WorkloadEntry: { address: "10.0.0.1" },
+  WorkloadGroup: { template: {} },
   VirtualService: { hosts: ["a"], http: [{ route: [{ destination: { host: "a" } }] }] },
   DestinationRule: { host: "a" },
   Gateway: { servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*"] }] },
@@ -18,9 +20,14 @@ const PLAIN: Record<Kind, Record<string, unknown>> = {
   RequestAuthentication: {},
   EnvoyFilter: { configPatches: [] },
   Sidecar: { egress: [{ hosts: ["*/*"] }] },
+  ProxyConfig: {},
   Telemetry: {},
   MeshConfig: {},
+  Secret: {},
 };
+
+/** Kubernetes' own kinds have no spec. */
+const placeOf = (kind: Kind, field: string) => ((KINDS[kind] as KindInfo).isFlat ? field : `spec.${field}`);
 
 const KIND_NAMES = Object.keys(KINDS) as Kind[];
 
@@ -28,7 +35,7 @@ describe("fields that are not translated yet", () => {
   const http = (route: object) => ({ http: [{ ...route, route: [{ destination: { host: "a" } }] }] });
   const traffic = (policy: object) => ({ trafficPolicy: { connectionPool: { tcp: {} }, ...policy } });
   const cases: [Kind, Record<string, unknown>, string][] = [
-    ["ServiceEntry", { resolution: "NONE" }, "spec.resolution: NONE"],
+    ["ServiceEntry", { hosts: ["*.example.com"], resolution: "NONE" }, "spec.hosts[0]: resolution NONE of a wildcard"],
     ["ServiceEntry", { resolution: "DYNAMIC_DNS" }, "spec.resolution"],
     ["ServiceEntry", { ports: [{ number: 53, name: "dns", protocol: "UDP" }] }, "spec.ports[0].protocol"],
     ["ServiceEntry", { endpoints: [{ address: "10.0.0.1", network: "n" }] }, "spec.endpoints[0].network"],
@@ -44,7 +51,6 @@ describe("fields that are not translated yet", () => {
     ["DestinationRule", traffic({ retryBudget: { budgetInterval: "1s" } }), "spec.trafficPolicy.retryBudget.budgetInterval"],
     ["DestinationRule", traffic({ loadBalancer: { zoneAwareLbSetting: {} } }), "spec.trafficPolicy.loadBalancer.zoneAwareLbSetting"],
     ["DestinationRule", traffic({ loadBalancer: { simple: "PASSTHROUGH" } }), "spec.trafficPolicy.loadBalancer.simple"],
-    ["DestinationRule", traffic({ tls: { mode: "MUTUAL", credentialName: "c" } }), "spec.trafficPolicy.tls.credentialName"],
     ["DestinationRule", traffic({ outlierDetection: { consecutiveErrors: 1 } }), "spec.trafficPolicy.outlierDetection.consecutiveErrors"],
     [
       "DestinationRule",
@@ -61,10 +67,6 @@ describe("fields that are not translated yet", () => {
       expectRefused(documentWith(kind, { ...PLAIN[kind], ...fields }), "notYet", place);
     });
   }
-
-  test("a ServiceEntry without a resolution means NONE in Istio, and is refused as that", () => {
-    expectRefused(documentWith("ServiceEntry", { hosts: ["a.example.com"] }), "notYet", "spec: resolution is left out");
-  });
 
   test("a needed field under a misspelt name is one mistake, not two", () => {
     expectRefused(documentWith("ServiceEntry", { hosts: ["a.example.com"], resolutoin: "DNS" }), "unknownField", "spec.resolutoin");
@@ -90,7 +92,11 @@ describe("unknown fields", () => {
       expect(problemsOf(documentWith(kind, PLAIN[kind])).filter((line) => !line.startsWith("warning"))).toEqual([]);
       const schema = KINDS[kind].schema as unknown as { readonly entries: Record<string, unknown> };
       const [field = ""] = Object.keys(schema.entries);
-      expectRefused(documentWith(kind, { ...PLAIN[kind], [`${field}z`]: [] }), "unknownField", `spec.${field}z: is no known field`);
+      expectRefused(
+        documentWith(kind, { ...PLAIN[kind], [`${field}z`]: [] }),
+        "unknownField",
+        `${placeOf(kind, field)}z: is no known field`,
+      );
     });
   }
 
@@ -118,11 +124,12 @@ describe("wrong types", () => {
           if ((type === "strict_object" || type === "record") && value !== null && typeof value === "object" && !Array.isArray(value))
             continue;
           const lines = problemsOf(documentWith(kind, { ...PLAIN[kind], [field]: value }));
-          expect([field, value, lines.some((line) => line.includes(` spec.${field}`))]).toEqual([field, value, true]);
+          expect([field, value, lines.some((line) => line.includes(` ${placeOf(kind, field)}`))]).toEqual([field, value, true]);
         }
       }
     });
 
+    if ((KINDS[kind] as KindInfo).isFlat) continue;
     test(`${kind}: a spec that is no mapping is refused`, () => {
       for (const spec of [null, [], "x", 3]) expectRefused(documentWith(kind, spec), "wrongType", "spec: ");
     });

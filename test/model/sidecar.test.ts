@@ -4,6 +4,10 @@ import { accepts, refuses } from "./support.ts";
 const egress = (...hosts: string[]) => ({ egress: [{ hosts }] });
 const port = { number: 8080, protocol: "HTTP" };
 const ingress = (...listeners: object[]) => ({ ingress: listeners.map((listener) => ({ port, ...listener })) });
+const listeners = (...all: object[]) => ({ egress: all.map((listener) => ({ port, hosts: ["*/*"], ...listener })) });
+const FILES = { serverCertificate: "/cert.pem", privateKey: "/key.pem" };
+const tls = (more: object) => ingress({ port: { number: 8443, protocol: "HTTPS" }, tls: { mode: "SIMPLE", ...FILES, ...more } });
+const unix = { port: { number: 0, protocol: "HTTP" } };
 const at = (defaultEndpoint: string) => ingress({ defaultEndpoint });
 
 describe("A Sidecar", () => {
@@ -29,6 +33,19 @@ describe("A Sidecar", () => {
       ingress: [{ port: { number: 1, protocol: "TCP" }, connectionPool: { http: { maxRetries: 1 } } }],
     },
     "no capture": ingress({ captureMode: "NONE" }),
+    "an ingress at an address of its own": ingress({ bind: "0.0.0.0" }),
+    "TLS at an ingress, ended by files": tls({}),
+    "TLS at an ingress that asks for certificates": tls({ mode: "MUTUAL", caCertificates: "/ca.pem" }),
+    "egress listeners with ports, and one for all other calls last": {
+      egress: [
+        { port: { number: 9090, protocol: "HTTP", name: "egresshttp" }, bind: "127.0.0.1", captureMode: "NONE", hosts: ["prod/*"] },
+        { port: { number: 3306, protocol: "MYSQL" }, hosts: ["*/mysql.example.com"] },
+        { port: { number: 8888, protocol: "HTTP_PROXY" }, bind: "::1", hosts: ["*/*"] },
+        { hosts: ["*/*"] },
+      ],
+    },
+    "egress listeners at Unix sockets": listeners({ ...unix, bind: "unix:///run/a.sock" }, { ...unix, bind: "unix://@abstract" }),
+    "an application on an abstract Unix socket": at("unix://@app"),
   });
   refuses("Sidecar", {
     "nothing at all": [{}, "missing", "spec"],
@@ -41,7 +58,45 @@ describe("A Sidecar", () => {
     "a namespace that is none": [egress("a.b/*"), "badHost", "spec.egress[0].hosts[0]"],
     "a wildcard for a part of a label": [egress("./*orders.example.com"), "badHost", "spec.egress[0].hosts[0]"],
     "two egress listeners for everything": [{ egress: [{ hosts: ["*/*"] }, { hosts: ["./*"] }] }, "exclusive", "spec.egress[1]"],
-    "an egress listener of its own": [{ egress: [{ port, hosts: ["*/*"] }] }, "notYet", "spec.egress[0].port"],
+    "an egress listener without a port before others": [
+      { egress: [{ hosts: ["*/*"] }, { port, hosts: ["./*"] }] },
+      "exclusive",
+      "spec.egress[0]",
+    ],
+    "two egress listeners with one port": [
+      listeners({ bind: "127.0.0.1" }, { bind: "127.0.0.2" }),
+      "duplicateItem",
+      "spec.egress[1].port.number",
+    ],
+    "two egress listeners at one Unix socket": [
+      listeners({ ...unix, bind: "unix:///run/a" }, { ...unix, bind: "unix:///run/a" }),
+      "duplicateItem",
+      "spec.egress[1].bind",
+    ],
+    "an egress listener at a name": [listeners({ bind: "localhost" }), "badAddress", "spec.egress[0].bind"],
+    "port 0 without a Unix socket": [listeners(unix), "badAddress", "spec.egress[0].port.number"],
+    "a Unix socket with a port": [listeners({ bind: "unix:///run/a" }), "badAddress", "spec.egress[0].port.number"],
+    "a Unix socket at a relative path": [listeners({ ...unix, bind: "unix://run/a" }), "badAddress", "spec.egress[0].bind"],
+    "a bind without a port": [{ egress: [{ bind: "127.0.0.1", hosts: ["*/*"] }] }, "notYet", "spec.egress[0].bind"],
+    "captureMode NONE without a port": [{ egress: [{ captureMode: "NONE", hosts: ["*/*"] }] }, "notYet", "spec.egress[0].captureMode"],
+    "a targetPort at an egress listener": [listeners({ port: { ...port, targetPort: 1 } }), "notYet", "spec.egress[0].port.targetPort"],
+    "an ingress at a name": [ingress({ bind: "localhost" }), "badAddress", "spec.ingress[0].bind"],
+    "an ingress that would forward to itself": [
+      ingress({ bind: "0.0.0.0", defaultEndpoint: "127.0.0.1:8080" }),
+      "selfForward",
+      "spec.ingress[0].defaultEndpoint",
+    ],
+    "TLS at an HTTP ingress": [ingress({ tls: { mode: "SIMPLE", ...FILES } }), "exclusive", "spec.ingress[0].tls"],
+    "the mesh's own TLS at an ingress": [tls({ mode: "ISTIO_MUTUAL" }), "notYet", "spec.ingress[0].tls.mode"],
+    "TLS without a certificate": [tls({ serverCertificate: "" }), "missing", "spec.ingress[0].tls"],
+    "MUTUAL without a CA": [tls({ mode: "MUTUAL" }), "missing", "spec.ingress[0].tls"],
+    "stored credentials at an ingress": [
+      tls({ credentialName: "x", serverCertificate: "", privateKey: "" }),
+      "notYet",
+      "spec.ingress[0].tls.credentialName",
+    ],
+    "names of clients at an ingress": [tls({ subjectAltNames: ["x"] }), "notYet", "spec.ingress[0].tls.subjectAltNames"],
+    "a redirect at an ingress": [tls({ httpsRedirect: true }), "notYet", "spec.ingress[0].tls.httpsRedirect"],
     "capture by iptables": [ingress({ captureMode: "IPTABLES" }), "notYet", "spec.ingress[0].captureMode"],
     ALLOW_ANY: [{ outboundTrafficPolicy: { mode: "ALLOW_ANY" } }, "notYet", "spec.outboundTrafficPolicy.mode"],
     "a wildcard in its selector": [

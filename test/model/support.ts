@@ -1,12 +1,13 @@
 import { expect, test } from "bun:test";
 import { CODES, type CodeName, parseDocuments } from "../../src/model/index.ts";
-import { KINDS } from "../../src/model/kinds.ts";
+import { apiVersionsOf, KINDS, type KindInfo } from "../../src/model/kinds.ts";
 import type { Kind } from "../../src/model/resource.ts";
 
 /** One document of `kind` with `spec` in flow style (JSON). */
 export function documentWith(kind: Kind, spec: unknown, metadata: Record<string, unknown> = {}): string {
-  const { group, versions } = KINDS[kind];
-  return JSON.stringify({ apiVersion: `${group}/${versions[0]}`, kind, metadata: { name: "x", ...metadata }, spec });
+  const { isFlat } = KINDS[kind] as KindInfo;
+  const [apiVersion] = apiVersionsOf(KINDS[kind]);
+  return JSON.stringify({ apiVersion, kind, metadata: { name: "x", ...metadata }, ...(isFlat ? (spec as object) : { spec }) });
 }
 
 /** "CODENAME path: message" of each problem. */

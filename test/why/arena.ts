@@ -9,33 +9,9 @@ import { waitFor } from "../../scripts/lib/lab/wait.ts";
 import { startWeft, type Weft } from "../../scripts/lib/lab/weft.ts";
 import { type Place, type Sidecar, sidecarOf, untilLive, workloadEntryYaml } from "../../scripts/lib/lab/workload.ts";
 import type { WhyAnswer, WhyRequest } from "../../src/why/index.ts";
-import type { Generated } from "./generate.ts";
+import type { Generated, Grounds } from "./generate.ts";
+import { ACTORS, type Actor, CONNECTED, EXTERNAL, LISTEN_FOR, protocolOf, SERVICES_YAML } from "./ground.ts";
 
-interface Actor {
-  readonly name: string;
-  readonly namespace: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly serviceAccount?: string;
-  readonly ports: Readonly<Record<string, number>>;
-}
-
-/** Policies name ports, so these stay; each run has addresses of its own. */
-const ORDERS_PORTS = { http: 8080, "http-admin": 8081, "tcp-db": 9090 };
-const ACTORS: readonly Actor[] = [
-  { name: "web-1", namespace: "default", labels: { app: "web" }, serviceAccount: "web", ports: {} },
-  { name: "orders-v1", namespace: "default", labels: { app: "orders", version: "v1" }, serviceAccount: "orders", ports: ORDERS_PORTS },
-  { name: "orders-v2", namespace: "default", labels: { app: "orders", version: "v2" }, serviceAccount: "orders", ports: ORDERS_PORTS },
-  { name: "batch-1", namespace: "ops", labels: { app: "batch" }, serviceAccount: "batch", ports: { http: 8080 } },
-  { name: "legacy-1", namespace: "default", labels: { app: "legacy" }, ports: { http: 8080 } },
-];
-
-const SERVICES = [
-  { name: "orders", namespace: "default", ports: Object.entries(ORDERS_PORTS) },
-  { name: "batch", namespace: "ops", ports: [["http", 8080] as const] },
-  { name: "legacy", namespace: "default", ports: [["http", 8080] as const] },
-];
-
-const TCP_TARGET = "orders.default.mesh.local:9090";
 const SETTLE = { limitMs: 20_000, everyMs: 4 };
 /** What Envoy has accepted and does not use yet, or has replaced and still uses; Envoy filters, for it has thousands. */
 const UNSETTLED = "listener_manager.total_(listeners_warming|listeners_draining|filter_chains_draining)|cluster_manager.warming_clusters";
@@ -43,10 +19,11 @@ const UNSETTLED = "listener_manager.total_(listeners_warming|listeners_draining|
 export interface Arena {
   /** The resources that are always there, YAML. */
   readonly base: string;
-  /** "ns/name" by name. */
-  readonly keys: ReadonlyMap<string, string>;
+  /** What generated meshes may refer to. */
+  readonly grounds: Grounds;
   outbound(workload: string): SocketAddress;
-  tcpOutbound(workload: string): SocketAddress;
+  /** Where its sidecar takes connections to this port of orders. */
+  tcpOutbound(workload: string, port: number): SocketAddress;
   inbound(workload: string, port: number): SocketAddress;
   /** In place of the mesh before; resolves when every Envoy uses it. @throws Error with weft's words */
   play(mesh: readonly Generated[]): Promise<void>;
@@ -69,7 +46,7 @@ export async function openArena(options: { readonly binary: string; readonly env
   try {
     const weft = await startWeft({ binary: options.binary, data: join(directory, "data"), processes });
     const members = await Promise.all(ACTORS.map(async (actor) => ({ actor, ...(await prepare(actor)) })));
-    const base = [...SERVICES.map(serviceYaml), ...members.map(({ yaml }) => yaml)].join("---\n");
+    const base = [SERVICES_YAML, ...members.map(({ yaml }) => yaml)].join("---\n");
     await apply(weft, base);
     const sidecars = await Promise.all(members.map(({ place }) => startEnvoy(weft, place)));
     await Promise.all(sidecars.map((sidecar) => untilLive(sidecar)));
@@ -78,12 +55,14 @@ export async function openArena(options: { readonly binary: string; readonly env
       if (!found) throw new Error(`no workload ${name}`);
       return found;
     };
+    const external = startHttpApp({ service: "api", instance: EXTERNAL });
+    apps.push(external);
     let before: readonly Generated[] = [];
     return {
       base,
-      keys: new Map(ACTORS.map(({ name, namespace }) => [name, `${namespace}/${name}`])),
+      grounds: { external: { address: external.address, port: external.port } },
       outbound: (name) => placeOf(name).outbound,
-      tcpOutbound: (name) => ({ address: placeOf(name).address, port: placeOf(name).listen.db ?? 0 }),
+      tcpOutbound: (name, port) => ({ address: placeOf(name).address, port: placeOf(name).listen[CONNECTED[port] ?? ""] ?? 0 }),
       inbound: (name, port) => ({ address: placeOf(name).address, port }),
       async play(mesh) {
         const kept = new Set(mesh.map(({ kind, namespace, name }) => `${kind}/${namespace}/${name}`));
@@ -101,7 +80,7 @@ export async function openArena(options: { readonly binary: string; readonly env
       close,
     };
 
-    async function prepare({ name, namespace, labels, serviceAccount, ports }: Actor) {
+    async function prepare({ name, namespace, labels, serviceAccount, ports, locality }: Actor) {
       const address = network.nextAddress();
       const free = async () => network.freePort(address);
       const place: Place = {
@@ -111,13 +90,13 @@ export async function openArena(options: { readonly binary: string; readonly env
         ports,
         outbound: { address, port: await free() },
         envoyAdmin: { address, port: await free() },
-        listen: { db: await free() },
+        listen: { db: await free(), vault: await free() },
       };
       const http = startHttpApp({ service: labels.app ?? "", version: labels.version, instance: name });
       const tcp = startTcpEcho(name);
       apps.push(http, tcp);
-      const listens = Object.fromEntries(Object.keys(ports).map((port) => [port, port.startsWith("tcp") ? tcp : http]));
-      return { place, yaml: workloadEntryYaml({ place, labels, serviceAccount, apps: listens, listenFor: { db: TCP_TARGET } }) };
+      const listens = Object.fromEntries(Object.keys(ports).map((port) => [port, protocolOf(port) === "HTTP" ? http : tcp]));
+      return { place, yaml: workloadEntryYaml({ place, labels, serviceAccount, locality, apps: listens, listenFor: LISTEN_FOR }) };
     }
 
     /** Without a time to drain, so that no pooled connection carries one mesh's verdict into the next. */
@@ -161,17 +140,4 @@ async function settled(weft: Weft, sidecars: readonly Sidecar[], revision: numbe
     const gauges = () => sidecar.admin(`/stats?filter=${encodeURIComponent(`^(${UNSETTLED})$`)}`);
     await waitFor(`the Envoy of ${sidecar.place.name} to settle`, gauges, isQuiet, SETTLE);
   }
-}
-
-function serviceYaml({ name, namespace, ports }: (typeof SERVICES)[number]): string {
-  const list = ports.map(([port, number]) => ({ number, name: port, protocol: port.startsWith("tcp") ? "TCP" : "HTTP" }));
-  const spec = {
-    hosts: [`${name}.${namespace}.mesh.local`],
-    location: "MESH_INTERNAL",
-    resolution: "STATIC",
-    ports: list,
-    workloadSelector: { labels: { app: name } },
-  };
-  const metadata = { name, namespace, creationTimestamp: "2026-01-01T00:00:00Z" };
-  return `${JSON.stringify({ apiVersion: "networking.istio.io/v1", kind: "ServiceEntry", metadata, spec })}\n`;
 }

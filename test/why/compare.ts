@@ -1,12 +1,13 @@
 /** Whether what was observed is what `weft why` says, or, where it says that ends differ, one of those. */
 import type { DestinationAnswer, EndpointAnswer, WhyAnswer } from "../../src/why/index.ts";
+import { type Ending, endingOf } from "./application.ts";
 import type { Asked } from "./generate.ts";
 import type { Observed } from "./observe.ts";
 
 /** undefined where they agree. */
 export function difference(answer: WhyAnswer, asked: Asked, observed: Observed): string | undefined {
   // TLS that passes through to the echo, which speaks none, is the application's failure.
-  if (asked.tcp && answer.mtls?.outcome === "tls") return undefined;
+  if (asked.tcp && answer.mtls?.outcome === "tls" && answer.mtls.client !== "NONE") return undefined;
   const expected = expectations(answer, asked);
   const reasons = expected.map((one) => mismatch(one, asked, observed));
   if (reasons.includes(undefined)) return undefined;
@@ -14,12 +15,13 @@ export function difference(answer: WhyAnswer, asked: Asked, observed: Observed):
 }
 
 interface Expectation {
-  readonly verdict: WhyAnswer["verdict"];
+  readonly verdict: WhyAnswer["verdict"] | Ending["verdict"];
   readonly status: number;
   /** "ns/name" of the one that answers. */
   readonly workload?: string | null;
   readonly request?: DestinationAnswer["request"];
   readonly location?: string;
+  readonly attempts?: number;
   readonly text: string;
 }
 
@@ -27,27 +29,32 @@ function expectations(answer: WhyAnswer, asked: Asked): readonly Expectation[] {
   const { destinations, verdict, status, route, summary } = answer;
   if (destinations.length === 0) return [{ verdict, status, location: route?.location, text: `${verdict} ${status} (${summary})` }];
   return destinations.flatMap((destination): Expectation[] => {
-    const of = (one: EndpointAnswer | DestinationAnswer, workload?: string | null): Expectation => ({
-      verdict: one.verdict,
-      status: one.status,
-      workload,
-      request: destination.request,
-      text: `${one.verdict} ${one.status} at ${workload ?? destination.cluster} (${one.reason})`,
-    });
+    const of = (one: EndpointAnswer | DestinationAnswer, workload?: string | null): Expectation => {
+      const isAnswered = one.verdict === "allow" && !asked.tcp;
+      const ending = isAnswered ? endingOf(answer, asked, asked.at === undefined) : { verdict: one.verdict, status: one.status };
+      return {
+        ...ending,
+        workload,
+        request: destination.request,
+        text: `${ending.verdict} ${ending.status} at ${workload ?? destination.cluster} (${one.reason})`,
+      };
+    };
     if (destination.endpoints.length === 0) return [of(destination)];
-    const asks = destination.endpoints.filter(({ workload }) => asked.at === undefined || workload?.endsWith(`/${asked.at}`));
+    const first = destination.endpoints.filter(({ priority }) => priority === 0);
+    const asks = first.filter(({ workload }) => asked.at === undefined || workload?.endsWith(`/${asked.at}`));
     return asks.map((endpoint) => of(endpoint, endpoint.workload));
   });
 }
 
 function mismatch(expected: Expectation, { tcp }: Asked, observed: Observed): string | undefined {
-  const { verdict, status, workload, request, location } = expected;
+  const { verdict, status, workload, request, location, attempts } = expected;
   // On TCP a connection that ends does not say why.
   const sameVerdict = tcp ? (verdict === "allow") === (observed.verdict === "allow") : verdict === observed.verdict;
   if (!sameVerdict) return `verdict ${verdict}`;
   if (!tcp && status !== observed.status) return `status ${status}`;
   if (location !== undefined && location !== observed.location) return `location ${location}`;
   if (verdict !== "allow") return undefined;
+  if (attempts !== undefined && observed.attempts !== undefined && attempts !== observed.attempts) return `${attempts} attempts`;
   if (workload && !workload.endsWith(`/${observed.workload}`)) return `workload ${workload}`;
   if (request && observed.authority !== undefined && request.authority !== observed.authority) return `authority ${request.authority}`;
   if (request && observed.path !== undefined && !samePath(request.path, observed.path)) return `path ${request.path}`;

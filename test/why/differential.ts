@@ -3,12 +3,14 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
 import type { Mesh } from "../../src/mesh/types.ts";
 import { parseDocuments } from "../../src/model/index.ts";
-import { why } from "../../src/why/index.ts";
+import { type WhyAnswer, type WhyRequest, why } from "../../src/why/index.ts";
 import type { Arena } from "./arena.ts";
 import { difference } from "./compare.ts";
 import { type Asked, type Generated, generateMesh, generateRequest } from "./generate.ts";
+import { KEYS } from "./ground.ts";
 import { observe } from "./observe.ts";
 import { randomOf } from "./random.ts";
+import { type Census, openCounter } from "./shapes.ts";
 
 export interface Disagreement {
   readonly seed: number;
@@ -22,6 +24,7 @@ export interface Report {
   readonly meshes: number;
   readonly requests: number;
   readonly verdicts: Readonly<Record<string, number>>;
+  readonly census: Census;
   readonly disagreements: readonly Disagreement[];
 }
 
@@ -38,12 +41,14 @@ export interface FuzzOptions {
 export async function fuzz(arena: Arena, { seed, meshes, requestsPerMesh, limit, onMesh }: FuzzOptions): Promise<Report> {
   const disagreements: Disagreement[] = [];
   const verdicts: Record<string, number> = {};
+  const counter = openCounter();
   let requests = 0;
   let played = 0;
   for (; played < meshes && disagreements.length < limit; played++) {
     const random = randomOf(seed + played);
-    const generated = generateMesh(random, (seed + played).toString(36));
+    const generated = generateMesh(random, (seed + played).toString(36), arena.grounds);
     await arena.play(generated);
+    counter.mesh(generated);
     const mesh = meshOf(arena, generated);
     const asked = Array.from({ length: requestsPerMesh }, () => generateRequest(random));
     await askWeft(arena, mesh, asked.slice(0, ASKED_OF_WEFT));
@@ -51,17 +56,19 @@ export async function fuzz(arena: Arena, { seed, meshes, requestsPerMesh, limit,
     await inParallel(asked, async (one) => {
       const result = await disagreement(arena, mesh, one);
       verdicts[result.verdict] = (verdicts[result.verdict] ?? 0) + 1;
+      counter.answer(result.answer);
       requests += 1;
       if (result.difference) found.push({ seed: seed + played, asked: one, difference: result.difference, mesh: generated });
     });
     for (const one of found.slice(0, Math.max(0, limit - disagreements.length))) disagreements.push(await shrink(arena, one));
     onMesh?.(played, requests);
   }
-  return { meshes: played, requests, verdicts, disagreements };
+  return { meshes: played, requests, verdicts, census: counter.census, disagreements };
 }
 
-function meshOf(arena: Arena, generated: readonly Generated[]): Mesh {
-  const { resources, problems } = parseDocuments([arena.base, ...generated.map(({ text }) => text)].join("\n---\n"), "generated.yaml");
+/** `base`: what is always there, YAML. */
+export function meshOf({ base }: { readonly base: string }, generated: readonly Generated[]): Mesh {
+  const { resources, problems } = parseDocuments([base, ...generated.map(({ text }) => text)].join("\n---\n"), "generated.yaml");
   const errors = problems.filter(({ severity }) => severity === "error");
   if (errors.length > 0) throw new Error(JSON.stringify(errors));
   return buildMesh(resources, { revision: 1, trustDomain: "mesh.local" });
@@ -73,33 +80,39 @@ const ASKED_OF_WEFT = 3;
 /** @throws Error where the running weft says other than these files do */
 async function askWeft(arena: Arena, mesh: Mesh, all: readonly Asked[]): Promise<void> {
   for (const asked of all) {
-    const request = requestOf(arena, asked);
+    const request = questionOf(asked);
     const [own, running] = [why(mesh, request, { now: systemClock.now() }), await arena.why(request)];
     const differs = own.verdict !== running.verdict || own.status !== running.status || own.summary !== running.summary;
     if (differs)
       throw new Error(
         `POST /v1/why says ${running.summary}, and of the same files weft why says ${own.summary}: ${JSON.stringify(request)}`,
       );
-    const unconnected = running.destinations.flatMap(({ endpoints }) => endpoints.filter(({ connected }) => connected !== true));
+    const unconnected = running.destinations.flatMap(({ endpoints }) =>
+      endpoints.filter(({ workload, connected }) => workload !== null && connected !== true),
+    );
     if (unconnected.length > 0) throw new Error(`POST /v1/why knows no proxy of ${JSON.stringify(unconnected)}`);
   }
 }
 
 /** Whatever goes over loopback comes from 127.0.0.1. */
-function requestOf(arena: Arena, { from, to, method, path, headers }: Asked) {
-  return { from: arena.keys.get(from) ?? from, to, method, path, headers, sourceIp: "127.0.0.1" };
+export function questionOf({ from, to, method, path, headers }: Asked): WhyRequest {
+  return { from: KEYS.get(from) ?? from, to, method, path, headers, sourceIp: "127.0.0.1" };
 }
 
 /** Envoy's worker takes over what its main thread has settled a moment later. */
 const PATIENCE_MS = 1_500;
 
-async function disagreement(arena: Arena, mesh: Mesh, asked: Asked): Promise<{ readonly verdict: string; readonly difference?: string }> {
-  const answer = why(mesh, requestOf(arena, asked), { now: systemClock.now() });
+async function disagreement(
+  arena: Arena,
+  mesh: Mesh,
+  asked: Asked,
+): Promise<{ readonly answer: WhyAnswer; readonly verdict: string; readonly difference?: string }> {
+  const answer = why(mesh, questionOf(asked), { now: systemClock.now() });
   const verdict = answer.mixed ? "mixed" : `${answer.verdict} ${answer.status}`;
   const deadline = systemClock.monotonic() + PATIENCE_MS;
   for (;;) {
     const found = difference(answer, asked, await observe(arena, asked));
-    if (found === undefined || systemClock.monotonic() > deadline) return { verdict, difference: found };
+    if (found === undefined || systemClock.monotonic() > deadline) return { answer, verdict, difference: found };
   }
 }
 

@@ -139,7 +139,10 @@ const CONDITIONS: readonly (readonly [string, readonly string[]])[] = [
   ["request.auth.audiences", ["orders", "*"]],
   ["request.auth.claims[group]", [...CLAIM_GROUPS, "*", "gu*"]],
   ["request.auth.claims[nested][role]", ["reader", "*"]],
-  ["request.auth.claims[scope]", ["read", "write"]],
+  ["request.auth.claims[nested][list]", ["a", "c", "*"]],
+  ["request.auth.claims[nested][deep][er]", ["x", "y*"]],
+  ["request.auth.claims[groups]", ["admin", "guest", "d*"]],
+  ["request.auth.claims[scope]", ["read", "write", "read list"]],
 ];
 
 function condition(random: Random): Spec {
@@ -162,11 +165,15 @@ const JWT_RULES: readonly Spec[] = [
   { issuer: "https://issuer.test", fromParams: ["token"], fromHeaders: [{ name: "x-jwt" }] },
   { issuer: "https://issuer.test", fromCookies: ["session"] },
   { issuer: "https://issuer.test", outputClaimToHeaders: [{ header: "x-user", claim: "sub" }] },
+  { issuer: "https://issuer.test", spaceDelimitedClaims: ["group"] },
+  { issuer: "https://issuer.test", outputPayloadToHeader: "x-payload", outputClaimToHeaders: [{ header: "x-beta", claim: "nested.role" }] },
   { issuer: "https://other.test" },
+  { issuer: "https://other.test", audiences: ["orders"], fromHeaders: [{ name: "authorization", prefix: "Bearer " }, { name: "x-jwt" }] },
+  { issuer: "https://third.test", fromHeaders: [{ name: "x-jwt", prefix: "Value " }], forwardOriginalToken: true },
 ];
 
 export function requestAuthentication(random: Random): { readonly namespace: string; readonly spec: Spec } {
-  const rules = random.some(JWT_RULES, 1, 2).map((one) => ({ ...one, jwks: JWKS }));
+  const rules = random.some(JWT_RULES, 1, 3).map((one) => ({ ...one, jwks: JWKS }));
   // Of one issuer one rule: two would be two policies.
   const unique = rules.filter(
     (one, index) => rules.findIndex((other) => "issuer" in other && "issuer" in one && other.issuer === one.issuer) === index,

@@ -1,7 +1,7 @@
 /** Generated routes and destination rules. */
 import type { Spec } from "./generate-policies.ts";
 import type { Random } from "./random.ts";
-import { HEADERS, METHODS, PATHS } from "./vocabulary.ts";
+import { EXTERNAL_HOST, HEADERS, METHODS, PATHS } from "./vocabulary.ts";
 
 const ROUTE_PATHS = PATHS.map((path) => path.split("?")[0] ?? path);
 const VIRTUAL_HOSTS = [
@@ -15,15 +15,35 @@ const VIRTUAL_HOSTS = [
   "*.mesh.local",
   "ghost.default.mesh.local",
   "*.example",
+  EXTERNAL_HOST,
 ];
 
-export function virtualService(random: Random): { readonly namespace: string; readonly spec: Spec } {
+/** `tag`: of the mesh, by which the leaves that its routes delegate to are named. */
+export function virtualService(random: Random, tag: string): { readonly namespace: string; readonly spec: Spec } {
   const hosts = [...new Set(random.many(1, 2, () => random.pick(VIRTUAL_HOSTS)))];
-  const http = random.many(1, 4, () => httpRoute(random));
+  const http = random.many(1, 4, () => (random.chance(0.15) ? delegating(random, tag) : httpRoute(random)));
+  const sniHosts = hosts.filter((host) => host.endsWith(".mesh.local"));
   const tcp = random.chance(0.3) ? { tcp: random.many(1, 2, () => tcpRoute(random)) } : {};
+  const tls = random.chance(0.4) && sniHosts.length > 0 ? { tls: random.many(1, 2, () => tlsRoute(random, sniHosts)) } : {};
   return {
     namespace: random.pick(["default", "default", "default", "ops"]),
-    spec: { hosts, http, ...tcp, ...(random.chance(0.2) ? { exportTo: random.pick(VISIBILITY) } : {}) },
+    spec: { hosts, http, ...tcp, ...tls, ...(random.chance(0.2) ? { exportTo: random.pick(VISIBILITY) } : {}) },
+  };
+}
+
+function delegating(random: Random, tag: string): Spec {
+  const uri = random.pick<Spec>([{ prefix: "/v2" }, { prefix: "/" }, { exact: "/v2/x" }]);
+  const match = random.chance(0.7) ? { match: [{ ...(random.chance(0.7) ? { uri } : httpMatch(random)) }] } : {};
+  const namespace = random.chance(0.7) ? { namespace: random.pick(["default", "ops"]) } : {};
+  return { ...match, delegate: { name: `leaf${random.below(2)}-${tag}`, ...namespace } };
+}
+
+/** A VirtualService without hosts, to which others delegate. */
+export function leaf(random: Random): { readonly namespace: string; readonly spec: Spec } {
+  const http = random.many(1, 3, () => httpRoute(random));
+  return {
+    namespace: random.pick(["default", "default", "ops"]),
+    spec: { http, ...(random.chance(0.2) ? { exportTo: random.pick(VISIBILITY) } : {}) },
   };
 }
 
@@ -37,11 +57,21 @@ function httpRoute(random: Random): Spec {
     ...(random.chance(0.25) ? { rewrite: rewrite(random) } : {}),
     ...(random.chance(0.15) ? { fault: fault(random) } : {}),
     ...(random.chance(0.15) ? { corsPolicy: cors(random) } : {}),
-    ...(random.chance(0.15) ? { timeout: "5s" } : {}),
-    ...(random.chance(0.2) ? { retries: random.pick([{ attempts: 0 }, { attempts: 1, retryOn: "5xx,reset" }, { attempts: 2 }]) } : {}),
+    ...(random.chance(0.25) ? { timeout: random.pick(["5s", "0.4s"]) } : {}),
+    ...(random.chance(0.3) ? { retries: random.pick(RETRIES) } : {}),
+    ...(random.chance(0.12) ? { mirrors: [{ destination: destination(random, true), percentage: { value: 100 } }] } : {}),
     ...(random.chance(0.2) ? { headers: headerOperations(random) } : {}),
   };
 }
+
+const RETRIES: readonly Spec[] = [
+  { attempts: 0 },
+  { attempts: 1, retryOn: "5xx,reset" },
+  { attempts: 2 },
+  { attempts: 2, retryOn: "503", backoff: "1ms" },
+  { attempts: 1, retryOn: "gateway-error", perTryTimeout: "0.4s" },
+  { attempts: 1, retryOn: "reset", perTryTimeout: "4s" },
+];
 
 function httpMatch(random: Random): Spec {
   return {
@@ -136,7 +166,7 @@ function fault(random: Random): Spec {
   return random.chance(0.3) ? { delay: { fixedDelay: "0.005s", percentage: { value: 100 } } } : { abort: { ...abort, ...percentage } };
 }
 
-function destination(random: Random, isHttp: boolean): Spec {
+function destination(random: Random, isHttp: boolean, port = 9090): Spec {
   const host = random.pick([
     "orders",
     "orders",
@@ -145,8 +175,9 @@ function destination(random: Random, isHttp: boolean): Spec {
     "batch.ops.mesh.local",
     "legacy.default.mesh.local",
     "ghost.default.mesh.local",
+    ...(isHttp ? [EXTERNAL_HOST] : []),
   ]);
-  const ports = isHttp ? [8080, 8081, 9999] : [9090];
+  const ports = isHttp ? [8080, 8081, 9999] : [port, 9090, 9443];
   return {
     host,
     ...(random.chance(0.5) && host.startsWith("orders") ? { subset: random.pick(["v1", "v2", "v2", "all", "none", "v9"]) } : {}),
@@ -154,7 +185,7 @@ function destination(random: Random, isHttp: boolean): Spec {
   };
 }
 
-function routes(random: Random, isHttp: boolean): Spec[] {
+function routes(random: Random, isHttp: boolean, port = 9090): Spec[] {
   const all = random.chance(0.65) ? 1 : 2;
   const weights = random.pick([
     [50, 50],
@@ -163,7 +194,7 @@ function routes(random: Random, isHttp: boolean): Spec[] {
     [30, 70],
   ]);
   return Array.from({ length: all }, (_, index) => ({
-    destination: destination(random, isHttp),
+    destination: destination(random, isHttp, port),
     ...(all > 1 ? { weight: weights[index] } : {}),
     ...(isHttp && random.chance(0.15) ? { headers: headerOperations(random) } : {}),
   }));
@@ -179,6 +210,15 @@ function tcpRoute(random: Random): Spec {
   return { ...match, route: routes(random, false) };
 }
 
+function tlsRoute(random: Random, hosts: readonly string[]): Spec {
+  const match = {
+    sniHosts: random.chance(0.7) ? random.some(hosts, 1, 2) : [random.pick(["orders.default.mesh.local", "a.default.mesh.local"])],
+    ...(random.chance(0.3) ? { port: random.pick([9443, 9443, 1234]) } : {}),
+    ...(random.chance(0.2) ? { sourceLabels: random.pick<Spec>([{ app: "web" }, { app: "batch" }]) } : {}),
+  };
+  return { match: [match], route: routes(random, false, 9443) };
+}
+
 const TLS = [
   { mode: "ISTIO_MUTUAL" },
   { mode: "DISABLE" },
@@ -192,6 +232,34 @@ const SUBSETS: readonly Spec[] = [
   { name: "all" },
   { name: "none", labels: { version: "v7" } },
 ];
+
+function balanced(random: Random): Spec {
+  return { loadBalancer: { simple: random.pick(["ROUND_ROBIN", "RANDOM"]) } };
+}
+
+/** Without a number of errors that ejects: a mesh's refusals would, and then others were asked. */
+const NEVER_EJECTS = { consecutive5xxErrors: 0, consecutiveGatewayErrors: 0 };
+
+const LOCALITIES: readonly Spec[] = [
+  {},
+  { failover: [{ from: "eu", to: "us" }] },
+  { failoverPriority: ["version", "topology.kubernetes.io/region"] },
+  { distribute: [{ from: "eu/*", to: { "us/*": 100 } }] },
+  {
+    distribute: [
+      { from: "eu/north/a", to: { "eu/*": 100 } },
+      { from: "us/*", to: { "eu/north/a": 50, us: 50 } },
+    ],
+  },
+  { distribute: [{ from: "*", to: { asia: 100 } }] },
+  { enabled: false },
+];
+
+function locality(random: Random): Spec {
+  const localityLbSetting = random.pick(LOCALITIES);
+  const loadBalancer = { simple: random.pick(["ROUND_ROBIN", "RANDOM"]), localityLbSetting };
+  return { loadBalancer, ...("distribute" in localityLbSetting ? {} : { outlierDetection: NEVER_EJECTS }) };
+}
 
 export function destinationRule(random: Random): { readonly namespace: string; readonly spec: Spec } {
   const host = random.pick([
@@ -209,7 +277,7 @@ export function destinationRule(random: Random): { readonly namespace: string; r
   const levels = random.chance(0.15)
     ? { portLevelSettings: [{ port: { number: random.pick([8080, 8081, 9090]) }, tls: random.pick(TLS) }] }
     : {};
-  const policy = random.chance(0.3) ? { tls: random.pick(TLS) } : { loadBalancer: { simple: random.pick(["ROUND_ROBIN", "RANDOM"]) } };
+  const policy = random.chance(0.3) ? { tls: random.pick(TLS) } : random.chance(0.4) ? locality(random) : balanced(random);
   return {
     namespace: random.pick(["default", "default", "ops", "weft-system"]),
     spec: {

@@ -1,9 +1,10 @@
 /** A generated mesh on the arena's workloads, and generated requests to it. */
+import { MISBEHAVE } from "../../scripts/lib/lab/apps.ts";
 import { parseDocuments } from "../../src/model/index.ts";
 import { authorizationPolicy, peerAuthentication, requestAuthentication, type Spec } from "./generate-policies.ts";
-import { destinationRule, virtualService } from "./generate-routes.ts";
+import { destinationRule, leaf, virtualService } from "./generate-routes.ts";
 import type { Random } from "./random.ts";
-import { HEADERS, HOSTS, METHODS, ODD_PATHS, PATHS, TOKENS } from "./vocabulary.ts";
+import { EXTERNAL_HOST, HEADERS, HOSTS, METHODS, ODD_PATHS, PATHS, SLOW_MS, TOKENS } from "./vocabulary.ts";
 
 export interface Generated {
   readonly kind: string;
@@ -13,8 +14,15 @@ export interface Generated {
   readonly text: string;
 }
 
+/** What is there besides the workloads. */
+export interface Grounds {
+  /** An HTTP application outside the mesh. */
+  readonly external: { readonly address: string; readonly port: number };
+}
+
 const GROUPS: Readonly<Record<string, string>> = {
   VirtualService: "networking.istio.io/v1",
+  ServiceEntry: "networking.istio.io/v1",
   DestinationRule: "networking.istio.io/v1",
   Sidecar: "networking.istio.io/v1",
   PeerAuthentication: "security.istio.io/v1",
@@ -24,25 +32,28 @@ const GROUPS: Readonly<Record<string, string>> = {
 };
 
 /** Of the resources that weft takes: what its validation refuses, and there are odd ones, is left out. */
-export function generateMesh(random: Random, tag: string): readonly Generated[] {
+export function generateMesh(random: Random, tag: string, grounds: Grounds): readonly Generated[] {
   const made: Generated[] = [];
   const add = (
     kind: string,
     count: number,
     make: () => { readonly namespace: string; readonly spec: Spec; readonly annotations?: Spec },
+    label = kind.replace(/[a-z]/g, "").toLowerCase(),
   ) => {
     for (let index = 0; index < count; index++) {
       const { namespace, spec, annotations = {} } = make();
       // Few times, so that names decide too.
       const creationTimestamp = `2026-01-0${1 + random.below(3)}T00:00:00Z`;
-      const name = `${kind.replace(/[a-z]/g, "").toLowerCase()}${index}-${tag}`;
+      const name = `${label}${index}-${tag}`;
       const metadata = { name, namespace, creationTimestamp, annotations };
       const text = JSON.stringify({ apiVersion: GROUPS[kind], kind, metadata, spec });
       const refused = parseDocuments(text, "generated").problems.some(({ severity }) => severity === "error");
       if (!refused) made.push({ kind, namespace, name, text });
     }
   };
-  add("VirtualService", random.below(4), () => virtualService(random));
+  add("VirtualService", random.below(4), () => virtualService(random, tag));
+  add("VirtualService", random.below(3), () => leaf(random), "leaf");
+  add("ServiceEntry", random.chance(0.5) ? 1 + random.below(2) : 0, () => externalService(random, grounds));
   add("DestinationRule", random.below(4), () => destinationRule(random));
   add("PeerAuthentication", random.below(4), () => peerAuthentication(random));
   add("AuthorizationPolicy", random.below(5), () => authorizationPolicy(random));
@@ -75,9 +86,38 @@ const EGRESS = [
 ];
 
 function sidecar(random: Random): { readonly namespace: string; readonly spec: Spec } {
-  const workloadSelector = { labels: { app: random.pick(["web", "batch", "orders"]) } };
-  const spec = { egress: [{ hosts: random.pick(EGRESS) }], ...(random.chance(0.5) ? { workloadSelector } : {}) };
+  const labels = random.pick<Spec>([{ app: "web" }, { app: "batch" }, { app: "orders" }, { app: "orders", version: "v1" }]);
+  const spec = {
+    ...(random.chance(0.8) ? { egress: [{ hosts: random.pick(EGRESS) }] } : {}),
+    ...(random.chance(0.6) ? { workloadSelector: { labels }, ...(random.chance(0.6) ? { ingress: ingress(random) } : {}) } : {}),
+  };
   return { namespace: random.pick(["default", "default", "ops", "weft-system"]), spec };
+}
+
+const INGRESS = [
+  { port: { number: 8080, protocol: "HTTP", name: "http" } },
+  { port: { number: 8081, protocol: "HTTP", name: "admin" } },
+  { port: { number: 9090, protocol: "TCP", name: "db" } },
+  { port: { number: 9443, protocol: "TLS", name: "vault" } },
+];
+
+function ingress(random: Random): readonly Spec[] {
+  // Sometimes requests are connections to the workload alone.
+  if (random.chance(0.1)) return [{ port: { number: 8080, protocol: "TCP", name: "tcp" } }];
+  return random.some<Spec>(INGRESS, 1, 4);
+}
+
+/** One host outside the mesh; several of them differ in who sees them. */
+function externalService(random: Random, { external }: Grounds): { readonly namespace: string; readonly spec: Spec } {
+  const spec = {
+    hosts: [EXTERNAL_HOST],
+    location: random.chance(0.8) ? "MESH_EXTERNAL" : "MESH_INTERNAL",
+    resolution: random.pick(["STATIC", "STATIC", "DNS"]),
+    ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+    endpoints: [{ address: external.address, ports: { http: external.port } }],
+    ...(random.chance(0.5) ? { exportTo: random.pick([["*"], ["."], ["default"], ["ops"]]) } : {}),
+  };
+  return { namespace: random.pick(["default", "ops"]), spec };
 }
 
 export interface Asked {
@@ -88,6 +128,8 @@ export interface Asked {
   /** From plaintext: the workload that is called. */
   readonly at?: string;
   readonly tcp: boolean;
+  /** A connection whose first bytes are a TLS client's that asks for the host. */
+  readonly tls?: boolean;
   readonly method: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -96,8 +138,8 @@ export interface Asked {
 const CALLERS = ["web-1", "web-1", "web-1", "batch-1", "batch-1", "legacy-1", "orders-v1", "plaintext"];
 /** By workload: its service and that one's ports. */
 const SERVERS: readonly (readonly [string, string, readonly number[]])[] = [
-  ["orders-v1", "orders.default.mesh.local", [8080, 8081, 9090]],
-  ["orders-v2", "orders.default.mesh.local", [8080, 8081, 9090]],
+  ["orders-v1", "orders.default.mesh.local", [8080, 8081, 9090, 9443]],
+  ["orders-v2", "orders.default.mesh.local", [8080, 8081, 9090, 9443]],
   ["batch-1", "batch.ops.mesh.local", [8080]],
   ["legacy-1", "legacy.default.mesh.local", [8080]],
 ];
@@ -107,14 +149,23 @@ export function generateRequest(random: Random): Asked {
   const headers: Record<string, string> = {};
   for (const [name, values] of Object.entries(HEADERS)) if (random.chance(0.3)) headers[name] = random.pick(values);
   const [path, withToken] = tokenized(random, random.chance(0.25) ? random.pick(ODD_PATHS) : random.pick(PATHS));
-  const common = { from, method: random.pick(METHODS), path, headers: { ...headers, ...withToken } };
+  const common = { from, method: random.pick(METHODS), path, headers: { ...headers, ...withToken, ...misbehaving(random) } };
   if (from === "plaintext") {
     const [at, host, ports] = random.pick(SERVERS);
     const port = random.pick(ports);
-    return { ...common, at, to: `${host}:${port}`, tcp: port === 9090 };
+    return { ...common, at, to: `${host}:${port}`, tcp: port === 9090 || port === 9443, tls: port === 9443 };
   }
-  if (random.chance(0.12)) return { ...common, to: "orders.default.mesh.local:9090", tcp: true };
+  if (random.chance(0.15)) {
+    const tls = random.chance(0.5);
+    return { ...common, to: `orders.default.mesh.local:${tls ? 9443 : 9090}`, tcp: true, tls };
+  }
   return { ...common, to: random.chance(0.5) ? "orders.default.mesh.local:8080" : random.pick(HOSTS), tcp: false };
+}
+
+/** What the application is asked to do: to fail, or to take its time. */
+function misbehaving(random: Random): Readonly<Record<string, string>> {
+  if (random.chance(0.9)) return {};
+  return random.chance(0.7) ? { [MISBEHAVE.status]: random.pick(["500", "503"]) } : { [MISBEHAVE.delayMs]: String(SLOW_MS) };
 }
 
 function tokenized(random: Random, path: string): readonly [string, Readonly<Record<string, string>>] {

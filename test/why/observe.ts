@@ -2,11 +2,12 @@
 import { tcpExchange } from "../../scripts/lib/lab/call.ts";
 import type { Verdict } from "../../src/why/index.ts";
 import type { Arena } from "./arena.ts";
+import { clientHello } from "./client-hello.ts";
 import type { Asked } from "./generate.ts";
 import { type RawAnswer, rawCall } from "./raw-call.ts";
 
 export interface Observed {
-  readonly verdict: Verdict | "unknown";
+  readonly verdict: Verdict | "timed_out" | "unknown";
   /** 0 without an answer, and on TCP. */
   readonly status: number;
   /** The workload whose application answered. */
@@ -15,6 +16,8 @@ export interface Observed {
   readonly path?: string;
   readonly authority?: string;
   readonly location?: string;
+  /** How often the caller's sidecar tried. */
+  readonly attempts?: number;
   /** For people. */
   readonly evidence: string;
 }
@@ -22,16 +25,23 @@ export interface Observed {
 /** More than five bytes: with less, Envoy cannot tell plaintext from the beginning of a TLS record, and waits. */
 const PING = "ping pong";
 
+/** The first byte of a TLS handshake. */
+const TLS_RECORD = "\x16";
+
 export async function observe(arena: Arena, asked: Asked): Promise<Observed> {
   const port = Number(/:(\d+)$/.exec(asked.to)?.[1] ?? 0);
   const direct = asked.at === undefined ? undefined : arena.inbound(asked.at, port);
-  if (asked.tcp) return observeTcp(await tcpExchange(direct ?? arena.tcpOutbound(asked.from), PING));
+  if (asked.tcp) {
+    const bytes = asked.tls ? clientHello(asked.to.replace(/:\d+$/, "")) : PING;
+    return observeTcp(await tcpExchange(direct ?? arena.tcpOutbound(asked.from, port), bytes));
+  }
   const headers = [["host", asked.to] as const, ...Object.entries(asked.headers)];
   return observeHttp(await rawCall(direct ?? arena.outbound(asked.from), { method: asked.method, path: asked.path, headers }));
 }
 
 function observeTcp({ reply, error }: { readonly reply?: string; readonly error?: string }): Observed {
-  const [, workload] = /^(.*): ping pong$/.exec(reply ?? "") ?? [];
+  // The echo gives back what came, which of a TLS client is no text.
+  const [, workload] = new RegExp(`^([a-z\\d-]+): (?:${PING}$|${TLS_RECORD})`).exec(reply ?? "") ?? [];
   if (workload !== undefined) return { verdict: "allow", status: 0, workload, evidence: `${workload} answered` };
   // From outside a denied connection and a refused one look alike: both end.
   return { verdict: error === "timeout" ? "unknown" : "deny", status: 0, evidence: `the connection ended (${error})` };
@@ -49,6 +59,7 @@ function observeHttp(answer: RawAnswer): Observed {
       workload,
       path: echo.path + echo.query,
       authority: echo.headers.host,
+      attempts: Number(echo.headers["x-envoy-attempt-count"]) || undefined,
       evidence: `${status} from ${workload} with ${echo.path}${echo.query}`,
     };
   }
@@ -63,6 +74,7 @@ function verdictOf({ status, headers, body }: RawAnswer): Observed["verdict"] {
   if (status === 200 && body === "" && headers["grpc-status"] === undefined) return "direct_response";
   if ((status === 401 && /^jw/i.test(body)) || body === "Audiences in Jwt are not allowed") return "deny";
   if (body === "fault filter abort") return "fault";
+  if (status === 504 && body === "upstream request timeout") return "timed_out";
   if (body === "direct") return "direct_response";
   if (headers.location !== undefined) return "redirect";
   if (body.startsWith("upstream connect error")) return "refused";

@@ -60,6 +60,9 @@ export const HEADERS: Readonly<Record<string, readonly string[]>> = {
   "x-forwarded-for": ["10.1.2.3", "10.1.2.3, 10.9.9.9", "not an address", "2001:db8::1"],
 };
 
+/** The host outside the mesh. */
+export const EXTERNAL_HOST = "api.example.com";
+
 /** Names by which services are called, with their ports. */
 export const HOSTS = [
   "orders",
@@ -81,7 +84,12 @@ export const HOSTS = [
   "ghost.default.mesh.local:8080",
   "ghost:8080",
   "nobody.example:8080",
+  EXTERNAL_HOST,
+  `${EXTERNAL_HOST}:80`,
 ];
+
+/** How long a slow application takes: more than the shortest timeout, less than the longest. */
+export const SLOW_MS = 1_000;
 
 export const CLAIM_GROUPS = ["guest", "staff"];
 
@@ -101,7 +109,15 @@ export function token(
   return `${signed}.${sign("sha256", Buffer.from(signed), { key, dsaEncoding: "ieee-p1363" }).toString("base64url")}`;
 }
 
-const base = { iss: "https://issuer.test", sub: "jason", aud: ["orders"], group: "staff", scope: "read list", nested: { role: "reader" } };
+const base = {
+  iss: "https://issuer.test",
+  sub: "jason",
+  aud: ["orders"],
+  group: "staff",
+  scope: "read list",
+  nested: { role: "reader", list: ["a", "b"], deep: { er: "x" } },
+  groups: ["admin", "dev"],
+};
 
 export const TOKENS: readonly string[] = [
   token(base),
@@ -109,6 +125,7 @@ export const TOKENS: readonly string[] = [
   token({ iss: "https://issuer.test" }),
   token({ ...base, group: 7, scope: "write" }),
   token({ ...base, iss: "https://other.test" }),
+  token({ ...base, iss: "https://other.test", groups: ["guest"], nested: { role: ["writer", "reader"], list: "b" } }),
   token({ ...base, iss: "https://third.test" }),
   token({ ...base, exp: 1_000_000_000 }),
   token({ ...base, nbf: 4_000_000_000 }),

@@ -43,9 +43,13 @@ function meshOf(at: Workload, { peers = [], rules = [] }: Policies = {}, previou
     inbound: new Map(),
     outbound: new Map(),
     gateways: new Map(),
+    credentials: new Map(),
     envoyPatches: new Map(),
     accessLogs: new Map(),
     tracing: new Map(),
+    metrics: new Map(),
+    unready: new Map(),
+    processes: new Map(),
   };
 }
 

@@ -35,6 +35,9 @@ export interface HttpApp {
   stop(): Promise<void>;
 }
 
+/** A request that carries them is answered with this status, after so many milliseconds. */
+export const MISBEHAVE = { status: "x-app-status", delayMs: "x-app-delay-ms" } as const;
+
 /** Listens on a port that the system chooses. */
 export function startHttpApp(who: { readonly service: string; readonly version?: string; readonly instance: string }): HttpApp {
   const app: HttpApp = {
@@ -75,9 +78,10 @@ export function startHttpApp(who: { readonly service: string; readonly version?:
       app.last = echo;
       const failing = app.failNext > 0;
       if (failing) app.failNext -= 1;
-      const status = failing ? app.failStatus : app.status;
+      const status = failing ? app.failStatus : Number(echo.headers[MISBEHAVE.status] ?? app.status);
+      const delayMs = Number(echo.headers[MISBEHAVE.delayMs] ?? app.delayMs);
       try {
-        if (app.delayMs > 0) await sleep(systemClock, app.delayMs);
+        if (delayMs > 0) await sleep(systemClock, delayMs);
       } finally {
         app.inFlight -= 1;
       }

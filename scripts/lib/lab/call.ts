@@ -81,10 +81,10 @@ export function countBy(answers: readonly Answer[], key: (answer: Answer) => str
   return Object.fromEntries(Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Sends `text` over a new TCP connection; what came back until the first piece, or how it ended ("closed", "ECONNRESET", "timeout"). */
+/** Sends `text`, or bytes, over a new TCP connection; what came back until the first piece, or how it ended ("closed", "ECONNRESET", "timeout"). */
 export function tcpExchange(
   to: SocketAddress,
-  text: string,
+  text: string | Uint8Array,
   limitMs = 5_000,
 ): Promise<{ readonly reply?: string; readonly error?: string }> {
   return new Promise((resolve) => {

@@ -56,6 +56,7 @@ export interface WorkloadEntryInput {
   readonly place: Place;
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount?: string;
+  readonly locality?: string;
   /** Where the application listens, by port name. */
   readonly apps: Readonly<Record<string, SocketAddress>>;
   /** "HOST:PORT" of a TCP service, for each name in place.listen. */
@@ -63,7 +64,7 @@ export interface WorkloadEntryInput {
 }
 
 /** Its WorkloadEntry, YAML (JSON flow style inside). */
-export function workloadEntryYaml({ place, labels, serviceAccount, apps, listenFor = {} }: WorkloadEntryInput): string {
+export function workloadEntryYaml({ place, labels, serviceAccount, locality, apps, listenFor = {} }: WorkloadEntryInput): string {
   const { address, ports } = place;
   const annotations = {
     "weft.dev/outbound": formatAddress(place.outbound),
@@ -87,7 +88,7 @@ export function workloadEntryYaml({ place, labels, serviceAccount, apps, listenF
   return `apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: ${JSON.stringify({ name, namespace, labels, annotations })}
-spec: ${JSON.stringify({ address, labels, ports, ...(serviceAccount ? { serviceAccount } : {}) })}
+spec: ${JSON.stringify({ address, labels, ports, ...(serviceAccount ? { serviceAccount } : {}), ...(locality ? { locality } : {}) })}
 `;
 }
 

@@ -7,29 +7,41 @@ import type { AnyResource } from "../../model/resource.ts";
 import type { Mesh } from "../types.ts";
 import { findLostLogs, findLostSpans } from "./access-logs.ts";
 import { createContext } from "./context.ts";
+import { findMissingCredentials } from "./credentials.ts";
 import { findDeadRoutes } from "./dead-routes.ts";
+import { findLostDelegates } from "./delegates.ts";
+import { findLostEgressListeners } from "./egress-listeners.ts";
 import { findGatewayTrouble } from "./gateways.ts";
 import { findHostConflicts } from "./host-conflicts.ts";
+import { findIdleIngressTls } from "./ingress-tls.ts";
 import { findMtlsConflicts } from "./mtls-conflicts.ts";
 import { findPolicyTrouble } from "./policies.ts";
 import { findPortConflicts } from "./port-conflicts.ts";
 import { findProtocolConflicts } from "./protocol-conflicts.ts";
+import { findIdleProxyConfigs } from "./proxy-configs.ts";
 import { findBrokenReferences } from "./references.ts";
 import { findEmptySelections } from "./selections.ts";
 import { findTokenTrouble } from "./tokens.ts";
 import { findWithoutEffect } from "./without-effect.ts";
 
+export { findExpiredCertificates } from "./credentials.ts";
+
 const RULES = [
   findBrokenReferences,
+  findLostDelegates,
   findEmptySelections,
   findDeadRoutes,
   findHostConflicts,
   findGatewayTrouble,
+  findLostEgressListeners,
+  findMissingCredentials,
   findMtlsConflicts,
+  findIdleIngressTls,
   findPortConflicts,
   findProtocolConflicts,
   findPolicyTrouble,
   findTokenTrouble,
+  findIdleProxyConfigs,
   findWithoutEffect,
   findLostLogs,
   findLostSpans,

@@ -57,15 +57,15 @@ function checkOutbound(context: Context, resource: Resource<"WorkloadEntry">, wo
 
 function checkInbound(context: Context, resource: Resource<"WorkloadEntry">, workload: Workload, taken: Map<string, Workload>): void {
   const shared = new Map<Workload, number[]>();
-  for (const { number, app, source } of workload.inbound) {
-    const key = `${workload.address} ${number}`;
+  for (const { number, app, source, address = workload.address } of workload.inbound) {
+    const key = `${address} ${number}`;
     const first = taken.get(key);
     if (first) shared.set(first, [...(shared.get(first) ?? []), number]);
     else taken.set(key, workload);
     // Ports that the entry names itself are refused with the document, unless a Sidecar says where their application is.
     const named = !source && Object.values(resource.spec.ports ?? {}).includes(number);
-    if (!named && app.port === number && (app.address === workload.address || (isAny(workload.address) && isLoopback(app.address)))) {
-      const message = `the sidecar would listen on ${workload.address}:${number} and forward to ${app.address}:${app.port}, itself`;
+    if (!named && app.port === number && (app.address === address || (isAny(address) && isLoopback(app.address)))) {
+      const message = `the sidecar would listen on ${address}:${number} and forward to ${app.address}:${app.port}, itself`;
       context.warn(
         "portConflict",
         resource,

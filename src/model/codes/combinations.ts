@@ -58,4 +58,11 @@ spec:
   serviceAccount: orders
 `,
   },
+  keyMismatch: {
+    code: "WF0305",
+    title: "A key that belongs to another certificate",
+    cause: "TLS cannot be served with a private key that is not the certificate's: Envoy refuses the pair.",
+    mend: "Write the key that the certificate was made for; in a chain, the server's own certificate comes first.",
+    example: "A Secret whose tls.key is the key of another certificate than the first one in tls.crt.\n",
+  },
 } as const satisfies Record<string, CodeEntry>;

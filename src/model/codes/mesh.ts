@@ -301,4 +301,42 @@ spec:
   rules: [{}]
 `,
   },
+  unknownSecret: {
+    code: "WF0517",
+    title: "No such certificate",
+    cause:
+      "A server or rule names a Secret that is not there, or that lacks the keys: in the namespace of the proxy that needs it, as in Istio. Connections to that server are closed, and calls by that rule answered with 503.",
+    mend: "Apply the Secret (kind Secret, type kubernetes.io/tls) to the namespace of the gateway's WorkloadEntry, or correct the name.",
+    example: `apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: front-1, annotations: {weft.dev/type: gateway}}
+spec: {address: 10.0.0.9, labels: {istio: ingressgateway}, serviceAccount: front}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - port: {number: 443, name: https, protocol: HTTPS}
+      hosts: [shop.example.com]
+      tls: {mode: SIMPLE, credentialName: shop}
+`,
+  },
+  unknownDelegate: {
+    code: "WF0518",
+    title: "Nobody takes the route over",
+    cause:
+      "A route is left to another VirtualService (delegate) that is not there, has hosts of its own, or is not exported to this namespace. Istio drops such a route, and so does weft: its requests go to the routes after it, or get 404.",
+    mend: "Add the VirtualService, without hosts, or correct delegate.name and delegate.namespace; left out, the namespace is the own one.",
+    example: `${ORDERS}---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: orders}
+spec:
+  hosts: [orders]
+  http:
+    - delegate: {name: orders-routes}
+`,
+  },
 } as const satisfies Record<string, CodeEntry>;

@@ -128,4 +128,17 @@ spec:
     - to: [{operation: {paths: ["/{*}/orders-{id}"]}}]
 `,
   },
+  badPem: {
+    code: "WF0210",
+    title: "No certificate or key in PEM",
+    cause: "The value cannot be used in TLS: it is not PEM, cannot be read, or is of a sort that Envoy does not take.",
+    mend: "Write the whole PEM file, with its BEGIN and END lines; keys are RSA from 2048 bits, or ECDSA on P-256, P-384 or P-521.",
+    example: `apiVersion: v1
+kind: Secret
+metadata: {name: front}
+type: Opaque
+stringData:
+  cacert: not a certificate
+`,
+  },
 } as const satisfies Record<string, CodeEntry>;

@@ -44,4 +44,11 @@ spec:
     - to: [{operation: {methods: [DELETE]}}]
 `,
   },
+  expiredCertificate: {
+    code: "WF0404",
+    title: "A certificate out of its time",
+    cause: "A certificate of a Secret has expired, is not valid yet, or expires within a week: clients refuse a server that shows it.",
+    mend: "Apply the Secret again with a renewed certificate: proxies take it without dropping a connection.",
+    example: "A Secret whose tls.crt expired yesterday.\n",
+  },
 } as const satisfies Record<string, CodeEntry>;

@@ -2,7 +2,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import { clone, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
 import { allMessages } from "../../envoy-api/index.ts";
-import { decodePatchValue, PATCHED } from "../../envoy-api/patch-value.ts";
+import { PATCHED, readPatchValue } from "../../envoy-api/patch-value.ts";
 import type { Provenance } from "../../lib/provenance.ts";
 import type { EnvoyPatch } from "../../mesh/envoy-filters.ts";
 import { memoize } from "../../mesh/memo.ts";
@@ -14,7 +14,8 @@ export type ApplyTo = EnvoyPatch["applyTo"];
 
 const decoded = memoize((patch: EnvoyPatch): { readonly message?: Message } => {
   try {
-    return { message: patch.value && decodePatchValue(patch.applyTo, patch.value as JsonValue) };
+    const merging = patch.operation === "MERGE" || patch.operation === "MERGE_AND_REPLACE_LIST";
+    return { message: patch.value && readPatchValue(patch.applyTo, patch.value as JsonValue, merging).message };
   } catch {
     // Validation refuses it; what a store holds from another weft, with other messages, is left out rather than failing the proxy.
     return {};

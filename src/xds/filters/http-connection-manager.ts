@@ -18,12 +18,16 @@ import type { Settings } from "../../mesh/types.ts";
 import { adsSource } from "../config-source.ts";
 import { packAny } from "../encode.ts";
 import { accessLogs } from "./access-log.ts";
+import { grpcStatsFilter } from "./grpc-stats.ts";
+import { countsMessages, httpMetrics, type Server } from "./metrics.ts";
 import { tracing } from "./tracing.ts";
 
 export interface HttpConnectionManagerOptions {
   readonly statPrefix: string;
   readonly direction: "inbound" | "outbound" | "gateway";
   readonly routes: { readonly rds: string } | { readonly inline: RouteConfiguration };
+  /** What metrics tell of an inbound chain. */
+  readonly server?: Server;
   /** In order; the router last. */
   readonly filters: readonly HttpFilter[];
   /** What becomes of x-forwarded-client-cert; where absent Envoy's default, SANITIZE. */
@@ -44,6 +48,7 @@ const PATH_NORMALIZATION: Readonly<
 
 export function httpConnectionManager(settings: Settings, options: HttpConnectionManagerOptions): Filter {
   const inbound = options.direction === "inbound";
+  const side = inbound ? "server" : "client";
   const manager = create(HttpConnectionManagerSchema, {
     codecType: HttpConnectionManager_CodecType.AUTO,
     statPrefix: options.statPrefix,
@@ -51,7 +56,7 @@ export function httpConnectionManager(settings: Settings, options: HttpConnectio
       "rds" in options.routes
         ? { case: "rds", value: { configSource: adsSource(), routeConfigName: options.routes.rds } }
         : { case: "routeConfig", value: options.routes.inline },
-    httpFilters: [...options.filters],
+    httpFilters: [...(countsMessages(settings, side) ? [grpcStatsFilter()] : []), ...options.filters],
     serverName: "weft-envoy",
     // The application's own Server header is its business; only an answer that Envoy gives by itself is named.
     serverHeaderTransformation: inbound
@@ -64,7 +69,7 @@ export function httpConnectionManager(settings: Settings, options: HttpConnectio
     // Envoy's default of 5 minutes would cut long polls and streams; timeouts are the VirtualService's.
     streamIdleTimeout: { seconds: 0n },
     ...tracing(settings, options.direction),
-    accessLog: accessLogs(settings, inbound ? "server" : "client"),
+    accessLog: [...accessLogs(settings, side), ...httpMetrics(settings, options.server)],
     // An application that uses the sidecar as its http_proxy sends absolute URIs.
     httpProtocolOptions: options.direction !== "outbound" ? undefined : { allowAbsoluteUrl: true },
     forwardClientCertDetails: options.forwardClientCert?.details,

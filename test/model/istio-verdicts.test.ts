@@ -1,0 +1,113 @@
+/**
+ * Verdicts of Istio's validation (the webhook's, and the CRDs' schemas) that were compared with weft's, case by case. Each row was put
+ * to both; the words and the YAML are ours. A refusal is pinned with its code and line.
+ */
+import { describe, expect, test } from "bun:test";
+import { CODES, type CodeName, parseDocuments } from "../../src/model/index.ts";
+import { KINDS } from "../../src/model/kinds.ts";
+import type { Kind } from "../../src/model/resource.ts";
+
+/** What is said of the line of the spec (counted from 1) that the code is about; "fine" without any problem, warnings included. */
+type Verdict = "fine" | readonly ["warns" | "refuses", CodeName, number];
+
+const fine: Verdict = "fine";
+const warns = (name: CodeName, line: number): Verdict => ["warns", name, line];
+const refuses = (name: CodeName, line: number): Verdict => ["refuses", name, line];
+
+/** Each row: what it is about, the lines of the spec, the verdict. */
+function verdicts(kind: Kind, rows: Record<string, readonly [string, Verdict]>, metadata = "{name: x}") {
+  describe(`Of a ${kind}`, () => {
+    const { group, versions } = KINDS[kind];
+    const head = `apiVersion: ${group}/${versions[0]}\nkind: ${kind}\nmetadata: ${metadata}\nspec:\n`;
+    for (const [name, [spec, verdict]] of Object.entries(rows)) {
+      test(name, () => {
+        const { problems, resources } = parseDocuments(head + spec.replace(/^\n/, "").replace(/^/gm, "  "), "x.yaml");
+        const found = problems.map(({ code, severity, line }) => ({ code, severity, line: line - 4 }));
+        if (verdict === "fine") expect(problems).toEqual([]);
+        else {
+          const [what, code, line] = verdict;
+          expect(found).toEqual([{ code: CODES[code].code, severity: what === "warns" ? "warning" : "error", line }]);
+        }
+        expect(resources.length).toBe(verdict === "fine" || verdict[0] === "warns" ? 1 : 0);
+      });
+    }
+  });
+}
+
+const TLS = (gateways: string, host: string, sni = host) => `
+hosts: ["${host}"]
+gateways: ${gateways}
+tls:
+  - match: [{sniHosts: ["${sni}"]}]
+    route: [{destination: {host: a}}]`;
+
+verdicts("VirtualService", {
+  "the name by which clients call a cluster through a gateway may be an SNI": [TLS("[edge]", "*", "outbound_.80_._.a.b.mesh"), fine],
+  "it may be a host too, where routes match by SNI": [TLS("[edge]", "outbound_.80_._.a.b.mesh"), fine],
+  "it is none without a port": [TLS("[edge]", "*", "outbound_._.a.mesh"), refuses("badHost", 4)],
+  "sidecars send no such SNI": [TLS("[edge, mesh]", "*.b.mesh", "outbound_.80_._.a.b.mesh"), refuses("badHost", 4)],
+  "a delegate's name may be any that a resource has": ["\nhosts: [a]\nhttp:\n  - delegate: {name: routes.of.a}", fine],
+  "a delegate without a name takes nothing over": ["\nhosts: [a]\nhttp:\n  - delegate: {}", warns("noEffect", 3)],
+});
+
+verdicts(
+  "DestinationRule",
+  {
+    "the dot and the own namespace are one": ["\nhost: a\nexportTo: [other, ., mine]", refuses("duplicateItem", 2)],
+    "the dot stands beside others": ["\nhost: a\nexportTo: [other, .]", fine],
+  },
+  "{name: x, namespace: mine}",
+);
+
+verdicts("RequestAuthentication", {
+  "a claim that is a list in one string has a name": ['\njwtRules:\n  - issuer: a\n    spaceDelimitedClaims: [""]', refuses("badValue", 3)],
+  "whether a token must be there is no field that does anything": [
+    "\njwtRules:\n  - issuer: a\n    presence: REQUIRED",
+    refuses("notYet", 3),
+  ],
+});
+
+const PATCH = (applyTo: string, operation: string, value: string) => `
+configPatches:
+  - applyTo: ${applyTo}
+    patch:
+      operation: ${operation}
+      value:
+        name: x
+        ${value}`;
+const MUTATION = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
+
+verdicts("EnvoyFilter", {
+  "a duration may be written as Go writes it": [PATCH("CLUSTER", "ADD", "dns_refresh_rate: 1m500ms"), fine],
+  "a duration must be one": [PATCH("CLUSTER", "ADD", "dns_refresh_rate: soon"), refuses("badValue", 5)],
+  "a field that the message does not have is left out": [PATCH("CLUSTER", "MERGE", "conect_timeout: 1s"), warns("noEffect", 7)],
+  "a word that the field does not take is left out": [PATCH("CLUSTER", "MERGE", "lb_policy: BEST"), warns("noEffect", 7)],
+  "a field that an extension does not have is Envoy's to judge": [
+    PATCH("HTTP_FILTER", "INSERT_FIRST", `typed_config: {"@type": ${MUTATION}, new_field: 1}`),
+    warns("surprising", 7),
+  ],
+  "but is left out where the extension's configuration is merged": [
+    PATCH("HTTP_FILTER", "MERGE", `typed_config: {"@type": ${MUTATION}, new_field: 1}`),
+    warns("noEffect", 7),
+  ],
+  "a value of another type beside it is wrong all the same": [
+    PATCH("HTTP_FILTER", "INSERT_FIRST", `typed_config: {"@type": ${MUTATION}, new_field: 1, mutations: 1}`),
+    refuses("badValue", 5),
+  ],
+});
+
+const ENTRY = (resolution: string, more: string) => `
+hosts: [a.example.com]
+ports: [{number: 80, name: http, protocol: HTTP}]
+${resolution}
+${more}`;
+
+verdicts("ServiceEntry", {
+  "resolution may be left out, which means NONE": [ENTRY("", "location: MESH_EXTERNAL"), fine],
+  "NONE goes with a block of addresses": [ENTRY("resolution: NONE", "addresses: [10.9.0.0/16]"), fine],
+  "a wildcard at known addresses is known": ["\nhosts: ['*.example.com']\naddresses: [10.9.0.1]", fine],
+  "a wildcard alone says not where a call goes on to": ["\nhosts: ['*.example.com']\nresolution: NONE", refuses("notYet", 1)],
+  "NONE takes no endpoints": [ENTRY("resolution: NONE", "endpoints: [{address: 10.0.0.1}]"), refuses("exclusive", 4)],
+  "endpoints need a resolution": [ENTRY("", "endpoints: [{address: 10.0.0.1}]"), refuses("exclusive", 4)],
+  "NONE selects nothing": [ENTRY("resolution: NONE", "workloadSelector: {labels: {a: b}}"), warns("noEffect", 4)],
+});
