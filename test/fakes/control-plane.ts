@@ -20,6 +20,7 @@ import type {
   ServiceSummary,
   WatchMessage,
 } from "../../src/admin/control-plane.ts";
+import type { Registrar, RegistrationBody } from "../../src/admin/registration.ts";
 import { accessControl } from "../../src/control/access-control.ts";
 import { AccessTokens } from "../../src/control/access-tokens.ts";
 import { type AuditEvent, type AuditMark, type AuditRecord, chain, GENESIS } from "../../src/lib/audit.ts";
