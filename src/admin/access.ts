@@ -25,7 +25,7 @@ const ASKING = new Set(["POST /v1/why"]);
 /** Calls that change nothing with dryRun. */
 const TRYING = /^(?:POST \/v1\/(?:apply|delete)|(?:PUT|DELETE) \/v1\/resources\/[^/]+\/[^/]+\/[^/]+)$/;
 /** What an editor changes; which namespaces it touches is asked once that is known (mayChange). */
-const EDITING = /^(?:POST \/v1\/(?:apply|delete|tokens|bootstrap)|(?:PUT|DELETE) \/v1\/resources\/[^/]+\/[^/]+\/[^/]+)$/;
+const EDITING = /^(?:POST \/v1\/(?:apply|delete|tokens|tokens\/revoke|bootstrap)|(?:PUT|DELETE) \/v1\/resources\/[^/]+\/[^/]+\/[^/]+)$/;
 
 /** @throws WeftError "forbidden" */
 export function checkAccess(c: AdminContext, { who, role }: Principal): void {

@@ -261,8 +261,13 @@ export interface ControlPlane extends RegistrationControl {
   proxyConfig(id: string): unknown;
   /** @throws WeftError "not_found" where no such WorkloadEntry is stored. */
   issueToken(workload: { namespace: string; name: string }, caller: Caller, ttlSeconds?: number): Promise<IssuedToken>;
+  /** Takes back all tokens of a workload or WorkloadGroup made until now, and ends the workload's streams. It need not exist any more. */
+  revokeTokens(
+    holder: { kind: "workload" | "WorkloadGroup"; namespace: string; name: string },
+    caller: Caller,
+  ): Promise<{ readonly streams: number }>;
   /** An Envoy bootstrap (JSON object) for the workload, with a token in it. */
-  bootstrap(workload: { namespace: string; name: string }, caller: Caller): Promise<Readonly<Record<string, unknown>>>;
+  bootstrap(workload: { namespace: string; name: string }, caller: Caller, ttlSeconds?: number): Promise<Readonly<Record<string, unknown>>>;
   /**
    * Whether the revision is in force: per connected proxy, ACKed, NACKed or still pending. `still_nacked`, besides: what was refused before
    * the revision and not replaced by it, with those types only.

@@ -24,6 +24,8 @@ import {
   JwksListSchema,
   MtlsReportSchema,
   ProxyListSchema,
+  RevocationRequestSchema,
+  RevocationSchema,
   ServiceListSchema,
   TokenRequestSchema,
   TokenSchema,
@@ -159,6 +161,31 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
   );
 
   app.post(
+    "/v1/tokens/revoke",
+    describe({
+      id: "revokeTokens",
+      summary: "Takes back all tokens of a workload or WorkloadGroup that were made until now, and ends the workload's streams",
+      tag: "identity",
+      body: RevocationRequestSchema,
+      reply: RevocationSchema,
+      problems: [400, 503],
+    }),
+    async (c) => {
+      queryOf(c, []);
+      const { workload, workload_group: group } = await readObject(c, RevocationRequestSchema);
+      const named = workload ?? group;
+      if (named === undefined || (workload !== undefined && group !== undefined)) {
+        throw new WeftError("invalid", "The body must name either workload or workload_group");
+      }
+      const { namespace, name } = workloadOf(named);
+      checkWorkload(c, { namespace, name });
+      const kind = workload === undefined ? "WorkloadGroup" : "workload";
+      const { streams } = await control.revokeTokens({ kind, namespace, name }, callerOf(c));
+      return reply(c, { revoked: `${kind} ${namespace}/${name}`, streams });
+    },
+  );
+
+  app.post(
     "/v1/bootstrap",
     describe({
       id: "createBootstrap",
@@ -172,9 +199,10 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
     }),
     async (c) => {
       const named = queryOf(c, ["workload"]).workload;
-      const workload = named ?? (await readObject(c, BootstrapRequestSchema)).workload;
+      const { workload, ttl } = named === undefined ? await readObject(c, BootstrapRequestSchema) : { workload: named };
       checkWorkload(c, workloadOf(workload));
-      return reply(c, await control.bootstrap(workloadOf(workload), callerOf(c)), 201);
+      const seconds = ttl === undefined ? undefined : secondsOf(ttl, "ttl");
+      return reply(c, await control.bootstrap(workloadOf(workload), callerOf(c), seconds), 201);
     },
   );
 }

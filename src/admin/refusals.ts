@@ -14,6 +14,7 @@ const ACTIONS: ReadonlyMap<string, string> = new Map([
   ["POST /v1/delete", "delete"],
   ["POST /v1/tokens", "issue-token"],
   ["POST /v1/bootstrap", "issue-token"],
+  ["POST /v1/tokens/revoke", "revoke-token"],
   ["POST /v1/registrations", "register"],
   ["POST /v1/access", "create-access"],
   ["DELETE /v1/access/:name", "revoke-access"],

@@ -268,5 +268,10 @@ export const TokenSchema = named(
   "Token",
   v.strictObject({ token: text, expires: text, workload: v.optional(text), workload_group: v.optional(text) }),
 );
-export const BootstrapRequestSchema = named("BootstrapRequest", v.strictObject({ workload: text }));
+export const BootstrapRequestSchema = named("BootstrapRequest", v.strictObject({ workload: text, ttl: v.optional(text) }));
+export const RevocationRequestSchema = named(
+  "RevocationRequest",
+  v.strictObject({ workload: v.optional(text), workload_group: v.optional(text) }),
+);
+export const RevocationSchema = named("Revocation", v.strictObject({ revoked: text, streams: v.number() }));
 export const AnySchema = v.record(text, v.unknown());

@@ -42,6 +42,8 @@ export interface AdsServer {
   /** Ends all streams with UNAVAILABLE after a GOAWAY; connections that are still there after `graceMs` are cut. */
   close(graceMs: number): Promise<void>;
   readonly ledger: LedgerReader;
+  /** Ends every stream of the proxy with UNAUTHENTICATED, so that it must prove itself anew. @returns how many there were */
+  endStreams(id: string, message: string): number;
   /** Opens a stream to each of its own listeners. @throws WeftError "unavailable" where no answer comes in 2 s. */
   selfTest(): Promise<void>;
 }
@@ -64,6 +66,7 @@ const peerKey = createContextKey<Peer | undefined>(undefined);
 const admittedKey = createContextKey<Admitted | undefined>(undefined);
 
 const SHUTTING_DOWN = "weft is shutting down";
+const PROOF_ENDED = "the token or certificate that opened this stream has ended: connect again with a new one";
 
 interface Listening {
   readonly server: Http2Server;
@@ -76,7 +79,8 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   const limits: AdsLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const ledger = new Ledger({ clock });
   const instance = newId().slice(0, 8);
-  const streams = new Set<{ end(reason: string, error?: ConnectError): void }>();
+  /** Each with the proxy whose it is. */
+  const streams = new Map<{ end(reason: string, error?: ConnectError): void }, string>();
   const listening: Listening[] = [];
   const selfTests = new Set<string>();
   let opened = 0;
@@ -90,6 +94,9 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     if (closing) throw new WeftError("unavailable", SHUTTING_DOWN);
     return { proxy, selfTest: false };
   };
+
+  const untilExpiry = ({ expiresAt }: ProxyIdentity, end: () => void): (() => void) =>
+    expiresAt === undefined ? () => {} : clock.after(expiresAt - clock.now(), end);
 
   const requestGate = async (context: HandlerContext): Promise<void> => {
     const peer = context.values.get(peerKey);
@@ -127,7 +134,10 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     const lost = () => stream.end("the connection was lost");
     context.signal.addEventListener("abort", lost, { once: true });
     const onConnection = peer.connections.count(peer.session, 1);
-    streams.add(stream);
+    streams.set(stream, admitted.proxy.id);
+    const cancelExpiry = untilExpiry(admitted.proxy, () =>
+      stream.end("its proof ended", new ConnectError(PROOF_ENDED, Code.Unauthenticated)),
+    );
     try {
       if (context.signal.aborted) return;
       if (!admitted.selfTest && (streams.size > limits.maxStreams || onConnection > limits.maxStreamsPerConnection)) {
@@ -139,6 +149,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       context.signal.removeEventListener("abort", lost);
       peer.connections.count(peer.session, -1);
       streams.delete(stream);
+      cancelExpiry();
     }
   }
 
@@ -186,7 +197,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       const stopped = listening.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve())));
       for (const { connections } of listening) connections.sayGoodbye();
       const goodbye = new ConnectError(SHUTTING_DOWN, Code.Unavailable);
-      for (const stream of streams) stream.end("shut down", goodbye);
+      for (const stream of streams.keys()) stream.end("shut down", goodbye);
       const destroy = () => {
         for (const { connections } of listening) connections.destroy();
       };
@@ -194,6 +205,12 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       await Promise.all(stopped);
       cancel();
       destroy();
+    },
+
+    endStreams(id, message) {
+      const own = [...streams].filter(([, owner]) => owner === id);
+      for (const [stream] of own) stream.end(message, new ConnectError(message, Code.Unauthenticated));
+      return own.length;
     },
 
     async selfTest() {

@@ -5,6 +5,8 @@ import type { ErrorCode } from "../lib/errors.ts";
 /** A workload that proved who it is. `id` is "ns/name". */
 export interface ProxyIdentity {
   readonly id: string;
+  /** When its proof ends, milliseconds since the epoch: its stream ends then, and it must prove itself anew. Never where absent. */
+  readonly expiresAt?: number;
 }
 
 /** What the proxy says of itself. It decides on nothing but what the proxy can read. */

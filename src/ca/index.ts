@@ -13,6 +13,7 @@ export type {
   Registered,
   SpiffeAuthority,
   SvidType,
+  TokenHolder,
   TrustBundle,
   TrustPropagation,
   WorkloadIdentity,

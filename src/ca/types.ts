@@ -119,6 +119,13 @@ export interface CaReport {
   readonly warnings: readonly CaWarning[];
 }
 
+/** Whose a token is: a workload's, or a WorkloadGroup's, by which instances register. */
+export interface TokenHolder {
+  readonly kind: "workload" | "WorkloadGroup";
+  readonly namespace: string;
+  readonly name: string;
+}
+
 /** Who a stream or caller is, after its workload token was verified. */
 export interface WorkloadIdentity {
   readonly namespace: string;

@@ -25,9 +25,11 @@ import { exportPrivateKeyPem, generateKeyPair } from "./crypto.ts";
 import { type Disk, nodeDisk } from "./disk.ts";
 import { readSecret, writeAtomically } from "./secret-file.ts";
 import { parseTrustDomain, trustDomainId } from "./spiffe-id.ts";
-import type { GroupIdentity, Registered, WorkloadIdentity } from "./types.ts";
+import type { GroupIdentity, Registered, TokenHolder, WorkloadIdentity } from "./types.ts";
 
 export interface WorkloadTokensOptions {
+  /** Which tokens were taken back: a token is good while it was made in its holder's present epoch. Where absent none ever was. */
+  readonly epochOf?: (holder: TokenHolder) => number;
   /** The data directory; the key is in its folder `ca`. */
   readonly dir: string;
   readonly trustDomain: string;
@@ -41,6 +43,9 @@ export interface WorkloadToken {
   readonly expiresAt: number;
 }
 
+/** Whose a token is, and until when (milliseconds since the epoch). */
+export type VerifiedToken = WorkloadIdentity & { readonly expiresAt: number };
+
 /** "ns/name"; neither part is empty or holds another slash. */
 const SUBJECT = /^([^/\s]+)\/([^/\s]+)$/;
 
@@ -52,17 +57,23 @@ export class WorkloadTokens {
   readonly #keyId: string;
   readonly #issuer: string;
   readonly #clock: Clock;
+  readonly #epochOf: (holder: TokenHolder) => number;
 
-  private constructor(keys: { private: SigningKey; public: SigningKey; id: string }, issuer: string, clock: Clock) {
+  private constructor(
+    keys: { private: SigningKey; public: SigningKey; id: string },
+    issuer: string,
+    { clock, epochOf = () => 0 }: Pick<WorkloadTokensOptions, "clock" | "epochOf">,
+  ) {
     this.#private = keys.private;
     this.#public = keys.public;
     this.#keyId = keys.id;
     this.#issuer = issuer;
     this.#clock = clock;
+    this.#epochOf = epochOf;
   }
 
   /** Loads the key, making it at the first start. @throws WeftError "unavailable" naming the file and its mend. */
-  static async open({ dir, trustDomain, clock, disk = nodeDisk }: WorkloadTokensOptions): Promise<WorkloadTokens> {
+  static async open({ dir, trustDomain, clock, epochOf, disk = nodeDisk }: WorkloadTokensOptions): Promise<WorkloadTokens> {
     parseTrustDomain(trustDomain);
     const path = join(dir, "ca", "token-key.pem");
     let pem = await readSecret(disk, path, "the token key");
@@ -75,7 +86,7 @@ export class WorkloadTokens {
       const publicKey = await importSPKI(publicPem, TOKEN_ALGORITHM, { extractable: true });
       const id = await calculateJwkThumbprint(await exportJWK(publicKey));
       const keys = { private: await importPKCS8(pem, TOKEN_ALGORITHM), public: publicKey, id };
-      return new WorkloadTokens(keys, trustDomainId(trustDomain), clock);
+      return new WorkloadTokens(keys, trustDomainId(trustDomain), { clock, epochOf });
     } catch (reason) {
       throw new WeftError("unavailable", `${path} does not hold a PKCS #8 PEM key on curve P-256`, {
         help: `put it back from a backup; or, every proxy's bootstrap then being void: rm ${path} and restart weft`,
@@ -89,7 +100,12 @@ export class WorkloadTokens {
    * @throws WeftError "invalid" where a name is none.
    */
   issue(workload: WorkloadIdentity, lifetimeMs: number = TOKEN_LIFETIME_MS, registered?: Registered): Promise<WorkloadToken> {
-    return this.#issue(TOKEN_AUDIENCE, workload, lifetimeMs, registered === undefined ? {} : { registered });
+    return this.#issue(
+      TOKEN_AUDIENCE,
+      workload,
+      lifetimeMs,
+      registered === undefined ? {} : { registered, group_epoch: this.#groupEpoch(workload, registered) },
+    );
   }
 
   /** A token by which instances of `group` register themselves. @throws WeftError "invalid" where a name is none. */
@@ -111,7 +127,8 @@ export class WorkloadTokens {
     const now = Math.floor(this.#clock.now() / 1_000);
     const expires = Math.floor((this.#clock.now() + lifetimeMs) / 1_000);
     if (expires <= now) throw new WeftError("invalid", "a token must be valid for at least one second");
-    const token = await new SignJWT(claims)
+    const epoch = this.#epochOf({ kind: kindOf(audience), namespace, name });
+    const token = await new SignJWT({ ...claims, epoch })
       .setProtectedHeader({ alg: TOKEN_ALGORITHM, typ: TOKEN_TYPE, kid: this.#keyId })
       .setIssuer(this.#issuer)
       .setAudience(audience)
@@ -127,14 +144,15 @@ export class WorkloadTokens {
    * Who an `authorization` header ("Bearer TOKEN") belongs to.
    * @throws WeftError "unauthenticated", saying what is wrong with it and which command makes a good one.
    */
-  async verifyHeader(authorization: string | undefined): Promise<WorkloadIdentity> {
+  async verifyHeader(authorization: string | undefined): Promise<VerifiedToken> {
     return await this.verify(bearerOf(authorization));
   }
 
   /** @throws WeftError "unauthenticated", as verifyHeader. */
-  async verify(token: string): Promise<WorkloadIdentity> {
+  async verify(token: string): Promise<VerifiedToken> {
     const { registered, ...claims } = await this.#check(token, TOKEN_AUDIENCE);
-    const workload = subjectOf(claims);
+    // As long as it is accepted: a stream that ended earlier would come back at once, and end again.
+    const workload = { ...subjectOf(claims), expiresAt: (claims.exp ?? 0) * 1_000 + TOKEN_CLOCK_SKEW_MS };
     return registered === undefined ? workload : { ...workload, registered: readRegistered(registered) };
   }
 
@@ -159,10 +177,25 @@ export class WorkloadTokens {
         currentDate: new Date(this.#clock.now()),
         clockTolerance: TOKEN_CLOCK_SKEW_MS / 1_000,
       });
+      this.#checkEpoch(payload, audience);
       return payload;
     } catch (reason) {
-      throw this.#explain(reason, audience);
+      throw reason instanceof WeftError ? reason : this.#explain(reason, audience);
     }
+  }
+
+  #checkEpoch(payload: JWTPayload, audience: string): void {
+    const { epoch = 0, group_epoch: groupEpoch = 0, registered } = payload as Record<string, unknown>;
+    const workload = subjectOf(payload);
+    const group = registered === undefined ? 0 : this.#groupEpoch(workload, readRegistered(registered));
+    const isOfNow = typeof epoch === "number" && epoch >= this.#epochOf({ kind: kindOf(audience), ...workload });
+    if (isOfNow && typeof groupEpoch === "number" && groupEpoch >= group) return;
+    throw refuse(`the workload token of ${payload.sub} was revoked`, payload.sub, undefined, audience);
+  }
+
+  /** Whoever may not register instances any more has none that may stay. */
+  #groupEpoch({ namespace }: { readonly namespace: string }, { group }: Registered): number {
+    return this.#epochOf({ kind: "WorkloadGroup", namespace, name: group });
   }
 
   /** jose looks at claims only after the signature: what is said of them here is what this weft, or one with its key, once signed. */
@@ -187,6 +220,8 @@ export class WorkloadTokens {
     return refusal("the workload token is malformed: it is no signed JWT", undefined, reason);
   }
 }
+
+const kindOf = (audience: string): TokenHolder["kind"] => (audience === GROUP_TOKEN_AUDIENCE ? "WorkloadGroup" : "workload");
 
 function bearerOf(authorization: string | undefined): string {
   if (authorization === undefined || authorization === "") throw refuse("no workload token was sent (authorization: Bearer TOKEN)");

@@ -9,11 +9,11 @@ import { UsageError, verb } from "./verb.ts";
 
 const workload = { parse: parseText, placeholder: "WORKLOAD", brief: "A WorkloadEntry: NAME or NAMESPACE/NAME" };
 
-async function bootstrapOf(io: CliIo, flags: ConnectFlags, text: string): Promise<Readonly<Record<string, unknown>>> {
+async function bootstrapOf(io: CliIo, flags: ConnectFlags, text: string, ttl?: string): Promise<Readonly<Record<string, unknown>>> {
   const { namespace, name } = parseWorkload(text);
   const client = await connect(io, flags);
   const headers = { "content-type": "application/json" };
-  return client.call("/v1/bootstrap", { method: "POST", headers, body: JSON.stringify({ workload: `${namespace}/${name}` }) });
+  return client.call("/v1/bootstrap", { method: "POST", headers, body: JSON.stringify({ workload: `${namespace}/${name}`, ttl }) });
 }
 
 const bootstrapCommand = buildCommand({
@@ -30,7 +30,9 @@ const bootstrapCommand = buildCommand({
   }),
 });
 
-interface RunFlags extends ConnectFlags, GroupFlags {}
+interface RunFlags extends ConnectFlags, GroupFlags {
+  readonly tokenTtl: string;
+}
 
 const runCommand = buildCommand({
   docs: {
@@ -41,7 +43,17 @@ const runCommand = buildCommand({
     customUsage: ["WORKLOAD [-- ENVOY-ARGS...]", "--group GROUP --address IP [-- ENVOY-ARGS...]"],
   },
   parameters: {
-    flags: { ...groupFlags, ...connectFlags },
+    flags: {
+      tokenTtl: {
+        kind: "parsed",
+        parse: parseText,
+        default: "1h",
+        brief: "Life of its workload token, which is renewed half-way",
+        placeholder: "TIME",
+      },
+      ...groupFlags,
+      ...connectFlags,
+    },
     positional: {
       kind: "array",
       parameter: { parse: parseText, placeholder: "WORKLOAD [-- ENVOY-ARGS]", brief: workload.brief },
@@ -61,7 +73,7 @@ const runCommand = buildCommand({
     const envoyPath = findEnvoy(io.env);
     await superviseEnvoy({
       envoyPath,
-      bootstrap: () => bootstrapOf(io, flags, text),
+      bootstrap: () => bootstrapOf(io, flags, text, flags.tokenTtl),
       args,
       clock: io.clock,
       signals: processSignals,

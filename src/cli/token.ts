@@ -12,6 +12,7 @@ interface Flags extends ConnectFlags {
   readonly workload?: string;
   readonly workloadGroup?: string;
   readonly ttl?: string;
+  readonly revoke: boolean;
 }
 
 export const tokenCommand = buildCommand({
@@ -44,6 +45,11 @@ export const tokenCommand = buildCommand({
         brief: "How long the workload's or group's token is good, such as 1h",
         placeholder: "TIME",
       },
+      revoke: {
+        kind: "boolean",
+        default: false,
+        brief: "Take back all tokens of the workload or group instead, and end the streams that they opened",
+      },
       ...connectFlags,
     },
   },
@@ -53,6 +59,8 @@ export const tokenCommand = buildCommand({
       throw new UsageError("A token is for a workload or for a group: give one of them");
     const named = workload ?? workloadGroup;
     if (named === undefined) {
+      if (flags.revoke)
+        throw new UsageError("--revoke goes with --workload or --workload-group; for tokens with roles: weft access revoke");
       if (flags.ttl !== undefined) throw new UsageError("--ttl goes with --workload or --workload-group: the admin token does not expire");
       if (flags.server !== undefined) throw new UsageError("The admin token is read from the data directory: run this where weft runs");
       cli.print(await adminToken(await dataDirectory(cli.io, flags.data)));
@@ -61,6 +69,17 @@ export const tokenCommand = buildCommand({
     const { namespace, name } = parseWorkload(named);
     const key = workload === undefined ? "workload_group" : "workload";
     const client = await connect(cli.io, flags);
+    if (flags.revoke) {
+      if (flags.ttl !== undefined) throw new UsageError("--ttl and --revoke exclude each other");
+      const revoked = await client.call<{ revoked: string; streams: number }>("/v1/tokens/revoke", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ [key]: `${namespace}/${name}` }),
+      });
+      const ended = revoked.streams === 1 ? "1 stream was ended" : `${revoked.streams} streams were ended`;
+      cli.print(clean(`all tokens of ${revoked.revoked} are revoked; ${ended}`));
+      return 0;
+    }
     const body = JSON.stringify({ [key]: `${namespace}/${name}`, ...(flags.ttl === undefined ? {} : { ttl: flags.ttl }) });
     const issued = await client.call<Omit<IssuedToken, "workload">>("/v1/tokens", {
       method: "POST",

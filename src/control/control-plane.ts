@@ -23,6 +23,7 @@ import { proxyStatus, timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
 import { createRegistrationApi, type RegistrationApiParts } from "./registration-api.ts";
 import { restartNeeded } from "./restarts.ts";
+import type { Revocations } from "./revocations.ts";
 import { mtlsReport, serviceSummaries } from "./services-view.ts";
 
 export interface ControlPlaneParts extends RegistrationApiParts {
@@ -30,6 +31,9 @@ export interface ControlPlaneParts extends RegistrationApiParts {
   readonly changes: Changes;
   readonly audit: AuditTrail;
   readonly access: AccessTokens;
+  readonly revocations: Revocations;
+  /** Ends the streams of a proxy; how many there were. */
+  readonly endStreams: (id: string, message: string) => number;
   readonly reconciler: Reconciler;
   readonly ledger: LedgerReader;
   readonly authority: OpenedAuthority;
@@ -125,10 +129,18 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       return { token, expires: timestamp(expiresAt), workload: key };
     },
 
-    async bootstrap(workload, caller) {
+    async revokeTokens(holder, caller) {
+      await parts.revocations.revoke(holder, caller);
+      const key = `${holder.namespace}/${holder.name}`;
+      const own =
+        holder.kind === "workload" ? [key] : [...mesh().workloads.values()].flatMap((one) => (one.group === key ? [one.key] : []));
+      return { streams: own.reduce((sum, id) => sum + parts.endStreams(id, "the token of this workload was revoked"), 0) };
+    },
+
+    async bootstrap(workload, caller, ttlSeconds) {
       const { key } = workloadOf(workload);
       await audit.done({ ...caller, action: "issue-token", targets: [`workload ${key}`] });
-      const { token } = await tokens.issue(workload);
+      const { token } = await tokens.issue(workload, ttlSeconds === undefined ? undefined : ttlSeconds * 1000);
       return envoyBootstrap({
         workload,
         token,

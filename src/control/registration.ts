@@ -84,8 +84,8 @@ export class Registrations {
   }
 
   /** Who a stream is, if it may be. @throws WeftError with the reason, which Envoy logs */
-  async admit({ namespace, name, registered }: WorkloadIdentity): Promise<ProxyIdentity> {
-    const proxy: ProxyIdentity = { id: `${namespace}/${name}` };
+  async admit({ namespace, name, registered, expiresAt }: WorkloadIdentity & { readonly expiresAt?: number }): Promise<ProxyIdentity> {
+    const proxy: ProxyIdentity = { id: `${namespace}/${name}`, ...(expiresAt === undefined ? {} : { expiresAt }) };
     if (!registered) return proxy;
     // Before the first load nobody can be judged.
     await this.#options.reconciler.reached(0);

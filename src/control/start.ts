@@ -27,6 +27,7 @@ import { createObserver } from "./observer.ts";
 import { trustPropagation } from "./propagation.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Registrations } from "./registration.ts";
+import { Revocations } from "./revocations.ts";
 import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
 import { WorkloadHealthKeeper } from "./workload-health.ts";
@@ -112,7 +113,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   });
   onClose(() => identity.close());
   const { authority, svids } = identity;
-  const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock });
+  const revocations = await Revocations.open(store);
+  const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock, epochOf: (holder) => revocations.epochOf(holder) });
   const adminToken = await openAdminToken({ dir: data });
   const seal = createSeal(await openSealKey({ dir: data }), (message) => log.error(message));
 
@@ -189,6 +191,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     changes,
     audit,
     access,
+    revocations,
+    endStreams: (id, message) => ads.endStreams(id, message),
     reconciler,
     ledger: ads.ledger,
     authority,

@@ -33,8 +33,17 @@ export const TERMINATE_LIMIT_MS = 5_000;
 /** How long a start after a crash waits for a new bootstrap: the last one works too, and the workload is unreachable meanwhile. */
 export const BOOTSTRAP_LIMIT_MS = 2_000;
 
-/** How often a running Envoy's token is looked at, and so how often the warning is repeated. */
-export const TOKEN_CHECK_MS = 86_400_000;
+/** A token is renewed when this share of its life is over: the other half is there for a weft that is away. */
+export const TOKEN_RENEW_SHARE = 1 / 2;
 
-/** Less than this share of its token's life left: of 90 days the last 30, time enough to find a convenient one. */
+/** How often Envoy is asked whether it has a stream to weft: twice without one, and its token is renewed early. */
+export const CONNECTION_CHECK_MS = 5_000;
+
+/** First wait after a token could not be renewed, doubled each time. */
+export const TOKEN_RETRY_FIRST_MS = 1_000;
+
+/** The longest such wait: a weft that comes back is asked within a minute. */
+export const TOKEN_RETRY_LONGEST_MS = 60_000;
+
+/** Less than this share of its token's life left: then it is told that there is no new one. */
 export const TOKEN_LOW_SHARE = 1 / 3;

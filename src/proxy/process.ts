@@ -26,7 +26,7 @@ export interface Output {
  * kernel closes a dead process's pipes, so this needs no luck and works after kill -9. prctl(PR_SET_PDEATHSIG) would do on Linux alone, and can
  * only be called between fork and exec, where a Bun program has no code. It also removes the files, because the bootstrap holds a token.
  */
-const WATCHER = 'if read -r _; then exit 0; fi; kill -TERM "$1"; rm -f "$2"/bootstrap.json "$2"/admin-address; rmdir "$2"';
+const WATCHER = 'if read -r _; then exit 0; fi; kill -TERM "$1"; rm -f "$2"/bootstrap.json "$2"/token.json "$2"/admin-address; rmdir "$2"';
 
 /**
  * Starts Envoy with `args`. Its output goes straight to `output`, not through a pipe of ours: Envoy cannot open /dev/stdout for its access

@@ -11,7 +11,8 @@ import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/clock.ts";
 import { errnoOf, WeftError } from "../lib/errors.ts";
 import type { ProcessSettings } from "../lib/process-settings.ts";
-import { processOf } from "./bootstrap.ts";
+import { authorizationOf, processOf } from "./bootstrap.ts";
+import { isConnectedToWeft } from "./connected.ts";
 import {
   BOOTSTRAP_LIMIT_MS,
   CRASH_LOOP,
@@ -23,15 +24,17 @@ import {
 } from "./constants.ts";
 import { drain } from "./drain.ts";
 import { type Ended, type EnvoyProcess, type Output, startEnvoy } from "./process.ts";
+import { keepTokenFresh } from "./renew-token.ts";
 import type { SignalSource } from "./signals.ts";
+import { withTokenFile, writeTokenFile } from "./token-file.ts";
 import { type TokenLife, tokenLife } from "./token-life.ts";
-import { watchToken } from "./watch-token.ts";
 
 export interface SuperviseOptions {
   readonly envoyPath: string;
   /**
-   * Asked before each start of Envoy, so that each has a new token; what it gives, as envoyBootstrap makes it, is written to a file of mode
-   * 0600 that is gone afterwards. Where it rejects before the first start, so does superviseEnvoy; later the last bootstrap is used again.
+   * Asked before each start of Envoy, and again in the middle of each token's life, for its token alone; what it gives, as envoyBootstrap makes it, is
+   * written to files of mode 0600 that are gone afterwards. Where it rejects before the first start, so does superviseEnvoy; later the last one is used
+   * on, and it is asked again.
    */
   readonly bootstrap: () => Promise<Readonly<Record<string, unknown>>>;
   /** Further arguments of the user's for Envoy; they replace weft's defaults. */
@@ -84,6 +87,7 @@ class Supervisor {
   readonly #options: SuperviseOptions;
   readonly #directory: string;
   readonly #bootstrapFile: string;
+  readonly #tokenFile: string;
   readonly #adminAddressFile: string;
   readonly #stop = new AbortController();
   readonly #hurry = new AbortController();
@@ -95,6 +99,7 @@ class Supervisor {
     this.#options = options;
     this.#directory = directory;
     this.#bootstrapFile = join(directory, "bootstrap.json");
+    this.#tokenFile = join(directory, "token.json");
     this.#adminAddressFile = join(directory, "admin-address");
   }
 
@@ -128,15 +133,22 @@ class Supervisor {
 
   async #take(bootstrap: Readonly<Record<string, unknown>>): Promise<void> {
     const next = `${this.#bootstrapFile}.new`;
+    await this.#takeToken(bootstrap);
     try {
-      await writeFile(next, JSON.stringify(bootstrap), { mode: 0o600 });
+      await writeFile(next, JSON.stringify(withTokenFile(bootstrap, this.#tokenFile)), { mode: 0o600 });
       // A full disk must not cost the one that works.
       await rename(next, this.#bootstrapFile);
     } finally {
       await rm(next, { force: true });
     }
-    this.#token = tokenLife(bootstrap);
     this.#process = processOf(bootstrap);
+  }
+
+  async #takeToken(bootstrap: Readonly<Record<string, unknown>>): Promise<TokenLife | undefined> {
+    const authorization = authorizationOf(bootstrap);
+    if (authorization !== undefined) await writeTokenFile(this.#tokenFile, authorization);
+    this.#token = tokenLife(bootstrap);
+    return this.#token;
   }
 
   /** Never rejects: an Envoy with the last bootstrap is better than none. */
@@ -164,7 +176,9 @@ class Supervisor {
     const envoy = await startEnvoy(envoyPath, [...this.#ownArguments(), ...args], output, this.#directory, this.#process.environment);
     this.#envoy = envoy;
     onStart?.({ pid: envoy.pid, adminAddressFile: this.#adminAddressFile });
-    const unwatch = this.#token ? watchToken(this.#token, clock, (message) => log("warn", message)) : () => {};
+    const isConnected = async () => isConnectedToWeft((await readFile(this.#adminAddressFile, "utf8")).trim());
+    const renew = async () => this.#takeToken(await this.#options.bootstrap());
+    const unwatch = this.#token ? keepTokenFresh({ clock, life: this.#token, renew, isConnected, log }) : () => {};
     const stopAsked = aborted(this.#stop.signal);
     const first = await Promise.race([envoy.ended, stopAsked]);
     unwatch();

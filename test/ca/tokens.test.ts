@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { decodeJwt, decodeProtectedHeader, SignJWT } from "jose";
 import { openAdminToken } from "../../src/ca/admin-token.ts";
 import { TOKEN_CLOCK_SKEW_MS, TOKEN_LIFETIME_MS } from "../../src/ca/constants.ts";
+import type { TokenHolder } from "../../src/ca/types.ts";
 import { WorkloadTokens } from "../../src/ca/workload-token.ts";
 import { FakeClock } from "../fakes/clock.ts";
 import { failureOf, inTemporaryDirectory } from "./temporary.ts";
@@ -35,12 +36,13 @@ describe("A workload token", () => {
   test("says for 90 days which workload its bearer is, to ADS of one trust domain only.", () =>
     withTokens(async (tokens, clock) => {
       const { token, expiresAt } = await tokens.issue(ORDERS);
-      expect(await tokens.verify(token)).toEqual(ORDERS);
-      expect(await tokens.verifyHeader(`Bearer ${token}`)).toEqual(ORDERS);
+      const until = { expiresAt: expiresAt + TOKEN_CLOCK_SKEW_MS };
+      expect(await tokens.verify(token)).toEqual({ ...ORDERS, ...until });
+      expect(await tokens.verifyHeader(`Bearer ${token}`)).toEqual({ ...ORDERS, ...until });
       const now = clock.now() / 1_000;
       const { jti, ...claims } = decodeJwt(token);
       const exp = now + TOKEN_LIFETIME_MS / 1_000;
-      expect(claims).toEqual({ iss: "spiffe://mesh.local", aud: "weft-ads", sub: "default/orders", iat: now, exp });
+      expect(claims).toEqual({ iss: "spiffe://mesh.local", aud: "weft-ads", sub: "default/orders", iat: now, exp, epoch: 0 });
       expect(jti).toBeString();
       expect(expiresAt).toBe(exp * 1_000);
       expect(decodeProtectedHeader(token)).toMatchObject({ alg: "ES256", typ: "weft-workload+jwt" });
@@ -50,7 +52,7 @@ describe("A workload token", () => {
     withTokens(async (tokens) => {
       const registered = { group: "orders", serviceAccount: "orders", instance: "1", address: "10.0.0.5", labels: { a: "b" } };
       const { token } = await tokens.issue(ORDERS, 60_000, registered);
-      expect(await tokens.verify(token)).toEqual({ ...ORDERS, registered });
+      expect(await tokens.verify(token)).toMatchObject({ ...ORDERS, registered });
       const group = { ...ORDERS, serviceAccount: "sa" };
       const ofGroup = await tokens.issueForGroup(group);
       expect(await tokens.verifyGroupHeader(`Bearer ${ofGroup.token}`)).toEqual(group);
@@ -70,14 +72,42 @@ describe("A workload token", () => {
     withTokens(async (tokens, clock, dir) => {
       const { token } = await tokens.issue(ORDERS);
       const restarted = await WorkloadTokens.open({ dir, trustDomain: "mesh.local", clock });
-      expect(await restarted.verify(token)).toEqual(ORDERS);
+      expect(await restarted.verify(token)).toMatchObject(ORDERS);
+    }));
+
+  test("that was revoked is refused at once, whatever the clock says, and one made afterwards is good.", () =>
+    withTokens(async (_, clock, dir) => {
+      const epochs = new Map<string, number>();
+      const epochOf = ({ kind, namespace, name }: TokenHolder) => epochs.get(`${kind} ${namespace}/${name}`) ?? 0;
+      const tokens = await WorkloadTokens.open({ dir, trustDomain: "mesh.local", clock, epochOf });
+      const old = await tokens.issue(ORDERS);
+      const other = await tokens.issue({ namespace: "default", name: "other" });
+      epochs.set("workload default/orders", 1);
+      expect(String(await failureOf(() => tokens.verify(old.token)))).toContain("the workload token of default/orders was revoked");
+      expect(await tokens.verify((await tokens.issue(ORDERS)).token)).toMatchObject(ORDERS);
+      expect(await tokens.verify(other.token)).toMatchObject({ name: "other" });
+      expect(decodeJwt((await tokens.issue(ORDERS)).token).epoch).toBe(1);
+    }));
+
+  test("of a WorkloadGroup takes those of its instances with it when it is revoked.", () =>
+    withTokens(async (_, clock, dir) => {
+      let epoch = 0;
+      const epochOf = ({ kind, name }: TokenHolder) => (kind === "WorkloadGroup" && name === "web" ? epoch : 0);
+      const tokens = await WorkloadTokens.open({ dir, trustDomain: "mesh.local", clock, epochOf });
+      const group = await tokens.issueForGroup({ namespace: "default", name: "web", serviceAccount: "web" });
+      const registered = { group: "web", serviceAccount: "web", instance: "1", address: "10.0.0.5", labels: {} };
+      const instance = await tokens.issue(ORDERS, 60_000, registered);
+      epoch = 1;
+      expect(String(await failureOf(() => tokens.verifyGroupHeader(`Bearer ${group.token}`)))).toContain("was revoked");
+      expect(String(await failureOf(() => tokens.verify(instance.token)))).toContain("was revoked");
+      expect(await tokens.verify((await tokens.issue(ORDERS, 60_000, registered)).token)).toMatchObject(ORDERS);
     }));
 
   test("ends, a minute of clock skew later, and the refusal names its workload and the command.", () =>
     withTokens(async (tokens, clock) => {
       const { token, expiresAt } = await tokens.issue(ORDERS, 10_000);
       clock.setWallClock(expiresAt + TOKEN_CLOCK_SKEW_MS - 1_000);
-      expect(await tokens.verify(token)).toEqual(ORDERS);
+      expect(await tokens.verify(token)).toMatchObject(ORDERS);
       clock.setWallClock(expiresAt + TOKEN_CLOCK_SKEW_MS);
       const failure = String(await failureOf(() => tokens.verify(token)));
       expect(failure).toContain("of default/orders expired at 2026-01-01T00:00:10.000Z");

@@ -290,6 +290,13 @@ export class FakeControlPlane implements ControlPlane {
     this.healthReports.push([`${workload.namespace}/${workload.name}`, health]);
   }
 
+  readonly revoked: string[] = [];
+
+  async revokeTokens({ kind, namespace, name }: { kind: string; namespace: string; name: string }) {
+    this.revoked.push(`${kind} ${namespace}/${name}`);
+    return { streams: 1 };
+  }
+
   async bootstrap(workload: { namespace: string; name: string }) {
     if (workload.name === "nobody") throw new WeftError("not_found", "There is no WorkloadEntry default/nobody");
     return { node: { id: `${workload.namespace}/${workload.name}`, cluster: "yes" }, admin: { address: "127.0.0.1" } };

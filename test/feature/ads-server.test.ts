@@ -265,3 +265,38 @@ test("a revision that changes nothing for a proxy is in force at once, without a
   expect(ads.ledger.ackedRevision("default/orders")).toBe(3);
   await client.nothingElse();
 });
+
+test("a stream ends as UNAUTHENTICATED when the proof that opened it ends, and not before", async () => {
+  const clock = new ManualClock();
+  const mesh = await start({
+    clock,
+    authenticate: async (credentials) => ({ ...(await authenticate(credentials)), expiresAt: clock.now() + 60_000 }),
+  });
+  mesh.source.publish({ [CDS]: { a: "1" } });
+  const client = mesh.delta("default/orders");
+  client.subscribe(CDS);
+  await client.take(CDS);
+  clock.advance(59_999);
+  mesh.source.publish({ [CDS]: { a: "2" } });
+  await client.take(CDS);
+  clock.advance(1);
+  expect((await client.end())?.code).toBe(Code.Unauthenticated);
+  await until(() => mesh.source.subscribers.get("default/orders") === 0, "the end of its subscription");
+});
+
+test("the streams of one proxy are ended when its token is revoked, and no other's", async () => {
+  const { source, ads, delta } = await start();
+  source.publish({ [CDS]: { a: "1" } });
+  const stolen = delta("default/orders");
+  const own = delta("default/orders");
+  const other = delta("default/other");
+  for (const client of [stolen, own, other]) {
+    client.subscribe(CDS);
+    await client.take(CDS);
+  }
+  expect(ads.endStreams("default/orders", "revoked")).toBe(2);
+  expect([(await stolen.end())?.rawMessage, (await own.end())?.code]).toEqual(["revoked", Code.Unauthenticated]);
+  source.publish({ [CDS]: { a: "2" } });
+  await other.take(CDS);
+  expect(ads.endStreams("default/nobody", "revoked")).toBe(0);
+});

@@ -66,7 +66,7 @@ async function announcedWait(lines: readonly string[], count: number): Promise<n
 const waitOf = (line: string | undefined) => (line === undefined ? undefined : Number(/again in ([\d.]+) s/.exec(line)?.[1]) * 1_000);
 
 const STAYS = "exec sleep 600";
-const DAY_MS = 86_400_000;
+const MINUTE_MS = 60_000;
 
 test("An Envoy that crashes is started again, after waits that double up to half a minute.", () =>
   withScript("exit 7", async ({ clock, lines, runs }) => {
@@ -222,26 +222,63 @@ test("Without a bootstrap for the first start the supervisor fails as the asking
   }
 });
 
-test("While Envoy runs, each day of the last third of its token's life brings a warning that says when and how to renew it.", () =>
-  withScript(
+test("While Envoy runs, its token is renewed in the middle of its life, in the file that Envoy reads it from.", () => {
+  let asked = 0;
+  return withScript(
     STAYS,
     async ({ clock, lines, runs, signals, done }) => {
-      await waitFor("a run", () => runs[0]);
-      await clock.advance(60 * DAY_MS);
-      expect(lines).toEqual([]);
-      await clock.advance(DAY_MS);
-      expect(lines).toEqual([
-        expect.stringMatching(/^warn: the token of this Envoy ends at 2026-04-01T00:00:00.000Z, in 29 days; .*SIGTERM/),
-      ]);
-      await clock.advance(29 * DAY_MS);
-      expect(lines).toHaveLength(30);
-      expect(lines.at(-1)).toContain("the token of this Envoy ended at 2026-04-01");
+      const { adminAddressFile } = await waitFor("a run", () => runs[0]);
+      const tokenFile = join(adminAddressFile, "..", "token.json");
+      const first = await readFile(tokenFile, "utf8");
+      expect((await stat(tokenFile)).mode & 0o777).toBe(0o600);
+      expect(await readFile(join(adminAddressFile, "..", "bootstrap.json"), "utf8")).not.toContain("Bearer");
+      await clock.advance(30 * MINUTE_MS - 1);
+      expect(asked).toBe(1);
+      await clock.advance(1);
+      const second = await waitFor("another token", async () => {
+        const now = await readFile(tokenFile, "utf8");
+        return now === first ? undefined : now;
+      });
+      expect(asked).toBe(2);
+      await clock.advance(30 * MINUTE_MS);
+      await waitFor("a third token", async () => ((await readFile(tokenFile, "utf8")) === second ? undefined : true));
+      expect([runs.length, lines]).toEqual([1, []]);
       signals.send("SIGTERM");
       await done;
       expect(clock.pending).toBe(0);
     },
-    async (clock) => withToken(clock.now(), clock.now() + 90 * DAY_MS),
-  ));
+    async (clock) => {
+      asked += 1;
+      return withToken(clock.now(), clock.now() + 60 * MINUTE_MS);
+    },
+  );
+});
+
+test("While weft is away its proxies ask again, and tell so in the last third of the token's life.", () => {
+  let away = false;
+  return withScript(
+    STAYS,
+    async ({ clock, lines, runs, signals, done }) => {
+      await waitFor("a run", () => runs[0]);
+      away = true;
+      for (let minute = 0; minute < 39; minute++) await clock.advance(MINUTE_MS);
+      expect(lines).toEqual([]);
+      for (let minute = 0; minute < 25; minute++) await clock.advance(MINUTE_MS);
+      expect(lines.length).toBeGreaterThan(10);
+      expect(lines[0]).toMatch(/^warn: there is no new token \(weft is away\); the present one ends at 2026-01-01T01:00:00.000Z/);
+      expect(lines.at(-1)).toContain("ended at 2026-01-01T01:00:00.000Z");
+      away = false;
+      await clock.advance(MINUTE_MS);
+      await waitFor("the new token", () => lines.at(-1) === "info: weft answers again: this Envoy has a new token");
+      signals.send("SIGTERM");
+      await done;
+    },
+    async (clock) => {
+      if (away) throw new Error("weft is away");
+      return withToken(clock.now(), clock.now() + 60 * MINUTE_MS);
+    },
+  );
+});
 
 /** weft's bootstrap, with a token of that life. */
 function withToken(issuedAt: number, expiresAt: number): Record<string, unknown> {
