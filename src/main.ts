@@ -2,6 +2,7 @@
 // Before anything that uses decorators' metadata (@peculiar/x509), in whatever order the bundler puts modules.
 import "reflect-metadata";
 import packageJson from "../package.json" with { type: "json" };
+import { CA_VARIABLES, caOf } from "./cli/ca-settings.ts";
 import type { RunSettings } from "./cli/config.ts";
 import { processIo, runCli } from "./cli/index.ts";
 import { systemClock } from "./lib/clock.ts";
@@ -9,6 +10,9 @@ import { WeftError } from "./lib/errors.ts";
 import { configureLogging, logger } from "./telemetry/log.ts";
 
 const { version } = packageJson;
+
+/** What cannot change while weft runs. The operator's files behind the paths can: they are read again by themselves. */
+const FIXED = ["data", "ads", "admin", "trustDomain", "store", ...(Object.keys(CA_VARIABLES) as (keyof typeof CA_VARIABLES)[])] as const;
 
 /** Runs until SIGTERM or SIGINT (ends well; a second one ends at once); SIGHUP reads the configuration file again. */
 async function startServer(settings: RunSettings, reload: () => Promise<RunSettings>): Promise<number> {
@@ -22,9 +26,7 @@ async function startServer(settings: RunSettings, reload: () => Promise<RunSetti
   process.on("SIGHUP", () => {
     reload().then(
       (next) => {
-        const fixed = (["data", "ads", "admin", "trustDomain", "store"] as const).filter(
-          (key) => JSON.stringify(next[key]) !== JSON.stringify(current[key]),
-        );
+        const fixed = FIXED.filter((key) => JSON.stringify(next[key]) !== JSON.stringify(current[key]));
         current = { ...current, logLevel: next.logLevel, adminHosts: next.adminHosts, jwksAllow: next.jwksAllow };
         logging();
         log.info("the configuration was read again: logLevel, adminHosts and jwksAllow are in force");
@@ -41,6 +43,7 @@ async function startServer(settings: RunSettings, reload: () => Promise<RunSetti
     ...settings,
     adminHosts: () => current.adminHosts,
     jwksAllow: () => current.jwksAllow,
+    ca: caOf(settings),
     version,
     clock: systemClock,
     env: process.env,

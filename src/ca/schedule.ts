@@ -85,7 +85,7 @@ function reasonOf(active: JournalEntry | undefined, { rotation, now, lifetimes, 
 
 /** Near the end of an upstream authority each new authority would end with it, and be replaced at half of ever less. */
 function isWorthIt(active: JournalEntry | undefined, reason: RotationReason, { now, endOfNew, lifetimes }: ScheduleInput): boolean {
-  return reason === "scheduled" && active ? endOfNew >= active.notAfter + lifetimes.x509SvidMs : endOfNew > now;
+  return reason === "scheduled" && active ? endOfNew >= endOf(active, lifetimes) + active.leafMs : endOfNew > now;
 }
 
 /** Of an authority that was made to live longer than is wanted now (ten years, by older versions), as if it had been made for this long. */

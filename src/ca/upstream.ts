@@ -46,6 +46,15 @@ export async function loadUpstream(disk: Disk, files: UpstreamFiles, trustDomain
   const [certificate] = chain;
   if (!certificate) throw missing(files.certificate, "certificate");
 
+  if (isRoot(certificate)) {
+    throw new WeftError(
+      "invalid",
+      `the first certificate of ${files.certificate} is a root: weft would sign with the key of your whole mesh`,
+      {
+        help: "have an intermediate CA signed by it, with path length 1 or more, and give weft that one's certificate and key",
+      },
+    );
+  }
   checkSigner(certificate, files.certificate, trustDomain);
   const operatorKey = await importOperatorKey(keyPem).catch((reason) => {
     const help = "it must be a PEM private key without a pass phrase: openssl pkey -in OLD -out NEW removes one";
@@ -61,18 +70,8 @@ export async function loadUpstream(disk: Disk, files: UpstreamFiles, trustDomain
       help: "write the intermediate first, then the certificates above it; and its own key",
     });
   }
-  const isRoot = (one: Certificate) => one.subject === one.issuer;
   const issuers = chain.filter((one) => !isRoot(one));
   const roots = unique([...given, ...chain.filter(isRoot)]);
-  if (isRoot(certificate)) {
-    throw new WeftError(
-      "invalid",
-      `the first certificate of ${files.certificate} is a root: weft would sign with the key of your whole mesh`,
-      {
-        help: "have an intermediate CA signed by it, with path length 1 or more, and give weft that one's certificate and key",
-      },
-    );
-  }
   await checkChain(issuers, roots, files);
   const all = [...issuers, ...roots];
   const first = all.reduce((least, one) => (one.notAfter < least.notAfter ? one : least));
@@ -87,6 +86,8 @@ export async function loadUpstream(disk: Disk, files: UpstreamFiles, trustDomain
     fingerprint: sha256(new TextEncoder().encode(all.map(fingerprintOf).join())),
   };
 }
+
+const isRoot = (one: Certificate): boolean => one.subject === one.issuer;
 
 /** X509-SVID, 3.2, 4.1, 4.3; and room for weft's own certificate below it. */
 function checkSigner(certificate: Certificate, path: string, trustDomain: string): void {

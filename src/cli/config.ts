@@ -5,6 +5,7 @@ import { errnoOf, WeftError } from "../lib/errors.ts";
 import type { Problem } from "../lib/problem.ts";
 import { parseAllowedPeers } from "../lib/public-address.ts";
 import { nearest } from "../model/suggest.ts";
+import { CA_VARIABLES, type CaRunSettings, readCaSettings } from "./ca-settings.ts";
 
 export interface HostPort {
   /** Name or address; IPv6 without brackets. */
@@ -16,7 +17,7 @@ export interface HostPort {
 export const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export interface RunSettings {
+export interface RunSettings extends CaRunSettings {
   readonly data: string;
   readonly ads: HostPort;
   readonly admin: HostPort;
@@ -44,6 +45,7 @@ export const VARIABLES: Readonly<Record<keyof RunSettings, string>> = {
   logLevel: "WEFT_LOG",
   adminHosts: "WEFT_ADMIN_HOSTS",
   jwksAllow: "WEFT_JWKS_ALLOW",
+  ...CA_VARIABLES,
 };
 
 const KEYS = Object.keys(VARIABLES) as (keyof RunSettings)[];
@@ -97,6 +99,7 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
       (value) => (parseAllowedPeers(listOf(value)) ? listOf(value) : undefined),
       "addresses, ranges of them or host names, such as 10.0.0.0/8,keys.internal",
     ),
+    ...readCaSettings(pick, env),
   };
   if (problems.length > 0) throw new WeftError("invalid", `${path} is wrong`, { problems });
   return settings;

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { DEFAULT_LIFETIMES } from "../../src/ca/lifetimes.ts";
+import { caOf } from "../../src/cli/ca-settings.ts";
 import { parseHostPort } from "../../src/cli/config.ts";
 import type { RunSettings } from "../../src/cli/index.ts";
 import { files, type RunOptions, useFiles, weft } from "./harness.ts";
@@ -28,6 +30,13 @@ describe("The settings of weft run", () => {
       logLevel: "info",
       adminHosts: [],
       jwksAllow: [],
+      svidLifetime: 3_600_000,
+      jwtSvidLifetime: 300_000,
+      caLifetime: 86_400_000,
+      upstreamCertificate: "",
+      upstreamKey: "",
+      upstreamRoots: "",
+      keyEncryptionFile: "",
     });
     expect((await settings([], { uid: 0 }))?.data).toBe("/var/lib/weft");
   });
@@ -53,6 +62,30 @@ describe("The settings of weft run", () => {
     expect((await settings(["--jwks-allow", "127.0.0.1, fd00::/8"]))?.jwksAllow).toEqual(["127.0.0.1", "fd00::/8"]);
     const { code, err } = await weft(["run", "--jwks-allow", "10.0.0.0/33"], { startServer: async () => 0 });
     expect([code, err]).toEqual([2, expect.stringContaining("--jwks-allow must be addresses")]);
+  });
+
+  test("say how long what the CA signs lives, and where an operator's files are: a path, or a credential of systemd's", async () => {
+    const env = { CREDENTIALS_DIRECTORY: "/run/credentials/weft", WEFT_UPSTREAM_KEY: "credential:ca.key" };
+    const unset = await settings([]);
+    expect(unset && caOf(unset)).toEqual({ lifetimes: DEFAULT_LIFETIMES });
+    const flags = ["--svid-lifetime", "30m", "--ca-lifetime", "168h", "--upstream-certificate", "/etc/ca.pem"];
+    expect(await settings(flags, { env })).toMatchObject({
+      svidLifetime: 1_800_000,
+      caLifetime: 604_800_000,
+      upstreamCertificate: "/etc/ca.pem",
+      upstreamKey: "/run/credentials/weft/ca.key",
+    });
+    const refused = async (argv: readonly string[], given = {}) => {
+      const { code, err } = await weft(["run", ...argv], { env: given, startServer: async () => 0 });
+      return [code, err] as const;
+    };
+    expect(await refused(["--ca-lifetime", "soon"])).toEqual([2, expect.stringContaining("--ca-lifetime must be a duration")]);
+    expect(await refused(["--upstream-key", "k.pem"])).toEqual([
+      2,
+      expect.stringContaining("upstreamCertificate and upstreamKey go together"),
+    ]);
+    expect(await refused(["--key-encryption-file", "credential:x"])).toEqual([2, expect.stringContaining("credential:NAME")]);
+    expect(await refused(["--key-encryption-file", "credential:../x"], env)).toEqual([2, expect.stringContaining("credential:NAME")]);
   });
 
   test("of the file are read again by reload", async () => {
