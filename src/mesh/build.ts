@@ -28,6 +28,7 @@ import { sidecarLookup } from "./sidecars.ts";
 import { buildTracing } from "./tracing.ts";
 import type { Mesh, Workload } from "./types.ts";
 import { buildVirtualServices, visibleFrom } from "./virtual-services.ts";
+import { buildRegistrations } from "./workload-registrations.ts";
 import { buildWorkloads } from "./workloads.ts";
 
 export type { MeshOptions } from "./settings.ts";
@@ -109,6 +110,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     metrics: buildMetrics(of("Telemetry"), workloads, { config, settings, pool }, previous?.metrics),
     processes: buildProcesses(of("ProxyConfig"), workloads, { config, settings, pool }, previous?.processes),
     envoyPatches: buildEnvoyPatches(of("EnvoyFilter"), workloads, settings, pool, previous?.envoyPatches),
+    registrations: buildRegistrations(of("WorkloadRegistration"), workloads, settings, previous?.registrations),
   };
   pools.set(mesh, pool);
   return mesh;

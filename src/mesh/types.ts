@@ -17,6 +17,7 @@ import type { WorkloadMtls } from "./peer-authentication.ts";
 import type { WorkloadProcess } from "./proxy-config.ts";
 import type { WorkloadAuthentication } from "./request-authentication.ts";
 import type { WorkloadTracing } from "./tracing.ts";
+import type { Registration } from "./workload-registrations.ts";
 
 /** What holds for the whole mesh: the flags of `weft run`, and MeshConfig. */
 export interface Settings {
@@ -179,4 +180,6 @@ export interface Mesh {
   readonly processes: ReadonlyMap<string, WorkloadProcess>;
   /** By workload key: the patches of EnvoyFilters that select it, in order; no entry where there are none. */
   readonly envoyPatches: ReadonlyMap<string, readonly EnvoyPatch[]>;
+  /** Which processes of this machine have which identity, oldest first: for the Workload API. */
+  readonly registrations: readonly Registration[];
 }

@@ -18,6 +18,7 @@ import { VirtualServiceSchema } from "./virtual-service.ts";
 import { WorkloadEntrySchema } from "./workload-entry.ts";
 
 import { WorkloadGroupSchema } from "./workload-group.ts";
+import { WorkloadRegistrationSchema } from "./workload-registration.ts";
 export interface KindInfo<K extends Kind = Kind> {
   readonly kind: K;
   readonly group: string;
@@ -103,6 +104,14 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
     plural: "meshconfigs",
     shortNames: ["mc"],
     schema: MeshConfigSchema,
+  },
+  WorkloadRegistration: {
+    kind: "WorkloadRegistration",
+    group: "weft.dev",
+    versions: ["v1"],
+    plural: "workloadregistrations",
+    shortNames: ["wr"],
+    schema: WorkloadRegistrationSchema,
   },
 };
 

@@ -18,6 +18,7 @@ import type { VirtualServiceSpec } from "./virtual-service.ts";
 import type { WorkloadEntrySpec } from "./workload-entry.ts";
 
 import type { WorkloadGroupSpec } from "./workload-group.ts";
+import type { WorkloadRegistrationSpec } from "./workload-registration.ts";
 /** The spec of each kind, as the user wrote it (Istio's JSON names; durations stay strings), after validation. */
 export interface Specs {
   ServiceEntry: ServiceEntrySpec;
@@ -35,6 +36,7 @@ export interface Specs {
   Telemetry: TelemetrySpec;
   Secret: SecretSpec;
   MeshConfig: MeshConfigSpec;
+  WorkloadRegistration: WorkloadRegistrationSpec;
 }
 
 export type Kind = keyof Specs;

@@ -68,6 +68,9 @@ function baseline(kind: Kind, field: Field, sample: Sample): string {
   if ("output" in around) return around.output;
   const base = outputOf(kind, sample.base ?? BASE[kind] ?? {}, sample);
   if ("output" in base) return base.output;
+  // One of several of which one must be there: the kind's base has another.
+  const other = outputOf(kind, BASE[kind] ?? {}, sample);
+  if ("output" in other) return other.output;
   throw new Error(`the base of ${kind}.${fieldName(field)} is refused: ${base.refused}`);
 }
 
@@ -149,6 +152,7 @@ function outputOf(kind: Kind, spec: Json, sample: Sample): { readonly output: st
     ]);
   });
   const processes = [...mesh.processes].map(([key, { concurrency, environment }]) => [key, concurrency, environment]);
+  const registrations = mesh.registrations.map(({ spiffeId, unix, hint }) => [spiffeId, unix, hint]);
   // What weft itself fetches counts too (a rule's timeout is for that), and how Envoy's process is started.
-  return { output: JSON.stringify([[...mesh.workloads.keys()], output, probes, [...jwksNeeds(mesh)], processes]) };
+  return { output: JSON.stringify([[...mesh.workloads.keys()], output, probes, [...jwksNeeds(mesh)], processes, registrations]) };
 }

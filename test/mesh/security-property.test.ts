@@ -93,6 +93,7 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
     gateways: new Map(),
     credentials: new Map(),
     envoyPatches: new Map(),
+    registrations: [],
     accessLogs: new Map(),
     tracing: new Map(),
     metrics: new Map(),

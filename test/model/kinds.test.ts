@@ -24,6 +24,7 @@ const PLAIN: Record<Kind, Record<string, unknown>> = {
   Telemetry: {},
   MeshConfig: {},
   Secret: {},
+  WorkloadRegistration: { serviceAccount: "a", selectors: { unix: { uid: 1001 } } },
 };
 
 /** Kubernetes' own kinds have no spec. */

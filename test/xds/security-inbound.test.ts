@@ -45,6 +45,7 @@ function meshOf(at: Workload, { peers = [], rules = [] }: Policies = {}, previou
     gateways: new Map(),
     credentials: new Map(),
     envoyPatches: new Map(),
+    registrations: [],
     accessLogs: new Map(),
     tracing: new Map(),
     metrics: new Map(),

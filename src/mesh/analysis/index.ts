@@ -20,6 +20,7 @@ import { findPortConflicts } from "./port-conflicts.ts";
 import { findProtocolConflicts } from "./protocol-conflicts.ts";
 import { findIdleProxyConfigs } from "./proxy-configs.ts";
 import { findBrokenReferences } from "./references.ts";
+import { findLostRegistrations } from "./registrations.ts";
 import { findEmptySelections } from "./selections.ts";
 import { findTokenTrouble } from "./tokens.ts";
 import { findWithoutEffect } from "./without-effect.ts";
@@ -42,6 +43,7 @@ const RULES = [
   findPolicyTrouble,
   findTokenTrouble,
   findIdleProxyConfigs,
+  findLostRegistrations,
   findWithoutEffect,
   findLostLogs,
   findLostSpans,
