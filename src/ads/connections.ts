@@ -1,20 +1,29 @@
 /** The HTTP/2 connections of one listener: signs of life, and the end of all of them. */
-import type { Http2Server, ServerHttp2Session } from "node:http2";
+import type { ServerHttp2Session } from "node:http2";
 import type { Clock } from "../lib/clock.ts";
 import type { AdsLimits } from "./limits.ts";
+import type { AnyServer } from "./listener.ts";
 
 export class Connections {
   private readonly sessions = new Set<ServerHttp2Session>();
   private readonly streams = new WeakMap<object, number>();
+  /** Of those of which no stream was admitted yet: cancels their end. */
+  private readonly unproven = new WeakMap<object, () => void>();
 
-  constructor(server: Http2Server, clock: Clock, limits: AdsLimits) {
+  constructor(server: AnyServer, clock: Clock, limits: AdsLimits) {
     server.on("session", (session) => {
       this.sessions.add(session);
       // A peer that resets its connection ends its streams by that; nobody needs to hear of it twice.
       session.on("error", () => session.destroy());
       const stop = this.watch(session, clock, limits);
+      // A stranger may take a place for a moment only.
+      this.unproven.set(
+        session,
+        clock.after(limits.unprovenMs, () => session.destroy()),
+      );
       session.on("close", () => {
         stop();
+        this.unproven.get(session)?.();
         this.sessions.delete(session);
       });
     });
@@ -24,6 +33,7 @@ export class Connections {
   count(session: object, by: 1 | -1): number {
     const streams = (this.streams.get(session) ?? 0) + by;
     this.streams.set(session, streams);
+    this.unproven.get(session)?.();
     return streams;
   }
 

@@ -17,6 +17,7 @@ export interface ProxyInfo {
   readonly metadata?: unknown;
   readonly protocol: "delta" | "sotw";
   readonly address: string;
+  readonly transport?: "tcp" | "unix" | "tls";
   /** Milliseconds since the epoch. */
   readonly connectedAt: number;
 }

@@ -6,6 +6,10 @@ export interface AdsLimits {
   readonly maxStreamsPerConnection: number;
   /** To one listener. */
   readonly maxConnections: number;
+  /** To the TLS listener, from one address: a machine may run many proxies, and none may keep the others out. */
+  readonly maxConnectionsPerAddress: number;
+  /** How long a connection may be open before the first of its streams has proved whose it is, milliseconds. */
+  readonly unprovenMs: number;
   /** Names that one stream may subscribe to, of one type. */
   readonly maxNames: number;
   /** Types that one stream may ask for, known or not. */
@@ -24,6 +28,8 @@ export const DEFAULT_LIMITS: AdsLimits = {
   maxStreams: 20_000,
   maxStreamsPerConnection: 100,
   maxConnections: 20_000,
+  maxConnectionsPerAddress: 2_000,
+  unprovenMs: 15_000,
   maxNames: 100_000,
   maxTypes: 32,
   authenticateMs: 10_000,

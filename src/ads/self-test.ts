@@ -60,6 +60,8 @@ function session(bound: Bound): { manager: Http2SessionManager; baseUrl: string 
     return { manager: new Http2SessionManager(baseUrl, {}, { createConnection: () => connect(bound.path) }), baseUrl };
   }
   const host = bound.address === "0.0.0.0" ? "127.0.0.1" : bound.address === "::" ? "::1" : bound.address;
-  const baseUrl = `http://${host.includes(":") ? `[${host}]` : host}:${bound.port}`;
-  return { manager: new Http2SessionManager(baseUrl), baseUrl };
+  const baseUrl = `${bound.isTls ? "https" : "http"}://${host.includes(":") ? `[${host}]` : host}:${bound.port}`;
+  // It asks whether weft answers, at an address that weft itself has bound: whose certificate is served, clients judge.
+  const manager = new Http2SessionManager(baseUrl, {}, bound.isTls ? { rejectUnauthorized: false } : {});
+  return { manager, baseUrl };
 }

@@ -5,24 +5,36 @@
  * const ads = createAdsServer({ authenticate, source, clock: systemClock });
  * await ads.listen({ host: "127.0.0.1", port: 15010 });
  * await ads.listen({ path: "weft-data/ads.sock", mode: 0o660 });
+ * await ads.listen({ host: "0.0.0.0", port: 15012, tls: certificate });
  */
 import { randomUUID } from "node:crypto";
-import type { Http2Server } from "node:http2";
 import { Code, ConnectError, createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
 import { type ConnectNodeAdapterOptions, connectNodeAdapter } from "@connectrpc/connect-node";
 import { AggregatedDiscoveryService } from "../gen/weft/ads/v1/discovery_pb.ts";
 import type { Clock } from "../lib/clock.ts";
+import { limitConnections } from "../lib/connection-limit.ts";
 import { WeftError } from "../lib/errors.ts";
+import { type PeerCredentials, peerCredentials } from "../lib/peer-credentials.ts";
+import { presentedCertificates } from "../lib/server-tls.ts";
 import { Connections } from "./connections.ts";
 import { within } from "./deadline.ts";
 import { toConnectError } from "./errors.ts";
 import { Ledger, type LedgerReader } from "./ledger.ts";
 import { type AdsLimits, DEFAULT_LIMITS } from "./limits.ts";
-import { type Bound, bind, createHttp2Server, type TcpTarget, type UnixTarget } from "./listener.ts";
+import {
+  type AnyServer,
+  type Bound,
+  bind,
+  createHttp2Server,
+  type Target,
+  type TcpTarget,
+  type TlsTarget,
+  type UnixTarget,
+} from "./listener.ts";
 import { nothing, selfTest } from "./self-test.ts";
 import { AdsStream } from "./stream.ts";
 import type { Subscription } from "./subscription.ts";
-import type { AdsObserver, Authenticate, Credentials, ProxyIdentity, SnapshotSource } from "./types.ts";
+import type { AdsObserver, Authenticate, Credentials, Entitlement, ProxyIdentity, SnapshotSource } from "./types.ts";
 import { delta, sotw, type Variant } from "./variant.ts";
 
 export interface AdsServerOptions {
@@ -37,7 +49,7 @@ export interface AdsServerOptions {
 
 export interface AdsServer {
   /** May be called more than once. @throws WeftError "unavailable" */
-  listen(target: TcpTarget): Promise<{ readonly address: string; readonly port: number }>;
+  listen(target: TcpTarget | TlsTarget): Promise<{ readonly address: string; readonly port: number }>;
   listen(target: UnixTarget): Promise<{ readonly path: string }>;
   /** Ends all streams with UNAVAILABLE after a GOAWAY; connections that are still there after `graceMs` are cut. */
   close(graceMs: number): Promise<void>;
@@ -50,15 +62,15 @@ export interface AdsServer {
 
 type NodeRequest = Parameters<NonNullable<ConnectNodeAdapterOptions["contextValues"]>>[0];
 
-interface Peer {
+interface Peer extends Pick<Credentials, "transport" | "certificates" | "user"> {
   readonly address: string;
-  readonly transport: Credentials["transport"];
   readonly session: object;
   readonly connections: Connections;
 }
 
 interface Admitted {
-  readonly proxy: ProxyIdentity;
+  readonly expiresAt?: number;
+  readonly identify: (nodeId: string) => ProxyIdentity;
   readonly selfTest: boolean;
 }
 
@@ -69,7 +81,7 @@ const SHUTTING_DOWN = "weft is shutting down";
 const PROOF_ENDED = "the token or certificate that opened this stream has ended: connect again with a new one";
 
 interface Listening {
-  readonly server: Http2Server;
+  readonly server: AnyServer;
   readonly connections: Connections;
   readonly bound: Bound;
 }
@@ -79,23 +91,40 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   const limits: AdsLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const ledger = new Ledger({ clock });
   const instance = newId().slice(0, 8);
-  /** Each with the proxy whose it is. */
-  const streams = new Map<{ end(reason: string, error?: ConnectError): void }, string>();
+  const streams = new Set<{ end(reason: string, error?: ConnectError): void; readonly proxy: ProxyIdentity | undefined }>();
   const listening: Listening[] = [];
   const selfTests = new Set<string>();
   let opened = 0;
   let closing = false;
+  /** Whether the kernel has said of weft's own connection that it is weft's. Until then it is believed of nobody. */
+  let knowsUsers = false;
 
   const admit = async (authorization: string | undefined, peer: Peer): Promise<Admitted> => {
     if (closing) throw new WeftError("unavailable", SHUTTING_DOWN);
-    if (authorization !== undefined && selfTests.delete(authorization)) return { proxy: { id: "" }, selfTest: true };
+    if (authorization !== undefined && selfTests.delete(authorization)) {
+      if (peer.transport === "unix") knowsUsers = isOwn(peer.user);
+      return { identify: () => ({ id: "" }), selfTest: true };
+    }
     const late = () => new WeftError("unavailable", `nobody said in ${limits.authenticateMs} ms whose token this is; try again`);
-    const proxy = await within(clock, limits.authenticateMs, authenticate({ authorization, transport: peer.transport }), late);
+    const { transport, certificates, user } = peer;
+    const credentials = { authorization, transport, certificates, ...(knowsUsers ? { user } : {}) };
+    const proof = await within(clock, limits.authenticateMs, authenticate(credentials), late);
     if (closing) throw new WeftError("unavailable", SHUTTING_DOWN);
-    return { proxy, selfTest: false };
+    return { expiresAt: proof.expiresAt, identify: (nodeId) => identify(proof, nodeId, peer), selfTest: false };
   };
 
-  const untilExpiry = ({ expiresAt }: ProxyIdentity, end: () => void): (() => void) =>
+  const identify = (proof: ProxyIdentity | Entitlement, nodeId: string, { address }: Peer): ProxyIdentity => {
+    if ("id" in proof) return proof;
+    try {
+      return proof.choose(nodeId);
+    } catch (reason) {
+      const { code, message } = WeftError.from(reason);
+      observer.refused?.({ code, reason: message, address });
+      throw reason;
+    }
+  };
+
+  const untilExpiry = ({ expiresAt }: Admitted, end: () => void): (() => void) =>
     expiresAt === undefined ? () => {} : clock.after(expiresAt - clock.now(), end);
 
   const requestGate = async (context: HandlerContext): Promise<void> => {
@@ -121,8 +150,9 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     opened += 1;
     const stream = new AdsStream(
       {
-        proxy: admitted.proxy,
+        identify: admitted.identify,
         address: peer.address,
+        transport: peer.transport,
         id: `${instance}.${opened}`,
         clock,
         limits,
@@ -134,10 +164,8 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     const lost = () => stream.end("the connection was lost");
     context.signal.addEventListener("abort", lost, { once: true });
     const onConnection = peer.connections.count(peer.session, 1);
-    streams.set(stream, admitted.proxy.id);
-    const cancelExpiry = untilExpiry(admitted.proxy, () =>
-      stream.end("its proof ended", new ConnectError(PROOF_ENDED, Code.Unauthenticated)),
-    );
+    streams.add(stream);
+    const cancelExpiry = untilExpiry(admitted, () => stream.end("its proof ended", new ConnectError(PROOF_ENDED, Code.Unauthenticated)));
     try {
       if (context.signal.aborted) return;
       if (!admitted.selfTest && (streams.size > limits.maxStreams || onConnection > limits.maxStreamsPerConnection)) {
@@ -153,15 +181,27 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     }
   }
 
-  const start = async (target: TcpTarget | UnixTarget): Promise<Bound> => {
-    const server = createHttp2Server(limits.maxStreamsPerConnection);
+  const start = async (target: Target): Promise<Bound> => {
+    const server = createHttp2Server(target, limits.maxStreamsPerConnection);
+    if ("tls" in target) {
+      limitConnections(server, limits.maxConnectionsPerAddress, (address) =>
+        observer.refused?.({ code: "too_large", reason: "too many connections from one address", address }),
+      );
+    }
     server.maxConnections = limits.maxConnections;
     server.on("drop", (peer) => {
       const address = peer ? `${peer.remoteAddress}:${peer.remotePort}` : "unix";
       observer.refused?.({ code: "too_large", reason: "too many connections", address });
     });
     const connections = new Connections(server, clock, limits);
-    const transport = "path" in target ? "unix" : "tcp";
+    const transport = "path" in target ? "unix" : "tls" in target ? "tls" : "tcp";
+    const proofs = new WeakMap<object, Pick<Credentials, "certificates" | "user">>();
+    // Once a connection: neither changes while it stands.
+    server.on("session", (session) => {
+      const { socket } = session;
+      if (transport === "unix") proofs.set(session, { user: peerCredentials(socket) });
+      else if (transport === "tls") proofs.set(session, { certificates: presentedCertificates(socket) });
+    });
     const handler = connectNodeAdapter({
       connect: false,
       grpcWeb: false,
@@ -169,7 +209,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       acceptCompression: [],
       readMaxBytes: limits.maxMessageBytes,
       requestGate,
-      contextValues: (request) => createContextValues().set(peerKey, peerOf(request, transport, connections)),
+      contextValues: (request) => createContextValues().set(peerKey, peerOf(request, transport, connections, proofs)),
       // Fetch* and whatever else: "unimplemented", as gRPC says it in a response without a body.
       fallback: (_request, response) => {
         response.writeHead(200, { "content-type": "application/grpc", "grpc-status": String(Code.Unimplemented) });
@@ -197,7 +237,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       const stopped = listening.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve())));
       for (const { connections } of listening) connections.sayGoodbye();
       const goodbye = new ConnectError(SHUTTING_DOWN, Code.Unavailable);
-      for (const stream of streams.keys()) stream.end("shut down", goodbye);
+      for (const stream of streams) stream.end("shut down", goodbye);
       const destroy = () => {
         for (const { connections } of listening) connections.destroy();
       };
@@ -208,8 +248,8 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     },
 
     endStreams(id, message) {
-      const own = [...streams].filter(([, owner]) => owner === id);
-      for (const [stream] of own) stream.end(message, new ConnectError(message, Code.Unauthenticated));
+      const own = [...streams].filter(({ proxy }) => proxy?.id === id);
+      for (const stream of own) stream.end(message, new ConnectError(message, Code.Unauthenticated));
       return own.length;
     },
 
@@ -230,9 +270,16 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   };
 }
 
-function peerOf(request: NodeRequest, transport: Credentials["transport"], connections: Connections): Peer {
+const isOwn = (user: PeerCredentials | undefined) => user?.pid === process.pid && user.uid === process.getuid?.();
+
+function peerOf(
+  request: NodeRequest,
+  transport: Credentials["transport"],
+  connections: Connections,
+  proofs: WeakMap<object, Pick<Credentials, "certificates" | "user">>,
+): Peer {
   const session = "stream" in request ? request.stream.session : undefined;
   const socket = session?.socket;
   const address = transport === "unix" ? "unix" : `${socket?.remoteAddress ?? ""}:${socket?.remotePort ?? ""}`;
-  return { address, transport, session: session ?? request, connections };
+  return { ...(session ? proofs.get(session) : {}), address, transport, session: session ?? request, connections };
 }

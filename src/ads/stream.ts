@@ -12,12 +12,14 @@ import type { AdsLimits } from "./limits.ts";
 import { isTypeUrl, Subscriptions } from "./order.ts";
 import type { Answer, Push } from "./push.ts";
 import type { Subscription } from "./subscription.ts";
-import type { AdsObserver, AnswerEvent, ProxyIdentity, SnapshotSource } from "./types.ts";
+import type { AdsObserver, AnswerEvent, Credentials, ProxyIdentity, SnapshotSource } from "./types.ts";
 import type { Variant } from "./variant.ts";
 
 export interface StreamOptions {
-  readonly proxy: ProxyIdentity;
+  /** Whose the stream is, once its node.id is known. @throws WeftError "unauthenticated", "forbidden" */
+  readonly identify: (nodeId: string) => ProxyIdentity;
   readonly address: string;
+  readonly transport: Credentials["transport"];
   /** Begins all nonces of this stream, and of no other. */
   readonly id: string;
   readonly source: SnapshotSource;
@@ -33,6 +35,7 @@ export class AdsStream<Request, Response, S extends Subscription> {
   private readonly subscriptions: Subscriptions<S>;
   private readonly sentAt = new Map<string, number>();
   private entry: LedgerEntry | undefined;
+  private identity: ProxyIdentity | undefined;
   private unsubscribe: (() => void) | undefined;
   private count = 0;
   private ended: { readonly reason: string; readonly error?: ConnectError } | undefined;
@@ -43,6 +46,11 @@ export class AdsStream<Request, Response, S extends Subscription> {
     this.options = options;
     this.variant = variant;
     this.subscriptions = new Subscriptions((typeUrl) => variant.create(typeUrl));
+  }
+
+  /** Whose it is; undefined before its first request. */
+  get proxy(): ProxyIdentity | undefined {
+    return this.identity;
   }
 
   /** Ends the stream: with a status where there is an error, else cleanly. The first call counts. */
@@ -110,10 +118,20 @@ export class AdsStream<Request, Response, S extends Subscription> {
   }
 
   private begin(node: Node | undefined): void {
-    const { proxy, address, ledger, observer, source } = this.options;
+    const { identify, address, transport, ledger, observer, source } = this.options;
     const { protocol } = this.variant;
     const name = node?.id ?? "";
-    const info = { id: proxy.id, node: name, envoyVersion: envoyVersion(node), metadata: boundedMetadata(node), protocol, address };
+    const proxy = identify(name);
+    this.identity = proxy;
+    const info = {
+      id: proxy.id,
+      node: name,
+      envoyVersion: envoyVersion(node),
+      metadata: boundedMetadata(node),
+      protocol,
+      address,
+      transport,
+    };
     this.entry = ledger.open(info, (typeUrl) => this.subscriptions.get(typeUrl));
     observer.streamOpened?.({ proxy, protocol, node: name, address });
     const take = (snapshot: ProxySnapshot) => {
@@ -146,7 +164,7 @@ export class AdsStream<Request, Response, S extends Subscription> {
   }
 
   private event({ typeUrl, revision, nonce }: Push): AnswerEvent | undefined {
-    return isTypeUrl(typeUrl) ? { proxy: this.options.proxy, typeUrl, revision, nonce } : undefined;
+    return this.identity && isTypeUrl(typeUrl) ? { proxy: this.identity, typeUrl, revision, nonce } : undefined;
   }
 
   private close(): void {
@@ -154,9 +172,9 @@ export class AdsStream<Request, Response, S extends Subscription> {
     this.unsubscribe?.();
     this.unsubscribe = undefined;
     if (!this.entry) return;
-    const { ledger, observer, proxy } = this.options;
+    const { ledger, observer } = this.options;
     ledger.close(this.entry);
-    observer.streamClosed?.({ proxy, protocol: this.variant.protocol, reason: this.ended.reason });
+    if (this.identity) observer.streamClosed?.({ proxy: this.identity, protocol: this.variant.protocol, reason: this.ended.reason });
   }
 
   private wake(): void {

@@ -1,6 +1,7 @@
 /** What ADS needs from the rest of weft, and what it tells it. It carries opaque bytes and knows no policy. */
 import type { ProxySnapshot, TypeUrl } from "../lib/encoded.ts";
 import type { ErrorCode } from "../lib/errors.ts";
+import type { PeerCredentials } from "../lib/peer-credentials.ts";
 
 /** A workload that proved who it is. `id` is "ns/name". */
 export interface ProxyIdentity {
@@ -19,10 +20,25 @@ export interface Credentials {
   /** The authorization header of the stream, if any. */
   readonly authorization?: string;
   readonly transport: "tcp" | "unix" | "tls";
+  /** What the client presented in its TLS handshake, DER, its own certificate first: it holds the key, nothing else is known. */
+  readonly certificates?: readonly Uint8Array[];
+  /** Who connected to the Unix socket, where the kernel tells. */
+  readonly user?: PeerCredentials;
+}
+
+/** A proof that does not name one workload: several may share a SPIFFE ID, or a user. */
+export interface Entitlement {
+  /** When the proof ends, as ProxyIdentity's. */
+  readonly expiresAt?: number;
+  /**
+   * Which of those that the proof is good for the stream is for; its node.id only chooses among them.
+   * @throws WeftError "unauthenticated", "forbidden" where it is good for none, or not for the one that is named
+   */
+  choose(nodeId: string): ProxyIdentity;
 }
 
 /** @throws WeftError "unauthenticated", with a message that names the command to run. */
-export type Authenticate = (credentials: Credentials) => Promise<ProxyIdentity>;
+export type Authenticate = (credentials: Credentials) => Promise<ProxyIdentity | Entitlement>;
 
 export interface SnapshotSource {
   /**

@@ -19,4 +19,5 @@ export type {
   WorkloadIdentity,
   X509Svid,
 } from "./types.ts";
+export { type VerifiedX509Svid, verifyX509Svid } from "./verify-x509-svid.ts";
 export { type WorkloadToken, WorkloadTokens, type WorkloadTokensOptions } from "./workload-token.ts";
