@@ -63,6 +63,8 @@ export interface AdsServer {
 type NodeRequest = Parameters<NonNullable<ConnectNodeAdapterOptions["contextValues"]>>[0];
 
 interface Peer extends Pick<Credentials, "transport" | "certificates" | "user"> {
+  /** Ends the connection when its streams have ended: a certificate is presented once, and the next one needs another handshake. */
+  readonly retire: () => void;
   readonly address: string;
   readonly session: object;
   readonly connections: Connections;
@@ -113,13 +115,14 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     return { expiresAt: proof.expiresAt, identify: (nodeId) => identify(proof, nodeId, peer), selfTest: false };
   };
 
-  const identify = (proof: ProxyIdentity | Entitlement, nodeId: string, { address }: Peer): ProxyIdentity => {
+  const identify = (proof: ProxyIdentity | Entitlement, nodeId: string, { address, certificates, retire }: Peer): ProxyIdentity => {
     if ("id" in proof) return proof;
     try {
       return proof.choose(nodeId);
     } catch (reason) {
       const { code, message } = WeftError.from(reason);
       observer.refused?.({ code, reason: message, address });
+      if (certificates?.length) retire();
       throw reason;
     }
   };
@@ -135,6 +138,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     } catch (reason) {
       const { code, message } = WeftError.from(reason);
       observer.refused?.({ code, reason: message, address: peer.address });
+      if (peer.certificates?.length) peer.retire();
       throw toConnectError(reason);
     }
   };
@@ -165,7 +169,10 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     context.signal.addEventListener("abort", lost, { once: true });
     const onConnection = peer.connections.count(peer.session, 1);
     streams.add(stream);
-    const cancelExpiry = untilExpiry(admitted, () => stream.end("its proof ended", new ConnectError(PROOF_ENDED, Code.Unauthenticated)));
+    const cancelExpiry = untilExpiry(admitted, () => {
+      stream.end("its proof ended", new ConnectError(PROOF_ENDED, Code.Unauthenticated));
+      if (peer.certificates?.length) peer.retire();
+    });
     try {
       if (context.signal.aborted) return;
       if (!admitted.selfTest && (streams.size > limits.maxStreams || onConnection > limits.maxStreamsPerConnection)) {
@@ -281,5 +288,8 @@ function peerOf(
   const session = "stream" in request ? request.stream.session : undefined;
   const socket = session?.socket;
   const address = transport === "unix" ? "unix" : `${socket?.remoteAddress ?? ""}:${socket?.remotePort ?? ""}`;
-  return { ...(session ? proofs.get(session) : {}), address, transport, session: session ?? request, connections };
+  const retire = () => {
+    if (session && !session.closed && !session.destroyed) session.close();
+  };
+  return { ...(session ? proofs.get(session) : {}), address, transport, session: session ?? request, connections, retire };
 }

@@ -5,28 +5,34 @@
 import * as v from "valibot";
 import type { Caller } from "../admin/context.ts";
 import type { TokenHolder } from "../ca/index.ts";
+import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Store } from "../store/store.ts";
 
 const COLLECTION = "token-epochs";
-const StoredSchema = v.object({ epoch: v.pipe(v.number(), v.integer(), v.minValue(0)) });
+/** `at`: milliseconds since the epoch; none where an earlier weft wrote it. */
+const StoredSchema = v.object({ epoch: v.pipe(v.number(), v.integer(), v.minValue(0)), at: v.optional(v.number()) });
 
 export class Revocations {
   readonly #store: Pick<Store, "writePrivate">;
+  readonly #clock: Clock;
   readonly #epochs = new Map<string, number>();
+  readonly #times = new Map<string, number>();
 
-  private constructor(store: Pick<Store, "writePrivate">) {
+  private constructor(store: Pick<Store, "writePrivate">, clock: Clock) {
     this.#store = store;
+    this.#clock = clock;
   }
 
   /** @throws WeftError "unavailable" where the store cannot be read, or holds what is none of them */
-  static async open(store: Pick<Store, "readPrivate" | "writePrivate">): Promise<Revocations> {
-    const revocations = new Revocations(store);
+  static async open(store: Pick<Store, "readPrivate" | "writePrivate">, clock: Clock): Promise<Revocations> {
+    const revocations = new Revocations(store, clock);
     for (const { id, value } of await store.readPrivate(COLLECTION)) {
       const parsed = v.safeParse(StoredSchema, value);
       // Not to be skipped: tokens that were taken back would be good again.
       if (!parsed.success) throw new WeftError("unavailable", `the store is damaged: the revocation of tokens of ${id} cannot be read`);
       revocations.#epochs.set(id, parsed.output.epoch);
+      revocations.#times.set(id, parsed.output.at ?? 0);
     }
     return revocations;
   }
@@ -36,13 +42,23 @@ export class Revocations {
     return this.#epochs.get(keyOf(holder)) ?? 0;
   }
 
+  /**
+   * When it was done last, milliseconds since the epoch; 0 where never. Certificates carry no epoch: those made before are refused. By the clock, but
+   * the one that dates them.
+   */
+  timeOf(holder: TokenHolder): number {
+    return this.#times.get(keyOf(holder)) ?? 0;
+  }
+
   /** All tokens of `holder` made until now are refused from now on, also after a restart. @throws WeftError "unavailable": nothing was revoked */
   async revoke(holder: TokenHolder, caller: Caller): Promise<void> {
     const id = keyOf(holder);
     const epoch = this.epochOf(holder) + 1;
+    const at = this.#clock.now();
     const audit = { ...caller, action: "revoke-token", outcome: "done", targets: [id] } as const;
-    await this.#store.writePrivate({ collection: COLLECTION, puts: [{ id, value: { epoch } }], deletes: [], audit });
+    await this.#store.writePrivate({ collection: COLLECTION, puts: [{ id, value: { epoch, at } }], deletes: [], audit });
     this.#epochs.set(id, epoch);
+    this.#times.set(id, at);
   }
 }
 

@@ -113,7 +113,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   });
   onClose(() => identity.close());
   const { authority, svids } = identity;
-  const revocations = await Revocations.open(store);
+  const revocations = await Revocations.open(store, clock);
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock, epochOf: (holder) => revocations.epochOf(holder) });
   const adminToken = await openAdminToken({ dir: data });
   const seal = createSeal(await openSealKey({ dir: data }), (message) => log.error(message));

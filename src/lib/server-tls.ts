@@ -1,4 +1,5 @@
 /** TLS as weft serves it: one certificate that is renewed while connections stand, and clients that may present one of their own. */
+import { constants } from "node:crypto";
 import { createServer, type DetailedPeerCertificate, type Server, type TLSSocket, type TlsOptions } from "node:tls";
 
 /** The certificate that weft serves with. */
@@ -30,6 +31,8 @@ export function serverTlsOptions(certificate: ServerCertificate, protocol: "h2" 
     requestCert: true,
     rejectUnauthorized: false,
     handshakeTimeout: HANDSHAKE_MS,
+    // A resumed session would present the certificate of its first handshake, which may have been renewed since.
+    secureOptions: constants.SSL_OP_NO_TICKET,
   };
 }
 

@@ -133,6 +133,8 @@ export interface Workload {
   readonly serviceAccount?: string;
   /** spiffe://TRUST_DOMAIN/ns/NS/sa/SA; undefined without a service account: such a workload speaks plaintext. */
   readonly spiffeId?: string;
+  /** Number or name of the user on weft's own machine who may run its proxy without a token, from annotation weft.dev/unix-user. */
+  readonly unixUser?: string;
   /** Sorted by number. */
   readonly inbound: readonly InboundPort[];
   /** Where its sidecar takes the application's calls out (annotation weft.dev/outbound, else 127.0.0.1:15001). */

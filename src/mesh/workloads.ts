@@ -6,6 +6,7 @@ import {
   parseAppAnnotation,
   parseListenAnnotation,
   parseTypeAnnotation,
+  parseUnixUser,
 } from "../model/annotations.ts";
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf } from "../model/resource.ts";
@@ -56,6 +57,7 @@ const workloadOf = memoize(
       locality: localityOf(spec.locality, labelsOf(entry)),
       serviceAccount: spec.serviceAccount || undefined,
       spiffeId: spiffeIdOf(settings, namespace, spec.serviceAccount),
+      unixUser: read(annotations[ANNOTATION.unixUser], parseUnixUser),
       inbound: "spec" in sidecar && !isGateway ? ingressPorts(sidecar, entry, ports) : ports,
       outbound: read(annotations[ANNOTATION.outbound], parseAddressPort) ?? DEFAULT_OUTBOUND,
       listen: listen?.map((entry) => ({ ...entry, host: canonicalHost(entry.host, namespace, settings.domain) })),

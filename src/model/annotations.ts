@@ -17,6 +17,8 @@ export const ANNOTATION = {
   prometheus: "weft.dev/prometheus",
   /** What its Envoy is: "sidecar", or "gateway" for one that serves the Gateways which select it. */
   type: "weft.dev/type",
+  /** Who runs its Envoy on weft's own machine, by number or name: "1001". That user needs no token at ads.sock. */
+  unixUser: "weft.dev/unix-user",
 } as const;
 
 /** On a WorkloadGroup: the keys of labels that its instances may set themselves, "version,track". */
@@ -108,6 +110,20 @@ export function parseTypeAnnotation(text: string): Parsed<ProxyType> {
   return { error: `must be sidecar or gateway, not ${JSON.stringify(text)}` };
 }
 
+/**
+ * A user's number, or a name (useradd(8)). Root is none: what runs as root can take any workload's part anyhow, and so many things do that it says
+ * nothing of which one it is.
+ */
+export function parseUnixUser(text: string): Parsed<string> {
+  if (text === "root" || /^0+$/.test(text))
+    return { error: "root is no user of a workload's own: run its Envoy as another, or with a token" };
+  // 2^32 - 1 means "no user", 65534 every user that has no number here (user_namespaces(7)).
+  if (/^[1-9]\d{0,9}$/.test(text))
+    return Number(text) < 0xffff_ffff && text !== "65534" ? { value: text } : { error: `${text} is no user's number` };
+  if (/^[a-z_][a-z0-9_-]{0,31}$/.test(text) && text !== "nobody") return { value: text };
+  return { error: `${JSON.stringify(text)} is no user: write a number, such as "1001", or a name in lower case` };
+}
+
 /** "version,track": keys of labels. */
 function parseLabelKeys(text: string): Parsed<readonly string[]> {
   return parseItems(text, (key): Parsed<string> => {
@@ -123,6 +139,7 @@ const PARSERS: Readonly<Record<string, (text: string) => Parsed<unknown>>> = {
   [ANNOTATION.envoyAdmin]: parseAddressPort,
   [ANNOTATION.prometheus]: parseAddressPort,
   [ANNOTATION.type]: parseTypeAnnotation,
+  [ANNOTATION.unixUser]: parseUnixUser,
 };
 
 /** Checks the annotations that mean something to weft; others are anybody's. */
@@ -160,6 +177,12 @@ export function checkAnnotations(kind: string, annotations: Readonly<Record<stri
 
 /** Those of a WorkloadEntry that a WorkloadGroup passes on to its instances; paths are relative to the mapping. */
 export function checkWeftAnnotations(annotations: Readonly<Record<string, string>>, report: Report): void {
+  if (Object.hasOwn(annotations, ANNOTATION.unixUser)) {
+    report("badAnnotation", `${ANNOTATION.unixUser} is for one workload: instances of a group prove themselves by their token`, {
+      path: [ANNOTATION.unixUser],
+      atKey: true,
+    });
+  }
   checkAnnotations("WorkloadEntry", annotations, (name, message, options = {}) =>
     report(name, message, { ...options, path: options.path?.slice(2) }),
   );

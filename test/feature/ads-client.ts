@@ -1,5 +1,6 @@
 /** A small xDS client over a real HTTP/2 connection: it keeps what it is sent, and ACKs, refuses or withholds as the test says. */
 import { connect } from "node:net";
+import type { ConnectionOptions } from "node:tls";
 import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { ConnectError, createClient } from "@connectrpc/connect";
@@ -13,7 +14,7 @@ import {
   ResourceSchema,
 } from "../../src/gen/weft/ads/v1/discovery_pb.ts";
 
-export type Target = { readonly address: string; readonly port: number } | { readonly path: string };
+export type Target = { readonly address: string; readonly port: number; readonly tls?: ConnectionOptions } | { readonly path: string };
 
 /** How long a test waits for what must come, milliseconds. */
 const PATIENCE_MS = 20_000;
@@ -73,8 +74,10 @@ abstract class AdsClient<Request, Response> {
   private readonly abort = new AbortController();
 
   constructor(target: Target, options: ClientOptions) {
-    const base = "path" in target ? "http://localhost" : `http://${target.address}:${target.port}`;
-    this.manager = new Http2SessionManager(base, {}, "path" in target ? { createConnection: () => connect(target.path) } : {});
+    const isTls = "tls" in target && target.tls !== undefined;
+    const base = "path" in target ? "http://localhost" : `${isTls ? "https" : "http"}://${target.address}:${target.port}`;
+    const how = "path" in target ? { createConnection: () => connect(target.path) } : { ...target.tls };
+    this.manager = new Http2SessionManager(base, {}, how);
     const transport = createGrpcTransport({ baseUrl: base, sessionManager: this.manager });
     const headers: Record<string, string> = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
     void this.run(createClient(AggregatedDiscoveryService, transport), headers);
