@@ -15,6 +15,8 @@ export interface PeerCredentials {
 /** asm-generic/socket.h; the same on every architecture that Bun runs on. */
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+/** Since Linux 6.5. */
+const SO_PEERPIDFD = 77;
 /** struct ucred: pid_t, uid_t, gid_t. */
 const UCRED_BYTES = 12;
 /** What the kernel says of a peer whose user has no number here: another user namespace's (user_namespaces(7)). */
@@ -44,18 +46,34 @@ function load(): Getsockopt | undefined {
 
 /** Of the peer of an accepted connection; undefined where the kernel does not say, and then nobody may be believed. */
 export function peerCredentials(socket: Socket): PeerCredentials | undefined {
-  const call = load();
-  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: unknown } | null };
-  const fd = handle?.fd;
-  if (!call || typeof fd !== "number" || fd < 0) return undefined;
-  const value = new Uint8Array(UCRED_BYTES);
-  const length = new Uint32Array([UCRED_BYTES]);
-  if (call(fd, SOL_SOCKET, SO_PEERCRED, ptr(value), ptr(length)) !== 0 || length[0] !== UCRED_BYTES) return undefined;
+  const value = ask(socket, SO_PEERCRED, UCRED_BYTES);
+  if (!value) return undefined;
   // In the byte order of this machine, as the kernel wrote it.
   const [pid = 0, uid = NO_ID, gid = NO_ID] = new Uint32Array(value.buffer);
   // A socket pair of the kernel's own, or a peer in a pid namespace that is not seen from here, has pid 0.
   if (pid === 0 || uid === NO_ID || gid === NO_ID || (uid === OVERFLOW_UID && !isFirstUserNamespace())) return undefined;
   return { pid, uid, gid };
+}
+
+/**
+ * A descriptor of the peer's process (pidfd_open(2)), for the caller to close: it goes on meaning that process when the number of the process
+ * is given to another. Undefined where the kernel is older than 6.5, or the process has been reaped.
+ */
+export function peerPidfd(socket: Socket): number | undefined {
+  const value = ask(socket, SO_PEERPIDFD, Int32Array.BYTES_PER_ELEMENT);
+  const [fd = -1] = value ? new Int32Array(value.buffer) : [];
+  return fd < 0 ? undefined : fd;
+}
+
+/** The value of a socket option of exactly `bytes`; undefined where it cannot be had. */
+function ask(socket: Socket, option: number, bytes: number): Uint8Array<ArrayBuffer> | undefined {
+  const call = load();
+  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: unknown } | null };
+  const fd = handle?.fd;
+  if (!call || typeof fd !== "number" || fd < 0) return undefined;
+  const value = new Uint8Array(bytes);
+  const length = new Uint32Array([bytes]);
+  return call(fd, SOL_SOCKET, option, ptr(value), ptr(length)) === 0 && length[0] === bytes ? value : undefined;
 }
 
 /** There every user has a number, and 65534 is one like others ("nobody"); elsewhere it may be anybody. */
