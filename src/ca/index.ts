@@ -5,6 +5,7 @@ export type { CaObserver } from "./lifecycle.ts";
 export { DEFAULT_LIFETIMES, type Lifetimes } from "./lifetimes.ts";
 export { type OpenedAuthority, openAuthority } from "./open-authority.ts";
 export { openSealKey } from "./seal-key.ts";
+export { parseSpiffeBundle } from "./parse-bundle.ts";
 export { formatSpiffeId, parseSpiffeId, parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
 export { type SvidListener, SvidManager, type SvidManagerOptions, type SvidObserver } from "./svid-manager.ts";
 export type {
@@ -21,3 +22,4 @@ export type {
 } from "./types.ts";
 export { type VerifiedX509Svid, verifyX509Svid } from "./verify-x509-svid.ts";
 export { type WorkloadToken, WorkloadTokens, type WorkloadTokensOptions } from "./workload-token.ts";
+export { x509SvidId } from "./x509-svid.ts";
