@@ -8,6 +8,7 @@ export { openSealKey } from "./seal-key.ts";
 export { parseSpiffeBundle } from "./parse-bundle.ts";
 export { formatSpiffeId, parseSpiffeId, parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
 export { type SvidListener, SvidManager, type SvidManagerOptions, type SvidObserver } from "./svid-manager.ts";
+export { TokenManager, type TokenManagerOptions } from "./token-manager.ts";
 export type {
   CaReport,
   GroupIdentity,

@@ -5,7 +5,7 @@
 import { decodeJwt, decodeProtectedHeader, errors, importJWK, type JWK, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import { WeftError } from "../lib/errors.ts";
 import { JWT_SVID_LEEWAY_MS } from "./lifetimes.ts";
-import { parseSpiffeId } from "./spiffe-id.ts";
+import { parseSpiffeId, trustDomainId } from "./spiffe-id.ts";
 import type { JwtSvid, TrustBundle, VerifiedJwtSvid } from "./types.ts";
 
 /** 2.1. */
@@ -30,7 +30,10 @@ export interface JwtSvidRequest {
   readonly authority: { readonly id: string; readonly notAfter: number; readonly key: Parameters<SignJWT["sign"]>[0] };
 }
 
-/** Claims: sub, aud, iat, exp, and nothing else. @throws WeftError "invalid" */
+/**
+ * Claims: sub, aud, iat, exp, and iss, which says by whose keys it is verified to those who know JWTs only, such as Envoy: the trust domain's
+ * SPIFFE ID. The standard leaves it open (3: "MAY be used as implementers see fit"). @throws WeftError "invalid"
+ */
 export async function signJwtSvid({ spiffeId, trustDomain, audience, now, lifetimeMs, authority }: JwtSvidRequest): Promise<JwtSvid> {
   const id = parseSpiffeId(spiffeId);
   if (id.trustDomain !== trustDomain) {
@@ -43,6 +46,7 @@ export async function signJwtSvid({ spiffeId, trustDomain, audience, now, lifeti
   const expires = Math.floor(Math.min(now + lifetimeMs, authority.notAfter) / 1_000);
   const token = await new SignJWT({})
     .setProtectedHeader({ alg: "ES256", kid: authority.id, typ: "JWT" })
+    .setIssuer(trustDomainId(trustDomain))
     .setSubject(spiffeId)
     .setAudience([...audience])
     .setIssuedAt(issuedAt)

@@ -7,12 +7,27 @@
 import type { ProxyClient, ProxyIdentity, SnapshotSource } from "../ads/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { EncodedResource, ProxySnapshot } from "../lib/encoded.ts";
+import { type TokenNeed, tokensNeeded } from "../mesh/token-injection.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
 import { abilitiesOf, type EnvoyAbilities } from "../xds/envoy-version.ts";
 import { buildSnapshot } from "../xds/snapshot.ts";
 
-/** Where a proxy's SDS secrets come from: calls `onSecrets` at once or soon, and at each renewal, until the returned function is called. */
-export type SecretsOf = (spiffeId: string, onSecrets: (secrets: readonly EncodedResource[]) => void) => () => void;
+/**
+ * Where a proxy's SDS secrets come from, `tokens` among them: calls `onSecrets` at once or soon, and at each renewal, until the returned function
+ * is called.
+ */
+export type SecretsOf = (
+  spiffeId: string,
+  tokens: readonly TokenNeed[],
+  onSecrets: (secrets: readonly EncodedResource[]) => void,
+) => () => void;
+
+const NO_TOKENS: readonly TokenNeed[] = [];
+
+/** The secret's name says all of a need. */
+function sameTokens(one: readonly TokenNeed[], other: readonly TokenNeed[]): boolean {
+  return one === other || (one.length === other.length && one.every(({ secret }, at) => secret === other[at]?.secret));
+}
 
 /** How long a proxy keeps its configuration after its WorkloadEntry is gone: time for every caller to take the endpoint out. */
 const REMOVAL_GRACE_MS = 5_000;
@@ -21,8 +36,10 @@ interface Feed {
   readonly proxy: ProxyIdentity;
   readonly abilities: EnvoyAbilities;
   readonly onSnapshot: (snapshot: ProxySnapshot) => void;
-  /** Of the SPIFFE ID whose secrets are followed now. */
+  /** The SPIFFE ID whose secrets are followed now. */
   spiffeId: string | undefined;
+  /** The tokens among them. */
+  tokens: readonly TokenNeed[];
   secrets: readonly EncodedResource[] | undefined;
   unfollow: (() => void) | undefined;
   /** Whether it was ever given a registered workload's snapshot. */
@@ -54,6 +71,7 @@ export class ProxyFeeds implements SnapshotSource {
       abilities: abilitiesOf(client?.envoyVersion ?? ""),
       onSnapshot,
       spiffeId: undefined,
+      tokens: NO_TOKENS,
       secrets: undefined,
       unfollow: undefined,
       served: false,
@@ -101,21 +119,27 @@ export class ProxyFeeds implements SnapshotSource {
 
   #refresh(feed: Feed, mesh: Mesh): void {
     const spiffeId = this.#workloadOf(feed, mesh)?.spiffeId;
-    if (feed.spiffeId !== spiffeId) {
-      feed.unfollow?.();
+    const tokens = spiffeId === undefined ? NO_TOKENS : tokensNeeded(mesh, feed.proxy.id);
+    const before = feed.unfollow;
+    if (feed.spiffeId !== spiffeId || !sameTokens(feed.tokens, tokens)) {
       feed.spiffeId = spiffeId;
+      feed.tokens = tokens;
       feed.secrets = undefined;
       feed.unfollow = undefined;
     }
     if (spiffeId !== undefined && !feed.unfollow) {
       let called = false;
-      feed.unfollow = this.#options.secretsOf(spiffeId, (secrets) => {
+      feed.unfollow = this.#options.secretsOf(spiffeId, tokens, (secrets) => {
         called = true;
         feed.secrets = secrets;
         // Not for a workload that is on its way out: its last snapshot stands until then.
         if (this.#mesh && this.#workloadOf(feed, this.#mesh)) this.#emit(feed, this.#mesh);
       });
+      // After the new ones are followed: what both have is not issued anew.
+      before?.();
       if (called) return;
+    } else if (spiffeId === undefined) {
+      before?.();
     }
     this.#emit(feed, mesh);
   }

@@ -6,6 +6,9 @@ import {
   openAuthority,
   SvidManager,
   type SvidObserver,
+  type SvidType,
+  TokenManager,
+  type TokenManagerOptions,
   type TrustPropagation,
 } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -33,6 +36,8 @@ export interface IdentityOptions {
 export interface Identity {
   readonly authority: OpenedAuthority;
   readonly svids: SvidManager;
+  /** The JWT-SVIDs that proxies add to calls. */
+  readonly tokens: TokenManager;
   close(): void;
 }
 
@@ -58,7 +63,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     ...(path === undefined ? {} : { keyEncryption: { path, credential: isCredential(path) } }),
     observer: observeCa(
       metrics,
-      () => identity?.svids.reissue(),
+      (type) => (type === "x509" ? identity?.svids : identity?.tokens)?.reissue(),
       () => identity && look(identity.authority),
     ),
   });
@@ -68,10 +73,13 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     random: Math.random,
     observer: observeSvids(metrics, () => svids.nextExpiry()),
   });
+  const tokens = new TokenManager({ authority, clock, random: Math.random, observer: observeTokens(metrics) });
   identity = {
     authority,
     svids,
+    tokens,
     close() {
+      tokens.close();
       svids.close();
       authority.close();
     },
@@ -88,7 +96,7 @@ export async function checkCa(authority: OpenedAuthority): Promise<string> {
   return warnings.length === 0 ? "ok" : `warning: ${warnings.map(({ message }) => message).join("; ")}`;
 }
 
-function observeCa(metrics: Metrics, reissue: () => void, looked: () => void): CaObserver {
+function observeCa(metrics: Metrics, reissue: (type: SvidType) => void, looked: () => void): CaObserver {
   const log = logger("ca");
   return {
     prepared({ type, id, reason, notAfter }) {
@@ -113,7 +121,7 @@ function observeCa(metrics: Metrics, reissue: () => void, looked: () => void): C
           },
         );
       }
-      if (type === "x509" && reason !== "scheduled") reissue();
+      if (reason !== "scheduled") reissue(type);
     },
     retired: ({ type, id }) => log.info("the {type} authority {id} is trusted no more: nothing that it signed is valid", { type, id }),
     waiting({ type, names, until }) {
@@ -180,6 +188,23 @@ function observeSvids(metrics: Metrics, nextExpiry: () => number | undefined): S
         until,
         retryInMs,
       });
+    },
+  };
+}
+
+function observeTokens(metrics: Metrics): NonNullable<TokenManagerOptions["observer"]> {
+  const log = logger("ca");
+  return {
+    issued({ spiffeId, audience }) {
+      metrics.jwtSvidsIssued.inc();
+      log.debug("issued a JWT-SVID for {spiffeId} to show to {audience}", { spiffeId, audience });
+    },
+    failed({ spiffeId, audience, error, retryInMs, expires }) {
+      const until = expires === undefined ? "there is none yet" : `the present one ends at ${new Date(expires).toISOString()}`;
+      log.error(
+        "no JWT-SVID for {audience} could be issued for {spiffeId}: {reason}; {until}; trying again in {retryInMs} ms. Look at `weft ca show`",
+        { spiffeId, audience, reason: error.message, until, retryInMs },
+      );
     },
   };
 }

@@ -19,6 +19,8 @@ export interface ReconcilerOptions {
   readonly trustDomain: string;
   /** The key sets that were fetched for RequestAuthentication (MeshOptions.jwks); `rebuild` when they change. */
   readonly jwks?: () => ReadonlyMap<string, string>;
+  /** The keys of JWT-SVIDs (MeshOptions.jwtAuthorities); `rebuild` when they change. */
+  readonly jwtAuthorities?: () => ReadonlyMap<string, string>;
   /** What proxies said last of their applications (MeshOptions.health); `rebuild` when it changes. */
   readonly health?: () => NonNullable<MeshOptions["health"]>;
   /** What is sealed in the store, as it was written; nothing is where absent. */
@@ -187,8 +189,8 @@ export class Reconciler {
     const began = clock.monotonic();
     const resources = [...this.#held.values()].map((held) => held.resource);
     this.#built = resources;
-    const [jwks, health] = [this.#options.jwks?.(), this.#options.health?.()];
-    this.#mesh = buildMesh(resources, { revision: this.#revision, trustDomain, jwks, health }, this.#mesh);
+    const [jwks, jwtAuthorities, health] = [this.#options.jwks?.(), this.#options.jwtAuthorities?.(), this.#options.health?.()];
+    this.#mesh = buildMesh(resources, { revision: this.#revision, trustDomain, jwks, jwtAuthorities, health }, this.#mesh);
     onMesh(this.#mesh, clock.monotonic() - began);
     const { revision } = this.#mesh;
     const done = this.#waiting.filter((waiter) => waiter.revision <= revision);

@@ -1,22 +1,59 @@
-import type { SpiffeAuthority, SvidManager, X509Svid } from "../ca/index.ts";
-import { secretResources } from "../xds/secret.ts";
+import type { SpiffeAuthority, SvidManager, TokenManager, X509Svid } from "../ca/index.ts";
+import type { EncodedResource } from "../lib/encoded.ts";
+import { secretResources, tokenResource } from "../xds/secret.ts";
 import type { SecretsOf } from "./feeds.ts";
 
-/** SDS secrets from the CA: a workload's SVID with its key, and the bundle; again at each renewal, and when the bundle changes. */
-export function secretsFrom(svids: SvidManager, authority: Pick<SpiffeAuthority, "bundle" | "onBundle">): SecretsOf {
-  return (spiffeId, onSecrets) => {
-    let current: X509Svid | undefined;
+export interface SecretSources {
+  readonly svids: Pick<SvidManager, "subscribe">;
+  readonly tokens: Pick<TokenManager, "subscribe">;
+  readonly authority: Pick<SpiffeAuthority, "trustDomain" | "bundle" | "onBundle">;
+}
+
+/**
+ * SDS secrets from the CA: a workload's SVID with its key, the bundle, and the tokens that its proxy adds to calls; again at each renewal, and when
+ * the bundle changes. A token that cannot be issued is left out until it can.
+ */
+export function secretsFrom({ svids, tokens, authority }: SecretSources): SecretsOf {
+  return (spiffeId, needs, onSecrets) => {
+    let svid: X509Svid | undefined;
+    let certificates: readonly EncodedResource[] | undefined;
+    const tried = new Set<string>();
+    const held = new Map<string, EncodedResource>();
+    let following = false;
     const give = () => {
-      if (current) onSecrets(secretResources({ svid: current, bundlePem: authority.bundle().x509Pem }));
+      if (following && certificates && tried.size === needs.length) onSecrets([...certificates, ...held.values()]);
     };
-    const stopSvids = svids.subscribe(spiffeId, (svid) => {
-      current = svid;
+    const certify = () => {
+      const { trustDomain } = authority;
+      if (svid) certificates = secretResources({ svid, trustDomain, bundlePem: authority.bundle().x509Pem });
       give();
-    });
-    const stopBundle = authority.onBundle(give);
+    };
+    const stops = [
+      svids.subscribe(spiffeId, (issued) => {
+        svid = issued;
+        certify();
+      }),
+      authority.onBundle(certify),
+      ...needs.map((need) =>
+        tokens.subscribe(spiffeId, need.audience, {
+          onToken: ({ token }) => {
+            tried.add(need.secret);
+            held.set(need.secret, tokenResource(need, token));
+            give();
+          },
+          onFailure: () => {
+            if (tried.has(need.secret)) return;
+            tried.add(need.secret);
+            give();
+          },
+        }),
+      ),
+    ];
+    following = true;
+    give();
     return () => {
-      stopSvids();
-      stopBundle();
+      following = false;
+      for (const stop of stops) stop();
     };
   };
 }

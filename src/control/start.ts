@@ -22,6 +22,7 @@ import { HealthChecks } from "./health.ts";
 import { type CaSettings, checkCa, openIdentity } from "./identity.ts";
 import { Journal } from "./journal.ts";
 import { openJwks } from "./jwks-open.ts";
+import { jwtAuthorities } from "./jwt-authorities.ts";
 import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
 import { trustPropagation } from "./propagation.ts";
@@ -113,6 +114,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   });
   onClose(() => identity.close());
   const { authority, svids } = identity;
+  onClose(authority.onBundle(() => reconciler.rebuild()));
   const revocations = await Revocations.open(store, clock);
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock, epochOf: (holder) => revocations.epochOf(holder) });
   const adminToken = await openAdminToken({ dir: data });
@@ -125,7 +127,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     onTrouble: (message) => log.warning(message),
   });
   const feeds = new ProxyFeeds({
-    secretsOf: secretsFrom(svids, authority),
+    secretsOf: secretsFrom(identity),
     clock,
     serves: (proxy, workload) => registrations.serves(proxy, workload),
     onTrouble: ({ id }, reason) =>
@@ -141,6 +143,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     clock,
     trustDomain,
     jwks: () => jwks.keys(),
+    jwtAuthorities: () => jwtAuthorities(authority.bundle()),
     health: () => workloadHealth.all,
     open: (document) => seal.open(document),
     onTrouble: (message) => log.warning(message),

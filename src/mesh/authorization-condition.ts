@@ -185,6 +185,15 @@ function parseCondition(subject: Subject, value: string, { namespace }: Conditio
 function requestPrincipal(value: string): { readonly issuer: TextMatch; readonly subject: TextMatch } {
   const any = regex(".+");
   const exact = (text: string): TextMatch => ({ kind: "exact", value: text, ignoreCase: false });
+  // A SPIFFE ID has slashes of its own: at a subject that is one, the value is split before it.
+  const [, trustDomain, spiffeId] = /^(spiffe:\/\/[^/*]+|\*)\/(spiffe:\/\/.+)$/.exec(value) ?? [];
+  if (trustDomain !== undefined && spiffeId !== undefined) {
+    const prefix = spiffeId.endsWith("*");
+    return {
+      issuer: trustDomain === "*" ? any : exact(trustDomain),
+      subject: prefix ? { kind: "prefix", value: spiffeId.slice(0, -1), ignoreCase: false } : exact(spiffeId),
+    };
+  }
   const slash = value.lastIndexOf("/");
   const [issuer, subject] = slash < 0 ? [value, ""] : [value.slice(0, slash), value.slice(slash + 1)];
   if (value === "*") return { issuer: any, subject: any };

@@ -25,6 +25,7 @@ import { buildSelection } from "./selection.ts";
 import { buildServices, type ServiceParts } from "./services.ts";
 import { buildSettings, type MeshOptions, meshConfigOf } from "./settings.ts";
 import { sidecarLookup } from "./sidecars.ts";
+import { buildInjections } from "./token-injection.ts";
 import { buildTracing } from "./tracing.ts";
 import type { Mesh, Workload } from "./types.ts";
 import { buildVirtualServices, visibleFrom } from "./virtual-services.ts";
@@ -55,7 +56,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
   const authentication = buildAuthentication(
     of("RequestAuthentication"),
     workloads,
-    { settings, jwks: options.jwks ?? NO_JWKS, pool },
+    { settings, jwks: options.jwks ?? NO_JWKS, authorities: options.jwtAuthorities, pool },
     previous,
   );
   const authorization = buildAuthorization(
@@ -105,6 +106,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     outbound: reuseMap(outbound, previous?.outbound),
     gateways: reuseMap(gateways, previous?.gateways),
     credentials: reuseMap(buildCredentials(secrets, { workloads, outbound, gateways }, previous?.credentials), previous?.credentials),
+    injections: buildInjections(of("TokenInjection"), workloads, settings, previous?.injections),
     accessLogs: buildAccessLogs(of("Telemetry"), workloads, { config, settings, pool }, previous?.accessLogs),
     tracing: buildTracing(of("Telemetry"), workloads, { config, settings, services: index, pool }, previous?.tracing),
     metrics: buildMetrics(of("Telemetry"), workloads, { config, settings, pool }, previous?.metrics),

@@ -25,8 +25,10 @@ export type JwksSource = {
 export type JwtKeys = {
   /** A JSON Web Key Set as text; absent where it holds nothing to verify by, or weft could not get it yet: then every token is refused. */
   readonly jwks?: string;
-  /** Absent where the policy holds the keys itself. */
+  /** Absent where the policy holds the keys itself, and for a trust domain. */
   readonly from?: JwksSource;
+  /** The trust domain whose JWT authorities these are, as its issuer: "spiffe://mesh.local". They follow its rotations by themselves. */
+  readonly authority?: string;
   /** How long fetching may take, in milliseconds. */
   readonly timeoutMs: number;
 };
@@ -66,7 +68,7 @@ export type WorkloadAuthentication = {
 
 type Policy = Resource<"RequestAuthentication">;
 type RuleSpec = NonNullable<Policy["spec"]["jwtRules"]>[number];
-/** By jwksKey. */
+/** Key sets: those that were fetched by jwksKey, those of trust domains by their issuer. */
 type Jwks = ReadonlyMap<string, string>;
 
 /** Istio's (policy_applier.go convertToEnvoyJwtConfig). */
@@ -78,6 +80,7 @@ const DEFAULT_LOCATIONS: JwtRule["locations"] = {
   cookies: [],
 };
 /** Istio's (buildSpaceDelimitedClaims). */
+const NO_AUTHORITIES: Jwks = new Map();
 const SPACE_DELIMITED = ["permission", "scope"];
 
 /** Names `source` in MeshOptions.jwks. */
@@ -89,13 +92,13 @@ export function jwksKey({ url, discovery }: JwksSource): string {
 export function buildAuthentication(
   policies: readonly Policy[],
   workloads: ReadonlyMap<string, Workload>,
-  options: { readonly settings: Settings; readonly jwks: Jwks; readonly pool: Pool },
+  options: { readonly settings: Settings; readonly jwks: Jwks; readonly authorities?: Jwks; readonly pool: Pool },
   previous?: Mesh,
 ): ReadonlyMap<string, WorkloadAuthentication> {
   const { rootNamespace } = options.settings;
   const isRoot = (policy: Policy) => (policy.metadata.namespace === rootNamespace ? 1 : 0);
   const sorted = [...policies].sort((a, b) => isRoot(a) - isRoot(b) || byAge(a, b));
-  const rulesByPolicy = new Map(sorted.map((policy) => [policy, rulesOf(policy, options.jwks, options.pool)]));
+  const rulesByPolicy = new Map(sorted.map((policy) => [policy, rulesOf(policy, options)]));
   const built = new Map<string, WorkloadAuthentication>();
   for (const [key, workload] of workloads) {
     const selected = sorted.filter(
@@ -112,9 +115,12 @@ export function buildAuthentication(
 /** Workloads under the same rules share one object, and keep it from one Mesh to the next. */
 const authenticationOf = memoize((rules: readonly JwtRule[]): WorkloadAuthentication => ({ rules }));
 
-function rulesOf(policy: Policy, jwks: Jwks, pool: Pool): readonly JwtRule[] {
+function rulesOf(
+  policy: Policy,
+  { jwks, authorities = NO_AUTHORITIES, pool }: { readonly jwks: Jwks; readonly authorities?: Jwks; readonly pool: Pool },
+): readonly JwtRule[] {
   const keys = (policy.spec.jwtRules ?? []).map((rule) => {
-    const found = keysOf(rule, jwks);
+    const found = keysOf(rule, jwks, authorities);
     return pool.keep(`jwt keys ${JSON.stringify(found)}`, () => found);
   });
   return rulesWith(policy, internList(keys));
@@ -130,10 +136,12 @@ const rulesWith = memoize((policy: Policy, keys: readonly JwtKeys[]): readonly J
 
 const inlineKeys = memoize(({ jwks = "" }: RuleSpec) => ({ jwks: usableJwks(jwks) }));
 
-function keysOf(rule: RuleSpec, fetched: Jwks): JwtKeys {
+function keysOf(rule: RuleSpec, fetched: Jwks, authorities: Jwks): JwtKeys {
   const { jwks, jwksUri, issuer = "", timeout } = rule;
   const timeoutMs = parseDuration(timeout ?? "") ?? DEFAULT_TIMEOUT_MS;
   if (jwks) return { ...inlineKeys(rule), timeoutMs };
+  // Nobody publishes a trust domain's keys at a spiffe: URL; the mesh knows them.
+  if (!jwksUri && isTrustDomainId(issuer)) return { jwks: authorities.get(issuer), authority: issuer, timeoutMs };
   // Without keys and a place to get them, the issuer's discovery document names the place (OpenID Connect Discovery 1.0, 4).
   const from: JwksSource = jwksUri
     ? { url: jwksUri, discovery: false }
@@ -157,6 +165,16 @@ function ruleOf(rule: RuleSpec, keys: JwtKeys, source: Provenance): JwtRule {
     spaceDelimitedClaims: [...new Set([...SPACE_DELIMITED, ...spaceDelimitedClaims])].sort(),
     source,
   };
+}
+
+/** The issuer that the JWT-SVIDs of a trust domain name, which is the trust domain's SPIFFE ID. */
+export function issuerOf(trustDomain: string): string {
+  return `spiffe://${trustDomain}`;
+}
+
+/** "spiffe://mesh.local": an issuer whose keys are those of a trust domain. */
+function isTrustDomainId(issuer: string): boolean {
+  return /^spiffe:\/\/[a-z0-9._-]+$/.test(issuer);
 }
 
 export interface JwksNeed {

@@ -14,6 +14,8 @@ export interface MeshOptions {
   readonly rootNamespace?: string;
   /** The key sets that weft has fetched for RequestAuthentication, as usableJwks gives them, by jwksKey; those that are missing accept no token. */
   readonly jwks?: ReadonlyMap<string, string>;
+  /** The JWT authorities of trust domains, as key sets, by the issuer that their JWT-SVIDs name ("spiffe://mesh.local"). */
+  readonly jwtAuthorities?: ReadonlyMap<string, string>;
   /** What proxies said last of their applications, by workload key. */
   readonly health?: ReadonlyMap<string, WorkloadHealth>;
 }

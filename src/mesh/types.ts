@@ -16,6 +16,7 @@ import type { OutboundView } from "./outbound.ts";
 import type { WorkloadMtls } from "./peer-authentication.ts";
 import type { WorkloadProcess } from "./proxy-config.ts";
 import type { WorkloadAuthentication } from "./request-authentication.ts";
+import type { WorkloadInjections } from "./token-injection.ts";
 import type { WorkloadTracing } from "./tracing.ts";
 import type { Registration } from "./workload-registrations.ts";
 
@@ -172,6 +173,8 @@ export interface Mesh {
   readonly gateways: ReadonlyMap<string, GatewayView>;
   /** By workload key: what its proxy needs of Secrets and may have, private keys among them; no entry where it needs none. */
   readonly credentials: ReadonlyMap<string, readonly Credential[]>;
+  /** By workload key: the JWT-SVIDs that its proxy adds to calls; no entry where none. */
+  readonly injections: ReadonlyMap<string, WorkloadInjections>;
   /** By workload key: the access logs that Telemetry asks for; no entry where none does. */
   readonly accessLogs: ReadonlyMap<string, WorkloadAccessLogs>;
   /** By workload key: whom its proxy tells of requests; no entry where nobody. */

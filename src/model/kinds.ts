@@ -14,6 +14,7 @@ import { ServiceEntrySchema } from "./service-entry.ts";
 import { SidecarSchema } from "./sidecar.ts";
 import { nearest } from "./suggest.ts";
 import { TelemetrySchema } from "./telemetry.ts";
+import { TokenInjectionSchema } from "./token-injection.ts";
 import { VirtualServiceSchema } from "./virtual-service.ts";
 import { WorkloadEntrySchema } from "./workload-entry.ts";
 
@@ -95,6 +96,14 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
     plural: "telemetries",
     shortNames: ["telemetry"],
     schema: TelemetrySchema,
+  },
+  TokenInjection: {
+    kind: "TokenInjection",
+    group: "weft.dev",
+    versions: ["v1"],
+    plural: "tokeninjections",
+    shortNames: ["ti"],
+    schema: TokenInjectionSchema,
   },
   Secret: { kind: "Secret", group: "", versions: ["v1"], plural: "secrets", shortNames: [], schema: SecretSchema, isFlat: true },
   MeshConfig: {

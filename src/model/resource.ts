@@ -14,6 +14,7 @@ import type { SecretSpec } from "./secret.ts";
 import type { ServiceEntrySpec } from "./service-entry.ts";
 import type { SidecarSpec } from "./sidecar.ts";
 import type { TelemetrySpec } from "./telemetry.ts";
+import type { TokenInjectionSpec } from "./token-injection.ts";
 import type { VirtualServiceSpec } from "./virtual-service.ts";
 import type { WorkloadEntrySpec } from "./workload-entry.ts";
 
@@ -34,6 +35,7 @@ export interface Specs {
   RequestAuthentication: RequestAuthenticationSpec;
   ProxyConfig: ProxyConfigSpec;
   Telemetry: TelemetrySpec;
+  TokenInjection: TokenInjectionSpec;
   Secret: SecretSpec;
   MeshConfig: MeshConfigSpec;
   WorkloadRegistration: WorkloadRegistrationSpec;

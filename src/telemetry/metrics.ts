@@ -54,6 +54,7 @@ export function createMetrics({ clock, version }: { readonly clock: Clock; reado
     /** authority: x509, jwt. reason: scheduled, forced, upstream, key-lost, expired. */
     caRotations: counter("weft_ca_rotations_total", "Authorities that began to sign.", ["authority", "reason"]),
     svidsIssued: counter("weft_svids_issued_total", "X.509-SVIDs that were signed."),
+    jwtSvidsIssued: counter("weft_jwt_svids_issued_total", "JWT-SVIDs that were signed for proxies to add to calls."),
     /** result: ok, error. */
     jwksFetches: counter("weft_jwks_fetches_total", "Fetches of key sets (jwksUri).", ["result"]),
     /** uri: of the key set or the discovery document, without its query. */

@@ -5,6 +5,7 @@ import type {
   HttpProtocolOptionsSchema as CommonOptionsSchema,
   UpstreamHttpProtocolOptionsSchema,
 } from "../gen/envoy/config/core/v3/protocol_pb.ts";
+import type { HttpFilter } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import type { OutboundCluster } from "../mesh/outbound.ts";
 import { isHttp2 } from "../mesh/services.ts";
@@ -15,12 +16,19 @@ const EXTENSION = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 type HttpPool = NonNullable<NonNullable<OutboundCluster["policy"]["connectionPool"]>["http"]>;
 
-export function httpProtocolOptions(cluster: OutboundCluster): { readonly extensions: Record<string, Any>; readonly isHttp2: boolean } {
+/** `filters`: the cluster's own upstream filters; Envoy's default where absent. */
+export function httpProtocolOptions(
+  cluster: OutboundCluster,
+  filters?: HttpFilter[],
+): { readonly extensions: Record<string, Any>; readonly isHttp2: boolean } {
   const http = cluster.policy.connectionPool?.http;
   const upgrades = http?.h2UpgradePolicy === "UPGRADE" && !http.useClientProtocol;
   const speaksHttp2 = isHttp2(cluster.port.protocol) || upgrades;
   const isHttp2Only = speaksHttp2 && !http?.useClientProtocol;
-  return { extensions: protocolExtensions(cluster.policy.connectionPool, speaksHttp2, nameOptions(cluster)), isHttp2: isHttp2Only };
+  return {
+    extensions: protocolExtensions(cluster.policy.connectionPool, speaksHttp2, nameOptions(cluster), filters),
+    isHttp2: isHttp2Only,
+  };
 }
 
 /** For a cluster's typed_extension_protocol_options; empty where all is Envoy's default. */
@@ -28,13 +36,15 @@ export function protocolExtensions(
   pool: OutboundCluster["policy"]["connectionPool"],
   speaksHttp2: boolean,
   upstream?: MessageInitShape<typeof UpstreamHttpProtocolOptionsSchema>,
+  filters?: HttpFilter[],
 ): Record<string, Any> {
   const common = connectionOptions(pool);
-  if (!speaksHttp2 && !pool?.http?.useClientProtocol && !common && !upstream) return {};
+  if (!speaksHttp2 && !pool?.http?.useClientProtocol && !common && !upstream && !filters) return {};
   const options = create(HttpProtocolOptionsSchema, {
     commonHttpProtocolOptions: common,
     upstreamHttpProtocolOptions: upstream,
     upstreamProtocolOptions: protocol(speaksHttp2, pool?.http),
+    httpFilters: filters,
   });
   return { [EXTENSION]: packAny(HttpProtocolOptionsSchema, options) };
 }

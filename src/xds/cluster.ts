@@ -4,6 +4,7 @@ import { type Cluster, Cluster_DiscoveryType, Cluster_DnsLookupFamily, ClusterSc
 import type { EncodedResource } from "../lib/encoded.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { OutboundCluster } from "../mesh/outbound.ts";
+import type { Injection } from "../mesh/token-injection.ts";
 import type { Settings } from "../mesh/types.ts";
 import { httpProtocolOptions } from "./cluster-protocol.ts";
 import { type Caller, upstreamTls } from "./cluster-tls.ts";
@@ -12,6 +13,7 @@ import { adsSource } from "./config-source.ts";
 import { durationOf, durationOfMs } from "./duration.ts";
 import { encodeResource } from "./encode.ts";
 import { localityEndpoints } from "./endpoint.ts";
+import { injectingFilters } from "./filters/credential-injector.ts";
 import { clusterMetadata } from "./peer-metadata.ts";
 import { withProxyProtocol } from "./proxy-protocol.ts";
 
@@ -23,15 +25,23 @@ type Discovery = Pick<
 /** Istio's default (MeshConfig.dnsRefreshRate), where a name's TTL says nothing. */
 const DNS_REFRESH_MS = 60_000;
 
-/** The same object for the same cluster, whichever proxy of such a caller gets it. Undefined where such a caller cannot call it. */
-export const clusterResource = memoize((settings: Settings, caller: Caller, cluster: OutboundCluster): EncodedResource | undefined => {
-  const proto = clusterToProto(settings, caller, cluster);
-  return proto && encodeResource(ClusterSchema, cluster.name, proto, cluster.sources);
-});
+/** What calls of a cluster carry. */
+export interface Carried {
+  readonly injection?: Injection;
+}
 
-function clusterToProto(settings: Settings, caller: Caller, cluster: OutboundCluster): Cluster | undefined {
+/** The same object for the same cluster, whichever proxy of such a caller gets it. Undefined where such a caller cannot call it. */
+export const clusterResource = memoize(
+  (settings: Settings, caller: Caller, cluster: OutboundCluster, carried: Carried): EncodedResource | undefined => {
+    const proto = clusterToProto(settings, caller, cluster, carried);
+    const own = carried.injection ? [carried.injection.source] : [];
+    return proto && encodeResource(ClusterSchema, cluster.name, proto, [...cluster.sources, ...own]);
+  },
+);
+
+function clusterToProto(settings: Settings, caller: Caller, cluster: OutboundCluster, { injection }: Carried): Cluster | undefined {
   const { connectionPool, outlierDetection: outlier, loadBalancer: balancing } = cluster.policy;
-  const options = httpProtocolOptions(cluster);
+  const options = httpProtocolOptions(cluster, injection && injectingFilters(injection));
   const tls = upstreamTls(settings, caller, cluster, options.isHttp2);
   return (
     tls &&

@@ -1,49 +1,86 @@
 import { create } from "@bufbuild/protobuf";
 import { SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
+import { SPIFFECertValidatorConfigSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { Credential } from "../mesh/credentials.ts";
 import { memoize } from "../mesh/memo.ts";
-import { encodeResource } from "./encode.ts";
+import type { TokenNeed } from "../mesh/token-injection.ts";
+import { encodeResource, packAny } from "./encode.ts";
 
-/** Istio's names of the two secrets of a workload (pkg/model/authentication.go SDSDefaultResourceName, SDSRootResourceName). */
+/** Istio's names of the two secrets of a workload (pkg/model/authentication.go SDSDefaultResourceName, SDSRootResourceName), which SPIRE's agent has too. */
 export const SVID_SECRET = "default";
 export const BUNDLE_SECRET = "ROOTCA";
+/** SPIRE's name (agent configuration, sds.default_all_bundles_name) of the bundles of every trust domain that is trusted. */
+export const ALL_BUNDLES_SECRET = "ALL";
+
+interface Svid {
+  readonly spiffeId: string;
+  /** PEM. */
+  readonly chainPem: string;
+  readonly privateKeyPem: string;
+}
 
 export interface SecretInput {
-  /** PEM; absent for a workload without an identity. */
-  readonly svid?: { readonly chainPem: string; readonly privateKeyPem: string };
+  /** Absent for a workload without an identity. */
+  readonly svid?: Svid;
+  readonly trustDomain: string;
   /** The CA certificates that peers must trust, PEM. */
   readonly bundlePem: string;
 }
 
 /**
- * A workload's secrets: its X.509-SVID with the key, and the bundle. A proxy may get its own workload's only. The key stands in the bytes: show
- * a secret through describeResource, which hides it, and in no other way.
+ * A workload's secrets: its X.509-SVID with the key, as "default" and under its SPIFFE ID; the bundle of its trust domain as "ROOTCA", under the
+ * trust domain's ID, and as "ALL". A proxy may get its own workload's only. The key stands in the bytes: show a secret through describeResource,
+ * which hides it, and in no other way.
  */
-export function secretResources({ svid, bundlePem }: SecretInput): EncodedResource[] {
-  const secrets: EncodedResource[] = [];
-  if (svid) {
-    const certificate = create(SecretSchema, {
-      name: SVID_SECRET,
-      type: { case: "tlsCertificate", value: { certificateChain: inline(svid.chainPem), privateKey: inline(svid.privateKeyPem) } },
-    });
-    secrets.push(encodeResource(SecretSchema, SVID_SECRET, certificate, []));
-  }
-  secrets.push(bundleResource(bundlePem));
-  return secrets;
+export function secretResources({ svid, trustDomain, bundlePem }: SecretInput): EncodedResource[] {
+  return [
+    ...(svid ? [svidResource(SVID_SECRET, svid), svidResource(svid.spiffeId, svid)] : []),
+    ...bundleResources(trustDomain, bundlePem),
+  ];
 }
 
-/** The last one made: all proxies get the same, and a rotation asks about it again and again. */
-let last: { readonly pem: string; readonly resource: EncodedResource } | undefined;
-
-/** The bundle alone: what every proxy with an identity trusts. */
-export function bundleResource(pem: string): EncodedResource {
-  if (last?.pem !== pem) {
-    const bundle = create(SecretSchema, { name: BUNDLE_SECRET, type: { case: "validationContext", value: { trustedCa: inline(pem) } } });
-    last = { pem, resource: encodeResource(SecretSchema, BUNDLE_SECRET, bundle, []) };
-  }
-  return last.resource;
+function svidResource(name: string, { chainPem, privateKeyPem }: Svid): EncodedResource {
+  const value = { certificateChain: inline(chainPem), privateKey: inline(privateKeyPem) };
+  return encodeResource(SecretSchema, name, create(SecretSchema, { name, type: { case: "tlsCertificate", value } }), []);
 }
+
+/** The last ones made: all proxies get the same, and a rotation asks about them again and again. */
+let last: { readonly key: string; readonly resources: readonly EncodedResource[] } | undefined;
+
+/** The bundle alone, under each of its names: what a proxy with an identity trusts is one of them. */
+export function bundleResources(trustDomain: string, pem: string): readonly EncodedResource[] {
+  const key = `${trustDomain}\n${pem}`;
+  if (last?.key !== key) {
+    const names = [BUNDLE_SECRET, `spiffe://${trustDomain}`];
+    last = { key, resources: [...names.map((name) => bundleResource(name, pem)), allBundles(trustDomain, pem)] };
+  }
+  return last.resources;
+}
+
+function bundleResource(name: string, pem: string): EncodedResource {
+  const bundle = create(SecretSchema, { name, type: { case: "validationContext", value: { trustedCa: inline(pem) } } });
+  return encodeResource(SecretSchema, name, bundle, []);
+}
+
+/** Envoy's SPIFFE validator holds a certificate against the bundle of its own trust domain, and no other's. */
+function allBundles(trustDomain: string, pem: string): EncodedResource {
+  const validator = create(SPIFFECertValidatorConfigSchema, { trustDomains: [{ name: trustDomain, trustBundle: inline(pem) }] });
+  const customValidatorConfig = {
+    name: "envoy.tls.cert_validator.spiffe",
+    typedConfig: packAny(SPIFFECertValidatorConfigSchema, validator),
+  };
+  const name = ALL_BUNDLES_SECRET;
+  const bundles = create(SecretSchema, { name, type: { case: "validationContext", value: { customValidatorConfig } } });
+  return encodeResource(SecretSchema, name, bundles, []);
+}
+
+/** A JWT-SVID as the value of a header. It is as secret as a key: what holds of keys above holds of it. */
+export function tokenResource({ secret: name, prefix }: TokenNeed, token: string): EncodedResource {
+  const secret = create(SecretSchema, { name, type: { case: "genericSecret", value: { secret: inline(`${prefix}${token}`) } } });
+  return encodeResource(SecretSchema, name, secret, []);
+}
+
 /** What a proxy may have of Secrets (Istio, pilot/pkg/xds/sds.go toEnvoyTLSSecret, toEnvoyCaSecret). */
 export const credentialResources = memoize((credentials: readonly Credential[]): readonly EncodedResource[] =>
   credentials.map((one) => credentialResource(one)),

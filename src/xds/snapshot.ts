@@ -5,8 +5,9 @@ import { type Credential, credentialClusters } from "../mesh/credentials.ts";
 import type { GatewayView } from "../mesh/gateways.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { LoadAssignment, OutboundCluster, OutboundView } from "../mesh/outbound.ts";
+import { type Injection, injectionOn, type WorkloadInjections } from "../mesh/token-injection.ts";
 import type { Mesh, Settings, Workload } from "../mesh/types.ts";
-import { clusterResource } from "./cluster.ts";
+import { type Carried, clusterResource } from "./cluster.ts";
 import { ANONYMOUS, type Caller, callerWith, IDENTIFIED } from "./cluster-tls.ts";
 import { endpointResource } from "./endpoint.ts";
 import { applyEnvoyPatches } from "./envoy-filter/index.ts";
@@ -55,10 +56,7 @@ function unpatchedSnapshot(
   if (gateway) return gatewaySnapshot(mesh, workload, { view, gateway, abilities }, secrets);
   const inbound = inboundResources(mesh, workload, abilities);
   const resources = new Map<TypeUrl, Resources>([
-    [
-      TYPE.cluster,
-      union(outboundClusters(destinationSettings(mesh), ...callersOf(mesh, workload), view.clusters), listed(inbound.clusters)),
-    ],
+    [TYPE.cluster, union(clustersFor(mesh, workload, view), listed(inbound.clusters))],
     [TYPE.endpoint, assignments(destinationSettings(mesh), view.assignments)],
     [
       TYPE.listener,
@@ -102,7 +100,7 @@ function gatewaySnapshot(
   // The Mesh has both for each of its workloads; any other gets nothing rather than an open port.
   const listeners = authentication && authorization ? gatewayListeners(listenerSettings(mesh, workload, abilities), gateway) : NO_RESOURCES;
   const resources = new Map<TypeUrl, Resources>([
-    [TYPE.cluster, outboundClusters(destinationSettings(mesh), ...callersOf(mesh, workload), view.clusters)],
+    [TYPE.cluster, clustersFor(mesh, workload, view)],
     [TYPE.endpoint, assignments(destinationSettings(mesh), view.assignments)],
     [TYPE.listener, listeners],
     [TYPE.route, tables(settings, ...gateway.tables)],
@@ -120,10 +118,26 @@ const listed = memoize((resources: readonly EncodedResource[]): Resources => byN
 
 const union = memoize((one: Resources, other: Resources): Resources => new Map([...one, ...other]));
 
+function clustersFor(mesh: Mesh, workload: Workload, { clusters }: OutboundView): Resources {
+  const injections = mesh.injections.get(workload.key) ?? NO_INJECTIONS;
+  return outboundClusters(destinationSettings(mesh), ...callersOf(mesh, workload), clusters, injections);
+}
+
 /** `forSecrets`: the caller as far as Secrets matter; the others' clusters are the same for all callers with an identity. */
-const outboundClusters = memoize((settings: Settings, caller: Caller, forSecrets: Caller, clusters: readonly OutboundCluster[]) =>
-  byName(clusters.flatMap((cluster) => clusterResource(settings, cluster.policy.tls?.credentialName ? forSecrets : caller, cluster) ?? [])),
+const outboundClusters = memoize(
+  (settings: Settings, caller: Caller, forSecrets: Caller, clusters: readonly OutboundCluster[], injections: WorkloadInjections) =>
+    byName(
+      clusters.flatMap((cluster) => {
+        const injection = injectionOn(injections, cluster);
+        const who = cluster.policy.tls?.credentialName ? forSecrets : caller;
+        return clusterResource(settings, who, cluster, injection ? carrying(injection) : NOTHING) ?? [];
+      }),
+    ),
 );
+
+const NOTHING: Carried = {};
+const carrying = memoize((injection: Injection): Carried => ({ injection }));
+const NO_INJECTIONS: WorkloadInjections = { injections: [] };
 
 function callersOf(mesh: Mesh, workload: Workload): [Caller, Caller] {
   const clusters = mesh.outbound.get(workload.key)?.clusters ?? [];

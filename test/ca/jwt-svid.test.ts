@@ -21,14 +21,14 @@ async function withAuthority(body: (authority: OpenedAuthority, clock: FakeClock
 const part = (token: string, index: number) => JSON.parse(Buffer.from(token.split(".")[index] ?? "", "base64url").toString());
 
 describe("A JWT-SVID", () => {
-  test("is a compact JWS with alg, kid and typ in its header, and sub, aud, iat and exp as its claims, and nothing else.", () =>
+  test("is a compact JWS with alg, kid and typ in its header, and iss, sub, aud, iat and exp as its claims, and nothing else.", () =>
     withAuthority(async (authority, clock) => {
       const { token, expiresAt, issuedAt } = await authority.issueJwtSvid(ORDERS, ["billing"]);
       expect(token).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/);
       const [jwk] = authority.bundle().jwt;
       expect(part(token, 0)).toEqual({ alg: "ES256", kid: jwk?.kid, typ: "JWT" });
       const now = clock.now() / 1000;
-      expect(part(token, 1)).toEqual({ sub: ORDERS, aud: ["billing"], iat: now, exp: now + 300 });
+      expect(part(token, 1)).toEqual({ iss: "spiffe://mesh.local", sub: ORDERS, aud: ["billing"], iat: now, exp: now + 300 });
       expect([issuedAt, expiresAt]).toEqual([clock.now(), clock.now() + 5 * MINUTE]);
       const [header, payload, signature = ""] = token.split(".");
       const key = createPublicKey({ key: { ...jwk }, format: "jwk" });

@@ -24,8 +24,8 @@ function open(secretsReady = true) {
   const feeds = new ProxyFeeds({
     clock,
     onTrouble: (_proxy, reason) => troubles.push(reason),
-    secretsOf: (_spiffeId, onSecrets) => {
-      give = () => onSecrets(secretResources({ bundlePem: "bundle" }));
+    secretsOf: (_spiffeId, _tokens, onSecrets) => {
+      give = () => onSecrets(secretResources({ trustDomain: "mesh.local", bundlePem: "bundle" }));
       if (secretsReady) give();
       return () => {};
     },

@@ -94,6 +94,8 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
     credentials: new Map(),
     envoyPatches: new Map(),
     registrations: [],
+    federation: [],
+    injections: new Map(),
     accessLogs: new Map(),
     tracing: new Map(),
     metrics: new Map(),

@@ -24,6 +24,7 @@ const PLAIN: Record<Kind, Record<string, unknown>> = {
   Telemetry: {},
   MeshConfig: {},
   Secret: {},
+  TokenInjection: { hosts: ["a"], audience: "a" },
   WorkloadRegistration: { serviceAccount: "a", selectors: { unix: { uid: 1001 } } },
 };
 

@@ -46,6 +46,8 @@ function meshOf(at: Workload, { peers = [], rules = [] }: Policies = {}, previou
     credentials: new Map(),
     envoyPatches: new Map(),
     registrations: [],
+    federation: [],
+    injections: new Map(),
     accessLogs: new Map(),
     tracing: new Map(),
     metrics: new Map(),

@@ -60,22 +60,28 @@ describe("Client TLS", () => {
 describe("Secrets", () => {
   const decode = (resource: EncodedResource) => anyUnpack(fromBinary(AnySchema, resource.any), SecretSchema);
 
-  test("A workload gets its SVID as `default` and the bundle as `ROOTCA`", () => {
-    const [svid, bundle] = secretResources({ svid: { chainPem: "CHAIN", privateKeyPem: "KEY" }, bundlePem: "CA" }).map(decode);
-    expect(svid).toMatchObject({
-      name: "default",
-      type: {
-        case: "tlsCertificate",
-        value: { certificateChain: { specifier: { value: "CHAIN" } }, privateKey: { specifier: { value: "KEY" } } },
-      },
-    });
-    expect(bundle).toMatchObject({
-      name: "ROOTCA",
-      type: { case: "validationContext", value: { trustedCa: { specifier: { value: "CA" } } } },
+  const spiffeId = "spiffe://mesh.local/ns/default/sa/web";
+
+  test("A workload gets its SVID as `default` and by its SPIFFE ID, the bundle as `ROOTCA`, by its trust domain's ID and as `ALL`", () => {
+    const input = { svid: { spiffeId, chainPem: "CHAIN", privateKeyPem: "KEY" }, trustDomain: "mesh.local", bundlePem: "CA" };
+    const [svid, byId, bundle, byTrustDomain, all] = secretResources(input).map(decode);
+    const pair = {
+      case: "tlsCertificate",
+      value: { certificateChain: { specifier: { value: "CHAIN" } }, privateKey: { specifier: { value: "KEY" } } },
+    };
+    expect(svid).toMatchObject({ name: "default", type: pair });
+    expect(byId).toMatchObject({ name: spiffeId, type: pair });
+    const authorities = { case: "validationContext", value: { trustedCa: { specifier: { value: "CA" } } } };
+    expect(bundle).toMatchObject({ name: "ROOTCA", type: authorities });
+    expect(byTrustDomain).toMatchObject({ name: "spiffe://mesh.local", type: authorities });
+    expect(all).toMatchObject({
+      name: "ALL",
+      type: { case: "validationContext", value: { customValidatorConfig: { name: "envoy.tls.cert_validator.spiffe" } } },
     });
   });
 
   test("A workload without an identity gets the bundle alone", () => {
-    expect(secretResources({ bundlePem: "CA" }).map(({ name }) => name)).toEqual(["ROOTCA"]);
+    const names = secretResources({ trustDomain: "mesh.local", bundlePem: "CA" }).map(({ name }) => name);
+    expect(names).toEqual(["ROOTCA", "spiffe://mesh.local", "ALL"]);
   });
 });

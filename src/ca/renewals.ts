@@ -1,0 +1,191 @@
+/**
+ * Keeps a current SVID for everybody that asks for one: one per key, shared, renewed in time, forgotten when nobody needs it any more.
+ */
+import type { Clock } from "../lib/clock.ts";
+import { WeftError } from "../lib/errors.ts";
+import {
+  LINGER_MS,
+  REISSUE_SPREAD_MS,
+  RENEW_AT,
+  RENEW_JITTER,
+  RETRY_FIRST_MS,
+  RETRY_LONGEST_MS,
+  WALL_CLOCK_CHECK_MS,
+} from "./lifetimes.ts";
+
+/** What ends, and is to be replaced before. Milliseconds since the epoch. */
+export interface Ending {
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+export interface RenewalsOptions<S extends Ending> {
+  readonly issue: (key: string) => Promise<S>;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Both are called synchronously, and must not throw. */
+  readonly issued?: (svid: S, milliseconds: number) => void;
+  readonly failed?: (failure: Failure) => void;
+}
+
+export interface Failure {
+  readonly key: string;
+  readonly error: WeftError;
+  readonly attempt: number;
+  readonly retryInMs: number;
+  /** Until when the old one is good, which stays in use; absent where there is none. */
+  readonly expires?: number;
+}
+
+interface Entry<S> {
+  readonly key: string;
+  readonly listeners: Set<(svid: S) => void>;
+  svid?: S;
+  /** Wall time, ms since the epoch, of the next issuance; undefined while one is running. */
+  due?: number;
+  /** Wall time, by which it is to be issued again whatever its age. */
+  reissueAt?: number;
+  failures: number;
+  cancelLinger?: () => void;
+}
+
+export class Renewals<S extends Ending> {
+  readonly #options: RenewalsOptions<S>;
+  readonly #entries = new Map<string, Entry<S>>();
+  #cancelTimer: (() => void) | undefined;
+  #closed = false;
+
+  constructor(options: RenewalsOptions<S>) {
+    this.#options = options;
+  }
+
+  /**
+   * Calls `listener` with the current SVID, now where there is one, and with each that replaces it, until the returned function is
+   * called. Issuance that fails is tried again until it works: see RenewalsOptions.failed.
+   */
+  subscribe(key: string, listener: (svid: S) => void): () => void {
+    if (this.#closed) throw new WeftError("unavailable", "weft is shutting down: it issues no more SVIDs");
+    // Wrapped, so that one function subscribed twice is two subscriptions.
+    const own = (svid: S) => listener(svid);
+    const entry = this.#entries.get(key) ?? this.#add(key);
+    entry.cancelLinger?.();
+    entry.cancelLinger = undefined;
+    entry.listeners.add(own);
+    if (entry.svid) own(entry.svid);
+    return () => {
+      if (entry.listeners.delete(own) && entry.listeners.size === 0) this.#release(entry);
+    };
+  }
+
+  /** The SVID in use, or undefined before the first is issued. Expired ones too: whether one is better than none, the peer decides. */
+  current(key: string): S | undefined {
+    return this.#entries.get(key)?.svid;
+  }
+
+  /** The SVIDs in use. They hold private keys, or are as good as one: show nothing of that. */
+  *inUse(): Iterable<S> {
+    for (const { svid } of this.#entries.values()) if (svid) yield svid;
+  }
+
+  /** Replaces every SVID, within REISSUE_SPREAD_MS: what signed them is to be used no more. */
+  reissue(): void {
+    const now = this.#options.clock.now();
+    for (const entry of this.#entries.values()) {
+      // One that is being issued now may come from the authority before: it is done again too.
+      entry.reissueAt = now + this.#options.random() * REISSUE_SPREAD_MS;
+      if (entry.due !== undefined) entry.due = Math.min(entry.due, entry.reissueAt);
+    }
+    this.#schedule();
+  }
+
+  /** notAfter of the SVID that ends first, or undefined where there is none; ms since the epoch. */
+  nextExpiry(): number | undefined {
+    let next: number | undefined;
+    for (const { svid } of this.#entries.values()) if (svid && (next === undefined || svid.notAfter < next)) next = svid.notAfter;
+    return next;
+  }
+
+  /** Stops all timers and forgets all keys. */
+  close(): void {
+    this.#closed = true;
+    this.#cancelTimer?.();
+    for (const entry of this.#entries.values()) entry.cancelLinger?.();
+    this.#entries.clear();
+  }
+
+  #add(key: string): Entry<S> {
+    const entry: Entry<S> = { key, listeners: new Set(), failures: 0 };
+    this.#entries.set(key, entry);
+    void this.#issue(entry);
+    return entry;
+  }
+
+  #release(entry: Entry<S>): void {
+    if (this.#closed) return;
+    entry.cancelLinger = this.#options.clock.after(LINGER_MS, () => this.#entries.delete(entry.key));
+  }
+
+  /** Never rejects. */
+  async #issue(entry: Entry<S>): Promise<void> {
+    const { issue, clock, issued, failed } = this.#options;
+    const started = clock.monotonic();
+    entry.due = undefined;
+    entry.reissueAt = undefined;
+    try {
+      const svid = await issue(entry.key);
+      if (!this.#alive(entry)) return;
+      entry.svid = svid;
+      entry.failures = 0;
+      entry.due = Math.min(this.#renewalTime(svid), entry.reissueAt ?? Number.POSITIVE_INFINITY);
+      issued?.(svid, clock.monotonic() - started);
+    } catch (reason) {
+      if (!this.#alive(entry)) return;
+      const retryInMs = this.#retryDelay(entry.failures++);
+      entry.due = clock.now() + retryInMs;
+      const { key, failures: attempt, svid } = entry;
+      failed?.({ key, error: WeftError.from(reason), attempt, retryInMs, expires: svid?.notAfter });
+      this.#schedule();
+      return;
+    }
+    this.#schedule();
+    for (const listener of [...entry.listeners]) if (entry.svid) listener(entry.svid);
+  }
+
+  #alive(entry: Entry<S>): boolean {
+    return !this.#closed && this.#entries.get(entry.key) === entry;
+  }
+
+  /** Half of what is left of its life, give or take the jitter. notBefore is backdated and says nothing. */
+  #renewalTime(svid: S): number {
+    const now = this.#options.clock.now();
+    const jitter = 1 + RENEW_JITTER * (2 * this.#options.random() - 1);
+    return now + (svid.notAfter - now) * RENEW_AT * jitter;
+  }
+
+  #retryDelay(failures: number): number {
+    const longest = Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** failures);
+    return longest * (1 - this.#options.random() / 2);
+  }
+
+  /** One timer for all: at the next due time, but never later than WALL_CLOCK_CHECK_MS. */
+  #schedule(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    if (this.#closed) return;
+    let next: number | undefined;
+    for (const { due } of this.#entries.values()) if (due !== undefined && (next === undefined || due < next)) next = due;
+    if (next === undefined) return;
+    const wait = Math.min(Math.max(0, next - this.#options.clock.now()), WALL_CLOCK_CHECK_MS);
+    this.#cancelTimer = this.#options.clock.after(wait, () => {
+      const now = this.#options.clock.now();
+      for (const entry of [...this.#entries.values()]) if (isDue(entry, now)) void this.#issue(entry);
+      this.#schedule();
+    });
+  }
+}
+
+/** An SVID that has not begun was made while the clock was wrong, and is refused by everybody until then. */
+function isDue({ due, svid }: { readonly due?: number; readonly svid?: Ending }, now: number): boolean {
+  return due !== undefined && (due <= now || (svid !== undefined && now < svid.notBefore));
+}
