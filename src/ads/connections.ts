@@ -1,8 +1,15 @@
-/** The HTTP/2 connections of one listener: signs of life, and the end of all of them. */
-import type { ServerHttp2Session } from "node:http2";
+/** The HTTP/2 connections of one listener: signs of life, how much each may ask, and the end of all of them. */
+import { constants, type ServerHttp2Session } from "node:http2";
 import type { Clock } from "../lib/clock.ts";
 import type { AdsLimits } from "./limits.ts";
 import type { AnyServer } from "./listener.ts";
+
+interface Calls {
+  readonly made: number;
+  /** Of the burst, at the moment `at`. */
+  readonly left: number;
+  readonly at: number;
+}
 
 export class Connections {
   private readonly sessions = new Set<ServerHttp2Session>();
@@ -10,7 +17,13 @@ export class Connections {
   /** Of those of which no stream was admitted yet: cancels their end. */
   private readonly unproven = new WeakMap<object, () => void>();
 
+  private readonly calls = new WeakMap<object, Calls>();
+  private readonly clock: Clock;
+  private readonly limits: AdsLimits;
+
   constructor(server: AnyServer, clock: Clock, limits: AdsLimits) {
+    this.clock = clock;
+    this.limits = limits;
     server.on("session", (session) => {
       this.sessions.add(session);
       // A peer that resets its connection ends its streams by that; nobody needs to hear of it twice.
@@ -35,6 +48,23 @@ export class Connections {
     this.streams.set(session, streams);
     this.unproven.get(session)?.();
     return streams;
+  }
+
+  /**
+   * Whether `session` may make one more call. One that opens stream after stream, and has each refused or resets it at once (CVE-2023-44487),
+   * costs its peer nothing and weft a signature check and an audit record each: it is ended, and what it sent besides is not looked at.
+   */
+  mayCall(session: ServerHttp2Session): boolean {
+    if (session.destroyed) return false;
+    const { callsBurst, callsPerSecond, maxUnprovenCalls } = this.limits;
+    const now = this.clock.monotonic();
+    const calls = this.calls.get(session) ?? { made: 0, left: callsBurst, at: now };
+    const proven = this.streams.has(session);
+    const left = Math.min(callsBurst, calls.left + ((now - calls.at) / 1000) * callsPerSecond) - 1;
+    this.calls.set(session, { made: calls.made + 1, left, at: now });
+    if (proven ? left >= 0 : calls.made < maxUnprovenCalls) return true;
+    session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    return false;
   }
 
   /** GOAWAY: no new streams; those that are there go on to their end. */

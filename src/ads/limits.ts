@@ -10,6 +10,11 @@ export interface AdsLimits {
   readonly maxConnectionsPerAddress: number;
   /** How long a connection may be open before the first of its streams has proved whose it is, milliseconds. */
   readonly unprovenMs: number;
+  /** Calls that a connection may make before one of them has proved whose it is. Envoy makes one for all types, or one for each secret. */
+  readonly maxUnprovenCalls: number;
+  /** Calls of a connection thereafter: so many at once, and so many a second in the long run. */
+  readonly callsBurst: number;
+  readonly callsPerSecond: number;
   /** Names that one stream may subscribe to, of one type. */
   readonly maxNames: number;
   /** Types that one stream may ask for, known or not. */
@@ -30,6 +35,9 @@ export const DEFAULT_LIMITS: AdsLimits = {
   maxConnections: 20_000,
   maxConnectionsPerAddress: 2_000,
   unprovenMs: 15_000,
+  maxUnprovenCalls: 32,
+  callsBurst: 200,
+  callsPerSecond: 20,
   maxNames: 100_000,
   maxTypes: 32,
   authenticateMs: 10_000,

@@ -11,6 +11,7 @@ import { randomUUID } from "node:crypto";
 import { Code, ConnectError, createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
 import { type ConnectNodeAdapterOptions, connectNodeAdapter } from "@connectrpc/connect-node";
 import { AggregatedDiscoveryService } from "../gen/weft/ads/v1/discovery_pb.ts";
+import { SecretDiscoveryService } from "../gen/weft/ads/v1/secret_pb.ts";
 import type { Clock } from "../lib/clock.ts";
 import { limitConnections } from "../lib/connection-limit.ts";
 import { WeftError } from "../lib/errors.ts";
@@ -35,7 +36,7 @@ import { nothing, selfTest } from "./self-test.ts";
 import { AdsStream } from "./stream.ts";
 import type { Subscription } from "./subscription.ts";
 import type { AdsObserver, Authenticate, Credentials, Entitlement, ProxyIdentity, SnapshotSource } from "./types.ts";
-import { delta, sotw, type Variant } from "./variant.ts";
+import { delta, secretsOnly, sotw, type Variant } from "./variant.ts";
 
 export interface AdsServerOptions {
   readonly authenticate: Authenticate;
@@ -223,12 +224,25 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
         response.end();
       },
       routes: (router) =>
-        router.service(AggregatedDiscoveryService, {
-          deltaAggregatedResources: (requests, context) => serve(delta, requests, context),
-          streamAggregatedResources: (requests, context) => serve(sotw, requests, context),
-        }),
+        router
+          .service(AggregatedDiscoveryService, {
+            deltaAggregatedResources: (requests, context) => serve(delta, requests, context),
+            streamAggregatedResources: (requests, context) => serve(sotw, requests, context),
+          })
+          .service(SecretDiscoveryService, {
+            deltaSecrets: (requests, context) => serve(secretsOnly(delta), requests, context),
+            streamSecrets: (requests, context) => serve(secretsOnly(sotw), requests, context),
+          }),
     });
-    server.on("request", handler);
+    server.on("request", (request, response) => {
+      const { session } = request.stream;
+      // Gone already where the peer reset the stream, or the connection.
+      if (!session || session.destroyed) return;
+      if (connections.mayCall(session)) return handler(request, response);
+      const { remoteAddress, remotePort } = session.socket ?? {};
+      const address = transport === "unix" ? "unix" : `${remoteAddress ?? ""}:${remotePort ?? ""}`;
+      observer.refused?.({ code: "rate_limited", reason: "too many calls on one connection", address });
+    });
     const bound = await bind(server, target);
     listening.push({ server, connections, bound });
     return bound;

@@ -2,9 +2,10 @@ import { afterEach, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { Code } from "@connectrpc/connect";
 import { TYPE } from "../../src/lib/encoded.ts";
+import { WeftError } from "../../src/lib/errors.ts";
 import { cleanUp, onCleanup, start, until } from "./fixture.ts";
 import { ManualClock } from "./manual-clock.ts";
-import { type Frame, frames, GOAWAY, HEADERS, preface, RST_STREAM, rawDeltaRequest } from "./raw-http2.ts";
+import { type Frame, frame, frames, GOAWAY, HEADERS, preface, RST_STREAM, rawDeltaRequest } from "./raw-http2.ts";
 
 afterEach(cleanUp);
 
@@ -113,4 +114,57 @@ test("close() says GOAWAY before it ends the connection's streams, so that a cli
   const goaway = received().findIndex(({ type }) => type === GOAWAY);
   expect(goaway).toBeGreaterThan(-1);
   expect(Math.min(...ends())).toBeGreaterThan(goaway);
+});
+
+/** A call and its end at once, `count` times: CVE-2023-44487. */
+function rapidReset(count: number): Buffer {
+  const cancel = Buffer.from([0, 0, 0, 8]);
+  return Buffer.concat(
+    Array.from({ length: count }, (_, index) => {
+      const stream = 1 + 2 * index;
+      return Buffer.concat([rawDeltaRequest(stream, { typeUrl: CDS }), frame(RST_STREAM, 0, stream, cancel)]);
+    }),
+  );
+}
+
+test("a stranger's connection that opens stream after stream is ended after a few, and what it sent besides is not looked at", async () => {
+  let judged = 0;
+  const refused: string[] = [];
+  const { source, bound } = await start({
+    limits: { maxUnprovenCalls: 5 },
+    observer: { refused: ({ code }) => refused.push(code) },
+    authenticate: () => {
+      judged += 1;
+      return Promise.reject(new WeftError("unauthenticated", "nobody"));
+    },
+  });
+  source.publish({ [CDS]: { a: "1" } });
+  const { socket, closed } = raw(bound);
+  socket.write(preface);
+  socket.write(rapidReset(5_000));
+  await until(closed, "the end of the connection");
+  expect(judged).toBeLessThanOrEqual(5);
+  expect(refused.filter((code) => code === "rate_limited")).toHaveLength(1);
+});
+
+test("a workload's connection that resets stream after stream is ended too, and others of the same workload go on", async () => {
+  const clock = new ManualClock();
+  const { source, bound, delta } = await start({ clock, limits: { callsBurst: 20, maxUnprovenCalls: 10, pingEveryMs: 3_600_000 } });
+  source.publish({ [CDS]: { a: "1" } });
+  const calm = delta();
+  calm.subscribe(CDS);
+  await calm.take(CDS);
+  const { socket, closed, received } = raw(bound);
+  socket.write(preface);
+  socket.write(rawDeltaRequest(1, { typeUrl: CDS }));
+  await until(() => received().some(({ type, stream }) => type === 0 && stream === 1), "the first answer");
+  const cancel = Buffer.from([0, 0, 0, 8]);
+  for (let stream = 3; stream < 2 * 200 && !closed(); stream += 2) {
+    socket.write(Buffer.concat([rawDeltaRequest(stream, { typeUrl: CDS }), frame(RST_STREAM, 0, stream, cancel)]));
+  }
+  await until(closed, "the end of the connection");
+  await calm.nothingElse();
+  const other = delta();
+  other.subscribe(CDS);
+  await other.take(CDS);
 });
