@@ -1,4 +1,4 @@
-/** The two wire forms of ADS, as one stream sees them. */
+/** The two wire forms of ADS, as one stream sees them; and of the discovery service of one type. */
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type {
   DeltaDiscoveryRequest,
@@ -6,6 +6,8 @@ import type {
   DiscoveryRequest,
   DiscoveryResponse,
 } from "../gen/weft/ads/v1/discovery_pb.ts";
+import { TYPE } from "../lib/encoded.ts";
+import { WeftError } from "../lib/errors.ts";
 import { DeltaSubscription } from "./delta.ts";
 import { deltaResponse, sotwResponse } from "./encode.ts";
 import type { Answer, Push } from "./push.ts";
@@ -48,3 +50,20 @@ export const sotw: Variant<DiscoveryRequest, DiscoveryResponse, SotwSubscription
     }),
   response: sotwResponse,
 };
+
+/**
+ * A stream of the secret discovery service: "type_url ... is required for ADS and implicit for singleton APIs" (DiscoveryRequest), and there is
+ * no other type on it.
+ */
+export function secretsOnly<Request, Response, S extends Subscription>(
+  variant: Variant<Request, Response, S>,
+): Variant<Request, Response, S> {
+  return {
+    ...variant,
+    head(request) {
+      const { typeUrl, node } = variant.head(request);
+      if (typeUrl === "" || typeUrl === TYPE.secret) return { typeUrl: TYPE.secret, node };
+      throw new WeftError("invalid", `a stream of the secret discovery service has no ${typeUrl}; ask the aggregated one`);
+    },
+  };
+}
