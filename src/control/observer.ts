@@ -2,6 +2,7 @@
 import type { AdsObserver, AnswerEvent } from "../ads/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import { TYPE, type TypeUrl } from "../lib/encoded.ts";
+import { Sparingly } from "../lib/sparingly.ts";
 import { logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { ATTRIBUTE, failSpan, type Span, type Tracing } from "../telemetry/tracing.ts";
@@ -22,6 +23,9 @@ export function typeName(typeUrl: TypeUrl): string {
   return TYPE_NAMES.get(typeUrl) ?? typeUrl;
 }
 
+/** In a minute: refusals cost their sender nothing, and a log fills a disk. The audit and the metrics count them all. */
+const MOST_REFUSALS_TOLD = 50;
+
 /** Without the port, which is another one each time. */
 const hostOf = (address: string) => address.replace(/:\d+$/, "");
 
@@ -36,6 +40,12 @@ export function createObserver(options: {
   const log = logger("ads");
   /** Push spans that wait for their answer, by "proxy nonce"; only of changes that are remembered, only when tracing. */
   const pushes = new Map<string, Span>();
+  const refusals = new Sparingly({
+    clock,
+    most: MOST_REFUSALS_TOLD,
+    windowMs: 60_000,
+    onMore: (count) => log.warning("{count} more ADS streams were refused in the last minute; `weft audit` says whose", { count }),
+  });
   const keyOf = (event: AnswerEvent) => `${event.proxy.id} ${event.nonce}`;
 
   const answered = (event: AnswerEvent, refusal?: string) => {
@@ -66,7 +76,7 @@ export function createObserver(options: {
     refused({ code, reason, address }) {
       metrics.streamsRefused.inc({ reason: code });
       audit.refused({ who: "unknown", from: `ads ${hostOf(address)}`, action: "ads-stream", targets: [], reason: `${code}: ${reason}` });
-      log.warning("an ADS stream was refused: {reason}", { reason, address });
+      refusals.tell(() => log.warning("an ADS stream was refused: {reason}", { reason, address }));
     },
     pushed(event) {
       const type = typeName(event.typeUrl);
