@@ -5,6 +5,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { CA_VARIABLES, caOf } from "./cli/ca-settings.ts";
 import type { RunSettings } from "./cli/config.ts";
 import { processIo, runCli } from "./cli/index.ts";
+import type { Listening } from "./control/start.ts";
 import { systemClock } from "./lib/clock.ts";
 import { WeftError } from "./lib/errors.ts";
 import { configureLogging, logger } from "./telemetry/log.ts";
@@ -12,7 +13,17 @@ import { configureLogging, logger } from "./telemetry/log.ts";
 const { version } = packageJson;
 
 /** What cannot change while weft runs. The operator's files behind the paths can: they are read again by themselves. */
-const FIXED = ["data", "ads", "admin", "trustDomain", "store", ...(Object.keys(CA_VARIABLES) as (keyof typeof CA_VARIABLES)[])] as const;
+const FIXED = [
+  "data",
+  "ads",
+  "adsTls",
+  "adsSocket",
+  "admin",
+  "adminTls",
+  "trustDomain",
+  "store",
+  ...(Object.keys(CA_VARIABLES) as (keyof typeof CA_VARIABLES)[]),
+] as const;
 
 /** Runs until SIGTERM or SIGINT (ends well; a second one ends at once); SIGHUP reads the configuration file again. */
 async function startServer(settings: RunSettings, reload: () => Promise<RunSettings>): Promise<number> {
@@ -27,9 +38,10 @@ async function startServer(settings: RunSettings, reload: () => Promise<RunSetti
     reload().then(
       (next) => {
         const fixed = FIXED.filter((key) => JSON.stringify(next[key]) !== JSON.stringify(current[key]));
-        current = { ...current, logLevel: next.logLevel, adminHosts: next.adminHosts, jwksAllow: next.jwksAllow };
+        const { logLevel, adminHosts, adminPrincipals, jwksAllow } = next;
+        current = { ...current, logLevel, adminHosts, adminPrincipals, jwksAllow };
         logging();
-        log.info("the configuration was read again: logLevel, adminHosts and jwksAllow are in force");
+        log.info("the configuration was read again: logLevel, adminHosts, adminPrincipals and jwksAllow are in force");
         if (fixed.length > 0)
           log.warning("restart weft for the changed settings {settings}: they cannot change while it runs", { settings: fixed });
       },
@@ -42,6 +54,7 @@ async function startServer(settings: RunSettings, reload: () => Promise<RunSetti
   const weft = await startWeft({
     ...settings,
     adminHosts: () => current.adminHosts,
+    adminPrincipals: () => current.adminPrincipals,
     jwksAllow: () => current.jwksAllow,
     ca: caOf(settings),
     version,
@@ -50,7 +63,7 @@ async function startServer(settings: RunSettings, reload: () => Promise<RunSetti
   });
   const { listening } = weft;
   process.stdout.write(
-    `weft ${version} is ready\n  ADS    ${listening.ads} and ${listening.ads_socket}\n  admin  http://${listening.admin} and ${listening.admin_socket}\n` +
+    `weft ${version} is ready\n  ADS    ${listening.ads} and ${listening.ads_socket}\n${more(listening)}  admin  http://${listening.admin} and ${listening.admin_socket}\n` +
       `  next   weft apply -f FILE --data ${settings.data}\n`,
   );
   log.info("ready", { ...listening, trustDomain: settings.trustDomain, store: settings.store });
@@ -61,6 +74,12 @@ async function startServer(settings: RunSettings, reload: () => Promise<RunSetti
   // What is still open (a trace's last try, say) must not keep the process; what was written must be out.
   await Promise.all([process.stdout, process.stderr].map((stream) => new Promise<void>((resolve) => stream.write("", () => resolve()))));
   process.exit(0);
+}
+
+/** The doors that were asked for besides. */
+function more({ ads_tls: adsTls, ads_public_socket: socket, admin_tls: adminTls }: Listening): string {
+  const lines = [adsTls && `  ADS    ${adsTls} with TLS`, socket && `  ADS    ${socket}`, adminTls && `  admin  https://${adminTls}`];
+  return lines.map((line) => (line ? `${line}\n` : "")).join("");
 }
 
 process.exitCode = await runCli(process.argv.slice(2), processIo({ clock: systemClock, version, startServer }));

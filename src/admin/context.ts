@@ -11,8 +11,8 @@ import type { Principal } from "./access.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Concurrency } from "./limits.ts";
 
-/** How the request came in: on the Unix socket, which only its owner can open, or over TCP. */
-export type Transport = "unix" | "tcp";
+/** How the request came in: on the Unix socket, which only its owner can open, or over TCP, with or without TLS. */
+export type Transport = "unix" | "tcp" | "tls";
 
 /** Who asks, in the words of the audit (lib/audit.ts). */
 export interface Caller {
@@ -26,6 +26,8 @@ export interface AdminEnv {
     readonly transport: Transport;
     /** Of a TCP peer. */
     readonly address?: string;
+    /** Of a TLS peer: what it presented, DER, its own certificate first; it holds the key, nothing else is known. */
+    readonly certificates?: readonly Uint8Array[];
     /** Of a peer on the Unix socket, where the kernel tells. */
     readonly peer?: PeerCredentials;
   };
@@ -47,7 +49,11 @@ export interface RouteContext {
 export const callerOf = (c: AdminContext): Caller => ({
   who: c.get("principal")?.who ?? "unknown",
   from:
-    c.env.transport === "tcp" ? `admin ${c.env.address ?? "unknown"}` : c.env.peer ? `admin.sock (pid ${c.env.peer.pid})` : "admin.sock",
+    c.env.transport !== "unix"
+      ? `admin${c.env.transport === "tls" ? " (TLS)" : ""} ${c.env.address ?? "unknown"}`
+      : c.env.peer
+        ? `admin.sock (pid ${c.env.peer.pid})`
+        : "admin.sock",
 });
 
 /** @throws WeftError "unauthenticated": on a path that needs none, nobody proved who they are */

@@ -227,6 +227,14 @@ export interface AccessControl {
   authenticate(presented: string): Principal | undefined;
 }
 
+/** Where the proxy of a bootstrap reaches ADS: on this machine, without TLS, where neither is given. */
+export interface BootstrapPlace {
+  /** Over TLS: "HOST:PORT", or "HOST" where weft's own port for it is reached by that number. */
+  readonly ads?: string;
+  /** At the Unix socket, where its user is its proof: the WorkloadEntry's annotation weft.dev/unix-user names it. */
+  readonly unix?: boolean;
+}
+
 export interface ControlPlane extends RegistrationControl {
   readonly access: AccessControl;
   apply(request: ApplyRequest): Promise<ApplyOutcome>;
@@ -266,8 +274,15 @@ export interface ControlPlane extends RegistrationControl {
     holder: { kind: "workload" | "WorkloadGroup"; namespace: string; name: string },
     caller: Caller,
   ): Promise<{ readonly streams: number }>;
-  /** An Envoy bootstrap (JSON object) for the workload, with a token in it. */
-  bootstrap(workload: { namespace: string; name: string }, caller: Caller, ttlSeconds?: number): Promise<Readonly<Record<string, unknown>>>;
+  /**
+   * An Envoy bootstrap (JSON object) for the workload, with a token in it where it is not for the Unix socket.
+   * @throws WeftError "not_found", "invalid", "unavailable" (ADS is not served over TLS)
+   */
+  bootstrap(
+    workload: { namespace: string; name: string },
+    caller: Caller,
+    options?: BootstrapPlace & { readonly ttlSeconds?: number },
+  ): Promise<Readonly<Record<string, unknown>>>;
   /**
    * Whether the revision is in force: per connected proxy, ACKed, NACKed or still pending. `still_nacked`, besides: what was refused before
    * the revision and not replaced by it, with those types only.

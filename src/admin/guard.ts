@@ -1,5 +1,5 @@
 /**
- * Who may call. The Unix socket's file mode (0600) is its proof. On TCP a token is; and because a browser on the same machine can reach a
+ * Who may call. The Unix socket's file mode (0600) is its proof. On TCP a token is, with TLS also an X.509-SVID that the configuration names; and because a browser on the same machine can reach a
  * loopback port too, Host and Origin are checked: a page must not reach weft by a name of its own that it points at 127.0.0.1 (DNS
  * rebinding), nor send requests across origins. There are no CORS headers.
  */
@@ -10,9 +10,10 @@ import type { PeerCredentials } from "../lib/peer-credentials.ts";
 import { checkAccess, type Principal } from "./access.ts";
 import type { AdminEnv } from "./context.ts";
 import type { RateLimit } from "./limits.ts";
+import { principalOfSvid, type SvidPrincipal } from "./svid-principals.ts";
 
-/** Probes and scrapers come without a token; nothing secret is there. */
-export const OPEN: ReadonlySet<string> = new Set(["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"]);
+/** Probes and scrapers come without a token, as does who wants to know whom to trust; nothing secret is there. */
+export const OPEN: ReadonlySet<string> = new Set(["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json", "/v1/bundle"]);
 
 /** Calls that take other tokens than the admin's: a WorkloadGroup's, an instance's. They verify them. */
 const OTHERS_TOO = /^\/v1\/(registrations|proxies\/[^/]+\/[^/]+\/health)$/;
@@ -27,6 +28,13 @@ export interface GuardOptions {
   readonly adminToken: { matches(presented: string): boolean };
   /** Whose access token it is; undefined where it is none. @throws WeftError "unauthenticated" where it ended */
   readonly authenticate: (presented: string) => Principal | undefined;
+  /**
+   * Whose certificate it is that a TLS peer presented; nobody's where absent.
+   * @throws WeftError "unauthenticated" saying what is wrong with it
+   */
+  readonly identify?: (certificates: readonly Uint8Array[]) => { readonly spiffeId: string };
+  /** Whose X.509-SVIDs are taken, read at each request, so that a reload can change them; nobody's where absent. */
+  readonly adminPrincipals?: () => readonly SvidPrincipal[];
   /** Of addresses whose callers prove nothing. */
   readonly unknownRate: RateLimit;
   /** Of access tokens. */
@@ -39,7 +47,15 @@ export interface GuardOptions {
 const OWNER: Principal = { who: "unix socket", role: "admin", namespaces: [] };
 const ADMIN_TOKEN: Principal = { who: "admin token", role: "admin", namespaces: [] };
 
-export function guard({ adminToken, authenticate, unknownRate, tokenRate, hosts }: GuardOptions): MiddlewareHandler<AdminEnv> {
+export function guard({
+  adminToken,
+  authenticate,
+  identify,
+  adminPrincipals,
+  unknownRate,
+  tokenRate,
+  hosts,
+}: GuardOptions): MiddlewareHandler<AdminEnv> {
   return async (c, next) => {
     if (c.env.transport === "unix") {
       c.set("principal", c.env.peer ? ownerOf(c.env.peer) : OWNER);
@@ -70,7 +86,9 @@ export function guard({ adminToken, authenticate, unknownRate, tokenRate, hosts 
     };
     let principal: Principal | undefined;
     try {
-      principal = presented === undefined ? undefined : authenticate(presented);
+      const { certificates = [] } = c.env;
+      if (presented !== undefined) principal = authenticate(presented);
+      else if (identify && certificates.length > 0) principal = named(identify(certificates).spiffeId, adminPrincipals?.() ?? []);
       if (!principal && presented !== undefined && OTHERS_TOO.test(c.req.path)) {
         await next();
         if (c.error && WeftError.from(c.error).code === "unauthenticated") failed();
@@ -91,6 +109,15 @@ export function guard({ adminToken, authenticate, unknownRate, tokenRate, hosts 
     checkAccess(c, principal);
     return next();
   };
+}
+
+/** @throws WeftError "unauthenticated": to strangers, and to most workloads of the mesh, this API says no more than that */
+function named(spiffeId: string, principals: readonly SvidPrincipal[]): Principal {
+  const principal = principalOfSvid(spiffeId, principals);
+  if (principal) return principal;
+  throw new WeftError("unauthenticated", `${spiffeId} is no principal of the admin API`, {
+    help: "name it in adminPrincipals of the configuration file (or WEFT_ADMIN_PRINCIPALS): SPIFFEID=ROLE",
+  });
 }
 
 /** Root, and the user that weft runs as, own what weft owns. @throws WeftError "forbidden" for others, whatever the mode of the socket's file */

@@ -2,10 +2,20 @@
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 
-/** Longer than the heartbeat of a watch, so that none is cut for silence; Bun takes 255 at most. */
+/** How long a connection may stand between two requests. */
 export const IDLE_SECONDS = 60;
-/** Bun's own limit cuts the connection without a word, so it stands above ours (input.ts), which explains itself. */
-export const HARD_BODY_LIMIT_BYTES = 64 * 1024 * 1024;
+/** How long the headers of a connection's first request may take: whoever connects wants to ask something. */
+export const FIRST_REQUEST_MS = 10_000;
+/** How long a body may take: 16 MiB (input.ts) over a line of 2 Mbit/s. */
+export const BODY_MS = 60_000;
+/** How long a caller may take nothing of the answer that waits for it. */
+export const STALLED_MS = 30_000;
+/** Of a request; a token has 4 KiB at most. */
+export const MOST_HEADER_BYTES = 16 * 1024;
+/** To one listener: the watches and requests below, and some that come and go. */
+export const MOST_CONNECTIONS = 1024;
+/** From one address; behind loopback is a whole machine. */
+export const MOST_CONNECTIONS_PER_ADDRESS = 512;
 /** Requests under way, watches aside: each may hold a body of 16 MiB while it is read. */
 const MOST_REQUESTS = 64;
 /** A watch costs a timer and a place in the log. */

@@ -199,10 +199,15 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
     }),
     async (c) => {
       const named = queryOf(c, ["workload"]).workload;
-      const { workload, ttl } = named === undefined ? await readObject(c, BootstrapRequestSchema) : { workload: named };
+      const body = named === undefined ? await readObject(c, BootstrapRequestSchema) : { workload: named };
+      const { workload, ttl, ...place } = body;
       checkWorkload(c, workloadOf(workload));
       const seconds = ttl === undefined ? undefined : secondsOf(ttl, "ttl");
-      return reply(c, await control.bootstrap(workloadOf(workload), callerOf(c), seconds), 201);
+      return reply(
+        c,
+        await control.bootstrap(workloadOf(workload), callerOf(c), { ...place, ...(seconds === undefined ? {} : { ttlSeconds: seconds }) }),
+        201,
+      );
     },
   );
 }

@@ -18,6 +18,7 @@ const RegistrationRequestSchema = named(
     instance: v.pipe(text, v.minLength(16), v.maxLength(64)),
     labels: v.optional(v.record(text, text)),
     locality: v.optional(text),
+    ads: v.optional(text),
   }),
 );
 

@@ -18,6 +18,8 @@ export interface RegistrationBody {
   readonly instance: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly locality?: string;
+  /** As BootstrapPlace's. */
+  readonly ads?: string;
 }
 
 export interface RegistrationAnswer {

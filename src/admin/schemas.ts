@@ -268,7 +268,10 @@ export const TokenSchema = named(
   "Token",
   v.strictObject({ token: text, expires: text, workload: v.optional(text), workload_group: v.optional(text) }),
 );
-export const BootstrapRequestSchema = named("BootstrapRequest", v.strictObject({ workload: text, ttl: v.optional(text) }));
+export const BootstrapRequestSchema = named(
+  "BootstrapRequest",
+  v.strictObject({ workload: text, ttl: v.optional(text), ads: v.optional(text), unix: v.optional(v.boolean()) }),
+);
 export const RevocationRequestSchema = named(
   "RevocationRequest",
   v.strictObject({ workload: v.optional(text), workload_group: v.optional(text) }),

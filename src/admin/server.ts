@@ -1,14 +1,16 @@
-/** The admin API on its two sockets: TCP (loopback unless told otherwise) and a Unix socket for the data directory's owner. */
+/** The admin API at its doors: TCP (loopback unless told otherwise), a Unix socket for the data directory's owner, and TCP with TLS where asked for. */
 import type { Clock } from "../lib/clock.ts";
-import { errnoOf, WeftError } from "../lib/errors.ts";
+import type { ServerCertificate } from "../lib/server-tls.ts";
 import { KINDS } from "../model/index.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { createApp } from "./app.ts";
 import type { ControlPlane } from "./control-plane.ts";
-import { HARD_BODY_LIMIT_BYTES, IDLE_SECONDS } from "./limits.ts";
-import { listenUnix, type UnixListener } from "./unix-listener.ts";
+import type { GuardOptions } from "./guard.ts";
+import type { HttpListener } from "./http-listener.ts";
+import { listenTcp } from "./tcp-listener.ts";
+import { listenUnix } from "./unix-listener.ts";
 
-export interface AdminServerOptions {
+export interface AdminServerOptions extends Pick<GuardOptions, "identify" | "adminPrincipals"> {
   readonly control: ControlPlane;
   /** Compares in constant time. */
   readonly adminToken: { matches(presented: string): boolean };
@@ -22,6 +24,8 @@ export interface AdminServerOptions {
 export interface TcpAddress {
   readonly host: string;
   readonly port: number;
+  /** With TLS: callers may present X.509-SVIDs. */
+  readonly tls?: ServerCertificate;
 }
 
 /** A Unix socket: `mode` is its proof, for who can open it needs no token. */
@@ -42,34 +46,29 @@ export interface AdminServer {
 
 export function createAdminServer(options: AdminServerOptions): AdminServer {
   const stopping = new AbortController();
-  const servers: ReturnType<typeof Bun.serve>[] = [];
-  const unix: UnixListener[] = [];
+  const listeners: HttpListener[] = [];
   const bound = new Set<string>();
   const hosts = () => [...bound, ...(options.adminHosts?.() ?? [])];
   const kinds = Object.fromEntries(Object.values(KINDS).map(({ kind, schema }) => [kind, schema]));
   const app = createApp({ ...options, kinds, hosts, stopping: stopping.signal });
-  const listenTcp = (address: TcpAddress): TcpAddress => {
-    const { host, port } = address;
-    try {
-      const server = Bun.serve({
-        hostname: host,
-        port,
-        idleTimeout: IDLE_SECONDS,
-        maxRequestBodySize: HARD_BODY_LIMIT_BYTES,
-        fetch: (request, server) => app.fetch(request, { transport: "tcp", address: server.requestIP(request)?.address }),
-      });
-      servers.push(server);
-      bound.add(host.includes(":") ? `[${host}]` : host);
-      return { ...address, port: server.port ?? port };
-    } catch (cause) {
-      throw cannotListen(`${host}:${port}`, cause);
-    }
+  const { clock } = options;
+  const tcp = async ({ host, port, tls }: TcpAddress) => {
+    const listener = await listenTcp({
+      host,
+      port,
+      tls,
+      clock,
+      fetch: (request, peer) => app.fetch(request, { transport: tls ? "tls" : "tcp", ...peer }),
+    });
+    listeners.push(listener);
+    bound.add(host.includes(":") ? `[${host}]` : host);
+    return listener.port;
   };
 
   return {
     async listen(address) {
-      if ("port" in address) return { ...address, ...listenTcp(address) };
-      unix.push(await listenUnix({ ...address, fetch: (request, peer) => app.fetch(request, { transport: "unix", peer }) }));
+      if ("port" in address) return { ...address, port: await tcp(address) };
+      listeners.push(await listenUnix({ ...address, clock, fetch: (request, peer) => app.fetch(request, { transport: "unix", peer }) }));
       return address;
     },
 
@@ -77,23 +76,13 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
       stopping.abort();
       let cancel = () => {};
       const grace = new Promise<void>((resolve) => {
-        cancel = options.clock.after(graceMs, resolve);
+        cancel = clock.after(graceMs, resolve);
       });
-      await Promise.race([Promise.all([...servers.map((server) => server.stop(false)), ...unix.map((one) => one.stop())]), grace]);
+      const stopped = Promise.all(listeners.map((listener) => listener.stop()));
+      await Promise.race([stopped, grace]);
       cancel();
-      for (const one of unix) one.cut();
-      await Promise.all(servers.map((server) => server.stop(true)));
+      for (const listener of listeners) listener.cut();
+      await stopped;
     },
   };
-}
-
-function cannotListen(address: string, cause: unknown): WeftError {
-  const taken = errnoOf(cause) === "EADDRINUSE";
-  return new WeftError(
-    "unavailable",
-    taken
-      ? `The admin API cannot listen on ${address}: something else does`
-      : `The admin API cannot listen on ${address}: ${WeftError.from(cause).message}`,
-    { help: "choose another address with --admin ADDR:PORT (port 0: the system chooses)", cause },
-  );
 }

@@ -6,6 +6,7 @@ import type { Problem } from "../lib/problem.ts";
 import { parseAllowedPeers } from "../lib/public-address.ts";
 import { nearest } from "../model/suggest.ts";
 import { CA_VARIABLES, type CaRunSettings, readCaSettings } from "./ca-settings.ts";
+import { DOOR_VARIABLES, type DoorSettings, readDoorSettings } from "./door-settings.ts";
 
 export interface HostPort {
   /** Name or address; IPv6 without brackets. */
@@ -17,7 +18,7 @@ export interface HostPort {
 export const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export interface RunSettings extends CaRunSettings {
+export interface RunSettings extends CaRunSettings, DoorSettings {
   readonly data: string;
   readonly ads: HostPort;
   readonly admin: HostPort;
@@ -46,6 +47,7 @@ export const VARIABLES: Readonly<Record<keyof RunSettings, string>> = {
   adminHosts: "WEFT_ADMIN_HOSTS",
   jwksAllow: "WEFT_JWKS_ALLOW",
   ...CA_VARIABLES,
+  ...DOOR_VARIABLES,
 };
 
 const KEYS = Object.keys(VARIABLES) as (keyof RunSettings)[];
@@ -100,6 +102,7 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
       "addresses, ranges of them or host names, such as 10.0.0.0/8,keys.internal",
     ),
     ...readCaSettings(pick, env),
+    ...readDoorSettings(pick, parseHostPort),
   };
   if (problems.length > 0) throw new WeftError("invalid", `${path} is wrong`, { problems });
   return settings;
@@ -111,7 +114,12 @@ const listOf = (text: string) =>
     .map((one) => one.trim())
     .filter(Boolean);
 
-const LISTS: ReadonlySet<string> = new Set(["adminHosts", "jwksAllow"]);
+/** What may be a list in the file, and what stands between its items in the text. */
+const LISTS: ReadonlyMap<string, string> = new Map([
+  ["adminHosts", ","],
+  ["jwksAllow", ","],
+  ["adminPrincipals", ";"],
+]);
 
 const flagOf = (key: string) => `--${key === "logLevel" ? "log-level" : key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
@@ -165,7 +173,7 @@ export function parseConfig(text: string, file: string): Partial<Record<keyof Ru
         continue;
       }
       const plain: unknown = (value as { toJSON?: () => unknown } | null)?.toJSON?.() ?? null;
-      const shown = Array.isArray(plain) && LISTS.has(known) ? plain.join(",") : plain;
+      const shown = Array.isArray(plain) && LISTS.has(known) ? plain.join(LISTS.get(known)) : plain;
       if (typeof shown === "string" || typeof shown === "number") {
         const at = lineCounter.linePos((value as { range?: readonly number[] }).range?.[0] ?? offset);
         found[known] = { text: String(shown), line: at.line, column: at.col };

@@ -20,7 +20,17 @@ export const runCommand = buildCommand({
     flags: {
       data: flag("Data directory: ./weft-data, for root /var/lib/weft [$WEFT_DATA]", "DIR"),
       ads: flag("Where proxies connect: 127.0.0.1:15010; port 0: the system chooses [$WEFT_ADS]", "ADDR:PORT"),
+      adsTls: flag(
+        "Where proxies on other machines connect, with TLS: 0.0.0.0:15012, say; nowhere where absent [$WEFT_ADS_TLS]",
+        "ADDR:PORT",
+      ),
+      adsSocket: flag("A further Unix socket for proxies, which every user may open [$WEFT_ADS_SOCKET]", "PATH"),
       admin: flag("Admin API: 127.0.0.1:15014 [$WEFT_ADMIN]", "ADDR:PORT"),
+      adminTls: flag("Admin API with TLS; nowhere where absent [$WEFT_ADMIN_TLS]", "ADDR:PORT"),
+      adminPrincipals: flag(
+        "Who may call it by an X.509-SVID: SPIFFEID=ROLE, SPIFFEID=editor:NS,NS, with semicolons [$WEFT_ADMIN_PRINCIPALS]",
+        "LIST",
+      ),
       trustDomain: flag("Trust domain of the identities: mesh.local [$WEFT_TRUST_DOMAIN]", "TD"),
       store: flag("Store: sqlite, sqlite:PATH or memory: [$WEFT_STORE]", "URL"),
       config: flag("Configuration file: /etc/weft/weft.yaml, where there is one [$WEFT_CONFIG]", "FILE"),

@@ -12,6 +12,7 @@ import { why } from "../why/index.ts";
 import { describeResource } from "../xds/describe.ts";
 import { accessControl } from "./access-control.ts";
 import type { AccessTokens } from "./access-tokens.ts";
+import { adsOf } from "./ads-places.ts";
 import type { AuditTrail } from "./audit-trail.ts";
 import type { Changes } from "./changes.ts";
 import { convergenceOf } from "./convergence.ts";
@@ -41,8 +42,6 @@ export interface ControlPlaneParts extends RegistrationApiParts {
   readonly tokens: WorkloadTokens;
   readonly health: HealthChecks;
   readonly jwks: JwksKeeper;
-  /** Where proxies on this machine reach ADS. */
-  readonly ads: { readonly host: string; readonly port: number };
 }
 
 function jwksReport({ fetchedAt, ...status }: JwksStatus): JwksReport {
@@ -137,14 +136,22 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       return { streams: own.reduce((sum, id) => sum + parts.endStreams(id, "the token of this workload was revoked"), 0) };
     },
 
-    async bootstrap(workload, caller, ttlSeconds) {
-      const { key } = workloadOf(workload);
-      await audit.done({ ...caller, action: "issue-token", targets: [`workload ${key}`] });
-      const { token } = await tokens.issue(workload, ttlSeconds === undefined ? undefined : ttlSeconds * 1000);
+    async bootstrap(workload, caller, { ttlSeconds, ...place } = {}) {
+      const { key, unixUser } = workloadOf(workload);
+      const ads = adsOf(parts.ads, place);
+      if (place.unix && unixUser === undefined) {
+        throw new WeftError("invalid", `WorkloadEntry ${key} does not say which user runs its proxy`, {
+          help: `add the annotation ${ANNOTATION.unixUser}: "1001", the number of that user`,
+        });
+      }
+      const issue = async () => {
+        await audit.done({ ...caller, action: "issue-token", targets: [`workload ${key}`] });
+        return (await tokens.issue(workload, ttlSeconds === undefined ? undefined : ttlSeconds * 1000)).token;
+      };
       return envoyBootstrap({
         workload,
-        token,
-        ads: parts.ads,
+        ...(place.unix ? {} : { token: await issue() }),
+        ads,
         envoyAdmin: addressOf(reconciler, key, ANNOTATION.envoyAdmin),
         prometheus: addressOf(reconciler, key, ANNOTATION.prometheus),
         process: mesh().processes.get(key),

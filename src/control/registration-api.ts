@@ -6,6 +6,7 @@ import { ANNOTATION, parseAddressPort, resourceFromStored } from "../model/index
 import { probePlanOf } from "../model/readiness-probe.ts";
 import { serviceAccountOf } from "../model/workload-group.ts";
 import { envoyBootstrap } from "../proxy/bootstrap.ts";
+import { type AdsPlaces, adsOf } from "./ads-places.ts";
 import type { AuditTrail } from "./audit-trail.ts";
 import { momentOf, preview } from "./findings.ts";
 import { timestamp } from "./proxy-status.ts";
@@ -20,7 +21,7 @@ export interface RegistrationApiParts {
   readonly workloadHealth: WorkloadHealthKeeper;
   readonly tokens: WorkloadTokens;
   readonly reconciler: Reconciler;
-  readonly ads: { readonly host: string; readonly port: number };
+  readonly ads: AdsPlaces;
 }
 
 export function createRegistrationApi({
@@ -43,7 +44,7 @@ export function createRegistrationApi({
       return { token, expires: timestamp(expiresAt), workload_group: nameOf(name) };
     },
 
-    async register(request, caller) {
+    async register({ ads: reachedAt, ...request }, caller) {
       // Whose token it is comes before anything that tells what there is.
       const bearer = caller.isAdmin ? undefined : await tokens.verifyGroupHeader(caller.authorization);
       if (bearer && nameOf(bearer) !== nameOf(request.group)) {
@@ -61,6 +62,7 @@ export function createRegistrationApi({
           },
         );
       }
+      const place = adsOf(ads, { ads: reachedAt });
       const { workload, group } = registrations.register(request);
       await audit.done({
         who: bearer ? `token of WorkloadGroup ${nameOf(bearer)}` : caller.who,
@@ -76,7 +78,7 @@ export function createRegistrationApi({
         bootstrap: envoyBootstrap({
           workload,
           token,
-          ads,
+          ads: place,
           envoyAdmin: envoyAdminOf(group),
           process: processOf(group, workload),
         }),

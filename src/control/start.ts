@@ -1,9 +1,9 @@
 /** Starts a whole weft: opens what is in the data directory, joins the layers, listens, and ends well. */
 import { rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { createAdminServer } from "../admin/index.ts";
+import { join, resolve } from "node:path";
+import { createAdminServer, type SvidPrincipal } from "../admin/index.ts";
 import { createAdsServer, type LedgerReader } from "../ads/index.ts";
-import { openAdminToken, openSealKey, WorkloadTokens } from "../ca/index.ts";
+import { openAdminToken, openSealKey, verifyX509Svid, WorkloadTokens } from "../ca/index.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
@@ -13,16 +13,21 @@ import { openStore } from "../store/index.ts";
 import { logger } from "../telemetry/log.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
 import { createTracing } from "../telemetry/tracing.ts";
+import { unixNames } from "../workload-api/unix-names.ts";
 import { AccessTokens } from "./access-tokens.ts";
+import { Attestation } from "./attestation.ts";
 import { AuditTrail } from "./audit-trail.ts";
+import { openBundleEndpoint } from "./bundle-endpoint.ts";
 import { Changes } from "./changes.ts";
 import { createControlPlane } from "./control-plane.ts";
+import { openFederation } from "./federation-open.ts";
+import { awaitingPeers } from "./federation-peers.ts";
 import { ProxyFeeds } from "./feeds.ts";
 import { HealthChecks } from "./health.ts";
 import { type CaSettings, checkCa, openIdentity } from "./identity.ts";
 import { Journal } from "./journal.ts";
 import { openJwks } from "./jwks-open.ts";
-import { jwtAuthorities } from "./jwt-authorities.ts";
+import { allJwtAuthorities } from "./jwt-authorities.ts";
 import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
 import { trustPropagation } from "./propagation.ts";
@@ -31,6 +36,7 @@ import { Registrations } from "./registration.ts";
 import { Revocations } from "./revocations.ts";
 import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
+import { openServerCertificate } from "./server-certificate.ts";
 import { WorkloadHealthKeeper } from "./workload-health.ts";
 
 export interface StartOptions {
@@ -41,6 +47,13 @@ export interface StartOptions {
   readonly store: string;
   /** Names besides loopback's under which the admin API is reached. */
   readonly adminHosts: () => readonly string[];
+  /** Where ADS and the admin API are served over TLS: any address may be one. Nowhere where absent. */
+  readonly adsTls?: { readonly host: string; readonly port: number } | null;
+  readonly adminTls?: { readonly host: string; readonly port: number } | null;
+  /** Absolute path of a further Unix socket for ADS, which every user may open: each proves who it is. None where absent or "". */
+  readonly adsSocket?: string;
+  /** Who may call the admin API over TLS by an X.509-SVID; nobody where absent. */
+  readonly adminPrincipals?: () => readonly SvidPrincipal[];
   /** What is not public and may be asked for keys all the same (lib/public-address.ts); nothing where absent. */
   readonly jwksAllow?: () => readonly string[];
   readonly ca?: CaSettings;
@@ -54,6 +67,10 @@ export interface Listening {
   readonly pid: number;
   readonly ads: string;
   readonly ads_socket: string;
+  /** Those that were asked for. */
+  readonly ads_tls?: string;
+  readonly ads_public_socket?: string;
+  readonly admin_tls?: string;
   readonly admin: string;
   readonly admin_socket: string;
 }
@@ -103,18 +120,23 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const access = await AccessTokens.open(store, clock);
   // Nobody is connected before ADS listens, and reading the ledger then finds nobody.
   let proxies: LedgerReader | undefined;
+  const federation = openFederation({ data, clock, metrics, allow: options.jwksAllow ?? (() => []) });
+  onClose(() => federation.close());
+  const { bundleEndpoint } = options;
+  const propagation = trustPropagation({ ledger: () => proxies, mesh: () => reconciler.mesh, federation: () => federation.federation });
   const identity = await openIdentity({
     data,
     trustDomain,
     clock,
     metrics,
     settings: options.ca ?? {},
-    propagation: trustPropagation({ ledger: () => proxies, mesh: () => reconciler.mesh }),
+    propagation: bundleEndpoint ? awaitingPeers(propagation, { clock, refreshHintMs: bundleEndpoint.refreshHintMs }) : propagation,
     credentials: env.CREDENTIALS_DIRECTORY,
   });
   onClose(() => identity.close());
   const { authority, svids } = identity;
   onClose(authority.onBundle(() => reconciler.rebuild()));
+  onClose(federation.onChange(() => reconciler.rebuild()));
   const revocations = await Revocations.open(store, clock);
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock, epochOf: (holder) => revocations.epochOf(holder) });
   const adminToken = await openAdminToken({ dir: data });
@@ -127,9 +149,9 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     onTrouble: (message) => log.warning(message),
   });
   const feeds = new ProxyFeeds({
-    secretsOf: secretsFrom(identity),
+    secretsOf: secretsFrom({ ...identity, federated: federation }),
     clock,
-    serves: (proxy, workload) => registrations.serves(proxy, workload),
+    serves: (proxy, workload) => registrations.serves(proxy, workload) && attestation.holds(proxy, workload),
     onTrouble: ({ id }, reason) =>
       log.error("the configuration of proxy {proxy} could not be made; it keeps what it has. This is a defect of weft: report it", {
         proxy: id,
@@ -143,7 +165,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     clock,
     trustDomain,
     jwks: () => jwks.keys(),
-    jwtAuthorities: () => jwtAuthorities(authority.bundle()),
+    jwtAuthorities: () => allJwtAuthorities(authority.bundle(), federation.federation.bundles),
     health: () => workloadHealth.all,
     open: (document) => seal.open(document),
     onTrouble: (message) => log.warning(message),
@@ -151,6 +173,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       metrics.revision.set(mesh.revision);
       for (const [kind, count] of reconciler.counts()) metrics.resources.set({ kind }, count);
       const span = tracing.startSpan("translate", { parent: journal.find(mesh.revision)?.span, startTime: clock.now() - milliseconds });
+      // First: a listener that lets another trust domain in must find how its certificates are verified.
+      federation.follow(mesh.federation, mesh.settings.trustDomainAliases);
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
       registrations.follow();
@@ -164,8 +188,18 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     clock,
     log: { info: (message) => log.info(message), warning: (message) => log.warning(message) },
   });
+  const users = unixNames();
+  const attestation: Attestation = new Attestation({
+    tokens,
+    registrations,
+    bundle: () => authority.bundle(),
+    mesh: () => reconciler.mesh,
+    revokedAt: (holder) => revocations.timeOf(holder),
+    userNumber: (name) => users.uidOf(name),
+    clock,
+  });
   const ads = createAdsServer({
-    authenticate: async ({ authorization }) => registrations.admit(await tokens.verifyHeader(authorization)),
+    authenticate: (credentials) => attestation.authenticate(credentials),
     source: registrations.watching(feeds),
     clock,
     observer: createObserver({ metrics, tracing, journal, audit, clock }),
@@ -186,6 +220,13 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(() => registrations.close());
   const adsAddress = { host: adsBound.address, port: adsBound.port };
   await ads.listen({ path: adsSocket, mode: 0o660 });
+  const publicSocket = options.adsSocket || undefined;
+  if (publicSocket) await ads.listen({ path: publicSocket, mode: 0o666 });
+  const certificate = options.adsTls || options.adminTls ? await openServerCertificate({ svids, authority }) : undefined;
+  onClose(() => certificate?.close());
+  const adsTls = options.adsTls && certificate ? await ads.listen({ ...options.adsTls, tls: certificate }) : undefined;
+  // Until it has found itself at the Unix socket, no user is believed there.
+  await ads.selfTest().catch((reason) => log.warning("{reason}", { reason: WeftError.from(reason).message }));
   await reconciler.start();
   onClose(() => reconciler.stop());
 
@@ -205,13 +246,29 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     jwks,
     registrations,
     workloadHealth,
-    ads: adsAddress,
+    ads: {
+      local: adsAddress,
+      socket: resolve(publicSocket ?? adsSocket),
+      ...(adsTls && certificate
+        ? { tls: { port: adsTls.port, spiffeId: certificate.spiffeId, roots: () => authority.bundle().x509Pem } }
+        : {}),
+    },
   });
-  const admin = createAdminServer({ control, adminToken, clock, metrics, version, adminHosts: options.adminHosts });
+  const admin = createAdminServer({
+    control,
+    adminToken,
+    clock,
+    metrics,
+    version,
+    adminHosts: options.adminHosts,
+    identify: (certificates) => verifyX509Svid(certificates, authority.bundle(), clock.now()),
+    adminPrincipals: options.adminPrincipals,
+  });
   onClose(() => admin.close());
   const adminAddress = await admin.listen(options.admin);
   const adminSocket = join(data, "admin.sock");
   await admin.listen({ path: adminSocket, mode: 0o600 });
+  const adminTls = options.adminTls && certificate ? await admin.listen({ ...options.adminTls, tls: certificate }) : undefined;
 
   const bound: Listening = {
     pid: process.pid,
@@ -219,6 +276,9 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     ads_socket: adsSocket,
     admin: hostPort(adminAddress),
     admin_socket: adminSocket,
+    ...(adsTls ? { ads_tls: hostPort({ host: adsTls.address, port: adsTls.port }) } : {}),
+    ...(publicSocket ? { ads_public_socket: publicSocket } : {}),
+    ...(adminTls ? { admin_tls: hostPort(adminTls) } : {}),
   };
   const listeningFile = join(data, "listening.json");
   writeFileSync(listeningFile, `${JSON.stringify(bound, null, 2)}\n`);

@@ -4,10 +4,13 @@ import { prometheusCluster, prometheusListener } from "./prometheus.ts";
 
 export interface BootstrapOptions {
   readonly workload: { readonly namespace: string; readonly name: string };
-  /** The workload token. The bootstrap carries it in the clear: keep it in a file of mode 0600. */
-  readonly token: string;
-  /** Where weft serves ADS: an address (IP or DNS name), or the absolute path of its Unix socket. */
-  readonly ads: { readonly host: string; readonly port: number } | { readonly path: string };
+  /**
+   * The workload token. The bootstrap carries it in the clear: keep it in a file of mode 0600. Absent where the proxy proves itself otherwise: at the
+   * Unix socket by its user.
+   */
+  readonly token?: string;
+  /** Where weft serves ADS: an address (IP or DNS name), with or without TLS, or the absolute path of its Unix socket. */
+  readonly ads: { readonly host: string; readonly port: number; readonly tls?: AdsTls } | { readonly path: string };
   /** Envoy's own admin port; the default is a port on loopback that the system chooses. */
   readonly envoyAdmin?: { readonly address: string; readonly port: number };
   /** Where Prometheus may scrape Envoy; none where undefined. Needs `envoyAdmin`, which it leads to. */
@@ -16,6 +19,14 @@ export interface BootstrapOptions {
   readonly protocol?: "delta" | "sotw";
   /** How Envoy's process is to be started: `weft proxy run` does so, and Envoy tells weft of it. */
   readonly process?: ProcessSettings;
+}
+
+/** Whom a proxy must find at the other end. */
+export interface AdsTls {
+  /** PEM. */
+  readonly roots: string;
+  /** weft's own. */
+  readonly spiffeId: string;
 }
 
 /** Name of the cluster that leads to weft; the mesh's own names all hold a "|". */
@@ -98,7 +109,7 @@ function adsConfig({ token, protocol = "delta" }: BootstrapOptions) {
           // Envoy's default grows to 30 s: too long to wait for a weft that was only restarted.
           retry_policy: { retry_back_off: { base_interval: "0.250s", max_interval: "5s" } },
         },
-        initial_metadata: [{ key: "authorization", value: `Bearer ${token}` }],
+        ...(token === undefined ? {} : { initial_metadata: [{ key: "authorization", value: `Bearer ${token}` }] }),
       },
     ],
   };
@@ -125,6 +136,29 @@ function xdsCluster(ads: BootstrapOptions["ads"]): Record<string, unknown> {
       },
     },
     load_assignment: { cluster_name: XDS_CLUSTER, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
+    ...("tls" in ads && ads.tls ? { transport_socket: transportSocket(ads.tls) } : {}),
+  };
+}
+
+function transportSocket(tls: AdsTls): Record<string, unknown> {
+  return {
+    name: "envoy.transport_sockets.tls",
+    typed_config: {
+      "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+      common_tls_context: {
+        tls_params: { tls_minimum_protocol_version: "TLSv1_2", tls_maximum_protocol_version: "TLSv1_3" },
+        alpn_protocols: ["h2"],
+        validation_context: validationContext(tls),
+      },
+    },
+  };
+}
+
+/** By the SPIFFE ID alone: weft's certificate holds no address. */
+export function validationContext({ roots, spiffeId }: AdsTls): Record<string, unknown> {
+  return {
+    trusted_ca: { inline_string: roots },
+    match_typed_subject_alt_names: [{ san_type: "URI", matcher: { exact: spiffeId } }],
   };
 }
 

@@ -1,4 +1,4 @@
-export { authorizationOf, type BootstrapOptions, envoyBootstrap, XDS_CLUSTER } from "./bootstrap.ts";
+export { type AdsTls, authorizationOf, type BootstrapOptions, envoyBootstrap, XDS_CLUSTER } from "./bootstrap.ts";
 export { isEnvoyReady } from "./envoy-ready.ts";
 export { findEnvoy } from "./find-envoy.ts";
 export { type Readiness, runProbe } from "./probe.ts";

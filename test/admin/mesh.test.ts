@@ -163,6 +163,7 @@ describe("Metrics and description", () => {
       "/v1/services",
       "/v1/services/{service}/mtls",
       "/v1/tokens",
+      "/v1/tokens/revoke",
       "/v1/watch",
       "/v1/why",
     ]);

@@ -24,6 +24,10 @@ describe("The settings of weft run", () => {
     expect(await settings([])).toEqual({
       data: "./weft-data",
       ads: { host: "127.0.0.1", port: 15010 },
+      adsTls: null,
+      adminTls: null,
+      adsSocket: "",
+      adminPrincipals: [],
       admin: { host: "127.0.0.1", port: 15014 },
       trustDomain: "mesh.local",
       store: "sqlite",
