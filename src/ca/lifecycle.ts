@@ -144,6 +144,8 @@ export class Lifecycle {
       await this.#commit({ rotations: { ...this.#journal.rotations, ...asked } });
     });
     await this.run();
+    // Where it runs by itself, the next look is now much sooner than it was.
+    if (this.#cancelTimer) this.#arm(this.#pause());
   }
 
   /** Does every step that is due. @throws WeftError where one cannot be done; what is done stays done. */
