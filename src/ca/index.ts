@@ -1,18 +1,22 @@
 export { type AdminToken, openAdminToken } from "./admin-token.ts";
 export { type SpiffeBundle, spiffeBundle } from "./bundle.ts";
 export { verifyJwtSvid } from "./jwt-svid.ts";
-export type { CaObserver } from "./lifecycle.ts";
+export type { CaObserver } from "./lifecycle-options.ts";
 export { DEFAULT_LIFETIMES, type Lifetimes } from "./lifetimes.ts";
 export { type OpenedAuthority, openAuthority } from "./open-authority.ts";
+export { parseSpiffeBundle } from "./parse-bundle.ts";
 export { formatSpiffeId, parseSpiffeId, parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
 export { type SvidListener, SvidManager, type SvidManagerOptions, type SvidObserver } from "./svid-manager.ts";
 export type {
   CaReport,
+  JwtSvid,
   SpiffeAuthority,
   SvidType,
   TrustBundle,
   TrustPropagation,
+  VerifiedJwtSvid,
   WorkloadIdentity,
   X509Svid,
 } from "./types.ts";
 export { type WorkloadToken, WorkloadTokens, type WorkloadTokensOptions } from "./workload-token.ts";
+export { x509SvidId } from "./x509-svid.ts";

@@ -2,7 +2,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { cp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { CaObserver } from "../../src/ca/lifecycle.ts";
+import type { CaObserver } from "../../src/ca/lifecycle-options.ts";
 import { DEFAULT_LIFETIMES, type Lifetimes, RECONNECT_GRACE_MS } from "../../src/ca/lifetimes.ts";
 import { type AuthorityOptions, type OpenedAuthority, openAuthority } from "../../src/ca/open-authority.ts";
 import type { SvidType, TrustBundle } from "../../src/ca/types.ts";
