@@ -37,7 +37,11 @@ test("tells the process, user and group at the other end of a Unix socket", asyn
 test("tells the process that connected, not its parent", async () => {
   let pid = 0;
   const peer = await learn(async (path) => {
-    const child = Bun.spawn([process.execPath, "-e", `require("net").connect(${JSON.stringify(path)}).resume().on("close", () => process.exit(0))`]);
+    const child = Bun.spawn([
+      process.execPath,
+      "-e",
+      `require("net").connect(${JSON.stringify(path)}).resume().on("close", () => process.exit(0))`,
+    ]);
     pid = child.pid;
     await child.exited;
   });
