@@ -39,7 +39,7 @@ const STEPS: readonly Step[] = [
   { name: "demo", command: ["scripts/demo", "--check"] },
   tests("tour", "test/tour"),
   tests("binary", "test/binary"),
-  tests("unit", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca", "test/telemetry"),
+  tests("unit", "test/docs", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca", "test/telemetry"),
   tests("store", "test/store"),
   tests("feature", "test/feature", "test/control"),
   tests("edges", "test/admin", "test/cli", "test/proxy"),

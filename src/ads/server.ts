@@ -44,6 +44,8 @@ export interface AdsServerOptions {
   readonly clock: Clock;
   readonly observer?: AdsObserver;
   readonly limits?: Partial<AdsLimits>;
+  /** How long a proxy that left is remembered, milliseconds; one hour. */
+  readonly rememberMs?: number;
   /** Makes unguessable ids; random UUIDs. */
   readonly newId?: () => string;
 }
@@ -92,7 +94,7 @@ interface Listening {
 export function createAdsServer(options: AdsServerOptions): AdsServer {
   const { authenticate, source, clock, observer = {}, newId = randomUUID } = options;
   const limits: AdsLimits = { ...DEFAULT_LIMITS, ...options.limits };
-  const ledger = new Ledger({ clock });
+  const ledger = new Ledger({ clock, keepMs: options.rememberMs });
   const instance = newId().slice(0, 8);
   const streams = new Set<{ end(reason: string, error?: ConnectError): void; readonly proxy: ProxyIdentity | undefined }>();
   const listening: Listening[] = [];

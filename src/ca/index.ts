@@ -1,23 +1,25 @@
 export { type AdminToken, openAdminToken } from "./admin-token.ts";
 export { type SpiffeBundle, spiffeBundle } from "./bundle.ts";
 export { verifyJwtSvid } from "./jwt-svid.ts";
-export type { CaObserver } from "./lifecycle.ts";
+export type { CaObserver } from "./lifecycle-options.ts";
 export { DEFAULT_LIFETIMES, type Lifetimes } from "./lifetimes.ts";
 export { type OpenedAuthority, openAuthority } from "./open-authority.ts";
-export { openSealKey } from "./seal-key.ts";
 export { parseSpiffeBundle } from "./parse-bundle.ts";
+export { openSealKey } from "./seal-key.ts";
 export { formatSpiffeId, parseSpiffeId, parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
 export { type SvidListener, SvidManager, type SvidManagerOptions, type SvidObserver } from "./svid-manager.ts";
 export { TokenManager, type TokenManagerOptions } from "./token-manager.ts";
 export type {
   CaReport,
   GroupIdentity,
+  JwtSvid,
   Registered,
   SpiffeAuthority,
   SvidType,
   TokenHolder,
   TrustBundle,
   TrustPropagation,
+  VerifiedJwtSvid,
   WorkloadIdentity,
   X509Svid,
 } from "./types.ts";

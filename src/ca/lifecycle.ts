@@ -7,60 +7,19 @@
  *     retire     journal, then the bundle is told
  */
 import { join } from "node:path";
-import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { sameTrust, trustBundle } from "./bundle.ts";
 import type { KeyPair } from "./crypto.ts";
-import type { Disk } from "./disk.ts";
 import { type Journal, type JournalEntry, keyName, writeJournal } from "./journal.ts";
-import type { KeyVault } from "./key-vault.ts";
-import { type Lifetimes, PROPAGATION_CHECK_MS, RETRY_FIRST_MS, RETRY_LONGEST_MS, WALL_CLOCK_CHECK_MS } from "./lifetimes.ts";
+import type { LifecycleOptions } from "./lifecycle-options.ts";
+import { PROPAGATION_CHECK_MS, RETRY_FIRST_MS, RETRY_LONGEST_MS, WALL_CLOCK_CHECK_MS } from "./lifetimes.ts";
 import { endOfNew, makeAuthority } from "./new-authority.ts";
 import { mayActivate, type Waiting } from "./propagation.ts";
 import { isUsable, nextStep, type RotationReason, type ScheduleInput, type Step } from "./schedule.ts";
 import { readPublic, writeAtomically } from "./secret-file.ts";
-import type { SvidType, TrustBundle, TrustPropagation } from "./types.ts";
-import type { UpstreamWatch } from "./upstream-watch.ts";
+import type { SvidType, TrustBundle } from "./types.ts";
 
 export const SVID_TYPES: readonly SvidType[] = ["x509", "jwt"];
-
-/** Told for logs, metrics, and for what must follow. Called synchronously; must not throw. Never given a key. */
-export interface CaObserver {
-  prepared?(event: { readonly type: SvidType; readonly id: string; readonly reason: RotationReason; readonly notAfter: number }): void;
-  /** `leftBehind`: who does not trust it yet, and was waited for as long as the rules say. */
-  activated?(event: {
-    readonly type: SvidType;
-    readonly id: string;
-    readonly reason: RotationReason;
-    readonly notAfter: number;
-    readonly leftBehind: readonly string[];
-  }): void;
-  retired?(event: { readonly type: SvidType; readonly id: string }): void;
-  /** At the beginning of a wait, and when it changes for whom. */
-  waiting?(event: Waiting & { readonly type: SvidType }): void;
-  /** A step could not be done, and is tried again. */
-  failed?(event: { readonly error: WeftError; readonly retryInMs: number }): void;
-  /** After each look at the schedule: what is to be warned of may have changed. */
-  looked?(): void;
-}
-
-export interface LifecycleOptions {
-  readonly disk: Disk;
-  /** The folder `ca` of the data directory. */
-  readonly dir: string;
-  readonly clock: Clock;
-  readonly lifetimes: Lifetimes;
-  readonly vault: KeyVault;
-  readonly upstream: UpstreamWatch | undefined;
-  readonly propagation: TrustPropagation;
-  readonly observer: CaObserver;
-  /** What is on the disk. */
-  readonly journal: Journal;
-  /** By keyName. Those that are not there are lost. */
-  readonly keys: ReadonlyMap<string, KeyPair>;
-  /** Whether proxies may have been connected to an earlier process. */
-  readonly restarted: boolean;
-}
 
 export class Lifecycle {
   readonly #options: LifecycleOptions;
@@ -144,6 +103,8 @@ export class Lifecycle {
       await this.#commit({ rotations: { ...this.#journal.rotations, ...asked } });
     });
     await this.run();
+    // Where it runs by itself, the next look is now much sooner than it was.
+    if (this.#cancelTimer) this.#arm(this.#pause());
   }
 
   /** Does every step that is due. @throws WeftError where one cannot be done; what is done stays done. */

@@ -13,7 +13,8 @@ import { emptyJournal, type Journal, type JournalEntry, journalPath, journalText
 import { signJwtSvid, verifyJwtSvid } from "./jwt-svid.ts";
 import { type KeyVault, openKeyVault, type SecretSource } from "./key-vault.ts";
 import { legacyKeyPath, readLegacy } from "./legacy.ts";
-import { type CaObserver, Lifecycle, SVID_TYPES } from "./lifecycle.ts";
+import { Lifecycle, SVID_TYPES } from "./lifecycle.ts";
+import type { CaObserver } from "./lifecycle-options.ts";
 import { checkLifetimes, DEFAULT_LIFETIMES, type Lifetimes, PROBE_LIFETIME_MS } from "./lifetimes.ts";
 import { openAuthorityKey } from "./new-authority.ts";
 import { parseCertificates } from "./pem.ts";

@@ -133,6 +133,11 @@ function authorityWarnings(lifecycle: Lifecycle, type: SvidType, lifetimes: Life
 
 /** @throws WeftError "unavailable" where an authority cannot sign */
 export function refuseUnusable(parts: ReportParts): void {
-  const unusable = caWarnings(parts).find(({ code }) => code.endsWith("-unusable") && code !== "upstream-unusable");
-  if (unusable) throw new WeftError("unavailable", unusable.message, { help: unusable.help });
+  const warnings = caWarnings(parts);
+  const unusable = warnings.find(({ code }) => code.endsWith("-authority-unusable"));
+  if (!unusable) return;
+  // Why no new one could be made is the more useful half.
+  const cause = warnings.find(({ code }) => code === "upstream-expired" || code === "upstream-unusable");
+  const message = cause ? `${unusable.message}; ${cause.message}` : unusable.message;
+  throw new WeftError("unavailable", message, { help: (cause ?? unusable).help });
 }

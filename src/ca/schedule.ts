@@ -6,7 +6,7 @@
  *                   in the bundle            signs                           last SVIDs end
  */
 import type { JournalEntry, Rotation } from "./journal.ts";
-import { ACTIVATE_AT, type Lifetimes, PREPARE_AT, STRAGGLERS_HOLD } from "./lifetimes.ts";
+import { ACTIVATE_AT, type Lifetimes, PREPARE_AT, RECONNECT_GRACE_MS, STRAGGLERS_HOLD } from "./lifetimes.ts";
 
 export type RotationReason = Rotation["reason"];
 
@@ -53,7 +53,8 @@ export function nextStep(input: ScheduleInput): Step {
   if (reason && fits) {
     if (!active || !isInTime(active, now)) return { kind: "activate", entry: fits, reason };
     const due = reason !== "scheduled" || now >= activateAt(active, input.lifetimes);
-    if (due) return { kind: "activate", entry: fits, reason, wait: { latest: latestActivation(active, fits, input.lifetimes) } };
+    const latest = reason === "key-lost" ? afterLoss(fits) : latestActivation(active, fits, input.lifetimes);
+    if (due) return { kind: "activate", entry: fits, reason, wait: { latest } };
   }
   return { kind: "idle", until: nextTime(active, input) };
 }
@@ -105,6 +106,14 @@ export function activateAt(active: JournalEntry, lifetimes: Lifetimes): number {
 function latestActivation(active: JournalEntry, prepared: JournalEntry, lifetimes: Lifetimes): number {
   const stragglers = prepared.preparedAt + (endOf(prepared, lifetimes) - prepared.preparedAt) * STRAGGLERS_HOLD;
   return Math.min(active.notAfter - active.leafMs, stragglers);
+}
+
+/**
+ * Without a key no SVID can be issued, and proxies that come back get their secrets together with an SVID: so none can acknowledge the new bundle
+ * before there is one. When those that are on their way are back, all get both at once.
+ */
+function afterLoss(prepared: JournalEntry): number {
+  return prepared.preparedAt + RECONNECT_GRACE_MS;
 }
 
 function nextTime(active: JournalEntry | undefined, { entries, now, lifetimes }: ScheduleInput): number {

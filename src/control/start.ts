@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createAdminServer, type SvidPrincipal } from "../admin/index.ts";
 import { createAdsServer, type LedgerReader } from "../ads/index.ts";
-import { openAdminToken, openSealKey, verifyX509Svid, WorkloadTokens } from "../ca/index.ts";
+import { DEFAULT_LIFETIMES, openAdminToken, openSealKey, verifyX509Svid, WorkloadTokens } from "../ca/index.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
@@ -85,6 +85,7 @@ export interface RunningWeft {
 const DRAIN_MS = 2_000;
 /** How long the last traces may take: a collector that is away must not keep weft from ending. */
 const LAST_TRACES_MS = 2_000;
+const HOUR_MS = 3_600_000;
 
 /** @throws WeftError: the port is taken, the directory locked, the store or CA unusable; everything opened so far is closed again. */
 export async function startWeft(options: StartOptions): Promise<RunningWeft> {
@@ -202,6 +203,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     authenticate: (credentials) => attestation.authenticate(credentials),
     source: registrations.watching(feeds),
     clock,
+    // For as long as one that left may come back with an SVID that is still good: a rotation of the CA waits for it.
+    rememberMs: Math.max(HOUR_MS, (options.ca?.lifetimes ?? DEFAULT_LIFETIMES).x509SvidMs),
     observer: createObserver({ metrics, tracing, journal, audit, clock }),
   });
   proxies = ads.ledger;

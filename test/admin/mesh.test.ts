@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
+import { CaSchema } from "../../src/admin/ca-schemas.ts";
 import type { Health } from "../../src/admin/control-plane.ts";
 import { ConvergenceSchema, MtlsReportSchema, ProxyListSchema, ServiceListSchema } from "../../src/admin/schemas.ts";
 import { WeftError } from "../../src/lib/errors.ts";
@@ -65,8 +66,20 @@ describe("The admin API", () => {
 
   test("publishes the CA and the bundle", async () => {
     await using admin = await startAdmin();
-    expect(await (await admin.call("/v1/ca")).json()).toMatchObject({ trustDomain: "mesh.local" });
+    expect(v.parse(CaSchema, await (await admin.call("/v1/ca")).json())).toMatchObject({ trustDomain: "mesh.local" });
     expect(await (await admin.call("/v1/bundle")).json()).toMatchObject({ keys: [] });
+  });
+
+  test("rotates the authority that is named, or the one for X.509-SVIDs, and no other", async () => {
+    await using admin = await startAdmin();
+    const rotate = (body: string) => admin.call("/v1/ca/rotate", { method: "POST", body, headers: { "content-type": "application/json" } });
+    for (const body of ["{}", '{"authority":"jwt"}', '{"authority":"all"}']) {
+      const answer = await rotate(body);
+      expect([answer.status, v.is(CaSchema, await answer.json())]).toEqual([200, true]);
+    }
+    expect(admin.control.rotated).toEqual(["x509", "jwt", "all"]);
+    expect((await rotate('{"authority":"tls"}')).status).toBe(400);
+    expect(admin.control.rotated.length).toBe(3);
   });
 
   test("answers an unknown path with 404 and a wrong method with 405 and the right ones, as problem details", async () => {

@@ -28,7 +28,7 @@ afterAll(() => weft.stop());
 const words = (line: string) => line.split(" ").filter(Boolean);
 const VERBS = [
   ...["run", "apply", "get", "delete", "validate", "diff", "services", "mtls", "proxies", "token", "check", "version", "completion"],
-  ...["proxy bootstrap", "proxy run", "ca show"],
+  ...["proxy bootstrap", "proxy run", "ca show", "ca rotate"],
 ];
 
 describe("help", () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { caKeyFile } from "../ca/key-file.ts";
 import { describeWhere } from "../skip.ts";
 import { type Answer, newDirectory, run, startWeft, untilStatus, useBinary, type Weft, waitFor } from "./harness.ts";
 
@@ -45,7 +46,7 @@ describe("/healthz answers 503 and names the part, and 200 again when it is mend
   });
 
   test("ca, where its key is gone", async () => {
-    const key = join(weft.data, "ca", "ca-key.pem");
+    const key = caKeyFile(weft.data);
     renameSync(key, `${key}.away`);
     expect((await expectUnhealthy(weft, "ca")).text).toContain(key);
     renameSync(`${key}.away`, key);
@@ -53,7 +54,7 @@ describe("/healthz answers 503 and names the part, and 200 again when it is mend
   });
 
   test("ca, where its key may be read by others", async () => {
-    const key = join(weft.data, "ca", "ca-key.pem");
+    const key = caKeyFile(weft.data);
     chmodSync(key, 0o640);
     expect((await expectUnhealthy(weft, "ca")).text).toContain(key);
     chmodSync(key, 0o600);
@@ -61,7 +62,7 @@ describe("/healthz answers 503 and names the part, and 200 again when it is mend
   });
 
   test("ca, where its key is another one", async () => {
-    const key = join(weft.data, "ca", "ca-key.pem");
+    const key = caKeyFile(weft.data);
     copyFileSync(key, `${key}.own`);
     // On the same curve: only a signature tells.
     writeFileSync(key, readFileSync(join(weft.data, "ca", "token-key.pem")));
@@ -70,13 +71,13 @@ describe("/healthz answers 503 and names the part, and 200 again when it is mend
     await untilStatus(weft, "/healthz", 200);
   });
 
-  test("ca, where its certificate is another one", async () => {
+  test("ca, where its journal is another one's", async () => {
     await using other = await startWeft();
-    const certificate = join(weft.data, "ca", "ca.pem");
-    const own = readFileSync(certificate);
-    writeFileSync(certificate, readFileSync(join(other.data, "ca", "ca.pem")));
-    expect((await expectUnhealthy(weft, "ca")).text).toContain(certificate.replace(/ca\.pem$/, ""));
-    writeFileSync(certificate, own);
+    const journal = join(weft.data, "ca", "journal.json");
+    const own = readFileSync(journal);
+    writeFileSync(journal, readFileSync(join(other.data, "ca", "journal.json")));
+    expect((await expectUnhealthy(weft, "ca")).text).toContain(journal);
+    writeFileSync(journal, own);
     await untilStatus(weft, "/healthz", 200);
   });
 });

@@ -32,9 +32,11 @@ test("private keys and tokens are in their own files, in the stream of their own
   }
   expect(new Set(keys.values()).size).toBe(2);
   const adminToken = readFileSync(join(weft.data, "admin.token"), "utf8").trim();
-  const own = new Map([
-    ["ca/ca-key.pem", bodyOf(readFileSync(join(weft.data, "ca/ca-key.pem"), "utf8"))],
-    ["ca/token-key.pem", bodyOf(readFileSync(join(weft.data, "ca/token-key.pem"), "utf8"))],
+  const keyFiles = readdirSync(join(weft.data, "ca")).flatMap((name) => (/\.key$|^token-key\.pem$/.test(name) ? [`ca/${name}`] : []));
+  // Of the X.509 authority, the JWT authority, and workload tokens.
+  expect(keyFiles.length).toBe(3);
+  const own = new Map<string, string>([
+    ...keyFiles.map((name) => [name, bodyOf(readFileSync(join(weft.data, name), "utf8"))] as const),
     ["admin.token", adminToken],
   ]);
   const secrets = [...keys.values(), ...tokens.values(), ...own.values()];

@@ -1,7 +1,7 @@
 /** Days of a mesh, step by step: whatever the CA does, every SVID that has not expired is accepted by every proxy that could be called with it. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import type { CaObserver } from "../../src/ca/lifecycle.ts";
+import type { CaObserver } from "../../src/ca/lifecycle-options.ts";
 import { type OpenedAuthority, openAuthority } from "../../src/ca/open-authority.ts";
 import type { TrustBundle, X509Svid } from "../../src/ca/types.ts";
 import { FakeClock } from "../fakes/clock.ts";

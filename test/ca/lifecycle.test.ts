@@ -2,7 +2,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { cp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { CaObserver } from "../../src/ca/lifecycle.ts";
+import type { CaObserver } from "../../src/ca/lifecycle-options.ts";
 import { DEFAULT_LIFETIMES, type Lifetimes, RECONNECT_GRACE_MS } from "../../src/ca/lifetimes.ts";
 import { type AuthorityOptions, type OpenedAuthority, openAuthority } from "../../src/ca/open-authority.ts";
 import type { SvidType, TrustBundle } from "../../src/ca/types.ts";
@@ -252,6 +252,21 @@ describe("A forced rotation", () => {
       expect(idOf(authority, "active")).toBe(old);
       await at(clock, authority, 1_000);
       expect(idOf(authority, "active")).toBe(next);
+    }));
+
+  test("of a lost key does not wait for acknowledgements, which need an SVID first, but a minute for proxies to come back.", () =>
+    inTemporaryDirectory(async (dir) => {
+      const clock = new FakeClock();
+      const mesh = proxies(["web"]);
+      const before = await open(dir, clock);
+      const svid = await before.issueX509(ORDERS);
+      await rm(join(dir, "ca", `x509-${idOf(before, "active")}.key`));
+      const after = await open(dir, clock, { propagation: mesh.propagation });
+      await at(clock, after, RECONNECT_GRACE_MS - 1_000);
+      expect(await failureOf(() => after.issueX509(ORDERS))).toMatchObject({ message: expect.stringContaining("its key is lost") });
+      await at(clock, after, 1_000);
+      await after.check();
+      for (const { chainPem } of [svid, await after.issueX509(ORDERS)]) expect(trusts(after.bundle(), chainPem)).toBe(true);
     }));
 
   test("outlives a restart, after which proxies get a minute to come back.", () =>

@@ -155,6 +155,43 @@ test("The expiry of every certificate, and of the first to end, can be read.", a
   ]);
 });
 
+test.each([0.1, 0.5, 0.99])(
+  "After a forced rotation every SVID is issued again within ten seconds, spread at random (%p), and once.",
+  async (random) => {
+    const { clock, manager, seen, record } = setUp({ random });
+    manager.subscribe(ORDERS, record);
+    manager.subscribe(BILLING, record);
+    await clock.advance(MINUTE);
+    const before = seen.length;
+    manager.reissue();
+    await clock.advance(random * 10_000 - 1);
+    expect(seen.length).toBe(before);
+    await clock.advance(10_000);
+    expect(seen.length).toBe(before + 2);
+  },
+);
+
+test("An SVID that is being issued during a forced rotation may be of the old authority, and is issued again.", async () => {
+  const { clock, manager, seen, record } = setUp();
+  manager.subscribe(ORDERS, record);
+  manager.reissue();
+  await clock.advance(0);
+  expect(seen.length).toBe(1);
+  await clock.advance(5_000);
+  expect(seen.length).toBe(2);
+});
+
+test("When a clock that was a day ahead is set right, SVIDs that have not begun yet are issued again at the next look.", async () => {
+  const { clock, manager, seen, record } = setUp();
+  clock.setWallClock(clock.now() + 24 * 60 * MINUTE);
+  manager.subscribe(ORDERS, record);
+  await clock.advance(0);
+  clock.setWallClock(clock.now() - 24 * 60 * MINUTE);
+  await clock.advance(WALL_CLOCK_CHECK_MS);
+  expect(seen.length).toBe(2);
+  expect(manager.current(ORDERS)?.notBefore).toBeLessThanOrEqual(clock.now());
+});
+
 test("After close nothing is issued, told or kept.", async () => {
   const { clock, manager, seen, record } = setUp();
   manager.subscribe(ORDERS, record);

@@ -250,9 +250,66 @@ describe("Reports", () => {
     expect(JSON.parse((await here.weft(["check", "-o", "json"])).out)).toMatchObject({ ok: true });
   });
 
-  test("show the CA", async () => {
+  test("show the CA as a tree, with what is next and who has what; exit 1 where something must be looked at", async () => {
     await using here = await start();
-    expect((await here.weft(["ca", "show"])).out).toContain("trust domain mesh.local");
+    const { code, out } = await here.weft(["ca", "show"]);
+    expect(code).toBe(0);
+    expect(out).toContain(
+      "trust domain mesh.local, bundle 1\n\nX.509 authority\n└─ active    CN=weft CA, serial 0a, until 2036-01-01T00:00:00Z (",
+    );
+    expect(out).toContain("; the next one is made 2031-01-01T00:00:00Z (");
+    expect(out).toContain("   └─ spiffe://mesh.local/ns/default/sa/web, until 2026-01-01T01:00:00Z (");
+    expect(out).toContain("JWT authority\n└─ active    kid kid-1, until ");
+    const warning = { code: "upstream-expires", message: "CN=corp expires", help: "have a new one signed" };
+    const rotation = { type: "x509" as const, reason: "forced", since: "2026-01-01T00:00:00Z", waitingFor: ["default/web"] };
+    here.control.caReport = { ...here.control.caReport, warnings: [warning], rotations: [rotation] };
+    const warned = await here.weft(["ca", "show"]);
+    expect(warned.code).toBe(1);
+    expect(warned.out).toContain("rotation of the X.509 authority (forced) since 2026-01-01T00:00:00Z, waits for default/web\n");
+    expect(warned.out).toContain("warning: CN=corp expires\n    help: have a new one signed");
+  });
+
+  test("ca rotate tells how far it is, and with --wait goes on until every SVID is the new authority's", async () => {
+    await using here = await start();
+    const before = here.control.caReport;
+    const [old] = before.x509;
+    if (!old) throw new Error("the fake has no authority");
+    const next = { ...old, id: "bb".repeat(20), state: "prepared" as const };
+    const waiting = { type: "x509" as const, reason: "forced", since: "2026-01-01T00:00:00Z", waitingFor: ["default/web"] };
+    const svid = (authority: string) => ({ "spiffe://mesh.local/ns/default/sa/web": { expires: "2026-01-01T01:00:00Z", authority } });
+    // Each call of GET /v1/ca sees the next stage.
+    const stages = [
+      before,
+      { ...before, x509: [old, next], rotations: [waiting] },
+      {
+        ...before,
+        x509: [
+          { ...old, state: "retiring" as const },
+          { ...next, state: "active" as const },
+        ],
+      },
+      {
+        ...before,
+        x509: [
+          { ...old, state: "retiring" as const },
+          { ...next, state: "active" as const },
+        ],
+        svids: svid(next.id),
+      },
+    ];
+    let asked = 0;
+    here.control.ca = () => stages[Math.min(asked++, stages.length - 1)] ?? before;
+    here.control.caReport = stages[1] ?? before;
+    const { code, out } = await here.weft(["ca", "rotate", "--wait", "10s"]);
+    expect(here.control.rotated).toEqual(["x509"]);
+    expect(code).toBe(0);
+    expect(out).toStartWith(`x509: ${next.id} is in the bundle, and waits for default/web\n`);
+    expect(out).toContain(`x509: ${next.id} signs; 1 SVIDs are still of the one before\n`);
+    expect(out).toEndWith(`x509: ${next.id} signs\n`);
+
+    here.control.ca = () => stages[1] ?? before;
+    const late = await here.weft(["ca", "rotate", "--wait", "100ms"]);
+    expect(late).toMatchObject({ code: 1, err: expect.stringContaining("it goes on by itself") });
   });
 });
 

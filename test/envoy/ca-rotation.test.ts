@@ -1,7 +1,9 @@
 import { beforeAll, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
+import { rmSync } from "node:fs";
 import { waitFor } from "../../scripts/lib/lab/wait.ts";
 import { type Sidecar, sidecarSerials } from "../../scripts/lib/lab/workload.ts";
+import { caKeyFile } from "../ca/key-file.ts";
 import { callFrom, describeMesh, type Member } from "./harness.ts";
 
 const REQUESTS = 10_000;
@@ -27,6 +29,64 @@ interface Ca {
   readonly rotations: readonly unknown[];
   readonly svids: Readonly<Record<string, { readonly authority: string }>>;
 }
+
+describeMesh("a CA whose key is lost", (lab) => {
+  test(
+    "is named by /healthz, while traffic goes on; a weft that starts without it makes a new authority, and traffic goes on under that",
+    async () => {
+      const [web, orders] = await Promise.all([
+        lab().workload({ name: "web-1", service: "web" }),
+        lab().workload({ name: "orders-1", service: "orders" }),
+      ]);
+      await lab().join([{ name: "web" }, { name: "orders" }], [web, orders]);
+      await lab().weft.apply(SHORT_CONNECTIONS);
+      const answers = (count: number) => Promise.all(Array.from({ length: count }, () => callFrom(web, "orders")));
+      const statuses = async (count: number) => new Set((await answers(count)).map(({ status }) => status));
+      await waitFor(
+        "the first call",
+        () => callFrom(web, "orders"),
+        ({ status }) => status === 200,
+      );
+      const ca = async () => (await lab().weft.api("GET", "/v1/ca")).json as Ca;
+      const before = await ca();
+      const key = caKeyFile(lab().weft.data);
+      rmSync(key);
+      const health = await waitFor(
+        "/healthz to name the CA",
+        () => lab().weft.api("GET", "/healthz"),
+        ({ status }) => status === 503,
+      );
+      expect(health.text).toContain(`[-]ca failed: the CA's key ${key} is gone`);
+      expect(await statuses(100)).toEqual(new Set([200]));
+
+      lab().weft.process().signal("SIGKILL");
+      await lab().weft.process().exited;
+      // It is not ready while it has no key: the wait for that ends with an error, and weft goes on.
+      const started = lab()
+        .weft.start()
+        .catch(() => undefined);
+      const end = performance.now() + 150_000;
+      let health2 = 503;
+      while (health2 !== 200 && performance.now() < end) {
+        expect(await statuses(20)).toEqual(new Set([200]));
+        health2 = await lab()
+          .weft.api("GET", "/healthz")
+          .then(
+            ({ status }) => status,
+            () => 503,
+          );
+      }
+      await started;
+      expect(health2).toBe(200);
+      const after = await ca();
+      expect(after.x509.find(({ state }) => state === "active")?.id).not.toBe(before.x509[0]?.id);
+      expect(after.x509.some(({ id }) => id === before.x509[0]?.id)).toBe(true);
+      await waitFor("SVIDs under the new authority", async () => Object.keys((await ca()).svids).length === 2);
+      expect(await statuses(100)).toEqual(new Set([200]));
+    },
+    LIMIT_MS,
+  );
+});
 
 describeMesh("a forced rotation of the CA", (lab) => {
   let web: Member;
