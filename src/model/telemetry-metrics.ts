@@ -17,9 +17,10 @@ export const METRICS = {
   TCP_CLOSED_CONNECTIONS: "tcp_connections_closed_total",
   TCP_SENT_BYTES: "tcp_sent_bytes_total",
   TCP_RECEIVED_BYTES: "tcp_received_bytes_total",
-  GRPC_REQUEST_MESSAGES: "request_messages_total",
-  GRPC_RESPONSE_MESSAGES: "response_messages_total",
 } as const;
+
+/** Envoy's stats logger adds numbers, and Envoy has no number of them for it: its gRPC filter leaves both in one text. */
+const NOT_COUNTED = { GRPC_REQUEST_MESSAGES: "request_messages_total", GRPC_RESPONSE_MESSAGES: "response_messages_total" } as const;
 
 export type MetricName = keyof typeof METRICS;
 
@@ -29,10 +30,10 @@ export const MODES = ["CLIENT_AND_SERVER", "CLIENT", "SERVER"] as const;
 
 const match = object(
   {
-    metric: choice(["ALL_METRICS", ...METRIC_NAMES]),
+    metric: choice(["ALL_METRICS", ...METRIC_NAMES, ...(Object.keys(NOT_COUNTED) as (keyof typeof NOT_COUNTED)[])]),
     customMetric: text((value, report) => {
       if (value === "") report("badValue", "must not be empty");
-      else if (!metricNamed(value)) {
+      else if (!metricNamed(value) && !Object.values<string>(NOT_COUNTED).includes(value)) {
         report("badValue", `there is no metric ${JSON.stringify(value)}: weft counts Istio's standard metrics only`, {
           help: `one of ${Object.values(METRICS).join(", ")}`,
         });
@@ -56,16 +57,35 @@ const tagOverride = object({ operation: choice(["UPSERT", "REMOVE"]), value: tex
 /** Prometheus' rule of labels; Envoy would write another name in place of one that breaks it. */
 const TAG_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
-const override = object({
-  match,
-  disabled: flag(),
-  tagOverrides: map(tagOverride, (value, report) => {
-    for (const name of Object.keys(value)) {
-      if (TAG_NAME.test(name)) continue;
-      report("badName", "a tag's name must be letters, digits and '_', and not begin with a digit", { path: [name], atKey: true });
+const override = object(
+  {
+    match,
+    disabled: flag(),
+    tagOverrides: map(tagOverride, (value, report) => {
+      for (const name of Object.keys(value)) {
+        if (TAG_NAME.test(name)) continue;
+        report("badName", "a tag's name must be letters, digits and '_', and not begin with a digit", { path: [name], atKey: true });
+      }
+    }),
+  },
+  ({ match, disabled, tagOverrides }, report) => {
+    if (disabled && tagOverrides && !match?.customMetric && (match?.metric ?? "ALL_METRICS") === "ALL_METRICS") {
+      report("surprising", "tags of metrics that are all disabled mean nothing", {
+        path: ["tagOverrides"],
+        atKey: true,
+        severity: "warning",
+      });
     }
-  }),
-});
+    const named = match?.metric ?? match?.customMetric;
+    const isCounted = ![...Object.keys(NOT_COUNTED), ...Object.values(NOT_COUNTED)].some((name) => name === named);
+    // To turn off what is not there is no loss.
+    if (isCounted || (disabled && !tagOverrides)) return;
+    report("notYet", "messages of gRPC are not counted: Envoy cannot count them by Istio's tags", {
+      path: ["match"],
+      help: "count requests: REQUEST_COUNT has grpc_response_status",
+    });
+  },
+);
 
 export const metrics = object({
   providers: list(object({ name: needed(filled()) }), (value, report) => {

@@ -18,8 +18,7 @@ import type { Settings } from "../../mesh/types.ts";
 import { adsSource } from "../config-source.ts";
 import { packAny } from "../encode.ts";
 import { accessLogs } from "./access-log.ts";
-import { grpcStatsFilter } from "./grpc-stats.ts";
-import { countsMessages, httpMetrics, type Server } from "./metrics.ts";
+import { httpMetrics, type Server } from "./metrics.ts";
 import { tracing } from "./tracing.ts";
 
 export interface HttpConnectionManagerOptions {
@@ -56,7 +55,7 @@ export function httpConnectionManager(settings: Settings, options: HttpConnectio
       "rds" in options.routes
         ? { case: "rds", value: { configSource: adsSource(), routeConfigName: options.routes.rds } }
         : { case: "routeConfig", value: options.routes.inline },
-    httpFilters: [...(countsMessages(settings, side) ? [grpcStatsFilter()] : []), ...options.filters],
+    httpFilters: [...options.filters],
     serverName: "weft-envoy",
     // The application's own Server header is its business; only an answer that Envoy gives by itself is named.
     serverHeaderTransformation: inbound
