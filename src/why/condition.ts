@@ -69,7 +69,13 @@ function isText(value: unknown, match: TextMatch): boolean {
   return typeof value === "string" && matchesText(match, value);
 }
 
-function claimAt({ claims, spaceDelimitedClaims = [] }: Arrival, path: readonly string[]): unknown {
+/** Claims of a token that was accepted, and which of them are lists written as text. */
+export interface VerifiedClaims {
+  readonly claims?: Claims;
+  readonly spaceDelimitedClaims?: readonly string[];
+}
+
+export function claimAt({ claims, spaceDelimitedClaims = [] }: VerifiedClaims, path: readonly string[]): unknown {
   let value: unknown = claims;
   for (const name of path) {
     if (typeof value !== "object" || value === null || Array.isArray(value) || !Object.hasOwn(value, name)) return undefined;

@@ -4,7 +4,7 @@ import { type LocalityGroup, preferenceOf } from "../mesh/localities.ts";
 import type { OutboundCluster, OutboundView } from "../mesh/outbound.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
 import { clientTls } from "./client-tls.ts";
-import type { Claims } from "./condition.ts";
+import type { Claims, VerifiedClaims } from "./condition.ts";
 import { askedFirst, type Judged, readByServer, serverAt } from "./evaluation.ts";
 import type { HttpRequest } from "./route-match.ts";
 import { arrive } from "./server.ts";
@@ -16,6 +16,8 @@ export interface Leaving {
   readonly caller: Workload;
   readonly sourceIp?: string;
   readonly claims?: Claims;
+  /** At a gateway: what it accepted, by which routes may be chosen. */
+  readonly verified?: VerifiedClaims;
   readonly now: number;
   /** Absent on TCP. */
   readonly request?: HttpRequest;

@@ -134,7 +134,7 @@ function requestAt(at: AtGateway, taken: Taken, tableName: string, context: WhyC
     return { answer: toHttps(host, passed.request, before), matched };
   }
   // From here on it is the gateway that calls.
-  const leaving = { mesh, view: at.view, caller, now: at.now, request: passed.request, claims: passed.claims };
+  const leaving = { mesh, view: at.view, caller, now: at.now, request: passed.request, claims: passed.claims, verified: passed.verified };
   const evaluation = throughHost(leaving, host, before, context);
   return { ...evaluation, matched: [...matched, ...evaluation.matched] };
 }

@@ -5,7 +5,7 @@ import { isHttp } from "../mesh/services.ts";
 import type { InboundPort, Mesh, Workload } from "../mesh/types.ts";
 import { type AuthorizationOutcome, askProvider, authorize } from "./authorization.ts";
 import type { ClientTls } from "./client-tls.ts";
-import type { Arrival, Claims } from "./condition.ts";
+import type { Arrival, Claims, VerifiedClaims } from "./condition.ts";
 import { authenticate, type JwtOutcome } from "./jwt.ts";
 import { normalizePath } from "./path.ts";
 import type { HttpRequest } from "./route-match.ts";
@@ -43,7 +43,12 @@ export interface Outcome {
   /** Names of authorization rules that matched. */
   readonly matched: readonly string[];
   /** The request as it goes on, with what is told of its claims. */
-  readonly passed?: { readonly request: HttpRequest; readonly claims?: Claims };
+  readonly passed?: {
+    readonly request: HttpRequest;
+    readonly claims?: Claims;
+    /** Of the token that this proxy accepted, whether or not it goes on. */
+    readonly verified?: VerifiedClaims;
+  };
 }
 
 /** undefined workload: no sidecar of the mesh is there. */
@@ -204,7 +209,8 @@ export function httpOutcome(
   const common = { mtls, jwt: jwt.answer, authorization: decided.answer, matched: decided.matched };
   if (decided.answer.result === "deny")
     return { ...common, verdict: "deny", status: 403, reason: `403 ${denial(decided.answer)}`, steps: all };
-  const passed = { request: http, claims: jwt.forwarded ? claims : undefined };
+  const verified = { claims: jwt.claims, spaceDelimitedClaims: jwt.spaceDelimitedClaims };
+  const passed = { request: http, claims: jwt.forwarded ? claims : undefined, verified };
   return { ...common, verdict: "allow", status: 200, reason: "200", steps: all, passed };
 }
 

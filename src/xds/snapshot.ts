@@ -13,7 +13,7 @@ import { applyEnvoyPatches } from "./envoy-filter/index.ts";
 import { ALL_ABILITIES, type EnvoyAbilities } from "./envoy-version.ts";
 import { listenerSettings } from "./filters/access-log.ts";
 import { gatewayListeners } from "./gateway-listener.ts";
-import { inboundResources, policyExtensions } from "./inbound.ts";
+import { gatewayPolicyExtensions, inboundResources } from "./inbound.ts";
 import { outboundListeners } from "./outbound-listener.ts";
 import { destinationSettings } from "./peer-metadata.ts";
 import { routeResource } from "./route.ts";
@@ -107,7 +107,7 @@ function gatewaySnapshot(
     [TYPE.listener, listeners],
     [TYPE.route, tables(settings, ...gateway.tables)],
     [TYPE.secret, allSecrets(mesh, workload, view, secrets)],
-    [TYPE.extension, authentication && authorization ? listed(policyExtensions(authentication, authorization)) : NO_RESOURCES],
+    [TYPE.extension, authentication && authorization ? listed(gatewayPolicyExtensions(authentication, authorization)) : NO_RESOURCES],
   ]);
   return { revision: mesh.revision, resources };
 }
