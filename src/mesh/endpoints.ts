@@ -6,9 +6,10 @@ import { provenanceOf, type Resource } from "../model/resource.ts";
 import { isPassthrough, resolutionOf, type ServiceEntryEndpoint, singleAddresses } from "../model/service-entry.ts";
 import type { WorkloadEntrySpec } from "../model/workload-entry.ts";
 import { compareText } from "./hosts.ts";
+import { withTopology } from "./localities.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
 import { buildMtls, mtlsModeAt, type WorkloadMtls } from "./peer-authentication.ts";
-import { labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
+import { labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry, withNetwork } from "./selection.ts";
 import { type ServiceParts, servicePort } from "./services.ts";
 import type { Endpoint, Mesh, Service, Settings, Workload } from "./types.ts";
 import { spiffeIdOf } from "./workloads.ts";
@@ -20,7 +21,7 @@ export interface EndpointInputs {
   /** The effective PeerAuthentication of WorkloadEntries by key, and of inline endpoints by inlineKey. */
   readonly mtls: ReadonlyMap<string, WorkloadMtls>;
   /** By key of the WorkloadEntries that get no calls. */
-  readonly unready: ReadonlyMap<string, string>;
+  readonly unready: ReadonlyMap<string, unknown>;
 }
 
 /** Sorted by address, then ports. */
@@ -59,7 +60,7 @@ export function inlineMtls(
         namespace: entry.metadata.namespace,
         name: entry.metadata.name,
         address: endpoint.address ?? "",
-        labels: endpoint.labels ?? {},
+        labels: inlineLabels(endpoint),
         locality: "",
         inbound: [],
         outbound: { address: "", port: 0 },
@@ -73,6 +74,8 @@ export function inlineMtls(
 function inlineEndpoints({ spec }: ServiceEntry): readonly ServiceEntryEndpoint[] {
   return spec.workloadSelector || isPassthrough(spec) ? [] : (spec.endpoints ?? []);
 }
+
+const inlineLabels = ({ labels = {}, network }: ServiceEntryEndpoint) => withNetwork(labels, network);
 
 /** A DNS service that names no instance is reached by resolving its own host (convertServiceEntryToInstances). */
 function resolvesItself({ spec }: ServiceEntry): boolean {
@@ -113,7 +116,7 @@ function endpointsOfEntry(entry: ServiceEntry, inputs: EndpointInputs): [string,
   });
   const inline = inlineEndpoints(entry).map((endpoint, index): [string, Endpoint] => {
     const key = inlineKey(entry, index);
-    return [key, inlineEndpoint(inputs.settings, entry, endpoint, tlsPorts(entry, endpoint, endpoint.labels ?? {}, key, inputs))];
+    return [key, inlineEndpoint(inputs.settings, entry, endpoint, tlsPorts(entry, endpoint, inlineLabels(endpoint), key, inputs))];
   });
   return [...selected, ...inline];
 }
@@ -133,7 +136,7 @@ const workloadEndpoint = memoize(
 
 const inlineEndpoint = memoize(
   (settings: Settings, entry: ServiceEntry, spec: ServiceEntryEndpoint, mtlsPorts: ReadonlySet<number>): Endpoint => ({
-    ...endpoint(entry, spec, spec.labels ?? {}),
+    ...endpoint(entry, spec, inlineLabels(spec)),
     spiffeId: spiffeIdOf(settings, entry.metadata.namespace, spec.serviceAccount),
     mtlsPorts,
     source: provenanceOf(entry, "spec", "endpoints", entry.spec.endpoints?.indexOf(spec) ?? 0),
@@ -142,13 +145,14 @@ const inlineEndpoint = memoize(
 
 function endpoint(entry: ServiceEntry, spec: WorkloadEntrySpec, labels: Readonly<Record<string, string>>) {
   const address = spec.address ?? "";
+  const locality = localityOf(spec.locality, labels);
   return {
     address: address.replace(/^unix:\/\//, ""),
     ports: new Map((entry.spec.ports ?? []).map((port) => [port.number, instancePort(spec, servicePort(port))])),
-    labels,
+    labels: withTopology(labels, locality),
     // Zero means "not given": Envoy takes no zero (GetLoadBalancingWeight).
     weight: spec.weight || 1,
-    locality: localityOf(spec.locality, labels),
+    locality,
   };
 }
 

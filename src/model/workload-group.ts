@@ -8,7 +8,7 @@ import { checkLabels, labelKeyError } from "./check-label.ts";
 import { port } from "./common.ts";
 import { readinessProbe } from "./readiness-probe.ts";
 import type { Metadata } from "./resource.ts";
-import { map, needed, notYet, object, type Report, text, uint32 } from "./schema.ts";
+import { map, needed, object, type Report, text, uint32 } from "./schema.ts";
 import { checkPortName, type WorkloadEntrySpec } from "./workload-entry.ts";
 
 /** On a WorkloadEntry that registration made: the name of its group. weft removes such an entry when its instance has gone. */
@@ -35,7 +35,7 @@ const template = object(
       for (const name of Object.keys(ports)) checkPortName(name, report, [name], true);
     }),
     labels: map(text(), checkLabels),
-    network: notYet("all workloads are on one network"),
+    network: text(),
     locality: text(),
     weight: uint32(),
     serviceAccount: text(),
@@ -100,6 +100,7 @@ export function entryOfInstance(
     ...(template.ports === undefined ? {} : { ports: template.ports }),
     ...(Object.keys(all).length === 0 ? {} : { labels: all }),
     ...(place ? { locality: place } : {}),
+    ...(template.network ? { network: template.network } : {}),
     ...(template.weight === undefined ? {} : { weight: template.weight }),
     serviceAccount,
   };

@@ -76,6 +76,24 @@ describe("A service", () => {
 });
 
 describe("An endpoint", () => {
+  test("has its region, zone, subzone and network as labels, by which subsets and failoverPriority find it", () => {
+    const mesh = meshOf(
+      httpService("orders"),
+      workload("far", "orders", "10.0.0.1", "", ", locality: eu/north/a, network: blue"),
+      workload("near", "orders", "10.0.0.2", "labels: {topology.istio.io/network: green}", ", locality: us, network: blue"),
+    );
+    expect(endpoints(mesh).map(({ labels }) => labels)).toEqual([
+      {
+        app: "orders",
+        "topology.kubernetes.io/region": "eu",
+        "topology.kubernetes.io/zone": "north",
+        "topology.istio.io/subzone": "a",
+        "topology.istio.io/network": "blue",
+      },
+      { app: "orders", "topology.kubernetes.io/region": "us", "topology.istio.io/network": "green" },
+    ]);
+  });
+
   test("takes its port from the WorkloadEntry, else from targetPort, else from the service", () => {
     const ports = "[{number: 80, name: http, protocol: HTTP, targetPort: 8080}, {number: 81, name: other, protocol: HTTP}]";
     const mesh = meshOf(

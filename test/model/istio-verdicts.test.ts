@@ -111,3 +111,9 @@ verdicts("ServiceEntry", {
   "endpoints need a resolution": [ENTRY("", "endpoints: [{address: 10.0.0.1}]"), refuses("exclusive", 4)],
   "NONE selects nothing": [ENTRY("resolution: NONE", "workloadSelector: {labels: {a: b}}"), warns("noEffect", 4)],
 });
+
+verdicts("WorkloadEntry", {
+  "an instance has a network": ["\naddress: 10.0.0.1\nnetwork: north", fine],
+  "an instance of a network needs an address all the same": ["\nnetwork: north", refuses("notYet", 0)],
+  "an instance without both needs an address": ["\nweight: 1", refuses("missing", 0)],
+});
