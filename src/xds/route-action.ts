@@ -7,11 +7,12 @@ import {
   type RouteAction_HashPolicySchema,
   type RouteActionSchema,
 } from "../gen/envoy/config/route/v3/route_components_pb.ts";
+import { authorityOf, routeAuthority } from "../mesh/authority-rewrite.ts";
 import type { HttpRoute, WeightedTarget } from "../mesh/http-routes.ts";
 import type { Settings } from "../mesh/types.ts";
 import { durationOf } from "./duration.ts";
 import { fractionalPercent } from "./percent.ts";
-import { authorityOf, headerOperations } from "./route-headers.ts";
+import { headerOperations } from "./route-headers.ts";
 import { retryPolicy } from "./route-retry.ts";
 
 type RouteAction = MessageInitShape<typeof RouteActionSchema>;
@@ -21,9 +22,11 @@ type Rule = NonNullable<HttpRoute["rule"]>;
 const NO_TIMEOUT = { seconds: 0n, nanos: 0 };
 
 export function routeAction(settings: Settings, { rule, targets, mirrors }: HttpRoute): RouteAction {
+  // A hash keeps tries to one instance only where a VirtualService routes (GetDefaultHTTPRoute passes none to its retry policy).
+  const isHashed = rule !== undefined && targets.length === 1 && targets[0]?.hash !== undefined;
   const timeout = durationOf(rule?.timeout) ?? NO_TIMEOUT;
   const only = targets.length === 1 ? targets[0] : undefined;
-  const authority = rule?.rewrite?.authority || authorityOf(rule?.headers) || authorityOf(only?.headers);
+  const authority = routeAuthority(rule) || authorityOf(only?.headers);
   return {
     clusterSpecifier: only ? { case: "cluster", value: only.cluster } : weightedClusters(targets),
     timeout,
@@ -36,9 +39,11 @@ export function routeAction(settings: Settings, { rule, targets, mirrors }: Http
       cluster,
       runtimeFraction: { defaultValue: fractionalPercent(percent) },
       traceSampled: false,
+      // A copy asks for the host that the request asked for, and meets the same policies (features.DisableShadowHostSuffix).
+      disableShadowHostSuffixAppend: true,
     })),
     hashPolicy: targets.filter((target) => only || target.weight > 0).flatMap(({ hash }) => (hash ? (hashPolicy(hash) ?? []) : [])),
-    retryPolicy: retryPolicy(rule?.retries ?? settings.defaultHttpRetryPolicy, only?.hash !== undefined),
+    retryPolicy: retryPolicy(rule?.retries ?? settings.defaultHttpRetryPolicy, isHashed),
   };
 }
 

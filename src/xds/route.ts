@@ -57,7 +57,7 @@ const virtualHost = memoize(
 
 function toRoute(settings: Settings, route: HttpRoute): MessageInitShape<typeof RouteSchema> {
   const { rule, targets } = route;
-  const fault = rule?.fault && faultOfRoute(rule.fault);
+  const fault = faultOfRoute(route);
   const cors = rule?.corsPolicy && corsOfRoute(rule.corsPolicy);
   // With one destination its headers are the route's own; with several each has its own (processDestination).
   const single = targets.length !== 1 ? undefined : targets[0];

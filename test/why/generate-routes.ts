@@ -35,7 +35,15 @@ function delegating(random: Random, tag: string): Spec {
   const uri = random.pick<Spec>([{ prefix: "/v2" }, { prefix: "/" }, { exact: "/v2/x" }]);
   const match = random.chance(0.7) ? { match: [{ ...(random.chance(0.7) ? { uri } : httpMatch(random)) }] } : {};
   const namespace = random.chance(0.7) ? { namespace: random.pick(["default", "ops"]) } : {};
-  return { ...match, delegate: { name: `leaf${random.below(2)}-${tag}`, ...namespace } };
+  // What the leaf's routes inherit.
+  const more = {
+    ...(random.chance(0.2) ? { rewrite: rewrite(random) } : {}),
+    ...(random.chance(0.2) ? { timeout: random.pick(["5s", "0.4s"]) } : {}),
+    ...(random.chance(0.2) ? { retries: random.pick(RETRIES) } : {}),
+    ...(random.chance(0.2) ? { headers: headerOperations(random) } : {}),
+    ...(random.chance(0.1) ? { fault: fault(random) } : {}),
+  };
+  return { ...match, ...more, delegate: { name: `leaf${random.below(2)}-${tag}`, ...namespace } };
 }
 
 /** A VirtualService without hosts, to which others delegate. */
