@@ -6,6 +6,7 @@ import type { AnyResource, Kind, Resource } from "../model/resource.ts";
 import { buildAccessLogs } from "./access-logs.ts";
 import { buildAuthorization } from "./authorization.ts";
 import { buildAuthorizationProviders } from "./authorization-provider.ts";
+import { buildNamespaceTls } from "./automatic-tls.ts";
 import { buildCredentials, indexSecrets } from "./credentials.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
 import { endpointsOf, inlineMtls } from "./endpoints.ts";
@@ -73,7 +74,8 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
   const endpoints = (part: ServiceParts) => endpointsByPart.get(part) ?? [];
   const rules = buildDestinationRules(of("DestinationRule"), settings);
   const virtualServices = buildVirtualServices(of("VirtualService"), settings);
-  const outboundInputs = { settings, pool, services: index, endpoints, workloads, rules, virtualServices, sidecars };
+  const namespaceTls = buildNamespaceTls(of("PeerAuthentication"), settings, pool);
+  const outboundInputs = { settings, pool, services: index, endpoints, workloads, rules, virtualServices, sidecars, namespaceTls };
   const outbound = buildOutbound(outboundInputs, previous);
   const gatewayServices = buildVirtualServices(of("VirtualService"), settings, isForGateways);
   const secrets = indexSecrets(of("Secret"));

@@ -4,6 +4,7 @@
  */
 import type { Provenance } from "../lib/provenance.ts";
 import { isIpAddress } from "../model/check.ts";
+import { type AutomaticTls, automaticTls, EACH, withMutualTls } from "./automatic-tls.ts";
 import { type Caller, groupCallers, hasLabels } from "./callers.ts";
 import {
   type DestinationRule,
@@ -53,6 +54,8 @@ export interface OutboundCluster {
   readonly port: ServicePort;
   readonly subset?: string;
   readonly policy: EffectivePolicy;
+  /** With which TLS its endpoints are called, where `policy` says nothing of it. */
+  readonly automaticTls: AutomaticTls;
   /** Identities that a mutual TLS server may present: of the service's endpoints and its ServiceEntry, sorted. */
   readonly subjectAltNames: readonly string[];
   /** Resolution DNS only: what to resolve. Others get their endpoints by EDS. */
@@ -111,6 +114,8 @@ export interface OutboundInputs {
   readonly rules: DestinationRuleIndex;
   readonly virtualServices: readonly VirtualService[];
   readonly sidecars: SidecarLookup;
+  /** By a service's namespace. */
+  namespaceTls(namespace: string): AutomaticTls;
 }
 
 /** By key of the calling workload, sorted. */
@@ -214,6 +219,7 @@ function allClusters(
       surroundings.rule(service),
       subjectAltNames(parts, inputs),
       nearnessOf(caller, surroundings.rule(service), inputs.pool),
+      inputs.namespaceTls(service.namespace),
     ),
   );
   return {
@@ -282,21 +288,31 @@ function subjectAltNames(part: ServiceParts, inputs: OutboundInputs): readonly s
 }
 
 const clustersOf = memoize(
-  (service: Service, endpoints: readonly Endpoint[], rule: DestinationRule, names: readonly string[], near: Nearness) => {
+  (
+    service: Service,
+    endpoints: readonly Endpoint[],
+    rule: DestinationRule,
+    names: readonly string[],
+    near: Nearness,
+    namespaceTls: AutomaticTls,
+  ) => {
     const clusters: OutboundCluster[] = [];
     const assignments: LoadAssignment[] = [];
     for (const port of service.ports) {
       for (const subset of [NO_SUBSET, ...sortedSubsets(rule)]) {
-        const matching = endpoints.filter((endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint.labels, subset.labels));
+        const tls = effectivePolicy(rule, subset, port).tls ? EACH : automaticTls(namespaceTls, rule, subset, port);
+        const matching = (tls.endpoints === "all" ? endpoints.map((endpoint) => withMutualTls(endpoint)) : endpoints).filter(
+          (endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint.labels, subset.labels),
+        );
         // One name, whose addresses are taken in turn: Envoy has room for no second (LOGICAL_DNS).
         const own = internList(service.resolution === "DNS_ROUND_ROBIN" ? matching.slice(0, 1) : matching);
         const localities = localityGroups(own, preferenceOf(effectivePolicy(rule, subset, port)), near);
         if (service.resolution === "STATIC") {
-          clusters.push(edsCluster(service, port, subset, rule, names));
+          clusters.push(edsCluster(service, port, subset, rule, names, namespaceTls));
           assignments.push(assignmentOf(service, port, subset, localities));
         } else if (own.length > 0) {
           // A DNS cluster without endpoints is none (cluster_builder.go, buildCluster): routes to it answer 503.
-          clusters.push(dnsCluster(service, port, subset, rule, names, localities));
+          clusters.push(dnsCluster(service, port, subset, rule, names, namespaceTls, localities));
         }
       }
     }
@@ -312,15 +328,23 @@ const dnsCluster = memoize(
     subset: Subset,
     rule: DestinationRule,
     names: readonly string[],
+    namespaceTls: AutomaticTls,
     localities: readonly LocalityGroup[],
   ) => ({
-    ...clusterOf(service, port, subset, rule, names),
+    ...clusterOf(service, port, subset, rule, names, namespaceTls),
     endpoints: localities.flatMap(({ endpoints }) => endpoints),
     localities,
   }),
 );
 
-function clusterOf(service: Service, port: ServicePort, subset: Subset, rule: DestinationRule, names: readonly string[]): OutboundCluster {
+function clusterOf(
+  service: Service,
+  port: ServicePort,
+  subset: Subset,
+  rule: DestinationRule,
+  names: readonly string[],
+  namespaceTls: AutomaticTls,
+): OutboundCluster {
   const policy = effectivePolicy(rule, subset, port);
   return {
     name: clusterName(service.host, port.number, subset.name),
@@ -328,6 +352,7 @@ function clusterOf(service: Service, port: ServicePort, subset: Subset, rule: De
     port,
     subset: subset.name || undefined,
     policy,
+    automaticTls: automaticTls(namespaceTls, rule, subset, port),
     selected: rule.selected ?? false,
     localityWeighted: isLocalityWeighted(preferenceOf(policy)),
     subjectAltNames: names,

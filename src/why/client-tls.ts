@@ -15,6 +15,9 @@ export interface ClientTls {
 
 const PLAINTEXT = { kind: "NONE", sni: "", servers: [] } as const;
 
+/** A port's own settings, without tls, hide it from the cluster and not from its endpoints (mesh/automatic-tls.ts). */
+const HIDDEN = "beside the port's settings a DestinationRule says";
+
 /** undefined where a DestinationRule demands mutual TLS of a caller without an identity: such a caller has no cluster. */
 export function clientTls(settings: Settings, caller: Workload, cluster: OutboundCluster, endpoint: Endpoint): ClientTls | undefined {
   const { tls } = cluster.policy;
@@ -46,10 +49,16 @@ function automatic(settings: Settings, caller: Workload, cluster: OutboundCluste
   if (!settings.enableAutoMtls) return plain("automatic mutual TLS is off", settings.source ?? null);
   if (!caller.spiffeId) return plain(`${caller.key} has no service account, so no identity to show`, caller.source);
   if (cluster.service.location !== "MESH_INTERNAL") return plain("the service is MESH_EXTERNAL", cluster.service.source);
+  const { endpoints, source = null } = cluster.automaticTls;
+  if (endpoints === "none") {
+    const isNamespaces = source?.kind === "PeerAuthentication";
+    return plain(isNamespaces ? "PeerAuthentication says DISABLE for the service's namespace" : `${HIDDEN} no mutual TLS`, source);
+  }
   if (!endpoint.mtlsPorts.has(cluster.port.number)) {
     return plain("the endpoint takes no mutual TLS: no service account, or PeerAuthentication says DISABLE", endpoint.source);
   }
-  return { kind: "ISTIO_MUTUAL", reason: "automatic mutual TLS", source: null, sni: meshSni(cluster), servers: cluster.subjectAltNames };
+  const reason = endpoints === "all" ? `${HIDDEN} ISTIO_MUTUAL` : "automatic mutual TLS";
+  return { kind: "ISTIO_MUTUAL", reason, source, sni: meshSni(cluster), servers: cluster.subjectAltNames };
 }
 
 /** "outbound_.8080_.v1_.orders.default.mesh.local" (model.BuildDNSSrvSubsetKey). */

@@ -122,7 +122,8 @@ describe("In routing", () => {
     const strict = peer("{mtls: {mode: STRICT}}");
     const disable = "tls: {mode: DISABLE}";
     expect(end([...rule(`{${disable}}`), strict])).toBe("503 refused");
-    // The port's say nothing of TLS, so the host's SIMPLE is gone with all else; plaintext it is, for the endpoints are not those of a mesh.
+    // The port's say nothing of TLS, so the host's SIMPLE is gone with all else; but its mode still tells how endpoints are called: only
+    // ISTIO_MUTUAL calls them with mutual TLS.
     const replaced = (tls: string) =>
       rule(`{tls: {mode: ${tls}}, portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: RANDOM}}]}`);
     expect(end(replaced("SIMPLE"))).toBe("200");
