@@ -104,6 +104,8 @@ ${more}`;
 
 verdicts("ServiceEntry", {
   "resolution may be left out, which means NONE": [ENTRY("", "location: MESH_EXTERNAL"), fine],
+  "an address may end with a colon": [ENTRY("resolution: NONE", "addresses: [10.9.0.1, 2001:db8::]"), fine],
+  "a mapping is no address": [ENTRY("resolution: NONE", "addresses: [10.9.0.1, a: b]"), refuses("wrongType", 4)],
   "NONE goes with a block of addresses": [ENTRY("resolution: NONE", "addresses: [10.9.0.0/16]"), fine],
   "a wildcard at known addresses is known": ["\nhosts: ['*.example.com']\naddresses: [10.9.0.1]", fine],
   "a wildcard alone says not where a call goes on to": ["\nhosts: ['*.example.com']\nresolution: NONE", refuses("notYet", 1)],
