@@ -95,6 +95,14 @@ export function buildHttpRoutes(
   return routes;
 }
 
+/** The older field counts only without the newer one (TranslateCORSPolicy). */
+export function allowedOrigins({
+  allowOrigins,
+  allowOrigin = [],
+}: NonNullable<HttpRouteSpec["corsPolicy"]>): NonNullable<NonNullable<HttpRouteSpec["corsPolicy"]>["allowOrigins"]> {
+  return allowOrigins ?? allowOrigin.map((exact) => ({ exact }));
+}
+
 /** A delegate's redirect goes before a directResponse that it inherits, and both before its route (TranslateRoute). */
 function isAnsweredHere({ redirect, directResponse }: HttpRouteSpec): boolean {
   return redirect !== undefined || directResponse !== undefined;

@@ -4,12 +4,12 @@
  */
 import type { Provenance } from "../lib/provenance.ts";
 import { DomainClaims, hostForms } from "./domains.ts";
-import { compareText, covers, isWildcard } from "./hosts.ts";
+import { compareText, isWildcard } from "./hosts.ts";
 import { buildHttpRoutes, defaultHttpRoutes, destinationHosts, type HttpRoute, type Surroundings } from "./http-routes.ts";
 import { internList, memoize, type Pool, retain } from "./memo.ts";
 import { isHttp } from "./services.ts";
 import type { Service, ServicePort, Settings } from "./types.ts";
-import { httpCandidates, type VirtualService, type VirtualServiceIndex } from "./virtual-services.ts";
+import { httpCandidates, overlaps, type VirtualService, type VirtualServiceIndex } from "./virtual-services.ts";
 
 export interface VirtualHost {
   /** "orders.default.mesh.local:8080" */
@@ -95,14 +95,15 @@ function serviceRoutes(service: Service, port: ServicePort, inputs: RouteInputs)
 
 /**
  * Hosts that a VirtualService names and no ServiceEntry does: they are routed at the ports of the VirtualService's other hosts, or at
- * port 80 when it has none (route.go, buildSidecarVirtualHostsForVirtualService).
+ * port 80 when it has none (route.go, buildSidecarVirtualHostsForVirtualService). A wildcard that shares names with a service's is none of
+ * them, though the service's be the wider one (separateVSHostsAndServices).
  */
 function looseSites(inputs: RouteInputs): Site[] {
   const known = new Map(inputs.services.map((service) => [service.host, service]));
   const sites = new Map<string, Site>();
   for (const virtualService of inputs.virtualServices.all) {
     const isLoose = (host: string) =>
-      isWildcard(host) ? !inputs.services.some((service) => covers(host, service.host)) : !known.has(host);
+      isWildcard(host) ? !inputs.services.some((service) => overlaps(host, service.host)) : !known.has(host);
     const loose = virtualService.hosts.filter(isLoose);
     if (loose.length === 0) continue;
     const named = virtualService.hosts.flatMap((host) => known.get(host) ?? []).flatMap(({ ports }) => ports);
