@@ -1,6 +1,7 @@
 /** How a route changes a request on its way, and where a redirect sends it (envoy, source/common/router/config_impl.cc). */
 import { authorityOf, isPlainHeader, routeAuthority } from "../mesh/authority-rewrite.ts";
 import type { HttpRoute, WeightedTarget } from "../mesh/http-routes.ts";
+import { redirectPort } from "../mesh/redirect-port.ts";
 import { queryOf, withoutQuery } from "./path.ts";
 import type { HttpRequest } from "./route-match.ts";
 import { replaceRegex } from "./text-match.ts";
@@ -51,9 +52,8 @@ function operate(headers: ReadonlyMap<string, string>, layers: readonly Headers[
 /** The Location of a redirect. `port`: the one that the caller called. */
 export function locationOf(redirect: NonNullable<Rule["redirect"]>, request: HttpRequest, route: HttpRoute): string {
   const scheme = redirect.scheme || request.scheme;
-  const asked = redirect.port ?? (redirect.derivePort === "FROM_REQUEST_PORT" ? route.port : 0);
-  const isImplied = (asked === 80 && (redirect.scheme || "http") === "http") || (asked === 443 && redirect.scheme === "https");
-  const port = asked && !isImplied ? `:${asked}` : "";
+  const named = redirectPort(redirect, route);
+  const port = named ? `:${named}` : "";
   const host = redirect.authority || requestHost(request, scheme, port);
   return `${scheme}://${host}${port}${redirectPath(redirect, request, route)}`;
 }

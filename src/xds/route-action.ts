@@ -9,6 +9,7 @@ import {
 } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import { authorityOf, routeAuthority } from "../mesh/authority-rewrite.ts";
 import type { HttpRoute, WeightedTarget } from "../mesh/http-routes.ts";
+import { redirectPort } from "../mesh/redirect-port.ts";
 import type { Settings } from "../mesh/types.ts";
 import { durationOf } from "./duration.ts";
 import { fractionalPercent } from "./percent.ts";
@@ -107,20 +108,15 @@ const REDIRECT_CODES: Readonly<Record<number, RedirectCode>> = {
   308: RedirectCode.PERMANENT_REDIRECT,
 };
 
-/** `port`: the one that the caller called. The outbound side is plain HTTP. */
 export function redirectAction(
   redirect: NonNullable<Rule["redirect"]>,
-  port: number,
-  tls = false,
+  called: Pick<HttpRoute, "port" | "tls">,
 ): MessageInitShape<typeof RedirectActionSchema> {
-  const scheme = redirect.scheme || (tls ? "https" : "http");
-  const asked = redirect.port ?? (redirect.derivePort === "FROM_REQUEST_PORT" ? port : 0);
-  const isImplied = (asked === 80 && scheme === "http") || (asked === 443 && scheme === "https");
   return {
     hostRedirect: redirect.authority,
     pathRewriteSpecifier: pathRewrite(redirect),
     schemeRewriteSpecifier: redirect.scheme ? { case: "schemeRedirect", value: redirect.scheme } : { case: undefined },
-    portRedirect: isImplied ? 0 : asked,
+    portRedirect: redirectPort(redirect, called),
     responseCode: REDIRECT_CODES[redirect.redirectCode || 301],
   };
 }

@@ -72,8 +72,8 @@ function toRoute(settings: Settings, route: HttpRoute): MessageInitShape<typeof 
 }
 
 function actionOf(settings: Settings, route: HttpRoute): MessageInitShape<typeof RouteSchema>["action"] {
-  const { rule, port, tls } = route;
-  if (rule?.redirect) return { case: "redirect", value: redirectAction(rule.redirect, port, tls) };
+  const { rule } = route;
+  if (rule?.redirect) return { case: "redirect", value: redirectAction(rule.redirect, route) };
   if (rule?.directResponse) return { case: "directResponse", value: directResponseAction(rule.directResponse) };
   return { case: "route", value: routeAction(settings, route) };
 }

@@ -56,6 +56,17 @@ const results = ({ steps }: WhyAnswer, stage: string) => steps.filter((step) => 
 const policy = (name: string, spec: string) => resource("AuthorizationPolicy", name, spec);
 
 describe("weft why at a gateway", () => {
+  test("a redirect to the port that was called names none that the client's TLS implies", () => {
+    const moved = resource(
+      "VirtualService",
+      "shop",
+      "{hosts: [shop.example.com], gateways: [front], http: [{redirect: {authority: new.example.com, derivePort: FROM_REQUEST_PORT}}]}",
+    );
+    const location = (to: string) => ask(meshOf(FRONT, GATEWAY, moved, ...SERVICES), to).route?.location;
+    expect(location("shop.example.com:443")).toBe("https://new.example.com/cart");
+    expect(location("shop.example.com:8080")).toBe("http://new.example.com:8080/cart");
+  });
+
   test("a request goes by server, virtual host and route to a STRICT service, under the gateway's identity", () => {
     const answer = ask(mesh(), "shop.example.com:8080");
     expect(answer).toMatchObject({ verdict: "allow", status: 200, summary: "200 via orders" });
