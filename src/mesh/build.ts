@@ -15,6 +15,7 @@ import { isForGateways } from "./gateway-names.ts";
 import { buildGateway, isGateway } from "./gateways.ts";
 import { buildInboundPolicies } from "./inbound-policy.ts";
 import { Pool } from "./memo.ts";
+import { withDefaultExports } from "./mesh-defaults.ts";
 import { buildMetrics } from "./metrics.ts";
 import { buildOutbound, surroundingsOf } from "./outbound.ts";
 import { buildMtls } from "./peer-authentication.ts";
@@ -46,7 +47,9 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
 
   const config = meshConfigOf(of("MeshConfig"), options);
   const settings = buildSettings(config, options, pool);
-  const entries = of("ServiceEntry");
+  const entries = withDefaultExports(of("ServiceEntry"), config?.spec.defaultServiceExportTo);
+  const allRoutes = withDefaultExports(of("VirtualService"), config?.spec.defaultVirtualServiceExportTo);
+  const allRules = withDefaultExports(of("DestinationRule"), config?.spec.defaultDestinationRuleExportTo);
   const index = buildServices(entries, settings);
   const selection = buildSelection(entries, of("WorkloadEntry"));
   const sidecars = sidecarLookup(of("Sidecar"), settings);
@@ -72,12 +75,12 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     [...index.values()].flat().map((part) => [part, endpointsOf(part, { settings, pool, selection, mtls: instanceMtls, unready })]),
   );
   const endpoints = (part: ServiceParts) => endpointsByPart.get(part) ?? [];
-  const rules = buildDestinationRules(of("DestinationRule"), settings);
-  const virtualServices = buildVirtualServices(of("VirtualService"), settings);
+  const rules = buildDestinationRules(allRules, settings);
+  const virtualServices = buildVirtualServices(allRoutes, settings);
   const namespaceTls = buildNamespaceTls(of("PeerAuthentication"), settings, pool);
   const outboundInputs = { settings, pool, services: index, endpoints, workloads, rules, virtualServices, sidecars, namespaceTls };
   const outbound = buildOutbound(outboundInputs, previous);
-  const gatewayServices = buildVirtualServices(of("VirtualService"), settings, isForGateways);
+  const gatewayServices = buildVirtualServices(allRoutes, settings, isForGateways);
   const secrets = indexSecrets(of("Secret"));
   const gateways = new Map(
     [...workloads.values()].filter(isGateway).map((workload) => {

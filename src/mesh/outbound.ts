@@ -12,6 +12,7 @@ import {
   type EffectivePolicy,
   effectivePolicy,
   NO_SUBSET,
+  overDefaults,
   ruleFor,
   type Subset,
   sortedSubsets,
@@ -126,7 +127,7 @@ export function buildOutbound(inputs: OutboundInputs, previous?: Mesh): Readonly
     byNamespace.set(namespace, found);
     return found;
   };
-  const near = inputs.rules.all.map((rule) => nearnessLookedAt(rule));
+  const near = [...inputs.rules.all, { subsets: [], defaults: inputs.settings.defaults?.traffic }].map((rule) => nearnessLookedAt(rule));
   const nearLabels = new Set(near.flatMap(({ labels }) => labels));
   const distinctions = (namespace: string) => ({
     labels: labelsLookedAt(visible(namespace))
@@ -250,7 +251,7 @@ export function surroundingsOf(caller: Caller, { services, rules, settings }: Ou
   return {
     service: (host) => serviceFor(services.get(host) ?? [], caller.namespace)?.service,
     rule: (service) => {
-      const rule = known.get(service) ?? ruleFor(rules, caller, service, settings);
+      const rule = known.get(service) ?? overDefaults(ruleFor(rules, caller, service, settings), settings);
       known.set(service, rule);
       return rule;
     },

@@ -11,6 +11,7 @@ import type { Credential } from "./credentials.ts";
 import type { EnvoyPatch } from "./envoy-filters.ts";
 import type { GatewayTls, GatewayView } from "./gateways.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
+import type { MeshDefaults } from "./mesh-defaults.ts";
 import type { WorkloadMetrics } from "./metrics.ts";
 import type { OutboundView } from "./outbound.ts";
 import type { WorkloadMtls } from "./peer-authentication.ts";
@@ -43,6 +44,8 @@ export interface Settings {
   readonly metrics?: WorkloadMetrics;
   /** Whether clusters and endpoints say what metrics tell of them: only where those are made. */
   readonly tellDestinations?: boolean;
+  /** What else MeshConfig says where nothing else does; absent where it says nothing. */
+  readonly defaults?: MeshDefaults;
   /** The MeshConfig, where there is one. */
   readonly source?: Provenance;
 }

@@ -7,7 +7,8 @@ import type {
 } from "../gen/envoy/config/core/v3/protocol_pb.ts";
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import type { OutboundCluster } from "../mesh/outbound.ts";
-import { isHttp2 } from "../mesh/services.ts";
+import { isHttp, isHttp2 } from "../mesh/services.ts";
+import type { Settings } from "../mesh/types.ts";
 import { durationOf } from "./duration.ts";
 import { packAny } from "./encode.ts";
 
@@ -15,12 +16,21 @@ const EXTENSION = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 type HttpPool = NonNullable<NonNullable<OutboundCluster["policy"]["connectionPool"]>["http"]>;
 
-export function httpProtocolOptions(cluster: OutboundCluster): { readonly extensions: Record<string, Any>; readonly isHttp2: boolean } {
+export function httpProtocolOptions(
+  settings: Settings,
+  cluster: OutboundCluster,
+): { readonly extensions: Record<string, Any>; readonly isHttp2: boolean } {
   const http = cluster.policy.connectionPool?.http;
-  const upgrades = http?.h2UpgradePolicy === "UPGRADE" && !http.useClientProtocol;
+  const upgrades = upgradesTo2(settings, cluster) && !http?.useClientProtocol;
   const speaksHttp2 = isHttp2(cluster.port.protocol) || upgrades;
   const isHttp2Only = speaksHttp2 && !http?.useClientProtocol;
   return { extensions: protocolExtensions(cluster.policy.connectionPool, speaksHttp2, nameOptions(cluster)), isHttp2: isHttp2Only };
+}
+
+/** A rule's UPGRADE holds at any port, the mesh's at HTTP ports (shouldH2Upgrade). */
+function upgradesTo2({ defaults }: Settings, { policy, port }: OutboundCluster): boolean {
+  const own = policy.connectionPool?.http?.h2UpgradePolicy ?? "DEFAULT";
+  return own === "DEFAULT" ? defaults?.h2Upgrade === true && isHttp(port.protocol) : own === "UPGRADE";
 }
 
 /** For a cluster's typed_extension_protocol_options; empty where all is Envoy's default. */

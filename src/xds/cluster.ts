@@ -31,7 +31,7 @@ export const clusterResource = memoize((settings: Settings, caller: Caller, clus
 
 function clusterToProto(settings: Settings, caller: Caller, cluster: OutboundCluster): Cluster | undefined {
   const { connectionPool, outlierDetection: outlier, loadBalancer: balancing } = cluster.policy;
-  const options = httpProtocolOptions(cluster);
+  const options = httpProtocolOptions(settings, cluster);
   const tls = upstreamTls(settings, caller, cluster, options.isHttp2);
   return (
     tls &&
@@ -40,7 +40,7 @@ function clusterToProto(settings: Settings, caller: Caller, cluster: OutboundClu
       metadata: clusterMetadata(settings, cluster.service),
       connectTimeout: durationOf(connectionPool?.tcp?.connectTimeout) ?? durationOfMs(settings.connectTimeoutMs),
       circuitBreakers: circuitBreakers(connectionPool, cluster.policy.retryBudget),
-      upstreamConnectionOptions: keepalive(connectionPool?.tcp?.tcpKeepalive),
+      upstreamConnectionOptions: keepalive(settings.defaults?.tcpKeepalive, connectionPool?.tcp?.tcpKeepalive),
       typedExtensionProtocolOptions: options.extensions,
       // A service has few instances: rather all of the healthy ones' load than calls to those that were ejected (applyOutlierDetection).
       commonLbConfig: {
@@ -69,7 +69,7 @@ function discovery(settings: Settings, { name, service, localities, port }: Outb
     },
     // A proxy's own address families are its host's business: IPv4 where there is any.
     dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
-    dnsRefreshRate: durationOfMs(DNS_REFRESH_MS),
+    dnsRefreshRate: durationOfMs(settings.defaults?.dnsRefreshMs ?? DNS_REFRESH_MS),
     respectDnsTtl: true,
     loadAssignment: { clusterName: name, endpoints: localityEndpoints(settings, port, localities ?? []) },
   };

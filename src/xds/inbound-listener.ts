@@ -23,6 +23,7 @@ import type { Provenance } from "../lib/provenance.ts";
 import type { MtlsMode } from "../mesh/peer-authentication.ts";
 import { serviceName } from "../mesh/services.ts";
 import type { InboundPort, Protocol, Settings, Workload } from "../mesh/types.ts";
+import { detectionTimeout } from "./duration.ts";
 import { encodeResource, packAny } from "./encode.ts";
 import { tcpAccessLogs } from "./filters/access-log.ts";
 import { grpcWebFilter } from "./filters/grpc-web.ts";
@@ -60,7 +61,7 @@ export function inboundListener(
   const make = HTTP.has(port.protocol) ? httpFilters : tcpFilters;
   const filters = (mtls: boolean) => make(workload, port, settings, serverOf(workload, port, mtls, settings));
   const filterChains = (HTTP.has(port.protocol) ? httpChains : tcpChains)(effective, filters, settings);
-  if (effective === "DISABLE" && port.tls) endTls(filterChains, port.tls, HTTP.has(port.protocol));
+  if (effective === "DISABLE" && port.tls) endTls(filterChains, settings, port.tls, HTTP.has(port.protocol));
   const listener = create(ListenerSchema, {
     name,
     address: {
@@ -73,6 +74,7 @@ export function inboundListener(
     listenerFilters: effective === "DISABLE" ? [] : [tlsInspector()],
     // A client that waits for the server to speak first (MySQL, SMTP) sends nothing to inspect: after Envoy's 15 s it counts as plaintext.
     continueOnListenerFiltersTimeout: true,
+    listenerFiltersTimeout: detectionTimeout(settings),
     filterChains,
     // Two workloads at one address and port must not share it silently, call by call: the second one's bind fails, and `weft proxies` shows it.
     enableReusePort: false,
@@ -118,10 +120,10 @@ function strictChains(filters: Filters, settings: Settings): FilterChain[] {
 }
 
 /** The Sidecar's own TLS, which can only be there where mutual TLS is not (listener_inbound.go, buildInboundListeners). */
-function endTls(chains: readonly FilterChain[], tls: NonNullable<InboundPort["tls"]>, http: boolean): void {
+function endTls(chains: readonly FilterChain[], settings: Settings, tls: NonNullable<InboundPort["tls"]>, http: boolean): void {
   for (const chain of chains) {
     chain.name = "tls";
-    chain.transportSocket = gatewayTls(tls, undefined, http);
+    chain.transportSocket = gatewayTls(settings, tls, undefined, http);
   }
 }
 

@@ -18,7 +18,7 @@ import { HTTP_PROXY } from "../mesh/route-tables.ts";
 import type { TcpRoute } from "../mesh/tcp-routes.ts";
 import type { Settings, Workload } from "../mesh/types.ts";
 import { toAddress } from "./address.ts";
-import { durationOfMs } from "./duration.ts";
+import { detectionTimeout, durationOfMs } from "./duration.ts";
 import { encodeResource, packAny } from "./encode.ts";
 import { tcpAccessLogs } from "./filters/access-log.ts";
 import { corsFilter } from "./filters/cors.ts";
@@ -80,7 +80,7 @@ function isAny(address: string): boolean {
 /** Shared by all proxies that listen at the same place. */
 function proxyListener(settings: Settings, name: string, place: Place): EncodedResource {
   const made = proxyListeners(settings);
-  const listener = made.get(name) ?? listenerResource(name, place, httpChains(settings, name, HTTP_PROXY), []);
+  const listener = made.get(name) ?? listenerResource(settings, name, place, httpChains(settings, name, HTTP_PROXY), []);
   made.set(name, listener);
   return listener;
 }
@@ -92,8 +92,8 @@ function egressListener(settings: Settings, listener: EgressListener, name: stri
   const found =
     made.get(name) ??
     (table === undefined
-      ? listenerResource(name, bind, tcpChains(settings, tcp), [source, ...sourcesOf(tcp)])
-      : listenerResource(name, bind, httpChains(settings, name, table), [source, ...own]));
+      ? listenerResource(settings, name, bind, tcpChains(settings, tcp), [source, ...sourcesOf(tcp)])
+      : listenerResource(settings, name, bind, httpChains(settings, name, table), [source, ...own]));
   made.set(name, found);
   return found;
 }
@@ -104,8 +104,11 @@ function serviceListener(settings: Settings, port: OutboundPort, name: string, p
   const listener =
     made.get(name) ??
     (tcp
-      ? listenerResource(name, place, tcpChains(settings, tcp), sourcesOf(tcp))
-      : listenerResource(name, place, httpChains(settings, name, String(port.port.number)), [service.source, ...service.otherSources]));
+      ? listenerResource(settings, name, place, tcpChains(settings, tcp), sourcesOf(tcp))
+      : listenerResource(settings, name, place, httpChains(settings, name, String(port.port.number)), [
+          service.source,
+          ...service.otherSources,
+        ]));
   made.set(name, listener);
   return listener;
 }
@@ -116,13 +119,20 @@ const serviceListeners = memoize((_settings: Settings, _port: OutboundPort) => n
 
 type Chain = MessageInitShape<typeof FilterChainSchema>;
 
-function listenerResource(name: string, place: Place, filterChains: Chain[], sources: readonly Provenance[]): EncodedResource {
+function listenerResource(
+  settings: Settings,
+  name: string,
+  place: Place,
+  filterChains: Chain[],
+  sources: readonly Provenance[],
+): EncodedResource {
   const asksForName = filterChains.some(({ filterChainMatch }) => filterChainMatch?.serverNames?.length);
   const listener = create(ListenerSchema, {
     name,
     address: toAddress(place.address, place.port),
     trafficDirection: TrafficDirection.OUTBOUND,
     listenerFilters: asksForName ? [tlsInspector()] : [],
+    listenerFiltersTimeout: asksForName ? detectionTimeout(settings) : undefined,
     filterChains,
     // Several sidecars on one machine must not share a port silently: the second one's bind fails, and `weft proxies` shows it.
     enableReusePort: false,

@@ -2,6 +2,7 @@
 import type { Kind } from "../../src/model/resource.ts";
 import { CREDENTIAL_SAMPLES } from "./credential-samples.ts";
 import { ENVOY_FILTER_BASE, ENVOY_FILTER_SAMPLES } from "./envoy-filter-samples.ts";
+import { MESH_CONFIG_SAMPLES } from "./mesh-config-samples.ts";
 import { SIDECAR_BASE, SIDECAR_SAMPLES } from "./sidecar-samples.ts";
 import { TELEMETRY_BASE, TELEMETRY_SAMPLES } from "./telemetry-samples.ts";
 import { WORKLOAD_GROUP_BASE, WORKLOAD_GROUP_SAMPLES } from "./workload-group-samples.ts";
@@ -170,6 +171,7 @@ export const SAMPLES: Table = [
   ...CREDENTIAL_SAMPLES,
   ...ENVOY_FILTER_SAMPLES,
   ...SIDECAR_SAMPLES,
+  ...MESH_CONFIG_SAMPLES,
   ...TELEMETRY_SAMPLES,
   ...WORKLOAD_GROUP_SAMPLES,
   [/^Gateway\.selector$/, { value: { istio: "other" }, documents: FRONT }],

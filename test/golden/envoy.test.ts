@@ -10,7 +10,7 @@ import { staticConfig } from "./envoy-config.ts";
 const envoy = envoyFor("Envoy's judgement on the golden cases");
 
 /** Refused by Envoy for what is not on this host: a file that the case names. */
-const NEEDS_FILES = new Set(["client-tls", "gateway-certificates", "sidecar-ingress-tls"]);
+const NEEDS_FILES = new Set(["client-tls", "gateway-certificates", "gateway-secrets", "sidecar-ingress-tls"]);
 
 describe.skipIf(!envoy)("Envoy accepts", () => {
   let directory = "";
