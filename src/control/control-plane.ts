@@ -63,7 +63,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       .filter(known)
       .map((record) => {
         const { mesh: now } = reconciler;
-        return proxyStatus(record, restartNeeded(record, now), now?.unready.get(record.id), tooOldFor(record, now));
+        return proxyStatus(record, restartNeeded(record, now), now?.unready.get(record.id)?.reason, tooOldFor(record, now));
       });
   /** What is new of it since `before`: a change tells of what it has to do with. */
   const withRestarts = async <Outcome extends ApplyOutcome>(change: () => Promise<Outcome>): Promise<Outcome> => {

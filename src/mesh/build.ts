@@ -70,7 +70,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
   );
 
   const instanceMtls = new Map([...takesMeshTls(mtls, workloads), ...inlineMtls(of("PeerAuthentication"), entries, settings)]);
-  const unready = reuseMap(buildUnready(of("WorkloadEntry"), options.health ?? NO_HEALTH), previous?.unready);
+  const unready = reuseMap(buildUnready({ health: options.health ?? NO_HEALTH, selection, settings, pool }), previous?.unready);
   const endpointsByPart = new Map(
     [...index.values()].flat().map((part) => [part, endpointsOf(part, { settings, pool, selection, mtls: instanceMtls, unready })]),
   );

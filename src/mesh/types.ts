@@ -16,6 +16,7 @@ import type { WorkloadMetrics } from "./metrics.ts";
 import type { OutboundView } from "./outbound.ts";
 import type { WorkloadMtls } from "./peer-authentication.ts";
 import type { WorkloadProcess } from "./proxy-config.ts";
+import type { Unready } from "./readiness.ts";
 import type { WorkloadAuthentication } from "./request-authentication.ts";
 import type { WorkloadTracing } from "./tracing.ts";
 
@@ -156,8 +157,8 @@ export interface Mesh {
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
   /** By "ns/name", sorted. */
   readonly workloads: ReadonlyMap<string, Workload>;
-  /** By workload key, sorted: why its application is not ready. Such workloads are in no service's endpoints. */
-  readonly unready: ReadonlyMap<string, string>;
+  /** By workload key, sorted: those whose application is not ready. They are in no service's endpoints. */
+  readonly unready: ReadonlyMap<string, Unready>;
   /** By workload key: the effective PeerAuthentication. */
   readonly mtls: ReadonlyMap<string, WorkloadMtls>;
   /** By workload key: the tokens that it takes. */

@@ -24,7 +24,13 @@ function checkAnnotations(annotations: Readonly<Record<string, string>>, report:
       report("badAnnotation", `${key} is set by weft itself on what it registers`, { path: [key], atKey: true });
     }
   }
-  checkWeftAnnotations(annotations, report);
+  const filled = Object.entries(annotations).map(([key, value]) => [key, withAddress(value, "192.0.2.1")] as const);
+  checkWeftAnnotations(Object.fromEntries(filled), report);
+}
+
+/** `text`, written once for all instances of a group, for the one at `address`: "$(ADDRESS):15001". */
+export function withAddress(text: string, address: string): string {
+  return text.replaceAll("$(ADDRESS)", address.includes(":") ? `[${address}]` : address);
 }
 
 /** As a WorkloadEntry, without what each instance brings. */
@@ -94,6 +100,9 @@ export function entryOfInstance(
   serviceAccount: string,
 ): Readonly<Record<string, unknown>> {
   const all = { ...template.labels, ...metadata.labels, ...labels };
+  const annotations = Object.fromEntries(
+    Object.entries(metadata.annotations ?? {}).map(([key, value]) => [key, withAddress(value, address)]),
+  );
   const place = locality || template.locality;
   const spec: WorkloadEntrySpec = {
     address,
@@ -110,7 +119,7 @@ export function entryOfInstance(
     metadata: {
       name: instanceName(name, address),
       namespace,
-      annotations: { ...metadata.annotations, [AUTO_REGISTRATION_GROUP]: name, ...(probe ? { [HEALTH_CHECKS]: "true" } : {}) },
+      annotations: { ...annotations, [AUTO_REGISTRATION_GROUP]: name, ...(probe ? { [HEALTH_CHECKS]: "true" } : {}) },
     },
     spec,
   };

@@ -40,7 +40,7 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
   const named: Step = {
     stage: "destination",
     result: target.subset ?? target.host,
-    reason: `${target.cluster}${share}`,
+    reason: `${target.cluster}${share}${unreadyOf(mesh, target.host)}`,
     source: cluster?.sources[0] ?? null,
   };
   const fail = (status: number, reason: string): Judged => {
@@ -59,7 +59,10 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
     weight > 0 ? members.map((endpoint) => ({ endpoint, priority })) : [],
   );
   if (endpoints.length === 0) {
-    return fail(503, `${cluster.name} has no endpoint${preferenceOf(cluster.policy).distribute ? " where distribute sends requests" : ""}`);
+    return fail(
+      503,
+      `${cluster.name} has no endpoint${preferenceOf(cluster.policy).distribute ? " where distribute sends requests" : ""}${unreadyOf(mesh, target.host)}`,
+    );
   }
   const judged = endpoints.flatMap(({ endpoint, priority }) => {
     const client = clientTls(mesh.settings, caller, cluster, endpoint);
@@ -85,6 +88,12 @@ function byLocality(groups: readonly LocalityGroup[], { policy, sources }: Outbo
       ? [step("failover", `${farther} of ${groups.length} localities are asked only when nearer ones are in bad health`)]
       : []),
   ];
+}
+
+/** Which instances of the service get no calls, because their applications are not ready. */
+function unreadyOf(mesh: Mesh, host: string): string {
+  const unready = [...mesh.unready].flatMap(([key, { reason, hosts }]) => (hosts.includes(host) ? [`${key} (${reason})`] : []));
+  return unready.length === 0 ? "" : `; not ready: ${unready.join(", ")}`;
 }
 
 /** Why there is no such cluster. */
