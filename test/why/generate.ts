@@ -1,8 +1,9 @@
 /** A generated mesh on the arena's workloads, and generated requests to it. */
 import { MISBEHAVE } from "../../scripts/lib/lab/apps.ts";
 import { parseDocuments } from "../../src/model/index.ts";
+import { destinationRule } from "./generate-destination-rules.ts";
 import { authorizationPolicy, peerAuthentication, requestAuthentication, type Spec } from "./generate-policies.ts";
-import { destinationRule, leaf, virtualService } from "./generate-routes.ts";
+import { leaf, virtualService } from "./generate-routes.ts";
 import type { Random } from "./random.ts";
 import { EXTERNAL_HOST, HEADERS, HOSTS, METHODS, ODD_PATHS, PATHS, SLOW_MS, TOKENS } from "./vocabulary.ts";
 
