@@ -54,7 +54,7 @@ const tagOverride = object({ operation: choice(["UPSERT", "REMOVE"]), value: tex
   if (operation !== "REMOVE" && !value) report("missing", "needs value, a CEL expression such as request.host or 'v1'");
 });
 
-/** Prometheus' rule of labels; Envoy would write another name in place of one that breaks it. */
+/** Prometheus' rule of labels; Envoy writes '_' for what breaks it. */
 const TAG_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
 const override = object(
@@ -64,7 +64,9 @@ const override = object(
     tagOverrides: map(tagOverride, (value, report) => {
       for (const name of Object.keys(value)) {
         if (TAG_NAME.test(name)) continue;
-        report("badName", "a tag's name must be letters, digits and '_', and not begin with a digit", { path: [name], atKey: true });
+        const at = { path: [name], atKey: true } as const;
+        if (name === "") report("badName", "a tag's name must not be empty", at);
+        else report("surprising", `Prometheus will see it as ${name.replace(/[^a-zA-Z0-9_]/g, "_")}`, { ...at, severity: "warning" });
       }
     }),
   },

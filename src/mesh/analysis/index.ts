@@ -5,7 +5,7 @@
 import type { Problem } from "../../lib/problem.ts";
 import type { AnyResource } from "../../model/resource.ts";
 import type { Mesh } from "../types.ts";
-import { findLostLogs, findLostSpans } from "./access-logs.ts";
+import { findLostLogs, findLostMetrics, findLostSpans } from "./access-logs.ts";
 import { findClaimsNobodyReads } from "./claim-routes.ts";
 import { createContext } from "./context.ts";
 import { findMissingCredentials } from "./credentials.ts";
@@ -47,6 +47,7 @@ const RULES = [
   findWithoutEffect,
   findLostLogs,
   findLostSpans,
+  findLostMetrics,
 ];
 
 /** All findings, by file and line. `mesh` must have been built of `resources`. */
