@@ -1,5 +1,6 @@
 /** With which TLS a caller's sidecar calls an endpoint (Istio, pilot/pkg/networking/core/cluster_tls.go). */
 import type { Provenance } from "../lib/provenance.ts";
+import { clientCredentials } from "../mesh/credentials.ts";
 import type { OutboundCluster } from "../mesh/outbound.ts";
 import type { Endpoint, Settings, Workload } from "../mesh/types.ts";
 import type { MtlsAnswer } from "./types.ts";
@@ -39,6 +40,9 @@ export function clientTls(settings: Settings, caller: Workload, cluster: Outboun
     case "SIMPLE":
     case "MUTUAL": {
       const kind = tls?.mode === "MUTUAL" ? "MUTUAL" : "SIMPLE";
+      if (clientCredentials(cluster, caller) === "ignored") {
+        return { ...PLAINTEXT, reason: `a DestinationRule says ${kind} with a credentialName, which gateways alone read`, source };
+      }
       return { kind, reason: `a DestinationRule says ${kind}`, source, sni: tls?.sni ?? "", servers: [] };
     }
   }

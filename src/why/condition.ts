@@ -12,6 +12,8 @@ export type Claims = Readonly<Record<string, unknown>>;
 export interface Arrival {
   /** SPIFFE ID of the peer's verified certificate. */
   readonly peer?: string;
+  /** All names of that certificate, where it has others; each of them counts. */
+  readonly peers?: readonly string[];
   readonly sourceIp?: string;
   readonly destinationIp: string;
   readonly destinationPort: number;
@@ -28,7 +30,7 @@ export interface Arrival {
 export function isMet(condition: Condition, arrival: Arrival): boolean {
   switch (condition.kind) {
     case "principal":
-      return arrival.peer !== undefined && matchesText(condition.match, arrival.peer);
+      return (arrival.peers ?? [arrival.peer]).some((name) => name !== undefined && matchesText(condition.match, name));
     case "source-ip":
       return arrival.sourceIp !== undefined && contains(condition.cidr, arrival.sourceIp);
     case "remote-ip": {

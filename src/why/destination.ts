@@ -1,4 +1,5 @@
 /** A route's destination as the caller's sidecar sees it: its cluster, its endpoints, and what becomes of the request at each. */
+import { clientCredentials } from "../mesh/credentials.ts";
 import type { RouteTarget } from "../mesh/http-routes.ts";
 import { type LocalityGroup, preferenceOf } from "../mesh/localities.ts";
 import type { OutboundCluster, OutboundView } from "../mesh/outbound.ts";
@@ -52,6 +53,14 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
   const { tls } = cluster.policy;
   if (tls?.mode === "ISTIO_MUTUAL" && !caller.spiffeId) {
     return fail(503, `a DestinationRule demands ISTIO_MUTUAL, and ${caller.key} has no service account, so no identity to show`);
+  }
+  const credentials = clientCredentials(cluster, caller);
+  if (credentials && credentials !== "ignored") {
+    const { certificates, authorities } = credentials;
+    const has = new Set((mesh.credentials.get(caller.key) ?? []).map(({ name }) => name));
+    const absent = [...certificates, ...(authorities === undefined ? [] : [authorities])].filter((name) => !has.has(name));
+    if (absent.length > 0)
+      return fail(503, `a DestinationRule names a Secret that namespace ${caller.namespace} lacks (${absent.join(", ")})`);
   }
   const assigned = view.assignments.find((assignment) => assignment.cluster === cluster.name);
   const groups = cluster.localities ?? assigned?.localities ?? [];

@@ -146,8 +146,57 @@ describe("weft why at a gateway", () => {
     expect(at("")).toMatchObject({ verdict: "deny", status: 403 });
   });
 
+  const CA = "caCertificates: /etc/ca.pem";
+  const serving = (tls: string, ...more: string[]) =>
+    meshOf(
+      FRONT,
+      resource(
+        "Gateway",
+        "front",
+        `{selector: {istio: ingressgateway}, servers: [
+          {port: {number: 443, name: https, protocol: HTTPS}, hosts: [shop.example.com], tls: {${tls}}},
+          {port: {number: 443, name: wild, protocol: HTTPS}, hosts: ["*.example.com"], tls: {mode: SIMPLE, ${FILES}}}]}`,
+      ),
+      SHOP,
+      ...SERVICES,
+      ...more,
+    );
+  const shows = (of: Mesh, ...clientCertificate: string[]) =>
+    ask(of, "shop.example.com:443", clientCertificate.length > 0 ? { clientCertificate } : {});
+
+  test("MUTUAL refuses a client without a certificate, and one whose names are others", () => {
+    const named = serving(`mode: MUTUAL, ${FILES}, ${CA}, subjectAltNames: [client.example.com]`);
+    expect(shows(named)).toMatchObject({ verdict: "refused", status: 0, mtls: { outcome: "refused" } });
+    expect(shows(named).summary).toContain("MUTUAL demands a client certificate, and none is shown");
+    expect(shows(named, "stranger.example.com").verdict).toBe("refused");
+    const known = shows(named, "other.example.com", "client.example.com");
+    expect([known.verdict, results(known, "listener")]).toEqual(["allow", ["mutual_tls"]]);
+    const lax = serving(`mode: MUTUAL, ${FILES}, ${CA}, subjectAltNames: [client.example.com], insecureSkipVerify: true`);
+    expect(shows(lax, "stranger.example.com").verdict).toBe("allow");
+  });
+
+  test("OPTIONAL_MUTUAL takes a client with a certificate and without one, and policies know only the first", () => {
+    const needs = policy(
+      "front",
+      '{selector: {matchLabels: {istio: ingressgateway}}, rules: [{from: [{source: {principals: ["partner/ns/a/sa/b"]}}]}]}',
+    );
+    const optional = (...more: string[]) => serving(`mode: OPTIONAL_MUTUAL, ${FILES}, ${CA}`, ...more);
+    const without = shows(optional());
+    expect([without.verdict, results(without, "listener")]).toEqual(["allow", ["tls"]]);
+    expect(shows(optional(needs))).toMatchObject({ verdict: "deny", status: 403 });
+    const partner = shows(optional(needs), "client.example.com", "spiffe://partner/ns/a/sa/b");
+    expect([partner.verdict, results(partner, "listener")]).toEqual(["allow", ["mutual_tls"]]);
+  });
+
+  test("a server whose Secret is missing is closed, and no wildcard takes its connections", () => {
+    const stored = serving("mode: SIMPLE, credentialName: shop");
+    expect(shows(stored)).toMatchObject({ verdict: "refused", status: 0 });
+    expect(shows(stored).summary).toContain("there is no Secret default/shop");
+  });
+
   test("what cannot be told is refused with what to write", () => {
-    expect(() => ask(mesh(), "partner.example.com:443")).toThrow("is MUTUAL, which is not evaluated");
+    const asWorkload = { from: "default/orders-1", clientCertificate: ["x"] };
+    expect(() => ask(mesh(), "shop.example.com", asWorkload)).toThrow("for requests that come in at a gateway");
     expect(() => ask(mesh(), "shop.example.com")).toThrow("takes requests at several ports");
     expect(() => ask(mesh(), "shop.example.com:7")).toThrow("has no port 7");
     expect(() => ask(meshOf(FRONT), "shop.example.com")).toThrow("takes no requests");
