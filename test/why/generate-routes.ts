@@ -21,7 +21,7 @@ const VIRTUAL_HOSTS = [
 /** `tag`: of the mesh, by which the leaves that its routes delegate to are named. */
 export function virtualService(random: Random, tag: string): { readonly namespace: string; readonly spec: Spec } {
   const hosts = [...new Set(random.many(1, 2, () => random.pick(VIRTUAL_HOSTS)))];
-  const http = random.many(1, 4, () => (random.chance(0.15) ? delegating(random, tag) : httpRoute(random)));
+  const http = random.many(1, 4, () => (random.chance(0.3) ? delegating(random, tag) : httpRoute(random)));
   const sniHosts = hosts.filter((host) => host.endsWith(".mesh.local"));
   const tcp = random.chance(0.3) ? { tcp: random.many(1, 2, () => tcpRoute(random)) } : {};
   const tls = random.chance(0.4) && sniHosts.length > 0 ? { tls: random.many(1, 2, () => tlsRoute(random, sniHosts)) } : {};
@@ -34,7 +34,8 @@ export function virtualService(random: Random, tag: string): { readonly namespac
 function delegating(random: Random, tag: string): Spec {
   const uri = random.pick<Spec>([{ prefix: "/v2" }, { prefix: "/" }, { exact: "/v2/x" }]);
   const match = random.chance(0.7) ? { match: [{ ...(random.chance(0.7) ? { uri } : httpMatch(random)) }] } : {};
-  const namespace = random.chance(0.7) ? { namespace: random.pick(["default", "ops"]) } : {};
+  const index = random.below(LEAVES.length);
+  const namespace = random.chance(0.9) ? { namespace: LEAVES[index] } : {};
   // What the leaf's routes inherit.
   const more = {
     ...(random.chance(0.2) ? { rewrite: rewrite(random) } : {}),
@@ -43,14 +44,20 @@ function delegating(random: Random, tag: string): Spec {
     ...(random.chance(0.2) ? { headers: headerOperations(random) } : {}),
     ...(random.chance(0.1) ? { fault: fault(random) } : {}),
   };
-  return { ...match, ...more, delegate: { name: `leaf${random.below(2)}-${tag}`, ...namespace } };
+  return { ...match, ...more, delegate: { name: `leaf${index}-${tag}`, ...namespace } };
 }
 
-/** A VirtualService without hosts, to which others delegate. */
-export function leaf(random: Random): { readonly namespace: string; readonly spec: Spec } {
-  const http = random.many(1, 3, () => httpRoute(random));
+/** Namespaces of the leaves, by their index. */
+export const LEAVES = ["default", "ops"];
+
+/** A VirtualService without hosts, to which others delegate. What its routes match must fit into what theirs match, so that many match all. */
+export function leaf(random: Random, index: number): { readonly namespace: string; readonly spec: Spec } {
+  const http = random.many(1, 3, (): Spec => {
+    const { match, ...rest } = httpRoute(random);
+    return random.chance(0.5) ? { match, ...rest } : rest;
+  });
   return {
-    namespace: random.pick(["default", "default", "ops"]),
+    namespace: LEAVES[index] ?? "default",
     spec: { http, ...(random.chance(0.2) ? { exportTo: random.pick(VISIBILITY) } : {}) },
   };
 }

@@ -3,7 +3,7 @@ import { MISBEHAVE } from "../../scripts/lib/lab/apps.ts";
 import { parseDocuments } from "../../src/model/index.ts";
 import { destinationRule } from "./generate-destination-rules.ts";
 import { authorizationPolicy, peerAuthentication, requestAuthentication, type Spec } from "./generate-policies.ts";
-import { leaf, virtualService } from "./generate-routes.ts";
+import { LEAVES, leaf, virtualService } from "./generate-routes.ts";
 import type { Random } from "./random.ts";
 import { EXTERNAL_HOST, HEADERS, HOSTS, METHODS, ODD_PATHS, PATHS, SLOW_MS, TOKENS } from "./vocabulary.ts";
 
@@ -38,11 +38,11 @@ export function generateMesh(random: Random, tag: string, grounds: Grounds): rea
   const add = (
     kind: string,
     count: number,
-    make: () => { readonly namespace: string; readonly spec: Spec; readonly annotations?: Spec },
+    make: (index: number) => { readonly namespace: string; readonly spec: Spec; readonly annotations?: Spec },
     label = kind.replace(/[a-z]/g, "").toLowerCase(),
   ) => {
     for (let index = 0; index < count; index++) {
-      const { namespace, spec, annotations = {} } = make();
+      const { namespace, spec, annotations = {} } = make(index);
       // Few times, so that names decide too.
       const creationTimestamp = `2026-01-0${1 + random.below(3)}T00:00:00Z`;
       const name = `${label}${index}-${tag}`;
@@ -53,7 +53,7 @@ export function generateMesh(random: Random, tag: string, grounds: Grounds): rea
     }
   };
   add("VirtualService", random.below(4), () => virtualService(random, tag));
-  add("VirtualService", random.below(3), () => leaf(random), "leaf");
+  add("VirtualService", random.below(LEAVES.length + 1), (index) => leaf(random, index), "leaf");
   add("ServiceEntry", random.chance(0.5) ? 1 + random.below(2) : 0, () => externalService(random, grounds));
   add("DestinationRule", random.below(4), () => destinationRule(random));
   add("PeerAuthentication", random.below(4), () => peerAuthentication(random));
