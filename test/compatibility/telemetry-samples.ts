@@ -58,7 +58,7 @@ metadata: {name: tagged, namespace: weft-system}
 spec: {metrics: [{providers: [{name: prometheus}], overrides: [{tagOverrides: {x-sample: {value: "'x'"}}}]}]}
 `;
 
-const counts = (override: Readonly<Record<string, Json>> = {}): Json => ({
+const counts = (override: Readonly<Record<string, unknown>> = {}): Json => ({
   metrics: [{ providers: [{ name: "prometheus" }], overrides: [override] }],
 });
 const tag: Json = { host: { value: "request.host" } };
