@@ -55,6 +55,15 @@ export function buildMtls(
   return reuseMap(built, previous?.mtls);
 }
 
+/**
+ * How a workload's listener serves a mode. Without an identity it cannot speak mutual TLS: PERMISSIVE takes plaintext only, and under STRICT
+ * (undefined) there is no listener, for plaintext would break the policy.
+ */
+export function servedMode({ spiffeId }: Workload, mode: MtlsMode): MtlsMode | undefined {
+  if (spiffeId !== undefined || mode === "DISABLE") return mode;
+  return mode === "PERMISSIVE" ? "DISABLE" : undefined;
+}
+
 /** The mode that a namespace's own policy, else the mesh's, says for all of its workloads. */
 export function namespaceModes(policies: readonly Policy[], { rootNamespace }: Settings): (namespace: string) => EffectiveMode {
   const { mesh, namespaces } = sortIntoScopes(policies, rootNamespace);

@@ -20,7 +20,7 @@ import { HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert } f
 import { TcpProxySchema } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { Provenance } from "../lib/provenance.ts";
-import type { MtlsMode } from "../mesh/peer-authentication.ts";
+import { type MtlsMode, servedMode } from "../mesh/peer-authentication.ts";
 import { serviceName } from "../mesh/services.ts";
 import type { InboundPort, Protocol, Settings, Workload } from "../mesh/types.ts";
 import { detectionTimeout } from "./duration.ts";
@@ -44,10 +44,7 @@ export function inboundListenerName(workload: Workload, port: InboundPort): stri
   return `${inboundClusterName(port)}${port.address ?? workload.address}`;
 }
 
-/**
- * undefined where nothing may come in: STRICT at a workload without an identity, which cannot speak mutual TLS. Plaintext would break the
- * policy, so the port stays closed. Without an identity the other modes take plaintext only.
- */
+/** undefined where nothing may come in. */
 export function inboundListener(
   workload: Workload,
   port: InboundPort,
@@ -55,8 +52,8 @@ export function inboundListener(
   settings: Settings,
   sources: readonly Provenance[],
 ): EncodedResource | undefined {
-  const effective = workload.spiffeId === undefined && mode === "PERMISSIVE" ? "DISABLE" : mode;
-  if (effective === "STRICT" && workload.spiffeId === undefined) return undefined;
+  const effective = servedMode(workload, mode);
+  if (effective === undefined) return undefined;
   const name = inboundListenerName(workload, port);
   const make = HTTP.has(port.protocol) ? httpFilters : tcpFilters;
   const filters = (mtls: boolean) => make(workload, port, settings, serverOf(workload, port, mtls, settings));
