@@ -2,10 +2,13 @@
  * Verdicts of Istio's validation (the webhook's, and the CRDs' schemas) that were compared with weft's, case by case. Each row was put
  * to both; the words and the YAML are ours. A refusal is pinned with its code and line.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { CODES, type CodeName, parseDocuments } from "../../src/model/index.ts";
 import { KINDS } from "../../src/model/kinds.ts";
 import type { Kind } from "../../src/model/resource.ts";
+
+// Envoy's messages are loaded with the first EnvoyFilter, which takes seconds on a loaded machine.
+setDefaultTimeout(60_000);
 
 /** What is said of the line of the spec (counted from 1) that the code is about; "fine" without any problem, warnings included. */
 type Verdict = "fine" | readonly ["warns" | "refuses", CodeName, number];
@@ -118,4 +121,31 @@ verdicts("WorkloadEntry", {
   "an instance has a network": ["\naddress: 10.0.0.1\nnetwork: north", fine],
   "an instance of a network needs an address all the same": ["\nnetwork: north", refuses("notYet", 0)],
   "an instance without both needs an address": ["\nweight: 1", refuses("missing", 0)],
+});
+
+verdicts("Telemetry", {
+  "a tag without a value is none": ["\ntracing:\n  - customTags:\n      a: {}", warns("noEffect", 3)],
+});
+
+const SERVER = (host: string, tls: string) => `
+servers:
+  - port: {number: 443, name: https, protocol: HTTPS}
+    hosts: ["${host}"]
+    tls: ${tls}`;
+
+verdicts("Gateway", {
+  "a selector that no label has selects nothing": [
+    `\nselector: {istio: "in*"}${SERVER("a.example.com", "{mode: PASSTHROUGH}")}`,
+    warns("noEffect", 1),
+  ],
+  "an IPv4 address is a host": [SERVER("10.0.0.1", "{mode: PASSTHROUGH}"), fine],
+  "an IPv6 address is taken for a short name": [SERVER("::1", "{mode: PASSTHROUGH}"), refuses("badHost", 3)],
+  "a file of what is revoked does nothing beside a Secret": [
+    SERVER("a.example.com", "{mode: MUTUAL, credentialName: a, caCrl: /etc/crl.pem}"),
+    warns("noEffect", 4),
+  ],
+  "a Secret's name may be any, and then there is none": [
+    SERVER("a.example.com", "{mode: SIMPLE, credentialName: a b}"),
+    warns("badName", 4),
+  ],
 });
