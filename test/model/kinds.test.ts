@@ -58,8 +58,8 @@ describe("fields that are not translated yet", () => {
     ],
     ["MeshConfig", { trustDomain: "x" }, "spec.trustDomain"],
     ["MeshConfig", { extensionProviders: [{ name: "x", stackdriver: {} }] }, "spec.extensionProviders[0].stackdriver"],
-    ["MeshConfig", { meshMTLS: {} }, "spec.meshMTLS"],
-    ["MeshConfig", { outboundTrafficPolicy: {} }, "spec.outboundTrafficPolicy"],
+    ["MeshConfig", { zoneAwareLbSetting: {} }, "spec.zoneAwareLbSetting"],
+    ["MeshConfig", { inboundTrafficPolicy: {} }, "spec.inboundTrafficPolicy"],
   ];
   for (const [kind, fields, place] of cases) {
     test(`${kind}: ${place} is refused by name as not translated yet`, () => {
