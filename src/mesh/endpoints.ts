@@ -20,21 +20,22 @@ export interface EndpointInputs {
   readonly selection: Selection;
   /** The effective PeerAuthentication of WorkloadEntries by key, and of inline endpoints by inlineKey. */
   readonly mtls: ReadonlyMap<string, WorkloadMtls>;
-  /** By key of the WorkloadEntries that get no calls. */
-  readonly unready: ReadonlyMap<string, unknown>;
 }
 
 /** Sorted by address, then ports. */
 export function endpointsOf({ service, entries }: ServiceParts, inputs: EndpointInputs): readonly Endpoint[] {
   const byInstance = new Map<string, Endpoint>();
+  const add = (entry: ServiceEntry, key: string, endpoint: Endpoint) => {
+    const placed = atServicePorts(service, entry, endpoint);
+    const known = byInstance.get(key);
+    if (placed.ports.size > 0) byInstance.set(key, known ? withPortsOf(known, placed) : placed);
+  };
   for (const entry of entries) {
     // A name among the addresses of an older entry could not be told to Envoy.
-    if (resolvesItself(entry) && service.resolution !== "STATIC") byInstance.set(service.host, hostEndpoint(service, entry));
-    if (isPassthrough(entry.spec)) for (const [address, one] of passthroughEndpoints(entry)) byInstance.set(address, one);
-    for (const [key, endpoint] of endpointsOfEntry(entry, inputs)) {
-      const known = byInstance.get(key);
-      byInstance.set(key, known ? withPortsOf(known, endpoint) : endpoint);
-    }
+    if (service.resolution === "STATIC" && resolutionOf(entry.spec) !== "STATIC") continue;
+    if (resolvesItself(entry)) add(entry, service.host, hostEndpoint(service, entry));
+    if (isPassthrough(entry.spec)) for (const [address, one] of passthroughEndpoints(entry)) add(entry, address, one);
+    for (const [key, endpoint] of endpointsOfEntry(entry, inputs)) add(entry, key, endpoint);
   }
   return internList([...byInstance.values()].sort(byAddress));
 }
@@ -109,10 +110,9 @@ const passthroughEndpoints = memoize((entry: ServiceEntry): readonly [string, En
 );
 
 function endpointsOfEntry(entry: ServiceEntry, inputs: EndpointInputs): [string, Endpoint][] {
-  const selected = (inputs.selection.workloads.get(entry) ?? []).flatMap((workload): [string, Endpoint][] => {
+  const selected = (inputs.selection.workloads.get(entry) ?? []).map((workload): [string, Endpoint] => {
     const key = `${workload.metadata.namespace}/${workload.metadata.name}`;
-    if (inputs.unready.has(key)) return [];
-    return [[key, workloadEndpoint(inputs.settings, entry, workload, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs))]];
+    return [key, workloadEndpoint(inputs.settings, entry, workload, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs))];
   });
   const inline = inlineEndpoints(entry).map((endpoint, index): [string, Endpoint] => {
     const key = inlineKey(entry, index);
@@ -177,6 +177,20 @@ function tlsPorts(
     .sort((a, b) => a - b);
   return pool.keep(`ports ${ports}`, () => new Set(ports));
 }
+
+/** An entry's instance at the service's ports, which the entry may number otherwise: their names tell which is which (BuildClusterLoadAssignment). */
+const atServicePorts = memoize((service: Service, entry: ServiceEntry, endpoint: Endpoint): Endpoint => {
+  const own = entry.spec.ports ?? [];
+  const pairs = service.ports.flatMap(({ number, name }) =>
+    own.filter((port) => port.name === name).map((port) => [number, port.number] as const),
+  );
+  if (pairs.length === own.length && pairs.every(([number, written]) => number === written)) return endpoint;
+  return {
+    ...endpoint,
+    ports: new Map(pairs.map(([number, written]) => [number, endpoint.ports.get(written) ?? 0])),
+    mtlsPorts: new Set(pairs.filter(([, written]) => endpoint.mtlsPorts.has(written)).map(([number]) => number)),
+  };
+});
 
 /** One instance under two entries of the same host: their ports together, the older one's first. */
 const withPortsOf = memoize(
