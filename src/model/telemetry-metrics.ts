@@ -26,7 +26,7 @@ export type MetricName = keyof typeof METRICS;
 
 export const METRIC_NAMES = Object.keys(METRICS) as readonly MetricName[];
 
-export const MODES = ["CLIENT_AND_SERVER", "CLIENT", "SERVER"] as const;
+const MODES = ["CLIENT_AND_SERVER", "CLIENT", "SERVER"] as const;
 
 const match = object(
   {
@@ -98,7 +98,6 @@ export const metrics = object({
 });
 
 export type MetricsRule = v.InferOutput<typeof metrics>;
-export type TagOverride = v.InferOutput<typeof tagOverride>;
 
 /** The text that Envoy's format has for a tag's expression, or what is wrong with it. */
 export function tagFormat(expression: string): { readonly format: string } | { readonly error: string; readonly help?: string } {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { TYPE } from "../../src/lib/encoded.ts";
 import { analyze } from "../../src/mesh/analysis/index.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
 import { abilitiesOf } from "../../src/xds/envoy-version.ts";
@@ -90,6 +91,28 @@ describe("The metrics of a workload", () => {
     expect(told("log")).toEqual(["spec.metrics[0].providers[0].name: the provider log takes no metrics"]);
     expect(told("nowhere")).toEqual(["spec.metrics[0].providers[0].name: MeshConfig's extensionProviders have no nowhere"]);
     expect(told("prometheus")).toEqual([]);
+  });
+
+  test("of requests change no TCP listener, so that an edit of them ends no TCP connection", () => {
+    const service = resource(
+      "ServiceEntry",
+      "orders",
+      "{hosts: [orders], location: MESH_INTERNAL, resolution: STATIC, workloadSelector: {labels: {app: orders}}, ports: [{number: 80, name: http, protocol: HTTP}, {number: 81, name: tcp, protocol: TCP}]}",
+    );
+    const versions = (...overrides: object[]) => {
+      const mesh = meshOf(service, workload("orders-1", "orders", "10.0.0.1"), telemetry("a", [{ ...PROMETHEUS, overrides }]));
+      return new Map(
+        [...(buildSnapshot(mesh, "default/orders-1", [])?.resources.get(TYPE.listener) ?? [])].map(([name, { version }]) => [
+          name,
+          version,
+        ]),
+      );
+    };
+    const before = versions();
+    const after = versions({ ...only("REQUEST_COUNT"), tagOverrides: { host: { value: "request.host" } } });
+    const changed = [...before].flatMap(([name, version]) => (after.get(name) === version ? [] : [name]));
+    expect(changed).toEqual(["127.0.0.1_15001", "inbound|80||10.0.0.1"]);
+    expect([...before.keys()]).toContain("inbound|81||10.0.0.1");
   });
 
   test("change nothing for an Envoy that is too old to count but what is known of destinations", () => {
