@@ -10,7 +10,7 @@ import { choice, list, map, needed, object, type Report, text } from "./schema.t
 import { exportTo } from "./visibility.ts";
 import { checkPortName, isUnix, workloadEntry } from "./workload-entry.ts";
 
-const PROTOCOLS = ["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "TLS", "HTTPS", "MONGO", "MYSQL", "REDIS"];
+export const PROTOCOLS = ["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "TLS", "HTTPS", "MONGO", "MYSQL", "REDIS"];
 const LATER: Readonly<Record<string, string>> = { UDP: "Envoy's sidecars take TCP only", HTTP_PROXY: "write HTTP" };
 
 /** Istio's protocol.Parse ignores case. */
@@ -133,7 +133,7 @@ function checkServiceEntry(spec: Spec, report: Report): void {
   }
   if (resolution !== "NONE") for (const [index, part] of (endpoints ?? []).entries()) checkEndpoint(part, index, spec, report);
   const opaque = ports.findIndex(({ protocol = "" }) => !/^(?:http|http2|http_proxy|grpc|grpc-web|https|tls)$/i.test(protocol));
-  if (hosts.length > 1 && opaque >= 0) {
+  if (hosts.length > 1 && opaque >= 0 && resolution !== "NONE") {
     report("exclusive", "plain TCP cannot tell hosts apart: with several hosts, every port must be HTTP or TLS", {
       path: ["ports", opaque],
     });

@@ -7,7 +7,7 @@ import { isIpAddress } from "./check.ts";
 import { checkSelector } from "./check-label.ts";
 import { choice, list, map, needed, notYet, object, type Report, text } from "./schema.ts";
 import { egressListeners, NO_CAPTURE, unixAddressError } from "./sidecar-egress.ts";
-import { listenerPort } from "./sidecar-port.ts";
+import { ingressPort, listenerProtocol } from "./sidecar-port.ts";
 import { ingressTls } from "./sidecar-tls.ts";
 import { inboundConnectionPool } from "./traffic-policy.ts";
 
@@ -44,7 +44,7 @@ function checkDefaultEndpoint(written: string, report: Report): void {
 
 const ingressListener = object(
   {
-    port: needed(listenerPort({ unix: false })),
+    port: needed(ingressPort),
     bind: text((written, report) => {
       if (written !== "" && !isIpAddress(written)) report("badAddress", `${JSON.stringify(written)} is no IP address`);
     }),
@@ -53,7 +53,9 @@ const ingressListener = object(
     tls: ingressTls,
     connectionPool: inboundConnectionPool,
   },
-  ({ port: { number, protocol }, bind = "", defaultEndpoint = "", tls, connectionPool: pool }, report) => {
+  ({ port, bind = "", defaultEndpoint = "", tls, connectionPool: pool }, report) => {
+    const { number } = port;
+    const protocol = listenerProtocol(port);
     const place = parseDefaultEndpoint(defaultEndpoint);
     if (place && place.address === undefined && place.port === number) {
       report("selfForward", `the sidecar itself listens on port ${number} of the workload's address`, { path: ["defaultEndpoint"] });
@@ -62,14 +64,10 @@ const ingressListener = object(
     if (place?.port === number && (isAny || (bind !== "" && place.address === bind))) {
       report("selfForward", `the sidecar itself listens on ${bind}, port ${number}`, { path: ["defaultEndpoint"] });
     }
-    if (tls && !["HTTPS", "TLS"].includes(protocol.toUpperCase())) {
+    if (tls && !["HTTPS", "TLS"].includes(protocol)) {
       report("exclusive", `tls goes with protocol HTTPS or TLS, not ${protocol}`, { path: ["tls"], atKey: true });
     }
-    if (
-      pool?.http &&
-      !(tls && protocol.toUpperCase() === "HTTPS") &&
-      !["HTTP", "HTTP2", "GRPC", "GRPC-WEB"].includes(protocol.toUpperCase())
-    ) {
+    if (pool?.http && !(tls && protocol === "HTTPS") && !["HTTP", "HTTP2", "GRPC", "GRPC-WEB"].includes(protocol)) {
       report("noEffect", `${protocol} is not HTTP: only the pool's tcp settings hold`, {
         path: ["connectionPool", "http"],
         atKey: true,

@@ -33,6 +33,11 @@ export function checkPortName(name: string, report: Report, path: readonly (stri
 
 export const isUnix = (address: string) => address.startsWith(UNIX);
 
+/** The CRD's limit, that of a name in Kubernetes. */
+function checkAccount(name: string, report: Report): void {
+  if (name.length > 253) report("badValue", "must not be longer than 253 characters");
+}
+
 const unreached = ({ network }: Readonly<Record<string, unknown>>): Missing | undefined =>
   network
     ? {
@@ -55,7 +60,7 @@ export const workloadEntry = () =>
       network: text(),
       locality: text(),
       weight: uint32(),
-      serviceAccount: text(),
+      serviceAccount: text(checkAccount),
     },
     (value, report) => {
       if (isUnix(value.address) && Object.keys(value.ports ?? {}).length > 0) {

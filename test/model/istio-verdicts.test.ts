@@ -64,6 +64,10 @@ verdicts(
 
 verdicts("RequestAuthentication", {
   "a claim that is a list in one string has a name": ['\njwtRules:\n  - issuer: a\n    spaceDelimitedClaims: [""]', refuses("badValue", 3)],
+  "keys come from one place": [
+    '\njwtRules:\n  - issuer: a\n    jwksUri: https://a.example/keys\n    jwks: \'{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}\'',
+    refuses("exclusive", 2),
+  ],
   "whether a token must be there is no field that does anything": [
     "\njwtRules:\n  - issuer: a\n    presence: REQUIRED",
     refuses("notYet", 3),
@@ -109,6 +113,10 @@ verdicts("ServiceEntry", {
   "resolution may be left out, which means NONE": [ENTRY("", "location: MESH_EXTERNAL"), fine],
   "an address may end with a colon": [ENTRY("resolution: NONE", "addresses: [10.9.0.1, 2001:db8::]"), fine],
   "a mapping is no address": [ENTRY("resolution: NONE", "addresses: [10.9.0.1, a: b]"), refuses("wrongType", 4)],
+  "with NONE, TCP of several hosts needs not be told apart": [
+    "\nhosts: [a.example.com, b.example.com]\nports: [{number: 9, name: tcp, protocol: TCP}]",
+    fine,
+  ],
   "NONE goes with a block of addresses": [ENTRY("resolution: NONE", "addresses: [10.9.0.0/16]"), fine],
   "a wildcard at known addresses is known": ["\nhosts: ['*.example.com']\naddresses: [10.9.0.1]", fine],
   "a wildcard alone says not where a call goes on to": ["\nhosts: ['*.example.com']\nresolution: NONE", refuses("notYet", 1)],
@@ -118,9 +126,22 @@ verdicts("ServiceEntry", {
 });
 
 verdicts("WorkloadEntry", {
+  "an account's name has at most 253 characters": [`\naddress: 10.0.0.1\nserviceAccount: ${"x".repeat(254)}`, refuses("badValue", 2)],
   "an instance has a network": ["\naddress: 10.0.0.1\nnetwork: north", fine],
   "an instance of a network needs an address all the same": ["\nnetwork: north", refuses("notYet", 0)],
   "an instance without both needs an address": ["\nweight: 1", refuses("missing", 0)],
+});
+
+verdicts("Sidecar", {
+  "a listener without a protocol goes by its port's name": [
+    "\ningress:\n  - port: {number: 90, name: http-a}\n    defaultEndpoint: 127.0.0.1:91",
+    warns("surprising", 2),
+  ],
+  "a Unix socket needs no number of a port": [
+    '\negress:\n  - port: {protocol: HTTP}\n    bind: unix:///run/a.sock\n    hosts: ["*/*"]',
+    fine,
+  ],
+  "an address needs one": ['\negress:\n  - port: {protocol: HTTP}\n    bind: 127.0.0.2\n    hosts: ["*/*"]', refuses("badAddress", 2)],
 });
 
 verdicts("Telemetry", {

@@ -105,7 +105,6 @@ describe("A Sidecar", () => {
       "spec.workloadSelector.labels",
     ],
     "ingress without a port": [{ ingress: [{ defaultEndpoint: "127.0.0.1:1" }] }, "missing", "spec.ingress[0]"],
-    "a port without a protocol": [{ ingress: [{ port: { number: 1, protocol: "" } }] }, "missing", "spec.ingress[0].port.protocol"],
     "a protocol that nobody knows": [{ ingress: [{ port: { number: 1, protocol: "X" } }] }, "notOneOf", "spec.ingress[0].port.protocol"],
     "one port twice": [ingress({}, {}), "duplicateItem", "spec.ingress[1].port.number"],
     "an application elsewhere": [at("10.0.0.1:80"), "badAddress", "spec.ingress[0].defaultEndpoint"],
