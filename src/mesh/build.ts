@@ -21,7 +21,7 @@ import { buildOutbound, surroundingsOf } from "./outbound.ts";
 import { buildMtls } from "./peer-authentication.ts";
 import { byAge, reuseMap } from "./policy-scope.ts";
 import { buildProcesses } from "./proxy-config.ts";
-import { buildUnready } from "./readiness.ts";
+import { buildUnready, readyOf } from "./readiness.ts";
 import { buildAuthentication } from "./request-authentication.ts";
 import { buildSelection } from "./selection.ts";
 import { buildServices, type ServiceParts } from "./services.ts";
@@ -71,14 +71,26 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
 
   const instanceMtls = new Map([...takesMeshTls(mtls, workloads), ...inlineMtls(of("PeerAuthentication"), entries, settings)]);
   const unready = reuseMap(buildUnready({ health: options.health ?? NO_HEALTH, selection, settings, pool }), previous?.unready);
-  const endpointsByPart = new Map(
-    [...index.values()].flat().map((part) => [part, endpointsOf(part, { settings, pool, selection, mtls: instanceMtls, unready })]),
+  const instances = new Map(
+    [...index.values()].flat().map((part) => [part, endpointsOf(part, { settings, pool, selection, mtls: instanceMtls })]),
   );
-  const endpoints = (part: ServiceParts) => endpointsByPart.get(part) ?? [];
+  const readyByPart = new Map([...instances].map(([part, all]) => [part, readyOf(all, unready)]));
+  const endpoints = (part: ServiceParts) => readyByPart.get(part) ?? [];
   const rules = buildDestinationRules(allRules, settings);
   const virtualServices = buildVirtualServices(allRoutes, settings);
   const namespaceTls = buildNamespaceTls(of("PeerAuthentication"), settings, pool);
-  const outboundInputs = { settings, pool, services: index, endpoints, workloads, rules, virtualServices, sidecars, namespaceTls };
+  const outboundInputs = {
+    settings,
+    pool,
+    services: index,
+    endpoints,
+    instances,
+    workloads,
+    rules,
+    virtualServices,
+    sidecars,
+    namespaceTls,
+  };
   const outbound = buildOutbound(outboundInputs, previous);
   const gatewayServices = buildVirtualServices(allRoutes, settings, isForGateways);
   const secrets = indexSecrets(of("Secret"));

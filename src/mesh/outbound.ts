@@ -111,6 +111,8 @@ export interface OutboundInputs {
   readonly pool: Pool;
   readonly services: ServiceIndex;
   endpoints(parts: ServiceParts): readonly Endpoint[];
+  /** The same, and those that are not ready: they come back as whom they were, and a cluster is not to change with their health. */
+  readonly instances: ReadonlyMap<ServiceParts, readonly Endpoint[]>;
   readonly workloads: ReadonlyMap<string, Workload>;
   readonly rules: DestinationRuleIndex;
   readonly virtualServices: readonly VirtualService[];
@@ -284,7 +286,7 @@ function nearnessOf({ locality, labels }: Caller, rule: DestinationRule, pool: P
 }
 
 function subjectAltNames(part: ServiceParts, inputs: OutboundInputs): readonly string[] {
-  const ids = inputs.endpoints(part).flatMap(({ spiffeId }) => spiffeId ?? []);
+  const ids = (inputs.instances.get(part) ?? []).flatMap(({ spiffeId }) => spiffeId ?? []);
   return inputs.pool.strings([...new Set([...part.service.subjectAltNames, ...ids])].sort(compareText));
 }
 

@@ -5,10 +5,10 @@
 import { canonicalHost } from "../model/host.ts";
 import { AUTO_REGISTRATION_GROUP, HEALTH_CHECKS } from "../model/workload-group.ts";
 import { compareText } from "./hosts.ts";
-import type { Pool } from "./memo.ts";
+import { internList, type Pool } from "./memo.ts";
 import type { Selection, WorkloadEntry } from "./selection.ts";
 import type { MeshOptions, WorkloadHealth } from "./settings.ts";
-import type { Settings } from "./types.ts";
+import type { Endpoint, Settings } from "./types.ts";
 
 /** Why a workload gets no calls, and of which services: their canonical hosts. */
 export interface Unready {
@@ -37,6 +37,12 @@ export function buildUnready({ health, selection, settings, pool }: ReadinessInp
     return [[key, pool.keep(`unready ${JSON.stringify([key, reason, hosts])}`, () => ({ reason, hosts }))]];
   });
   return new Map(unready.sort(([a], [b]) => compareText(a, b)));
+}
+
+/** Without those that get no calls. */
+export function readyOf(endpoints: readonly Endpoint[], unready: ReadonlyMap<string, Unready>): readonly Endpoint[] {
+  if (!endpoints.some(({ workload }) => workload !== undefined && unready.has(workload))) return endpoints;
+  return internList(endpoints.filter(({ workload }) => workload === undefined || !unready.has(workload)));
 }
 
 function reasonOf({ metadata }: WorkloadEntry, said: WorkloadHealth | undefined): string | undefined {
