@@ -52,6 +52,12 @@ metadata: {name: subsets}
 spec: {host: orders, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}
 `;
 
+const NETWORKS = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: networks}
+spec: {host: "*.mesh.local", subsets: [{name: near, labels: {topology.istio.io/network: sample}}]}
+`;
+
 const STRICT = `apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: {name: default, namespace: weft-system}
@@ -369,6 +375,7 @@ export const SAMPLES: Table = [
   [/^WorkloadEntry\.ports$/, { value: { http: 8888 } }],
   [/^WorkloadEntry\.labels$/, { value: { app: "web" } }],
   [/\.locality$/, { value: "us/east/c" }],
+  [/\.network$/, { value: "sample", documents: NETWORKS }],
   [/\.weight$/, { value: 7 }],
   [/\.serviceAccount$/, { value: "other" }],
   // VirtualService

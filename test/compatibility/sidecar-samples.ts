@@ -26,7 +26,7 @@ spec: {address: 10.0.0.6, labels: {app: orders}, serviceAccount: orders}
 export const SIDECAR_SAMPLES: readonly (readonly [RegExp, Sample])[] = [
   [/^Sidecar\.workloadSelector\.labels$/, { value: { app: "legacy" }, base: { egress: [{ hosts: ["~/*"] }] } }],
   [/^Sidecar\.egress\[\]\.port\.number$/, { value: 8081, base: egress({ port, hosts: ["*/*"] }) }],
-  [/^Sidecar\.egress\[\]\.port\.protocol$/, { value: "TCP", base: egress({ port, hosts: ["*/*"] }) }],
+  [/^Sidecar\.egress\[\]\.port\.protocol$/, { value: "HTTP", base: egress({ port, hosts: ["*/*"] }) }],
   [/^Sidecar\.egress\[\]\.port\.name$/, { value: "named", base: egress({ port, hosts: ["*/*"] }) }],
   [/^Sidecar\.egress\[\]\.bind$/, { value: "127.0.0.2", base: egress({ port, hosts: ["*/*"] }) }],
   [/^Sidecar\.egress\[\]\.captureMode$/, { base: egress({ port, hosts: ["*/*"] }) }],
