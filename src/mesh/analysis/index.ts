@@ -24,6 +24,7 @@ import { findBrokenReferences } from "./references.ts";
 import { findEmptySelections } from "./selections.ts";
 import { findTokenTrouble } from "./tokens.ts";
 import { findWithoutEffect } from "./without-effect.ts";
+import { findGroupTrouble } from "./workload-groups.ts";
 
 export { findExpiredCertificates } from "./credentials.ts";
 
@@ -45,6 +46,7 @@ const RULES = [
   findTokenTrouble,
   findIdleProxyConfigs,
   findWithoutEffect,
+  findGroupTrouble,
   findLostLogs,
   findLostSpans,
   findLostMetrics,
