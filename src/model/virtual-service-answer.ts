@@ -5,8 +5,8 @@
 import type * as v from "valibot";
 import { checkDuration, regexError } from "./check.ts";
 import { headerNameError } from "./check-header.ts";
-import { onlyOne } from "./common.ts";
-import { choice, flag, integer, list, needed, object, type Report, text } from "./schema.ts";
+import { answerStatus, onlyOne } from "./common.ts";
+import { choice, flag, list, needed, object, type Report, text } from "./schema.ts";
 
 /** Istio's limit for a body, and the size from which it warns. */
 const LONGEST_BODY = 1024 * 1024;
@@ -29,8 +29,7 @@ const body = object(
   },
 );
 
-/** Envoy takes no 600, which Istio's validation does. */
-export const directResponse = object({ status: needed(integer(200, 599)), body });
+export const directResponse = object({ status: needed(answerStatus()), body });
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"] as const;
 

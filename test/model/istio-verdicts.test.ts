@@ -49,6 +49,12 @@ verdicts("VirtualService", {
   "it may be a host too, where routes match by SNI": [TLS("[edge]", "outbound_.80_._.a.b.mesh"), fine],
   "it is none without a port": [TLS("[edge]", "*", "outbound_._.a.mesh"), refuses("badHost", 4)],
   "sidecars send no such SNI": [TLS("[edge, mesh]", "*.b.mesh", "outbound_.80_._.a.b.mesh"), refuses("badHost", 4)],
+  "Envoy answers with no status of 600": ["\nhosts: [a]\nhttp:\n  - directResponse: {status: 600}", refuses("notYet", 3)],
+  "nor does it break requests with one": [
+    "\nhosts: [a]\nhttp:\n  - fault: {abort: {httpStatus: 600}}\n    route: [{destination: {host: a}}]",
+    refuses("notYet", 3),
+  ],
+  "a status is a whole number": ["\nhosts: [a]\nhttp:\n  - directResponse: {status: 200.5}", refuses("wrongType", 3)],
   "a delegate's name may be any that a resource has": ["\nhosts: [a]\nhttp:\n  - delegate: {name: routes.of.a}", fine],
   "a delegate without a name takes nothing over": ["\nhosts: [a]\nhttp:\n  - delegate: {}", warns("noEffect", 3)],
 });

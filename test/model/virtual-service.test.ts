@@ -75,7 +75,7 @@ describe("VirtualService", () => {
     ],
     "a direct response with status 600, which Envoy refuses": [
       vs({ directResponse: { status: 600 } }),
-      "outOfRange",
+      "notYet",
       "spec.http[0].directResponse.status",
     ],
     "a gateway without a name": [{ ...vs({ route: [to("a")] }), gateways: ["ns/"] }, "badValue", "spec.gateways[0]"],
