@@ -78,7 +78,18 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
     if (!client) return [];
     const { workload, port } = serverAt(mesh, endpoint, cluster.port.number);
     const { sourceIp = caller.address, claims, now, ownSni } = leaving;
-    const incoming = { mesh, tls: client, identity: caller.spiffeId, viaSidecar: true, address: endpoint.address, sourceIp, request, claims, ownSni, now };
+    const incoming = {
+      mesh,
+      tls: client,
+      identity: caller.spiffeId,
+      viaSidecar: true,
+      address: endpoint.address,
+      sourceIp,
+      request,
+      claims,
+      ownSni,
+      now,
+    };
     return [{ endpoint, priority, workload, outcome: arrive(incoming, workload, port) }];
   });
   return { ...common, steps: [named, ...byLocality(groups, cluster)], endpoints: judged };
