@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { TYPE } from "../../src/lib/encoded.ts";
 import { analyze } from "../../src/mesh/analysis/index.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
+import { describeResource } from "../../src/xds/describe.ts";
 import { abilitiesOf } from "../../src/xds/envoy-version.ts";
 import { buildSnapshot } from "../../src/xds/snapshot.ts";
 import { httpService, meshOf, OPTIONS, resource, resourcesOf, workload } from "./harness.ts";
@@ -113,6 +114,24 @@ describe("The metrics of a workload", () => {
     const changed = [...before].flatMap(([name, version]) => (after.get(name) === version ? [] : [name]));
     expect(changed).toEqual(["127.0.0.1_15001", "inbound|80||10.0.0.1"]);
     expect([...before.keys()]).toContain("inbound|81||10.0.0.1");
+  });
+
+  test("make no second line of a TCP connection in an access log", () => {
+    const service = resource(
+      "ServiceEntry",
+      "orders",
+      "{hosts: [orders], location: MESH_INTERNAL, resolution: STATIC, workloadSelector: {labels: {app: orders}}, ports: [{number: 81, name: tcp, protocol: TCP}]}",
+    );
+    const logs = (...documents: string[]) => {
+      const mesh = meshOf(config("{accessLogFile: /dev/stdout}"), service, workload("orders-1", "orders", "10.0.0.1"), ...documents);
+      const listener = buildSnapshot(mesh, "default/orders-1", [])?.resources.get(TYPE.listener)?.get("inbound|81||10.0.0.1");
+      const text = listener ? JSON.stringify(describeResource(listener)) : "";
+      return [
+        ...text.matchAll(/"name":"envoy.access_loggers.file"(?:,"filter":(\{"logTypeFilter":\{"types":\["TcpConnectionEnd"\]\}\}))?/g),
+      ].map(([, filter]) => filter !== undefined);
+    };
+    expect(new Set(logs())).toEqual(new Set([false]));
+    expect(new Set(logs(telemetry("a", [PROMETHEUS])))).toEqual(new Set([true]));
   });
 
   test("change nothing for an Envoy that is too old to count but what is known of destinations", () => {

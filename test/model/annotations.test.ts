@@ -70,6 +70,12 @@ describe("annotations of a WorkloadEntry", () => {
     expectRefused(workload({ "weft.dev/listen": "x" }), "badAnnotation", 'metadata.annotations["weft.dev/listen"]');
   });
 
+  test("a place for Prometheus needs one for Envoy's admin interface, to which it leads", () => {
+    const prometheus = { "weft.dev/prometheus": "127.0.0.1:15090" };
+    expectAccepted(workload({ ...prometheus, "weft.dev/envoy-admin": "127.0.0.1:15000" }));
+    expectRefused(workload(prometheus), "badAnnotation", 'metadata.annotations["weft.dev/prometheus"]');
+  });
+
   test("a misspelt one gets a suggestion, and one on another kind is refused", () => {
     const [found] = parseDocuments(workload({ "weft.dev/aap": "x" }), "f").problems;
     expect([found?.code, found?.help]).toEqual([CODES.badAnnotation.code, "did you mean weft.dev/app?"]);
