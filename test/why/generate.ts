@@ -2,6 +2,7 @@
 import { MISBEHAVE } from "../../scripts/lib/lab/apps.ts";
 import { parseDocuments } from "../../src/model/index.ts";
 import { destinationRule } from "./generate-destination-rules.ts";
+import { boundVirtualService, gateway, generateEntry, policyThere, tokensThere } from "./generate-gateways.ts";
 import { authorizationPolicy, peerAuthentication, requestAuthentication, type Spec } from "./generate-policies.ts";
 import { LEAVES, leaf, virtualService } from "./generate-routes.ts";
 import type { Random } from "./random.ts";
@@ -25,6 +26,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   VirtualService: "networking.istio.io/v1",
   ServiceEntry: "networking.istio.io/v1",
   DestinationRule: "networking.istio.io/v1",
+  Gateway: "networking.istio.io/v1",
   Sidecar: "networking.istio.io/v1",
   PeerAuthentication: "security.istio.io/v1",
   AuthorizationPolicy: "security.istio.io/v1",
@@ -59,6 +61,13 @@ export function generateMesh(random: Random, tag: string, grounds: Grounds): rea
   add("PeerAuthentication", random.below(4), () => peerAuthentication(random));
   add("AuthorizationPolicy", random.below(5), () => authorizationPolicy(random));
   add("RequestAuthentication", random.chance(0.4) ? 1 + random.below(2) : 0, () => requestAuthentication(random));
+  const gateways = random.chance(0.8) ? 1 + random.below(2) : 0;
+  add("Gateway", gateways, () => gateway(random), "g");
+  if (gateways > 0) {
+    add("VirtualService", 1 + random.below(3), () => boundVirtualService(random, tag), "bound");
+    add("AuthorizationPolicy", random.chance(0.4) ? 1 : 0, () => policyThere(random), "there");
+    add("RequestAuthentication", random.chance(0.6) ? 1 : 0, () => tokensThere(random), "there");
+  }
   add("Sidecar", random.chance(0.3) ? 1 + random.below(2) : 0, () => sidecar(random));
   const config = {
     ...(random.chance(0.5)
@@ -150,7 +159,9 @@ export function generateRequest(random: Random): Asked {
   const headers: Record<string, string> = {};
   for (const [name, values] of Object.entries(HEADERS)) if (random.chance(0.3)) headers[name] = random.pick(values);
   const [path, withToken] = tokenized(random, random.chance(0.25) ? random.pick(ODD_PATHS) : random.pick(PATHS));
+  const entry = random.chance(0.3) ? generateEntry(random) : undefined;
   const common = { from, method: random.pick(METHODS), path, headers: { ...headers, ...withToken, ...misbehaving(random) } };
+  if (entry) return { ...common, ...entry };
   if (from === "plaintext") {
     const [at, host, ports] = random.pick(SERVERS);
     const port = random.pick(ports);
