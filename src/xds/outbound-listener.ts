@@ -12,6 +12,7 @@ import { parseCidr } from "../lib/ip.ts";
 import { isLoopback } from "../lib/loopback.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import type { EgressListener } from "../mesh/egress-listeners.ts";
+import { type LocalPlace, localPlaces } from "../mesh/local-places.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { OutboundPort } from "../mesh/outbound.ts";
 import { HTTP_PROXY } from "../mesh/route-tables.ts";
@@ -27,11 +28,6 @@ import { httpConnectionManager } from "./filters/http-connection-manager.ts";
 import { routerFilter } from "./filters/router.ts";
 import { tlsInspector } from "./filters/tls-inspector.ts";
 
-interface Place {
-  readonly address: string;
-  readonly port: number;
-}
-
 /** Sorted by name. Of two that ask for one place the first has it: the outbound listener, then services by host. */
 export const outboundListeners = memoize(
   (
@@ -40,9 +36,9 @@ export const outboundListeners = memoize(
     ports: readonly OutboundPort[],
     egress: readonly EgressListener[],
   ): ReadonlyMap<string, EncodedResource> => {
-    const taken: Place[] = workload.inbound.map(({ number, address = workload.address }) => ({ address, port: number }));
+    const taken: LocalPlace[] = workload.inbound.map(({ number, address = workload.address }) => ({ address, port: number }));
     const listeners = new Map<string, EncodedResource>();
-    const add = (place: Place, make: (name: string) => EncodedResource) => {
+    const add = (place: LocalPlace, make: (name: string) => EncodedResource) => {
       if (taken.some((other) => collides(place, other))) return;
       taken.push(place);
       const name = `${isUnix(place.address) ? "unix://" : ""}${place.address}_${place.port}`;
@@ -52,20 +48,13 @@ export const outboundListeners = memoize(
     add(workload.outbound, (name) => ({ ...proxyListener(settings, name, workload.outbound), sources: [workload.source] }));
     for (const listener of egress) add(listener.bind, (name) => egressListener(settings, listener, name));
     for (const port of ports) {
-      for (const place of placesOf(workload, port)) add(place, (name) => serviceListener(settings, port, name, place));
+      for (const place of localPlaces(workload, port)) add(place, (name) => serviceListener(settings, port, name, place));
     }
     return new Map([...listeners].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
   },
 );
 
-/** The annotation weft.dev/listen where there is one, else the addresses of the ServiceEntry that are single ones. */
-function placesOf(workload: Workload, { service, port, addresses }: OutboundPort): Place[] {
-  if (!workload.listen) return addresses.map((address) => ({ address, port: port.number }));
-  const asked = workload.listen.filter((entry) => entry.host === service.host && entry.port === port.number);
-  return asked.map(({ address, localPort }) => ({ address, port: localPort }));
-}
-
-function collides(a: Place, b: Place): boolean {
+function collides(a: LocalPlace, b: LocalPlace): boolean {
   return a.port === b.port && (a.address === b.address || isAny(a.address) || isAny(b.address));
 }
 
@@ -78,7 +67,7 @@ function isAny(address: string): boolean {
 }
 
 /** Shared by all proxies that listen at the same place. */
-function proxyListener(settings: Settings, name: string, place: Place): EncodedResource {
+function proxyListener(settings: Settings, name: string, place: LocalPlace): EncodedResource {
   const made = proxyListeners(settings);
   const listener = made.get(name) ?? listenerResource(settings, name, place, httpChains(settings, name, HTTP_PROXY), []);
   made.set(name, listener);
@@ -98,7 +87,7 @@ function egressListener(settings: Settings, listener: EgressListener, name: stri
   return found;
 }
 
-function serviceListener(settings: Settings, port: OutboundPort, name: string, place: Place): EncodedResource {
+function serviceListener(settings: Settings, port: OutboundPort, name: string, place: LocalPlace): EncodedResource {
   const made = serviceListeners(settings, port);
   const { service, tcp } = port;
   const listener =
@@ -122,7 +111,7 @@ type Chain = MessageInitShape<typeof FilterChainSchema>;
 function listenerResource(
   settings: Settings,
   name: string,
-  place: Place,
+  place: LocalPlace,
   filterChains: Chain[],
   sources: readonly Provenance[],
 ): EncodedResource {
