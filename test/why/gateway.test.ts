@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Mesh } from "../../src/mesh/types.ts";
 import { type WhyAnswer, type WhyRequest, why } from "../../src/why/index.ts";
+import { withoutParameter } from "../../src/why/path.ts";
 import { httpService, meshOf, resource, workload } from "../mesh/harness.ts";
 
 const NOW = Date.parse("2026-06-01T00:00:00Z");
@@ -201,4 +202,18 @@ describe("weft why at a gateway", () => {
     expect(() => ask(mesh(), "shop.example.com:7")).toThrow("has no port 7");
     expect(() => ask(meshOf(FRONT), "shop.example.com")).toThrow("takes no requests");
   });
+});
+
+test("A token in the query leaves with all parameters of its name, and a token that is only told leaves the query alone", () => {
+  const tokens = (more: string) =>
+    resource(
+      "RequestAuthentication",
+      "front",
+      `{selector: {matchLabels: {istio: ingressgateway}}, jwtRules: [{issuer: me, fromParams: [t], jwks: '{"keys": []}'${more}}]}`,
+    );
+  // Told claims stand for a token in no place at all.
+  const told = ask(mesh(tokens("")), "shop.example.com:8080", { claims: { iss: "me" }, path: "/cart?t=x&u=1" });
+  expect(told.destinations[0]?.request?.path).toBe("/cart?t=x&u=1");
+  expect(withoutParameter("/cart?t=x&u=1&t=y&tt=2&t", "t")).toBe("/cart?u=1&tt=2");
+  expect(withoutParameter("/cart?t=x", "t")).toBe("/cart");
 });
