@@ -1,5 +1,5 @@
 /** The side that takes a call: a workload's sidecar, its mutual TLS mode, its tokens and its policies (src/xds/inbound-listener.ts). */
-import { type EffectiveMode, mtlsModeAt } from "../mesh/peer-authentication.ts";
+import { type EffectiveMode, type MtlsMode, mtlsModeAt, servedMode } from "../mesh/peer-authentication.ts";
 import { isHttp } from "../mesh/services.ts";
 import type { InboundPort, Mesh, Workload } from "../mesh/types.ts";
 import { type AuthorizationOutcome, askProvider, authorize } from "./authorization.ts";
@@ -64,11 +64,16 @@ export function arrive(incoming: Incoming, workload: Workload | undefined, port:
     sourceIp: incoming.sourceIp,
     destinationIp: workload.address,
     destinationPort: port.number,
-    // Inside the mesh's TLS the application's own is not seen.
-    sni: incoming.tls.kind === "NONE" ? (incoming.ownSni ?? "") : incoming.tls.sni,
+    sni: seenSni(incoming, servedMode(workload, stated.mode)),
   };
   if (isHttp(port.protocol) && request) return httpOutcome(incoming, workload, request, arrival, answer.mtls, steps);
   return tcpOutcome(incoming, workload, arrival, answer.mtls, steps);
+}
+
+/** Under DISABLE no TLS inspector looks for a name (xds/inbound-listener.ts). Inside the mesh's TLS the application's own is not seen. */
+function seenSni({ tls, ownSni = "" }: Greeting, mode: MtlsMode | undefined): string {
+  if (mode === "DISABLE") return "";
+  return tls.kind === "NONE" ? ownSni : tls.sni;
 }
 
 const NOTHING_MORE = { jwt: null, authorization: null, matched: [] } as const;
