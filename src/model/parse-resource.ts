@@ -4,6 +4,7 @@ import type { Problem } from "../lib/problem.ts";
 import { checkAnnotations } from "./annotations.ts";
 import { isDnsLabel } from "./check.ts";
 import { problem } from "./codes.ts";
+import { checkIstioMetadata } from "./istio-metadata.ts";
 import { apiVersionsOf, KIND_ALIASES, KINDS, type KindInfo, LATER_KINDS } from "./kinds.ts";
 import { type MetadataInput, MetadataSchema, metadataOf, ROOT_NAMESPACE, withoutNulls } from "./metadata.ts";
 import { readNoneAsDisable } from "./peer-authentication.ts";
@@ -72,6 +73,7 @@ export function parseResource(raw: RawDocument, file: string): { resource?: AnyR
   const kept = kind === "Secret" ? secretSpec(result.output as Parameters<typeof secretSpec>[0]) : spec;
   const resource = { apiVersion, kind, metadata, spec: kept, source: sourceOf(file, places) } as AnyResource;
   checkWorkload(resource, report);
+  checkIstioMetadata(resource, report);
   return problems.some((found) => found.severity === "error") ? { problems } : { resource, problems };
 }
 

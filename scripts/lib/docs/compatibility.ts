@@ -1,10 +1,11 @@
 /** docs/istio-compatibility.md: every field of every kind, read from the schemas. */
 import { type Field, fieldName, fieldsOf, typeOf } from "../../../src/model/fields.ts";
+import { REVISION, UNHONOURED } from "../../../src/model/istio-metadata.ts";
 import { KINDS, type KindInfo, LATER_KINDS } from "../../../src/model/kinds.ts";
 
 export function compatibilityPage(): string {
   const kinds = Object.values(KINDS) as readonly KindInfo[];
-  return `${[INTRODUCTION, summary(kinds), ...kinds.map(chapter), LIMITS].join("\n\n")}\n`;
+  return `${[INTRODUCTION, summary(kinds), ...kinds.map(chapter), annotations(), LIMITS].join("\n\n")}\n`;
 }
 
 const INTRODUCTION = `# Istio compatibility
@@ -57,6 +58,17 @@ Envoy refuses most of them, and with them the whole listener or route table in w
 | expressions in Telemetry | what Envoy's CEL does not have |
 | \`metadata\` | names, labels and annotations that Kubernetes would refuse |
 | a field without a value (\`null\`) | what Kubernetes takes for "left out" in a few fields: leave it out |`;
+
+function annotations(): string {
+  const rows = UNHONOURED.map(({ key, kinds, why, help }) => {
+    return `| \`${key}${/[/-]$/.test(key) ? "*" : ""}\` | ${kinds.join(", ")} | ${[why, ...(help ? [help] : [])].join("; ")} |`;
+  });
+  return `## Istio's annotations and labels
+
+These are not honoured, and a warning (WF0402) says so where one stands. \`${REVISION}\` is a warning (WF0403) on every kind: there is one control plane.
+
+${["| Annotation or label | On | Instead |", "|---|---|---|", ...rows].join("\n")}`;
+}
 
 function summary(kinds: readonly KindInfo[]): string {
   const rows = kinds.map(({ kind, group, versions, schema }) => {
