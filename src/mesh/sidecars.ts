@@ -85,12 +85,11 @@ export function egressScope(sidecar: Sidecar | undefined, namespace: string, set
 
 const scopesOf = memoize((_sidecar: Sidecar, _settings: Settings) => new Map<string, EgressScope>());
 
-function egressHost(written: string, own: string, { domain, rootNamespace }: Settings): EgressHost {
+function egressHost(written: string, own: string, { domain }: Settings): EgressHost {
   const slash = written.indexOf("/");
   const excluded = written.startsWith("~");
   const name = written.slice(excluded ? 1 : 0, slash) || "*";
-  const inRoot = name === "istio-system" ? rootNamespace : name;
-  return { namespace: inRoot === "." ? own : inRoot, host: canonicalHost(written.slice(slash + 1), own, domain), excluded };
+  return { namespace: name === "." ? own : name, host: canonicalHost(written.slice(slash + 1), own, domain), excluded };
 }
 
 function isExcluded({ hosts }: ListenerScope, namespace: string, host: string): boolean {

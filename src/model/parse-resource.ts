@@ -10,6 +10,7 @@ import { type MetadataInput, MetadataSchema, metadataOf, ROOT_NAMESPACE, without
 import { readNoneAsDisable } from "./peer-authentication.ts";
 import { sourceOf } from "./places.ts";
 import type { AnyResource, Kind } from "./resource.ts";
+import { readRootNamespace } from "./root-namespace.ts";
 import { type Finding, isMapping, type Path, type Report, suggestion } from "./schema.ts";
 import { secretSpec } from "./secret.ts";
 import { nearest } from "./suggest.ts";
@@ -56,6 +57,7 @@ export function parseResource(raw: RawDocument, file: string): { resource?: AnyR
   if (metadata) identity = { kind, namespace: metadata.namespace, name: metadata.name };
   const spec = info.isFlat ? flatBody(value) : value.spec === undefined ? {} : value.spec;
   if (kind === "PeerAuthentication") readNoneAsDisable(spec);
+  readRootNamespace(kind, spec);
   const result = v.safeParse(info.schema, spec);
   reportIssues(result.issues ?? [], info.isFlat ? [] : ["spec"], report);
   if (metadata) {

@@ -147,8 +147,9 @@ function namedService(
   domain: string,
   services: readonly Service[],
 ): { readonly service: Service; readonly port: ServicePort } | undefined {
-  const names = [canonicalHost(host, namespace, domain), `${host.toLowerCase()}.${domain}`];
-  const service = services.find((one) => names.includes(one.host)) ?? services.find(({ addresses }) => addresses.includes(host));
+  const names = [canonicalHost(host, namespace, domain), canonicalHost(`${host}.${domain}`, namespace, domain)];
+  const address = host.replace(/^\[(.*)\]$/, "$1");
+  const service = services.find((one) => names.includes(one.host)) ?? services.find(({ addresses }) => addresses.includes(address));
   const port = service && (number === undefined ? defaultPort(service) : service.ports.find((one) => one.number === number));
   return port && { service, port };
 }
