@@ -132,7 +132,7 @@ const CONDITIONS: readonly (readonly [string, readonly string[]])[] = [
   ["source.namespace", ["default", "ops", "*"]],
   ["source.serviceAccount", ["web", "ops/batch"]],
   ["source.ip", ["127.0.0.1", "10.0.0.0/8"]],
-  ["remote.ip", ["10.1.2.3", "127.0.0.0/8"]],
+  ["remote.ip", ["10.1.2.3", "0.0.0.0/0"]],
   ["destination.port", PORTS],
   ["destination.ip", ["127.0.0.0/8", "10.0.0.0/8"]],
   ["connection.sni", ["*", "outbound_.8080_._.orders.default.mesh.local", "outbound_.9090*", "*mesh.local"]],
