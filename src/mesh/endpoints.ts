@@ -32,8 +32,8 @@ export function endpointsOf({ service, entries }: ServiceParts, inputs: Endpoint
   };
   for (const entry of entries) {
     // A name among the addresses of an older entry could not be told to Envoy.
-    if (service.resolution === "STATIC" && resolutionOf(entry.spec) !== "STATIC") continue;
-    if (resolvesItself(entry)) add(entry, service.host, hostEndpoint(service, entry));
+    if (service.resolution === "STATIC" && resolutionOf(entry.spec, service.host) !== "STATIC") continue;
+    if (resolvesItself(entry, service.host)) add(entry, service.host, hostEndpoint(service, entry));
     if (isPassthrough(entry.spec)) for (const [address, one] of passthroughEndpoints(entry)) add(entry, address, one);
     for (const [key, endpoint] of endpointsOfEntry(entry, inputs)) add(entry, key, endpoint);
   }
@@ -79,8 +79,8 @@ function inlineEndpoints({ spec }: ServiceEntry): readonly ServiceEntryEndpoint[
 const inlineLabels = ({ labels = {}, network }: ServiceEntryEndpoint) => withNetwork(labels, network);
 
 /** A DNS service that names no instance is reached by resolving its own host (convertServiceEntryToInstances). */
-function resolvesItself({ spec }: ServiceEntry): boolean {
-  if (resolutionOf(spec) === "STATIC") return false;
+function resolvesItself({ spec }: ServiceEntry, host: string): boolean {
+  if (["STATIC", "DYNAMIC_DNS"].includes(resolutionOf(spec, host))) return false;
   return isPassthrough(spec) || (!spec.workloadSelector && !spec.endpoints?.length);
 }
 

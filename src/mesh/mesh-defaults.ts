@@ -5,6 +5,7 @@ import { knownTls, parseJsonFormat } from "../model/mesh-defaults.ts";
 import type { AnyResource, Resource } from "../model/resource.ts";
 import type { ConnectionPool, OutlierDetection } from "../model/traffic-policy.ts";
 import { memoize } from "./memo.ts";
+import { meshUnknownHosts, type UnknownHosts } from "./unknown-hosts.ts";
 
 /** For outbound clusters: each where no DestinationRule says it (cluster_traffic_policy.go applyDefaultTrafficPolicy, loadbalancer.go). */
 export interface TrafficDefaults {
@@ -35,6 +36,8 @@ export interface MeshDefaults {
   readonly mutualTls?: TlsDefaults;
   /** Of TLS with those outside the mesh. */
   readonly tls?: TlsDefaults;
+  /** Hosts that no ServiceEntry names may be called. */
+  readonly unknownHosts?: UnknownHosts;
 }
 
 /** Istio's JSON access log where no format is given (pilot/pkg/model/telemetry_logging.go EnvoyJSONLogFormatIstio). */
@@ -82,6 +85,7 @@ export function meshDefaults(config: Config | undefined): MeshDefaults | undefin
     accessLogLabels: spec.accessLogEncoding === "JSON" ? (parseJsonFormat(spec.accessLogFormat ?? "") ?? JSON_LOG) : undefined,
     mutualTls: tlsOf(spec.meshMTLS),
     tls: tlsOf(spec.tlsDefaults),
+    unknownHosts: meshUnknownHosts(config),
   };
   return Object.values(defaults).some((value) => value !== undefined) ? defaults : undefined;
 }

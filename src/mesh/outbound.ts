@@ -43,8 +43,9 @@ import {
   type KnownService,
   type SidecarLookup,
 } from "./sidecars.ts";
-import { type TcpInputs, type TcpRoute, tcpRoutes } from "./tcp-routes.ts";
+import { isTls, type TcpInputs, type TcpRoute, tcpRoutes } from "./tcp-routes.ts";
 import type { Endpoint, Mesh, Service, ServicePort, Settings, Workload } from "./types.ts";
+import { type UnknownHosts, unknownCluster, unknownHosts } from "./unknown-hosts.ts";
 import { labelsLookedAt, seenBy, type VirtualService, type VirtualServiceIndex, visibleFrom } from "./virtual-services.ts";
 
 /** How a port of a service, or of a subset of it, is called. */
@@ -94,6 +95,8 @@ export interface OutboundView {
   readonly namespace: string;
   /** The Sidecar's egress that limits it. */
   readonly scope?: Provenance;
+  /** Whether and how hosts that the mesh does not know may be called. */
+  readonly unknown?: UnknownHosts;
   /** Those of the Sidecar's that have a place of their own, in its order. */
   readonly listeners: readonly EgressListener[];
   /** Sorted by name. */
@@ -137,9 +140,14 @@ export function buildOutbound(inputs: OutboundInputs, previous?: Mesh): Readonly
       .union(nearLabels),
     locality: near.some(({ locality }) => locality),
   });
-  const groups = groupCallers(inputs.workloads.values(), distinctions, ({ type, namespace, labels }) =>
-    type === "gateway" ? undefined : egressScope(inputs.sidecars(namespace, labels), namespace, inputs.settings),
-  );
+  const groups = groupCallers(inputs.workloads.values(), distinctions, ({ type, namespace, labels }) => {
+    if (type === "gateway") return {};
+    const sidecar = inputs.sidecars(namespace, labels);
+    return {
+      scope: egressScope(sidecar, namespace, inputs.settings),
+      unknown: unknownHosts(sidecar, inputs.settings, inputs.pool),
+    };
+  });
   const views = new Map<string, OutboundView>();
   for (const { caller, workloads } of groups) {
     const { namespace, scope } = caller;
@@ -164,6 +172,7 @@ function wholeView(
   const services = known.map(({ service }) => service);
   return {
     namespace: caller.namespace,
+    unknown: caller.unknown,
     listeners: NO_LISTENERS,
     ...allClusters(caller, known, surroundings, inputs),
     ...otherCalls(caller, services, seenBy(visible, caller), surroundings, workloads, inputs),
@@ -181,7 +190,7 @@ function scopedView(
   inputs: OutboundInputs,
 ): OutboundView {
   const { settings, pool } = inputs;
-  const { namespace } = caller;
+  const { namespace, unknown } = caller;
   const sights = scope.listeners.map((listener) => {
     const virtualServices = seenBy(
       visible.filter((one) => importsRoutes(listener, one)),
@@ -194,13 +203,14 @@ function scopedView(
   const known = joinKnown(sights.flatMap((sight) => sight.known));
   const surroundings = within(known, surroundingsOf(caller, inputs));
   const built = sights.flatMap(({ listener, virtualServices, services }) => {
-    return buildEgressListener(listener, { namespace, settings, pool, services, virtualServices, surroundings }) ?? [];
+    return buildEgressListener(listener, { namespace, settings, pool, services, virtualServices, unknown, surroundings }) ?? [];
   });
   const rest = sights.find(({ listener }) => !listener.bind);
   const others = otherCalls(caller, rest?.services ?? [], rest?.virtualServices ?? seenBy([], caller), surroundings, workloads, inputs);
   return {
     namespace,
     scope: scope.source,
+    unknown: caller.unknown,
     listeners: internList(built.map(({ listener }) => listener)),
     ...allClusters(caller, known, surroundings, inputs),
     ports: others.ports,
@@ -225,15 +235,17 @@ function allClusters(
       inputs.namespaceTls(service.namespace),
     ),
   );
+  const { unknown } = caller;
+  const others = unknown && !unknown.egressProxy ? [unknownCluster(unknown)] : [];
   return {
-    clusters: internList(built.flatMap(({ clusters }) => clusters).sort((a, b) => compareText(a.name, b.name))),
+    clusters: internList([...built.flatMap(({ clusters }) => clusters), ...others].sort((a, b) => compareText(a.name, b.name))),
     assignments: internList(built.flatMap(({ assignments }) => assignments).sort((a, b) => compareText(a.cluster, b.cluster))),
   };
 }
 
 /** What the outbound listener leads to, and the services' own addresses. */
 function otherCalls(
-  { namespace }: Caller,
+  { namespace, unknown }: Caller,
   services: readonly Service[],
   virtualServices: VirtualServiceIndex,
   surroundings: Surroundings,
@@ -241,7 +253,10 @@ function otherCalls(
   { settings, pool }: OutboundInputs,
 ): Pick<OutboundView, "routes" | "ports"> {
   return {
-    routes: buildRouteTables({ namespace, settings, pool, services, virtualServices, surroundings }, listenedPorts(services, workloads)),
+    routes: buildRouteTables(
+      { namespace, settings, pool, services, virtualServices, unknown, surroundings },
+      listenedPorts(services, workloads),
+    ),
     ports: internList(
       services.flatMap((service) => service.ports.map((port) => portOf(service, port, surroundings, { settings, pool, virtualServices }))),
     ),
@@ -301,6 +316,11 @@ const clustersOf = memoize(
   ) => {
     const clusters: OutboundCluster[] = [];
     const assignments: LoadAssignment[] = [];
+    // No instance is known, so none is in a subset either (cluster_builder.go, applyDestinationRule).
+    if (service.resolution === "DYNAMIC_DNS") {
+      const called = service.ports.filter(({ protocol }) => isHttp(protocol) || isTls(protocol));
+      return { clusters: called.map((port) => edsCluster(service, port, NO_SUBSET, rule, names, namespaceTls)), assignments };
+    }
     for (const port of service.ports) {
       for (const subset of [NO_SUBSET, ...sortedSubsets(rule)]) {
         const tls = effectivePolicy(rule, subset, port).tls ? EACH : automaticTls(namespaceTls, rule, subset, port);
@@ -323,6 +343,7 @@ const clustersOf = memoize(
   },
 );
 
+/** Its endpoints are found elsewhere: by EDS, or by the name that is called. */
 const edsCluster = memoize(clusterOf);
 const dnsCluster = memoize(
   (
@@ -393,7 +414,7 @@ const httpPort = memoize(
 
 function sameView(a: OutboundView, b: OutboundView): boolean {
   const sameRoutes = a.routes.size === b.routes.size && [...a.routes].every(([name, table]) => b.routes.get(name) === table);
-  const sameScope = a.namespace === b.namespace && sameProvenance(a.scope, b.scope);
+  const sameScope = a.namespace === b.namespace && sameProvenance(a.scope, b.scope) && a.unknown === b.unknown;
   const sameLists = a.clusters === b.clusters && a.assignments === b.assignments && a.ports === b.ports && a.listeners === b.listeners;
   return sameScope && sameRoutes && sameLists;
 }

@@ -9,6 +9,7 @@ import { buildHttpRoutes, defaultHttpRoutes, destinationHosts, type HttpRoute, t
 import { internList, memoize, type Pool, retain } from "./memo.ts";
 import { isHttp } from "./services.ts";
 import type { Service, ServicePort, Settings } from "./types.ts";
+import { type UnknownHosts, unknownVirtualHost } from "./unknown-hosts.ts";
 import { httpCandidates, overlaps, type VirtualService, type VirtualServiceIndex } from "./virtual-services.ts";
 
 export interface VirtualHost {
@@ -40,6 +41,8 @@ export interface RouteInputs {
   /** Sorted by host. */
   readonly services: readonly Service[];
   readonly virtualServices: VirtualServiceIndex;
+  /** Whether and how the callers may call what is in no table. */
+  readonly unknown?: UnknownHosts;
   readonly surroundings: Surroundings;
 }
 
@@ -123,7 +126,7 @@ function looseSites(inputs: RouteInputs): Site[] {
 function tableOf(
   name: string,
   sites: readonly Site[],
-  { namespace, settings, pool }: RouteInputs,
+  { namespace, settings, pool, unknown }: RouteInputs,
   isProxy = name === HTTP_PROXY,
 ): RouteTable {
   const claims = new DomainClaims();
@@ -136,7 +139,8 @@ function tableOf(
     const domains = [...(full[at] ?? []), ...(short[at] ?? [])];
     return domains.length > 0 ? [virtualHost(site, pool.strings(domains))] : [];
   });
-  return tablesOf(internList(virtualHosts))(name, !isProxy);
+  const others = isProxy && unknown && claims.claim(["*"]).length > 0 ? [unknownVirtualHost(unknown)] : [];
+  return tablesOf(internList([...virtualHosts, ...others]))(name, !isProxy);
 }
 
 /** "host:port", and "host" alone where callers that name no port mean this one. */
@@ -147,6 +151,8 @@ function proxyForms(host: string, { port, service }: Site): string[] {
 /** Port 80 as in every URL; a service without it is meant by its lowest HTTP port. */
 function isDefaultPort(port: number, service: Service | undefined): boolean {
   if (port === 80) return true;
+  // Envoy calls the port that the Host header names, and 80 where it names none.
+  if (service?.resolution === "DYNAMIC_DNS") return false;
   const http = (service?.ports ?? []).filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number);
   return !http.includes(80) && http[0] === port;
 }

@@ -48,7 +48,7 @@ export function localityOf(locality: string | undefined, labels: Readonly<Record
 }
 
 function selects({ spec }: ServiceEntry, workload: WorkloadEntry): boolean {
-  if (isPassthrough(spec)) return false;
+  if (isPassthrough(spec) || spec.resolution === "DYNAMIC_DNS") return false;
   // An instance known by name or by a Unix socket serves DNS services only (DNSServiceEntryOnly).
   if (!isIpAddress(workload.spec.address ?? "") && spec.resolution === "STATIC") return false;
   const labels = labelsOf(workload);

@@ -78,7 +78,7 @@ function serviceOf(settings: Settings, host: string, entries: readonly ServiceEn
     name: serviceName(host, settings.domain),
     namespace: oldest.metadata.namespace,
     ports: [...ports.values()].sort((a, b) => a.number - b.number),
-    resolution: resolutionOf(oldest.spec),
+    resolution: resolutionOf(oldest.spec, host),
     // Istio's default: what does not say that it is part of the mesh is outside, and gets no automatic mutual TLS.
     location: oldest.spec.location ?? "MESH_EXTERNAL",
     addresses: [...new Set(entries.flatMap(ownAddresses).map(withoutHostMask))].sort(compareText),

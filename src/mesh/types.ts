@@ -71,7 +71,8 @@ export interface Service {
   /** Of the ServiceEntry. */
   readonly namespace: string;
   readonly ports: readonly ServicePort[];
-  readonly resolution: "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "NONE";
+  /** DYNAMIC_DNS: each name that is called is resolved then. */
+  readonly resolution: "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS";
   readonly location: "MESH_INTERNAL" | "MESH_EXTERNAL";
   readonly addresses: readonly string[];
   readonly subjectAltNames: readonly string[];

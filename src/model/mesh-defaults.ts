@@ -43,10 +43,9 @@ export const defaultTrafficPolicy = () => object({ connectionPool, outlierDetect
 
 export const outboundTrafficPolicy = () =>
   object({
-    mode: choice(["REGISTRY_ONLY"], {
-      ALLOW_ANY: "nothing intercepts connections, so none has an original destination to go on to",
-      ALLOW_ANY_DYNAMIC_DNS: "a sidecar calls services that it knows: write a ServiceEntry",
-    }),
+    // Nothing is intercepted, so a call's place is what its name resolves to: both are the same here.
+    mode: choice(["REGISTRY_ONLY", "ALLOW_ANY", "ALLOW_ANY_DYNAMIC_DNS"]),
+    tls: notYet("unknown hosts are called in plaintext: write a ServiceEntry, and its DestinationRule"),
   });
 
 /** The access log's format of encoding JSON: names with formats; undefined where it is none. */

@@ -3,13 +3,15 @@
  * checked as Istio's ValidateSidecar does.
  */
 import type * as v from "valibot";
-import { isIpAddress } from "./check.ts";
+import { fqdnError, isIpAddress } from "./check.ts";
 import { checkSelector } from "./check-label.ts";
-import { choice, list, map, needed, notYet, object, type Report, text } from "./schema.ts";
+import { portSelector } from "./common.ts";
+import { choice, list, map, needed, object, type Report, text } from "./schema.ts";
 import { egressListeners, NO_CAPTURE, unixAddressError } from "./sidecar-egress.ts";
 import { ingressPort, listenerProtocol } from "./sidecar-port.ts";
 import { ingressTls } from "./sidecar-tls.ts";
 import { inboundConnectionPool } from "./traffic-policy.ts";
+import { checkSubset } from "./virtual-service-route.ts";
 
 const LOCAL = new Set(["127.0.0.1", "::1"]);
 const INSTANCE = new Set(["0.0.0.0", "::"]);
@@ -77,6 +79,11 @@ const ingressListener = object(
   },
 );
 
+function checkProxyHost(host: string, report: Report): void {
+  const error = fqdnError(host);
+  if (error) report("badHost", error);
+}
+
 export const SidecarSchema = object(
   {
     workloadSelector: object({ labels: map(text(), checkSelector) }, ({ labels }, report) => {
@@ -91,10 +98,17 @@ export const SidecarSchema = object(
     }),
     egress: egressListeners(),
     inboundConnectionPool,
-    outboundTrafficPolicy: object({
-      mode: choice(["REGISTRY_ONLY"], { ALLOW_ANY: "nothing intercepts connections, so none has an original destination to go on to" }),
-      egressProxy: notYet("it belongs to ALLOW_ANY"),
-    }),
+    outboundTrafficPolicy: object(
+      {
+        mode: choice(["REGISTRY_ONLY", "ALLOW_ANY"], {
+          ALLOW_ANY_DYNAMIC_DNS: "Istio knows it in MeshConfig only: ALLOW_ANY is the same here",
+        }),
+        egressProxy: object({ host: needed(text(checkProxyHost)), port: needed(portSelector()), subset: text(checkSubset) }),
+      },
+      ({ mode, egressProxy }, report) => {
+        if (egressProxy && mode !== "ALLOW_ANY") report("together", "needs mode: ALLOW_ANY", { path: ["egressProxy"], atKey: true });
+      },
+    ),
   },
   ({ ingress, egress, inboundConnectionPool, outboundTrafficPolicy }, report) => {
     if (ingress?.length || egress?.length || inboundConnectionPool || outboundTrafficPolicy) return;

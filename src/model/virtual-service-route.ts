@@ -14,7 +14,7 @@ import { choice, integer, list, map, needed, notYet, object, type Report, text, 
 export { type HttpRetry, retries } from "./virtual-service-retry.ts";
 
 /** Istio's validateSubsetName; an empty one in a destination is none. */
-function checkSubset(name: string, report: Report): void {
+export function checkSubset(name: string, report: Report): void {
   if (name !== "" && !isDnsLabel(name)) report("badValue", `${JSON.stringify(name)} is no name of a subset: use letters, digits and '-'`);
 }
 

@@ -4,6 +4,7 @@ import type { RouteTarget } from "../mesh/http-routes.ts";
 import { type LocalityGroup, preferenceOf } from "../mesh/localities.ts";
 import type { OutboundCluster, OutboundView } from "../mesh/outbound.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
+import { calledEndpoint, resolvedStep } from "./called-name.ts";
 import { clientTls } from "./client-tls.ts";
 import type { Claims, VerifiedClaims } from "./condition.ts";
 import { askedFirst, type Judged, readByServer, serverAt } from "./evaluation.ts";
@@ -63,10 +64,13 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
       return fail(503, `a DestinationRule names a Secret that namespace ${caller.namespace} lacks (${absent.join(", ")})`);
   }
   const assigned = view.assignments.find((assignment) => assignment.cluster === cluster.name);
+  const called = cluster.service.resolution === "DYNAMIC_DNS" ? calledEndpoint(leaving, cluster) : undefined;
+  if (typeof called === "string") return fail(503, called);
   const groups = cluster.localities ?? assigned?.localities ?? [];
-  const endpoints = groups.flatMap(({ endpoints: members, priority, weight }) =>
+  const known = groups.flatMap(({ endpoints: members, priority, weight }) =>
     weight > 0 ? members.map((endpoint) => ({ endpoint, priority })) : [],
   );
+  const endpoints = called ? [{ endpoint: called, priority: 0 }] : known;
   if (endpoints.length === 0) {
     return fail(
       503,
@@ -92,7 +96,10 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
     };
     return [{ endpoint, priority, workload, outcome: arrive(incoming, workload, port) }];
   });
-  return { ...common, steps: [named, ...byLocality(groups, cluster)], endpoints: judged };
+  const resolved: Step[] = called
+    ? [{ stage: "endpoint", result: called.address, reason: resolvedStep(called, cluster.port.number), source: called.source }]
+    : [];
+  return { ...common, steps: [named, ...byLocality(groups, cluster), ...resolved], endpoints: judged };
 }
 
 /** What a DestinationRule says of endpoints for where they are. */

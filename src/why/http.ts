@@ -70,6 +70,18 @@ export function throughHost(
   return takeRoute(leaving, host, route, steps, context);
 }
 
+function whyTaken({ match, rule, source }: HttpRoute, name: string): string {
+  if (source.kind === "MeshConfig" || source.kind === "Sidecar") return "an outboundTrafficPolicy lets out what the mesh does not know";
+  if (match) return `${name} matches`;
+  return rule ? `${name} takes every request` : "no VirtualService routes the host";
+}
+
+/** Envoy matches CONNECT, which has no path, by routes that are for it alone. */
+function methodMismatch({ connect }: HttpRoute, { method }: HttpRequest): string | undefined {
+  if (connect) return method === "CONNECT" ? undefined : `method is ${method}, not CONNECT`;
+  return method === "CONNECT" ? "method is CONNECT, which no route of a service takes" : undefined;
+}
+
 /** The first that matches; the ones before it leave a step each, with the first condition that failed. */
 function chooseRoute(
   { routes }: VirtualHost,
@@ -78,10 +90,10 @@ function chooseRoute(
   steps: Step[],
 ): HttpRoute | undefined {
   for (const route of routes) {
-    const reason = firstMismatch(route.match, request, verified);
+    const reason = methodMismatch(route, request) ?? firstMismatch(route.match, request, verified);
     const name = route.name ? `route ${JSON.stringify(route.name)}` : "route";
     if (reason === undefined) {
-      const all = route.match ? `${name} matches` : route.rule ? `${name} takes every request` : "no VirtualService routes the host";
+      const all = whyTaken(route, name);
       steps.push({ stage: "route", result: "match", reason: all, source: route.source });
       return route;
     }

@@ -79,6 +79,12 @@ function connectionOptions(pool: OutboundCluster["policy"]["connectionPool"]): M
   return { idleTimeout, maxConnectionDuration, maxRequestsPerConnection };
 }
 
+/** Whether both the name that TLS asks for and the certificate's are the request's host. */
+export function checksCalledName(cluster: OutboundCluster): boolean {
+  const options = nameOptions(cluster);
+  return options?.autoSni === true && options.autoSanValidation === true;
+}
+
 /** Where TLS out of the mesh names no server, the request's host is the name to ask for and to check (setAutoSniAndAutoSanValidation). */
 function nameOptions({ policy }: OutboundCluster): MessageInitShape<typeof UpstreamHttpProtocolOptionsSchema> | undefined {
   const { tls } = policy;

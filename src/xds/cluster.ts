@@ -1,17 +1,24 @@
 /** Outbound clusters (Istio, pilot/pkg/networking/core/cluster_builder.go and cluster_traffic_policy.go). */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { type Cluster, Cluster_DiscoveryType, Cluster_DnsLookupFamily, ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import {
+  type Cluster,
+  Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
+  Cluster_LbPolicy,
+  ClusterSchema,
+} from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { OutboundCluster } from "../mesh/outbound.ts";
 import type { Settings } from "../mesh/types.ts";
-import { httpProtocolOptions } from "./cluster-protocol.ts";
+import { checksCalledName, httpProtocolOptions } from "./cluster-protocol.ts";
 import { type Caller, upstreamTls } from "./cluster-tls.ts";
 import { circuitBreakers, keepalive, loadBalancer, outlierDetection } from "./cluster-traffic-policy.ts";
 import { adsSource } from "./config-source.ts";
 import { durationOf, durationOfMs } from "./duration.ts";
 import { encodeResource } from "./encode.ts";
 import { localityEndpoints } from "./endpoint.ts";
+import { namedCluster } from "./filters/dynamic-forward-proxy.ts";
 import { clusterMetadata } from "./peer-metadata.ts";
 import { withProxyProtocol } from "./proxy-protocol.ts";
 
@@ -45,14 +52,24 @@ function clusterToProto(settings: Settings, caller: Caller, cluster: OutboundClu
       // A service has few instances: rather all of the healthy ones' load than calls to those that were ejected (applyOutlierDetection).
       commonLbConfig: {
         healthyPanicThreshold: outlier && { value: outlier.minHealthPercent ?? 0 },
-        localityConfigSpecifier: cluster.localityWeighted ? { case: "localityWeightedLbConfig", value: {} } : { case: undefined },
+        localityConfigSpecifier:
+          cluster.localityWeighted && cluster.service.resolution !== "DYNAMIC_DNS"
+            ? { case: "localityWeightedLbConfig", value: {} }
+            : { case: undefined },
       },
       outlierDetection: outlierDetection(outlier),
-      ...discovery(settings, cluster),
-      ...loadBalancer(balancing),
+      ...(cluster.service.resolution === "DYNAMIC_DNS" ? named(cluster) : { ...discovery(settings, cluster), ...loadBalancer(balancing) }),
       ...withProxyProtocol(tls, cluster.policy.proxyProtocol),
     })
   );
+}
+
+/** Its endpoints come with the calls: there is nothing to balance. */
+function named(cluster: OutboundCluster): Discovery {
+  return {
+    clusterDiscoveryType: { case: "clusterType", value: namedCluster(checksCalledName(cluster)) },
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+  };
 }
 
 function discovery(settings: Settings, { name, service, localities, port }: OutboundCluster): Discovery {

@@ -1,5 +1,6 @@
 /** What becomes of a request that matched (Istio, route.go applyHTTPRouteDestination and ApplyRedirect). */
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
 import {
   type DirectResponseActionSchema,
   type RedirectActionSchema,
@@ -12,6 +13,7 @@ import type { HttpRoute, WeightedTarget } from "../mesh/http-routes.ts";
 import { redirectPort } from "../mesh/redirect-port.ts";
 import type { Settings } from "../mesh/types.ts";
 import { durationOf } from "./duration.ts";
+import { NAMED_FILTER, namedAs } from "./filters/dynamic-forward-proxy.ts";
 import { fractionalPercent } from "./percent.ts";
 import { headerOperations } from "./route-headers.ts";
 import { retryPolicy } from "./route-retry.ts";
@@ -22,15 +24,26 @@ type Rule = NonNullable<HttpRoute["rule"]>;
 /** Istio limits no request that no VirtualService limits. */
 const NO_TIMEOUT = { seconds: 0n, nanos: 0 };
 
-export function routeAction(settings: Settings, { rule, targets, mirrors }: HttpRoute): RouteAction {
+/** What a request's host becomes at a route with one destination. */
+export function authorityOfRoute({ rule, targets }: Pick<HttpRoute, "rule" | "targets">): string | undefined {
+  return routeAuthority(rule) || authorityOf(targets.length === 1 ? targets[0]?.headers : undefined);
+}
+
+/** For typed_per_filter_config: a name that is given here is the one to resolve. */
+export function namedHost({ byName }: WeightedTarget, authority: string | undefined): Record<string, Any> {
+  return byName && authority ? { [NAMED_FILTER]: namedAs(authority) } : {};
+}
+
+export function routeAction(settings: Settings, { rule, targets, mirrors, connect }: HttpRoute): RouteAction {
   // A hash keeps tries to one instance only where a VirtualService routes (GetDefaultHTTPRoute passes none to its retry policy).
   const isHashed = rule !== undefined && targets.length === 1 && targets[0]?.hash !== undefined;
   const timeout = durationOf(rule?.timeout) ?? NO_TIMEOUT;
   const only = targets.length === 1 ? targets[0] : undefined;
-  const authority = routeAuthority(rule) || authorityOf(only?.headers);
+  const authority = authorityOfRoute({ rule, targets });
   return {
-    clusterSpecifier: only ? { case: "cluster", value: only.cluster } : weightedClusters(targets),
+    clusterSpecifier: only ? { case: "cluster", value: only.cluster } : weightedClusters(targets, rule),
     timeout,
+    upgradeConfigs: connect ? [{ upgradeType: "CONNECT", connectConfig: connect === "ends" ? {} : undefined }] : [],
     // Without a timeout gRPC's own deadline, the grpc-timeout header, still counts. With one it must not be set: Envoy would take the route's
     // timeout for replaced (RouteEntry::usingNewTimeouts), and its own words for both, max_grpc_timeout, are deprecated.
     maxStreamDuration: timeout.seconds || timeout.nanos ? undefined : { grpcTimeoutHeaderMax: NO_TIMEOUT },
@@ -67,15 +80,17 @@ export function directResponseAction({
 }
 
 /** A destination of weight 0 gets nothing where there are others. */
-function weightedClusters(targets: readonly WeightedTarget[]): RouteAction["clusterSpecifier"] {
+function weightedClusters(targets: readonly WeightedTarget[], rule: HttpRoute["rule"]): RouteAction["clusterSpecifier"] {
   const clusters = targets
     .filter(({ weight }) => weight > 0)
-    .map(({ cluster, weight, headers }) => {
+    .map((target) => {
+      const { cluster, weight, headers } = target;
       const authority = authorityOf(headers);
       return {
         name: cluster,
         weight,
         ...headerOperations(headers),
+        typedPerFilterConfig: namedHost(target, routeAuthority(rule) || authority),
         hostRewriteSpecifier: authority ? ({ case: "hostRewriteLiteral", value: authority } as const) : { case: undefined },
       };
     });

@@ -14,7 +14,7 @@ import { ALL_ABILITIES, type EnvoyAbilities } from "./envoy-version.ts";
 import { listenerSettings } from "./filters/access-log.ts";
 import { gatewayListeners } from "./gateway-listener.ts";
 import { gatewayPolicyExtensions, inboundResources } from "./inbound.ts";
-import { outboundListeners } from "./outbound-listener.ts";
+import { outboundListeners, waysOut } from "./outbound-listener.ts";
 import { destinationSettings } from "./peer-metadata.ts";
 import { routeResource } from "./route.ts";
 import { credentialResources } from "./secret.ts";
@@ -63,7 +63,7 @@ function unpatchedSnapshot(
     [
       TYPE.listener,
       union(
-        outboundListeners(listenerSettings(mesh, workload, abilities), workload, view.ports, view.listeners),
+        outboundListeners(listenerSettings(mesh, workload, abilities), workload, view.ports, view.listeners, waysOut(view)),
         listed(inbound.listeners),
       ),
     ],

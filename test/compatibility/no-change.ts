@@ -32,7 +32,7 @@ export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unkno
   [/^Sidecar\.egress\[\]\.port\.name$/, ["named"], "a name for people: at an egress listener Istio makes nothing of it either"],
   [/^MeshConfig\.(meshMTLS|tlsDefaults)\.minProtocolVersion$/, ["TLS_AUTO", "TLSV1_2"], "the default"],
   [/^MeshConfig\.accessLogEncoding$/, ["TEXT"], "the default"],
-  [/^(Sidecar|MeshConfig)\.outboundTrafficPolicy\.mode$/, ["REGISTRY_ONLY"], "a sidecar calls services that it knows, and nothing else"],
+  [/^(Sidecar|MeshConfig)\.outboundTrafficPolicy\.mode$/, ["REGISTRY_ONLY"], "the default: a sidecar calls services that it knows"],
   [/^WorkloadGroup\.template\.address$/, ["10.0.0.99"], "each instance brings its own address; a warning says so"],
   [/^WorkloadGroup\.probe\.httpGet\.scheme$/, ["", "HTTP"], "the default"],
   [/^EnvoyFilter\..*\.(context|action)$/, ["ANY"], "the default"],

@@ -64,7 +64,7 @@ describe("A MeshConfig", () => {
       .problems.filter(({ severity }) => severity === "error")
       .map(formatProblem);
   test.each([
-    ["{outboundTrafficPolicy: {mode: ALLOW_ANY}}", "nothing intercepts connections"],
+    ["{outboundTrafficPolicy: {mode: ALLOW_ANY, tls: {}}}", "unknown hosts are called in plaintext"],
     ["{accessLogEncoding: JSON, accessLogFormat: '%PROTOCOL%'}", "is no JSON object"],
     ["{defaultServiceExportTo: ['.', '*']}", "leaves nothing for other entries"],
     ["{meshMTLS: {ecdhCurves: [P-256]}}", "belongs into tlsDefaults"],

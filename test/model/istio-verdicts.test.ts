@@ -37,6 +37,12 @@ function verdicts(kind: Kind, rows: Record<string, readonly [string, Verdict]>, 
   });
 }
 
+const NAMED = (more: string, protocol = "HTTP") => `
+hosts: ["*.example.com"]
+ports:
+  - {number: 80, name: a, protocol: ${protocol}}
+${more}`;
+
 const TLS = (gateways: string, host: string, sni = host) => `
 hosts: ["${host}"]
 gateways: ${gateways}
@@ -125,7 +131,17 @@ verdicts("ServiceEntry", {
   ],
   "NONE goes with a block of addresses": [ENTRY("resolution: NONE", "addresses: [10.9.0.0/16]"), fine],
   "a wildcard at known addresses is known": ["\nhosts: ['*.example.com']\naddresses: [10.9.0.1]", fine],
-  "a wildcard alone says not where a call goes on to": ["\nhosts: ['*.example.com']\nresolution: NONE", refuses("notYet", 1)],
+  "a wildcard alone goes on to where the name that is called is": [NAMED(""), fine],
+  "with TLS the name that is called is TLS's": [NAMED("", "HTTPS"), fine],
+  "plain TCP calls no name": [NAMED("", "TCP"), refuses("notYet", 3)],
+  "DYNAMIC_DNS resolves the name that is called": [NAMED("resolution: DYNAMIC_DNS"), fine],
+  "DYNAMIC_DNS takes a service of the mesh's": [NAMED("resolution: DYNAMIC_DNS\nlocation: MESH_INTERNAL"), fine],
+  "DYNAMIC_DNS takes TLS": [NAMED("resolution: DYNAMIC_DNS", "TLS"), fine],
+  "DYNAMIC_DNS does not take HTTPS": [NAMED("resolution: DYNAMIC_DNS", "HTTPS"), refuses("badValue", 3)],
+  "DYNAMIC_DNS takes wildcards": ["\nhosts: [a.example.com]\nresolution: DYNAMIC_DNS", refuses("badHost", 1)],
+  "DYNAMIC_DNS takes no addresses": [NAMED("resolution: DYNAMIC_DNS\naddresses: [10.9.0.1]"), refuses("exclusive", 5)],
+  "DYNAMIC_DNS takes no endpoints": [NAMED("resolution: DYNAMIC_DNS\nendpoints: [{address: 10.9.0.1}]"), refuses("exclusive", 5)],
+  "DYNAMIC_DNS selects nothing": [NAMED("resolution: DYNAMIC_DNS\nworkloadSelector: {labels: {a: b}}"), warns("noEffect", 5)],
   "NONE takes no endpoints": [ENTRY("resolution: NONE", "endpoints: [{address: 10.0.0.1}]"), refuses("exclusive", 4)],
   "endpoints need a resolution": [ENTRY("", "endpoints: [{address: 10.0.0.1}]"), refuses("exclusive", 4)],
   "NONE selects nothing": [ENTRY("resolution: NONE", "workloadSelector: {labels: {a: b}}"), warns("noEffect", 4)],
@@ -175,4 +191,14 @@ verdicts("Gateway", {
     SERVER("a.example.com", "{mode: SIMPLE, credentialName: a b}"),
     warns("badName", 4),
   ],
+});
+
+const PROXY = (mode: string, more: string) => `\noutboundTrafficPolicy:\n  ${mode}\n  egressProxy: {${more}}`;
+
+verdicts("Sidecar", {
+  "unknown hosts may be called": ["\noutboundTrafficPolicy: {mode: ALLOW_ANY}", fine],
+  "an egress proxy is asked for unknown hosts": [PROXY("mode: ALLOW_ANY", "host: proxy.example.com, port: {number: 80}"), fine],
+  "an egress proxy needs ALLOW_ANY": [PROXY("mode: REGISTRY_ONLY", "host: proxy.example.com, port: {number: 80}"), refuses("together", 3)],
+  "an egress proxy has a port": [PROXY("mode: ALLOW_ANY", "host: proxy.example.com"), refuses("missing", 3)],
+  "an egress proxy is one host": [PROXY("mode: ALLOW_ANY", "host: '*.example.com', port: {number: 80}"), refuses("badHost", 3)],
 });

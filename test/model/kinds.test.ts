@@ -35,8 +35,11 @@ describe("fields that are not translated yet", () => {
   const http = (route: object) => ({ http: [{ ...route, route: [{ destination: { host: "a" } }] }] });
   const traffic = (policy: object) => ({ trafficPolicy: { connectionPool: { tcp: {} }, ...policy } });
   const cases: [Kind, Record<string, unknown>, string][] = [
-    ["ServiceEntry", { hosts: ["*.example.com"], resolution: "NONE" }, "spec.hosts[0]: resolution NONE of a wildcard"],
-    ["ServiceEntry", { resolution: "DYNAMIC_DNS" }, "spec.resolution"],
+    [
+      "ServiceEntry",
+      { hosts: ["*.example.com"], resolution: "NONE", ports: [{ number: 1, name: "tcp", protocol: "TCP" }] },
+      "spec.ports[0]: nothing says which",
+    ],
     ["ServiceEntry", { ports: [{ number: 53, name: "dns", protocol: "UDP" }] }, "spec.ports[0].protocol"],
     ["ServiceEntry", { endpoints: [{ network: "n" }] }, "spec.endpoints[0]: an instance without an address"],
     ["VirtualService", http({ fault: { delay: { exponentialDelay: "1s" } } }), "spec.http[0].fault.delay.exponentialDelay"],

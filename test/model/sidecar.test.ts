@@ -98,7 +98,11 @@ describe("A Sidecar", () => {
     "names of clients at an ingress": [tls({ subjectAltNames: ["x"] }), "notYet", "spec.ingress[0].tls.subjectAltNames"],
     "a redirect at an ingress": [tls({ httpsRedirect: true }), "notYet", "spec.ingress[0].tls.httpsRedirect"],
     "capture by iptables": [ingress({ captureMode: "IPTABLES" }), "notYet", "spec.ingress[0].captureMode"],
-    ALLOW_ANY: [{ outboundTrafficPolicy: { mode: "ALLOW_ANY" } }, "notYet", "spec.outboundTrafficPolicy.mode"],
+    "the mesh's own mode for unknown hosts": [
+      { outboundTrafficPolicy: { mode: "ALLOW_ANY_DYNAMIC_DNS" } },
+      "notYet",
+      "spec.outboundTrafficPolicy.mode",
+    ],
     "a wildcard in its selector": [
       { workloadSelector: { labels: { a: "b*" } }, ...egress("*/*") },
       "badLabel",

@@ -27,6 +27,8 @@ export interface HttpConnectionManagerOptions {
   readonly routes: { readonly rds: string } | { readonly inline: RouteConfiguration };
   /** What metrics tell of an inbound chain. */
   readonly server?: Server;
+  /** Whether a route may take CONNECT. */
+  readonly connect?: boolean;
   /** In order; the router last. */
   readonly filters: readonly HttpFilter[];
   /** What becomes of x-forwarded-client-cert; where absent Envoy's default, SANITIZE. */
@@ -64,7 +66,7 @@ export function httpConnectionManager(settings: Settings, options: HttpConnectio
     // A gateway stands at the edge: what its callers say about where they call from is not believed.
     useRemoteAddress: options.direction === "gateway",
     generateRequestId: true,
-    upgradeConfigs: [{ upgradeType: "websocket" }],
+    upgradeConfigs: [{ upgradeType: "websocket" }, ...(options.connect ? [{ upgradeType: "CONNECT" }] : [])],
     // Envoy's default of 5 minutes would cut long polls and streams; timeouts are the VirtualService's.
     streamIdleTimeout: { seconds: 0n },
     ...tracing(settings, options.direction),
