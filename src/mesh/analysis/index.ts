@@ -12,6 +12,7 @@ import { findMissingCredentials } from "./credentials.ts";
 import { findDeadRoutes } from "./dead-routes.ts";
 import { findLostDelegates } from "./delegates.ts";
 import { findLostEgressListeners } from "./egress-listeners.ts";
+import { findHostsWithoutServer } from "./gateway-hosts.ts";
 import { findGatewayTrouble } from "./gateways.ts";
 import { findHostConflicts } from "./host-conflicts.ts";
 import { findIdleIngressTls } from "./ingress-tls.ts";
@@ -35,6 +36,7 @@ const RULES = [
   findDeadRoutes,
   findHostConflicts,
   findGatewayTrouble,
+  findHostsWithoutServer,
   findLostEgressListeners,
   findMissingCredentials,
   findClaimsNobodyReads,
