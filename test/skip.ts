@@ -24,6 +24,11 @@ export function envoyFor(what: string): string | undefined {
   return envoy;
 }
 
+/** "1.40.0": what an Envoy's binary says that it is; "" where it says nothing. */
+export function versionOf(envoy: string): string {
+  return /\/(\d+\.\d+\.\d+)\//.exec(Bun.spawnSync([envoy, "--version"]).stdout.toString())?.[1] ?? "";
+}
+
 function findEnvoy(): string | undefined {
   const chosen = process.env.WEFT_ENVOY;
   if (chosen && !existsSync(chosen)) throw new Error(`WEFT_ENVOY=${chosen} does not exist`);

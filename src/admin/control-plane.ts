@@ -170,6 +170,8 @@ export interface ProxyStatus {
   readonly status: "SYNCED" | "PENDING" | "NACKED";
   /** What would be otherwise if its Envoy were started again; absent where nothing would. */
   readonly needs_restart?: string;
+  /** What its Envoy is too old for, and goes without. */
+  readonly too_old?: string;
   /** Why its application gets no calls; absent where it does. */
   readonly unready?: string;
   readonly types: readonly TypeStatus[];

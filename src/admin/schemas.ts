@@ -237,6 +237,7 @@ export const ProxyStatusSchema = named(
     disconnected_at: v.optional(text),
     status: v.picklist(["SYNCED", "PENDING", "NACKED"]),
     needs_restart: v.optional(text),
+    too_old: v.optional(text),
     unready: v.optional(text),
     types: v.array(TypeStatusSchema),
   }),

@@ -18,6 +18,7 @@ export const WhyRequestSchema = named(
     path: v.optional(text),
     headers: v.optional(v.record(text, text)),
     claims: v.optional(v.record(text, v.unknown())),
+    clientCertificate: v.optional(v.array(text)),
     sourceIp: v.optional(text),
   }),
 );

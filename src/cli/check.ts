@@ -90,6 +90,9 @@ function problemOf(proxy: ProxyStatus, whole: boolean): readonly Finding[] {
     const help = "look at its application, and at the probe of its WorkloadGroup";
     found.push({ check, level: "warning", message: `it gets no calls: ${proxy.unready}`, help });
   }
+  if (proxy.too_old) {
+    found.push({ check, level: "warning", message: proxy.too_old, help: "give this workload a newer Envoy" });
+  }
   if (proxy.status === "NACKED") {
     const help = "mend the resource that is named and apply it again; what the proxy had before stays in force";
     found.push({ check, level: "error", message: nackLines(proxy, { whole }).join("\n      "), help });

@@ -1,7 +1,7 @@
 /** `weft proxy run --group`: an instance of a WorkloadGroup registers itself, and tells weft whether its application is ready. */
 import { randomUUID } from "node:crypto";
 import type { RegistrationAnswer } from "../admin/registration.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
 import type { ProbePlan } from "../lib/probe.ts";
 import {
   authorizationOf,
@@ -22,6 +22,8 @@ import { type Cli, UsageError } from "./verb.ts";
 const JSON_BODY = { "content-type": "application/json" };
 /** How long ending waits for weft to take the instance out: its calls must go elsewhere before its Envoy ends, but weft may be away. */
 const LAST_WORD_MS = 2_000;
+/** How often a starting Envoy is asked whether it serves: a second or two until then are usual. */
+const ENVOY_POLL_MS = 250;
 
 export interface GroupFlags {
   readonly group?: string;
@@ -133,7 +135,7 @@ export async function runInstance(cli: Cli, flags: ConnectFlags & GroupFlags, ar
 }
 
 /** An application behind an Envoy that does not serve yet cannot be called. */
-function probe(
+async function probe(
   plan: ProbePlan,
   adminAddressFile: string,
   clock: Clock,
@@ -142,6 +144,7 @@ function probe(
 ): Promise<void> {
   const check = async () =>
     (await isEnvoyReady(adminAddressFile, clock)) ? checkApplication(plan.method, plan.timeoutMs, clock) : "its Envoy does not serve";
+  while (!signal.aborted && !(await isEnvoyReady(adminAddressFile, clock))) await sleep(clock, ENVOY_POLL_MS);
   return runProbe({ plan, check, clock, signal, onChange });
 }
 

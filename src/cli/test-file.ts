@@ -17,6 +17,7 @@ const TestSchema = v.strictObject({
     path: v.optional(text),
     headers: v.optional(v.record(v.string(), v.pipe(v.union([v.string(), v.number(), v.boolean()]), v.transform(String)))),
     claims: v.optional(v.record(v.string(), v.unknown())),
+    clientCertificate: v.optional(v.array(text)),
     sourceIp: v.optional(text),
   }),
   expect: v.pipe(

@@ -17,6 +17,7 @@ interface Flags extends ConnectFlags {
   readonly path?: string;
   readonly header?: readonly string[];
   readonly jwtClaim?: readonly string[];
+  readonly clientCert?: readonly string[];
   readonly sourceIp?: string;
   readonly file?: readonly string[];
   readonly trustDomain?: string;
@@ -50,6 +51,7 @@ export const whyCommand = buildCommand({
       path: optionalText("With its query; / where absent", "PATH"),
       header: several("A header of the request; may be repeated", "NAME=VALUE"),
       jwtClaim: several("A claim of a verified token (JSON where it is a list or an object); may be repeated", "NAME=VALUE"),
+      clientCert: several("At a gateway: a name in the certificate that the client shows; may be repeated", "NAME"),
       sourceIp: optionalText("The address from which the server sees the call come", "IP"),
       file: { ...fileFlag, optional: true, brief: "Answer by these files, without a running weft; may be repeated" },
       trustDomain: optionalText("With -f, mesh.local where absent", "TD"),
@@ -81,12 +83,22 @@ export const whyCommand = buildCommand({
   }),
 });
 
-function requestOf({ from, to, via, method, path, header = [], jwtClaim = [], sourceIp }: Flags): WhyRequest {
+function requestOf({ from, to, via, method, path, header = [], jwtClaim = [], clientCert, sourceIp }: Flags): WhyRequest {
   const caller = from === "plaintext" || from.includes("/") ? from : `default/${from}`;
   const headers = Object.fromEntries(header.map((text) => pairOf(text, "--header", /^([^=:\s]+|:[^=:\s]+)(?:=|:\s*)(.*)$/s)));
   const claims: Record<string, unknown> = {};
   for (const [name, value] of jwtClaim.map((text) => pairOf(text, "--jwt-claim", /^([^=]+)=(.*)$/s))) claims[name] = claimValue(value);
-  return { from: caller, to, via, method, path, headers, claims: jwtClaim.length > 0 ? claims : undefined, sourceIp };
+  return {
+    from: caller,
+    to,
+    via,
+    method,
+    path,
+    headers,
+    claims: jwtClaim.length > 0 ? claims : undefined,
+    clientCertificate: clientCert,
+    sourceIp,
+  };
 }
 
 function pairOf(text: string, flag: string, form: RegExp): readonly [string, string] {

@@ -26,6 +26,7 @@ import { createRegistrationApi, type RegistrationApiParts } from "./registration
 import { restartNeeded } from "./restarts.ts";
 import type { Revocations } from "./revocations.ts";
 import { mtlsReport, serviceSummaries } from "./services-view.ts";
+import { tooOldFor } from "./too-old.ts";
 
 export interface ControlPlaneParts extends RegistrationApiParts {
   readonly clock: Clock;
@@ -69,7 +70,10 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     ledger
       .proxies()
       .filter(known)
-      .map((record) => proxyStatus(record, restartNeeded(record, reconciler.mesh), reconciler.mesh?.unready.get(record.id)));
+      .map((record) => {
+        const { mesh: now } = reconciler;
+        return proxyStatus(record, restartNeeded(record, now), now?.unready.get(record.id)?.reason, tooOldFor(record, now));
+      });
   /** What is new of it since `before`: a change tells of what it has to do with. */
   const withRestarts = async <Outcome extends ApplyOutcome>(change: () => Promise<Outcome>): Promise<Outcome> => {
     const before = new Map(statuses().map(({ id, needs_restart }) => [id, needs_restart]));

@@ -3,8 +3,8 @@ import type { ProxyStatus, TypeStatus } from "../admin/control-plane.ts";
 import type { ProxyRecord, TypeRecord } from "../ads/index.ts";
 import { typeName } from "./observer.ts";
 
-/** `restart`: what a restart would change; `unready`: why its application gets no calls. */
-export function proxyStatus(record: ProxyRecord, restart?: string, unready?: string): ProxyStatus {
+/** `restart`: what a restart would change; `unready`: why its application gets no calls; `tooOld`: what its Envoy goes without. */
+export function proxyStatus(record: ProxyRecord, restart?: string, unready?: string, tooOld?: string): ProxyStatus {
   const [namespace = "", workload = ""] = record.id.split("/");
   return {
     id: record.id,
@@ -20,6 +20,7 @@ export function proxyStatus(record: ProxyRecord, restart?: string, unready?: str
     status: record.status,
     ...(restart === undefined ? {} : { needs_restart: restart }),
     ...(unready === undefined ? {} : { unready }),
+    ...(tooOld === undefined ? {} : { too_old: tooOld }),
     types: record.types.map(typeStatus),
   };
 }

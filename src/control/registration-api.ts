@@ -82,7 +82,7 @@ export function createRegistrationApi({
           envoyAdmin: envoyAdminOf(group),
           process: processOf(group, workload),
         }),
-        ...(probe ? { probe: probePlanOf(probe) } : {}),
+        ...(probe ? { probe: probePlanOf(probe, workload.registered.address) } : {}),
       };
     },
 

@@ -14,7 +14,7 @@ export function serviceSummaries(mesh: Mesh, namespace?: string): ServiceSummary
   const services = [...mesh.services.values()].filter((service) => namespace === undefined || service.namespace === namespace);
   return services.map((service) => {
     const { mode, workloads } = serviceMtls(mesh, service);
-    const unready = workloads.filter((key) => mesh.unready.has(key));
+    const unready = [...mesh.unready].flatMap(([key, { hosts }]) => (hosts.includes(service.host) ? [key] : []));
     return {
       service: service.name,
       namespace: service.namespace,

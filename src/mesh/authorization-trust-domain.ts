@@ -2,13 +2,11 @@
  * The trust domain's other names in policies: settings.trustDomainAliases, and "cluster.local".
  * Rules: Istio, pilot/pkg/security/trustdomain/bundle.go and util.go.
  */
+import { ISTIO_ROOT } from "../model/metadata.ts";
 import type { Settings } from "./types.ts";
 
 /** Istio's default, which in a principal always stands for the mesh's own trust domain and its aliases. */
 const CLUSTER_LOCAL = "cluster.local";
-
-/** Istio's usual name of the root namespace, which means weft's wherever a policy names a namespace. */
-const ISTIO_ROOT = "istio-system";
 
 /** "istio-system" as the mesh's root namespace; any other name, and patterns, as they are. */
 export function namespaceAlias(namespace: string, settings: Settings): string {

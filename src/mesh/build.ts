@@ -6,6 +6,7 @@ import type { AnyResource, Kind, Resource } from "../model/resource.ts";
 import { buildAccessLogs } from "./access-logs.ts";
 import { buildAuthorization } from "./authorization.ts";
 import { buildAuthorizationProviders } from "./authorization-provider.ts";
+import { buildNamespaceTls } from "./automatic-tls.ts";
 import { buildCredentials, indexSecrets } from "./credentials.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
 import { endpointsOf, inlineMtls } from "./endpoints.ts";
@@ -14,12 +15,13 @@ import { isForGateways } from "./gateway-names.ts";
 import { buildGateway, isGateway } from "./gateways.ts";
 import { buildInboundPolicies } from "./inbound-policy.ts";
 import { Pool } from "./memo.ts";
+import { withDefaultExports } from "./mesh-defaults.ts";
 import { buildMetrics } from "./metrics.ts";
 import { buildOutbound, surroundingsOf } from "./outbound.ts";
 import { buildMtls } from "./peer-authentication.ts";
 import { byAge, reuseMap } from "./policy-scope.ts";
 import { buildProcesses } from "./proxy-config.ts";
-import { buildUnready } from "./readiness.ts";
+import { buildUnready, readyOf } from "./readiness.ts";
 import { buildAuthentication } from "./request-authentication.ts";
 import { buildSelection } from "./selection.ts";
 import { buildServices, type ServiceParts } from "./services.ts";
@@ -47,7 +49,9 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
 
   const config = meshConfigOf(of("MeshConfig"), options);
   const settings = buildSettings(config, options, pool);
-  const entries = of("ServiceEntry");
+  const entries = withDefaultExports(of("ServiceEntry"), config?.spec.defaultServiceExportTo);
+  const allRoutes = withDefaultExports(of("VirtualService"), config?.spec.defaultVirtualServiceExportTo);
+  const allRules = withDefaultExports(of("DestinationRule"), config?.spec.defaultDestinationRuleExportTo);
   const index = buildServices(entries, settings);
   const selection = buildSelection(entries, of("WorkloadEntry"));
   const sidecars = sidecarLookup(of("Sidecar"), settings);
@@ -68,16 +72,29 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
   );
 
   const instanceMtls = new Map([...takesMeshTls(mtls, workloads), ...inlineMtls(of("PeerAuthentication"), entries, settings)]);
-  const unready = reuseMap(buildUnready(of("WorkloadEntry"), options.health ?? NO_HEALTH), previous?.unready);
-  const endpointsByPart = new Map(
-    [...index.values()].flat().map((part) => [part, endpointsOf(part, { settings, pool, selection, mtls: instanceMtls, unready })]),
+  const unready = reuseMap(buildUnready({ health: options.health ?? NO_HEALTH, selection, settings, pool }), previous?.unready);
+  const instances = new Map(
+    [...index.values()].flat().map((part) => [part, endpointsOf(part, { settings, pool, selection, mtls: instanceMtls })]),
   );
-  const endpoints = (part: ServiceParts) => endpointsByPart.get(part) ?? [];
-  const rules = buildDestinationRules(of("DestinationRule"), settings);
-  const virtualServices = buildVirtualServices(of("VirtualService"), settings);
-  const outboundInputs = { settings, pool, services: index, endpoints, workloads, rules, virtualServices, sidecars };
+  const readyByPart = new Map([...instances].map(([part, all]) => [part, readyOf(all, unready)]));
+  const endpoints = (part: ServiceParts) => readyByPart.get(part) ?? [];
+  const rules = buildDestinationRules(allRules, settings);
+  const virtualServices = buildVirtualServices(allRoutes, settings);
+  const namespaceTls = buildNamespaceTls(of("PeerAuthentication"), settings, pool);
+  const outboundInputs = {
+    settings,
+    pool,
+    services: index,
+    endpoints,
+    instances,
+    workloads,
+    rules,
+    virtualServices,
+    sidecars,
+    namespaceTls,
+  };
   const outbound = buildOutbound(outboundInputs, previous);
-  const gatewayServices = buildVirtualServices(of("VirtualService"), settings, isForGateways);
+  const gatewayServices = buildVirtualServices(allRoutes, settings, isForGateways);
   const secrets = indexSecrets(of("Secret"));
   const gateways = new Map(
     [...workloads.values()].filter(isGateway).map((workload) => {

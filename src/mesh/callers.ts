@@ -5,6 +5,7 @@
 import { compareText } from "./hosts.ts";
 import type { EgressScope } from "./sidecars.ts";
 import type { Workload } from "./types.ts";
+import type { UnknownHosts } from "./unknown-hosts.ts";
 
 export interface Caller {
   readonly namespace: string;
@@ -14,6 +15,8 @@ export interface Caller {
   readonly locality: string;
   /** What a Sidecar lets it know; undefined where none limits it. */
   readonly scope?: EgressScope;
+  /** Undefined where it may call what the mesh knows only. */
+  readonly unknown?: UnknownHosts;
 }
 
 export interface CallerGroup {
@@ -32,7 +35,7 @@ export interface Distinctions {
 export function groupCallers(
   workloads: Iterable<Workload>,
   distinctions: (namespace: string) => Distinctions,
-  scopeOf: (workload: Workload) => EgressScope | undefined,
+  sidecarOf: (workload: Workload) => Pick<Caller, "scope" | "unknown">,
 ): readonly CallerGroup[] {
   const groups = new Map<string, { caller: Caller; workloads: Workload[] }>();
   const known = new Map<string, Distinctions>();
@@ -44,9 +47,9 @@ export function groupCallers(
       .filter(([key]) => looked.labels.has(key))
       .sort(([a], [b]) => compareText(a, b));
     const locality = looked.locality ? workload.locality : "";
-    const scope = scopeOf(workload);
-    const key = JSON.stringify([namespace, labels, locality, scope?.key]);
-    const group = groups.get(key) ?? { caller: { namespace, labels: Object.fromEntries(labels), locality, scope }, workloads: [] };
+    const { scope, unknown } = sidecarOf(workload);
+    const key = JSON.stringify([namespace, labels, locality, scope?.key, unknown]);
+    const group = groups.get(key) ?? { caller: { namespace, labels: Object.fromEntries(labels), locality, scope, unknown }, workloads: [] };
     groups.set(key, group);
     group.workloads.push(workload);
   }

@@ -12,6 +12,7 @@ import type { ConsistentHash, TrafficPolicy } from "../model/traffic-policy.ts";
 import { type Caller, hasLabels } from "./callers.ts";
 import { compareText, mostSpecific } from "./hosts.ts";
 import { memoize } from "./memo.ts";
+import type { TrafficDefaults } from "./mesh-defaults.ts";
 import type { Service, ServicePort, Settings } from "./types.ts";
 
 export interface Subset {
@@ -28,8 +29,17 @@ export interface DestinationRule {
   readonly selected?: boolean;
   /** In the order of the rules, oldest first. */
   readonly subsets: readonly Subset[];
+  /** What holds where it says nothing. */
+  readonly defaults?: TrafficDefaults;
   readonly sources: readonly Provenance[];
 }
+
+/** The rule with MeshConfig's defaults below it; the rule itself where there are none. */
+export function overDefaults(rule: DestinationRule, { defaults }: Settings): DestinationRule {
+  return defaults?.traffic ? defaulted(rule, defaults.traffic) : rule;
+}
+
+const defaulted = memoize((rule: DestinationRule, defaults: TrafficDefaults): DestinationRule => ({ ...rule, defaults }));
 
 /** Where no DestinationRule holds. */
 export const NO_RULE: DestinationRule = { subsets: [], sources: [] };
@@ -183,8 +193,22 @@ function chosen(variants: readonly Variant[], { labels }: Caller): DestinationRu
   return (selected ?? variants.findLast(({ selector }) => !selector))?.rule ?? NO_RULE;
 }
 
-/** The policy at a port; with a subset, the subset's over the host's (util.MergeSubsetTrafficPolicy). */
+/** The policy at a port, over MeshConfig's defaults block by block. */
 export const effectivePolicy = memoize((rule: DestinationRule, subset: Subset | typeof NO_SUBSET, port: ServicePort): EffectivePolicy => {
+  const policy = ownPolicy(rule, subset, port);
+  if (!rule.defaults) return policy;
+  const { connectionPool, outlierDetection, localityLbSetting } = rule.defaults;
+  const isOpen = localityLbSetting !== undefined && policy.loadBalancer?.localityLbSetting === undefined;
+  return {
+    ...policy,
+    connectionPool: policy.connectionPool ?? connectionPool,
+    outlierDetection: policy.outlierDetection ?? outlierDetection,
+    loadBalancer: isOpen ? { ...policy.loadBalancer, localityLbSetting } : policy.loadBalancer,
+  };
+});
+
+/** With a subset, the subset's over the host's (util.MergeSubsetTrafficPolicy). */
+function ownPolicy(rule: DestinationRule, subset: Subset | typeof NO_SUBSET, port: ServicePort): EffectivePolicy {
   const host = atPort(rule.trafficPolicy, port).policy;
   if (subset === NO_SUBSET || !subset.trafficPolicy) return host;
   const own = atPort(subset.trafficPolicy, port);
@@ -197,7 +221,7 @@ export const effectivePolicy = memoize((rule: DestinationRule, subset: Subset | 
     tls: own.policy.tls ?? host.tls,
     ...unported(own.policy, host),
   };
-});
+}
 
 /** What port level settings have not: the subset's, else the host's, unless the host has settings for the port (MergeTrafficPolicy). */
 function unported(own: EffectivePolicy, host: EffectivePolicy): Pick<EffectivePolicy, "tunnel" | "proxyProtocol" | "retryBudget"> {

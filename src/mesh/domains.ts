@@ -1,5 +1,6 @@
 /** The Host headers by which callers name a service (Istio, httproute.go generateVirtualHostDomains, in weft's domain). */
 import { isIpAddress } from "../model/check.ts";
+import { ISTIO_ROOT } from "../model/metadata.ts";
 import type { Service, Settings } from "./types.ts";
 
 export interface HostForms {
@@ -12,15 +13,19 @@ export interface HostForms {
 /** Without ports. */
 export function hostForms(service: Service, clientNamespace: string, settings: Settings): HostForms {
   const addresses = service.addresses.filter(isIpAddress).map((address) => (address.includes(":") ? `[${address}]` : address));
-  return { full: [service.host, ...addresses], short: shortForms(service.host, clientNamespace, settings.domain) };
+  return { full: [service.host, ...addresses], short: shortForms(service.host, clientNamespace, settings) };
 }
 
-function shortForms(host: string, clientNamespace: string, domain: string): readonly string[] {
+function shortForms(host: string, clientNamespace: string, { domain, rootNamespace }: Settings): readonly string[] {
   if (!host.endsWith(`.${domain}`)) return [];
   const [name, namespace, ...more] = host.slice(0, -domain.length - 1).split(".");
   if (!name || !namespace || more.length > 0 || name.startsWith("*")) return [];
-  const service = `${name}.${namespace}`;
-  const forms = [service, `${service}.svc`, `${service}.svc.cluster.local`, `${service}.svc.${domain}`];
+  // Applications that come from Istio know its services by Istio's name of the root namespace.
+  const names = namespace === rootNamespace ? [namespace, ISTIO_ROOT] : [namespace];
+  const forms = names.flatMap((own) => {
+    const service = `${name}.${own}`;
+    return [service, `${service}.svc`, `${service}.svc.cluster.local`, `${service}.svc.${domain}`];
+  });
   return namespace === clientNamespace ? [name, ...forms] : forms;
 }
 

@@ -6,9 +6,10 @@ import { provenanceOf, type Resource } from "../model/resource.ts";
 import { isPassthrough, resolutionOf, type ServiceEntryEndpoint, singleAddresses } from "../model/service-entry.ts";
 import type { WorkloadEntrySpec } from "../model/workload-entry.ts";
 import { compareText } from "./hosts.ts";
+import { withTopology } from "./localities.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
 import { buildMtls, mtlsModeAt, type WorkloadMtls } from "./peer-authentication.ts";
-import { labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
+import { labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry, withNetwork } from "./selection.ts";
 import { type ServiceParts, servicePort } from "./services.ts";
 import type { Endpoint, Mesh, Service, Settings, Workload } from "./types.ts";
 import { spiffeIdOf } from "./workloads.ts";
@@ -19,21 +20,22 @@ export interface EndpointInputs {
   readonly selection: Selection;
   /** The effective PeerAuthentication of WorkloadEntries by key, and of inline endpoints by inlineKey. */
   readonly mtls: ReadonlyMap<string, WorkloadMtls>;
-  /** By key of the WorkloadEntries that get no calls. */
-  readonly unready: ReadonlyMap<string, string>;
 }
 
 /** Sorted by address, then ports. */
 export function endpointsOf({ service, entries }: ServiceParts, inputs: EndpointInputs): readonly Endpoint[] {
   const byInstance = new Map<string, Endpoint>();
+  const add = (entry: ServiceEntry, key: string, endpoint: Endpoint) => {
+    const placed = atServicePorts(service, entry, endpoint);
+    const known = byInstance.get(key);
+    if (placed.ports.size > 0) byInstance.set(key, known ? withPortsOf(known, placed) : placed);
+  };
   for (const entry of entries) {
     // A name among the addresses of an older entry could not be told to Envoy.
-    if (resolvesItself(entry) && service.resolution !== "STATIC") byInstance.set(service.host, hostEndpoint(service, entry));
-    if (isPassthrough(entry.spec)) for (const [address, one] of passthroughEndpoints(entry)) byInstance.set(address, one);
-    for (const [key, endpoint] of endpointsOfEntry(entry, inputs)) {
-      const known = byInstance.get(key);
-      byInstance.set(key, known ? withPortsOf(known, endpoint) : endpoint);
-    }
+    if (service.resolution === "STATIC" && resolutionOf(entry.spec, service.host) !== "STATIC") continue;
+    if (resolvesItself(entry, service.host)) add(entry, service.host, hostEndpoint(service, entry));
+    if (isPassthrough(entry.spec)) for (const [address, one] of passthroughEndpoints(entry)) add(entry, address, one);
+    for (const [key, endpoint] of endpointsOfEntry(entry, inputs)) add(entry, key, endpoint);
   }
   return internList([...byInstance.values()].sort(byAddress));
 }
@@ -59,7 +61,7 @@ export function inlineMtls(
         namespace: entry.metadata.namespace,
         name: entry.metadata.name,
         address: endpoint.address ?? "",
-        labels: endpoint.labels ?? {},
+        labels: inlineLabels(endpoint),
         locality: "",
         inbound: [],
         outbound: { address: "", port: 0 },
@@ -74,9 +76,11 @@ function inlineEndpoints({ spec }: ServiceEntry): readonly ServiceEntryEndpoint[
   return spec.workloadSelector || isPassthrough(spec) ? [] : (spec.endpoints ?? []);
 }
 
+const inlineLabels = ({ labels = {}, network }: ServiceEntryEndpoint) => withNetwork(labels, network);
+
 /** A DNS service that names no instance is reached by resolving its own host (convertServiceEntryToInstances). */
-function resolvesItself({ spec }: ServiceEntry): boolean {
-  if (resolutionOf(spec) === "STATIC") return false;
+function resolvesItself({ spec }: ServiceEntry, host: string): boolean {
+  if (["STATIC", "DYNAMIC_DNS"].includes(resolutionOf(spec, host))) return false;
   return isPassthrough(spec) || (!spec.workloadSelector && !spec.endpoints?.length);
 }
 
@@ -106,14 +110,13 @@ const passthroughEndpoints = memoize((entry: ServiceEntry): readonly [string, En
 );
 
 function endpointsOfEntry(entry: ServiceEntry, inputs: EndpointInputs): [string, Endpoint][] {
-  const selected = (inputs.selection.workloads.get(entry) ?? []).flatMap((workload): [string, Endpoint][] => {
+  const selected = (inputs.selection.workloads.get(entry) ?? []).map((workload): [string, Endpoint] => {
     const key = `${workload.metadata.namespace}/${workload.metadata.name}`;
-    if (inputs.unready.has(key)) return [];
-    return [[key, workloadEndpoint(inputs.settings, entry, workload, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs))]];
+    return [key, workloadEndpoint(inputs.settings, entry, workload, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs))];
   });
   const inline = inlineEndpoints(entry).map((endpoint, index): [string, Endpoint] => {
     const key = inlineKey(entry, index);
-    return [key, inlineEndpoint(inputs.settings, entry, endpoint, tlsPorts(entry, endpoint, endpoint.labels ?? {}, key, inputs))];
+    return [key, inlineEndpoint(inputs.settings, entry, endpoint, tlsPorts(entry, endpoint, inlineLabels(endpoint), key, inputs))];
   });
   return [...selected, ...inline];
 }
@@ -133,7 +136,7 @@ const workloadEndpoint = memoize(
 
 const inlineEndpoint = memoize(
   (settings: Settings, entry: ServiceEntry, spec: ServiceEntryEndpoint, mtlsPorts: ReadonlySet<number>): Endpoint => ({
-    ...endpoint(entry, spec, spec.labels ?? {}),
+    ...endpoint(entry, spec, inlineLabels(spec)),
     spiffeId: spiffeIdOf(settings, entry.metadata.namespace, spec.serviceAccount),
     mtlsPorts,
     source: provenanceOf(entry, "spec", "endpoints", entry.spec.endpoints?.indexOf(spec) ?? 0),
@@ -142,13 +145,14 @@ const inlineEndpoint = memoize(
 
 function endpoint(entry: ServiceEntry, spec: WorkloadEntrySpec, labels: Readonly<Record<string, string>>) {
   const address = spec.address ?? "";
+  const locality = localityOf(spec.locality, labels);
   return {
     address: address.replace(/^unix:\/\//, ""),
     ports: new Map((entry.spec.ports ?? []).map((port) => [port.number, instancePort(spec, servicePort(port))])),
-    labels,
+    labels: withTopology(labels, locality),
     // Zero means "not given": Envoy takes no zero (GetLoadBalancingWeight).
     weight: spec.weight || 1,
-    locality: localityOf(spec.locality, labels),
+    locality,
   };
 }
 
@@ -173,6 +177,20 @@ function tlsPorts(
     .sort((a, b) => a - b);
   return pool.keep(`ports ${ports}`, () => new Set(ports));
 }
+
+/** An entry's instance at the service's ports, which the entry may number otherwise: their names tell which is which (BuildClusterLoadAssignment). */
+const atServicePorts = memoize((service: Service, entry: ServiceEntry, endpoint: Endpoint): Endpoint => {
+  const own = entry.spec.ports ?? [];
+  const pairs = service.ports.flatMap(({ number, name }) =>
+    own.filter((port) => port.name === name).map((port) => [number, port.number] as const),
+  );
+  if (pairs.length === own.length && pairs.every(([number, written]) => number === written)) return endpoint;
+  return {
+    ...endpoint,
+    ports: new Map(pairs.map(([number, written]) => [number, endpoint.ports.get(written) ?? 0])),
+    mtlsPorts: new Set(pairs.filter(([, written]) => endpoint.mtlsPorts.has(written)).map(([number]) => number)),
+  };
+});
 
 /** One instance under two entries of the same host: their ports together, the older one's first. */
 const withPortsOf = memoize(

@@ -151,7 +151,7 @@ function tableName(kind: ServerKind, { port }: ServerSpec, listened: number, bin
 }
 
 /** "./host" is of the Gateway's own namespace, a host without a namespace of every one (sanitizeServerHostNamespace). */
-function hostsOf(hosts: readonly string[], own: string, settings: Settings): GatewayServer["hosts"] {
+export function hostsOf(hosts: readonly string[], own: string, settings: Settings): GatewayServer["hosts"] {
   const parsed = hosts.map((text) => {
     const slash = text.indexOf("/");
     const namespace = slash < 0 ? "*" : text.slice(0, slash);
@@ -163,7 +163,7 @@ function hostsOf(hosts: readonly string[], own: string, settings: Settings): Gat
 }
 
 /** The server's hosts for VirtualServices of `namespace`. */
-export function hostsFor({ hosts }: GatewayServer, namespace: string): readonly string[] {
+export function hostsFor({ hosts }: Pick<GatewayServer, "hosts">, namespace: string): readonly string[] {
   return hosts.filter((one) => one.namespace === undefined || one.namespace === namespace).map(({ host }) => host);
 }
 

@@ -16,6 +16,8 @@ export interface RouteTarget {
   readonly host: string;
   readonly port: number;
   readonly subset?: string;
+  /** The name that is called is resolved then (resolution DYNAMIC_DNS). */
+  readonly byName?: boolean;
 }
 
 export interface WeightedTarget extends RouteTarget {
@@ -49,6 +51,8 @@ export interface HttpRoute {
   readonly port: number;
   /** Whether TLS ended here: what a redirect without a scheme means. */
   readonly tls?: boolean;
+  /** Takes CONNECT alone: the tunnel ends here, or at the destination. */
+  readonly connect?: "ends" | "passes";
   readonly source: Provenance;
 }
 
@@ -95,6 +99,14 @@ export function buildHttpRoutes(
   return routes;
 }
 
+/** The older field counts only without the newer one (TranslateCORSPolicy). */
+export function allowedOrigins({
+  allowOrigins,
+  allowOrigin = [],
+}: NonNullable<HttpRouteSpec["corsPolicy"]>): NonNullable<NonNullable<HttpRouteSpec["corsPolicy"]>["allowOrigins"]> {
+  return allowOrigins ?? allowOrigin.map((exact) => ({ exact }));
+}
+
 /** A delegate's redirect goes before a directResponse that it inherits, and both before its route (TranslateRoute). */
 function isAnsweredHere({ redirect, directResponse }: HttpRouteSpec): boolean {
   return redirect !== undefined || directResponse !== undefined;
@@ -104,7 +116,8 @@ function isAnsweredHere({ redirect, directResponse }: HttpRouteSpec): boolean {
 export const defaultHttpRoutes = memoize(
   (service: Service, port: { readonly number: number }, rule: DestinationRule): readonly HttpRoute[] => {
     const { host } = service;
-    const target = { cluster: clusterName(host, port.number), host, port: port.number, weight: 0, source: service.source };
+    const byName = isByName(service);
+    const target = { cluster: clusterName(host, port.number), host, port: port.number, weight: 0, byName, source: service.source };
     const hash = hashFor(rule, { port: port.number });
     return [{ name: "default", targets: [{ ...target, hash }], mirrors: [], port: port.number, source: service.source }];
   },
@@ -122,10 +135,18 @@ export function targetOf(
   const service = surroundings.service(canonical);
   const number = port?.number ?? portOf(service);
   return {
-    target: { cluster: clusterName(canonical, number, subset), host: canonical, port: number, subset: subset || undefined },
+    target: {
+      cluster: clusterName(canonical, number, subset),
+      host: canonical,
+      port: number,
+      subset: subset || undefined,
+      byName: isByName(service),
+    },
     service,
   };
 }
+
+const isByName = (service: Service | undefined) => service?.resolution === "DYNAMIC_DNS" || undefined;
 
 /** Hosts that a VirtualService's http routes lead to, for knowing what they depend on. */
 export function destinationHosts({ http }: VirtualService, domain: string): readonly string[] {

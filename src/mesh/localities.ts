@@ -46,15 +46,20 @@ export function isLocalityWeighted({ distribute, failover, failoverPriority }: L
 }
 
 /** What of its callers a rule looks at: whether their locality, and which labels besides those that are the locality's. */
-export const nearnessLookedAt = memoize(({ trafficPolicy, subsets }: DestinationRule): LookedAt => {
-  const policies = [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)].flatMap((policy) =>
-    policy ? [policy, ...(policy.portLevelSettings ?? [])] : [],
-  );
-  const settings = policies.flatMap(({ loadBalancer }) => loadBalancer?.localityLbSetting ?? []);
-  const labels = settings.flatMap(({ failoverPriority = [] }) => failoverPriority.map((label) => label.split("=")[0] ?? ""));
-  const locality = settings.length > 0 || policies.some(({ outlierDetection }) => outlierDetection !== undefined);
-  return { locality, labels: labels.filter((label) => !TOPOLOGY.includes(label)) };
-});
+export const nearnessLookedAt = memoize(
+  ({ trafficPolicy, subsets, defaults }: Pick<DestinationRule, "trafficPolicy" | "subsets" | "defaults">): LookedAt => {
+    const policies = [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)].flatMap((policy) =>
+      policy ? [policy, ...(policy.portLevelSettings ?? [])] : [],
+    );
+    const settings = [
+      ...policies.flatMap(({ loadBalancer }) => loadBalancer?.localityLbSetting ?? []),
+      ...(defaults?.localityLbSetting ? [defaults.localityLbSetting] : []),
+    ];
+    const labels = settings.flatMap(({ failoverPriority = [] }) => failoverPriority.map((label) => label.split("=")[0] ?? ""));
+    const locality = settings.length > 0 || [...policies, defaults].some((policy) => policy?.outlierDetection !== undefined);
+    return { locality, labels: labels.filter((label) => !TOPOLOGY.includes(label)) };
+  },
+);
 
 interface LookedAt {
   readonly locality: boolean;
@@ -142,7 +147,7 @@ const NETWORK = "topology.istio.io/network";
 const TOPOLOGY = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"];
 
 /** A locality is known by labels too (Istio, pilot/pkg/serviceregistry/util/label, AugmentLabels). */
-function withTopology(labels: Readonly<Record<string, string>>, locality: string): Readonly<Record<string, string>> {
+export function withTopology(labels: Readonly<Record<string, string>>, locality: string): Readonly<Record<string, string>> {
   const parts = partsOf(locality);
   return { ...labels, ...Object.fromEntries(TOPOLOGY.flatMap((label, index) => (parts[index] ? [[label, parts[index]]] : []))) };
 }

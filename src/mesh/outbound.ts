@@ -4,6 +4,7 @@
  */
 import type { Provenance } from "../lib/provenance.ts";
 import { isIpAddress } from "../model/check.ts";
+import { type AutomaticTls, automaticTls, EACH, withMutualTls } from "./automatic-tls.ts";
 import { type Caller, groupCallers, hasLabels } from "./callers.ts";
 import {
   type DestinationRule,
@@ -11,6 +12,7 @@ import {
   type EffectivePolicy,
   effectivePolicy,
   NO_SUBSET,
+  overDefaults,
   ruleFor,
   type Subset,
   sortedSubsets,
@@ -41,8 +43,9 @@ import {
   type KnownService,
   type SidecarLookup,
 } from "./sidecars.ts";
-import { type TcpInputs, type TcpRoute, tcpRoutes } from "./tcp-routes.ts";
+import { isTls, type TcpInputs, type TcpRoute, tcpRoutes } from "./tcp-routes.ts";
 import type { Endpoint, Mesh, Service, ServicePort, Settings, Workload } from "./types.ts";
+import { type UnknownHosts, unknownCluster, unknownHosts } from "./unknown-hosts.ts";
 import { labelsLookedAt, seenBy, type VirtualService, type VirtualServiceIndex, visibleFrom } from "./virtual-services.ts";
 
 /** How a port of a service, or of a subset of it, is called. */
@@ -53,6 +56,8 @@ export interface OutboundCluster {
   readonly port: ServicePort;
   readonly subset?: string;
   readonly policy: EffectivePolicy;
+  /** With which TLS its endpoints are called, where `policy` says nothing of it. */
+  readonly automaticTls: AutomaticTls;
   /** Identities that a mutual TLS server may present: of the service's endpoints and its ServiceEntry, sorted. */
   readonly subjectAltNames: readonly string[];
   /** Resolution DNS only: what to resolve. Others get their endpoints by EDS. */
@@ -90,6 +95,8 @@ export interface OutboundView {
   readonly namespace: string;
   /** The Sidecar's egress that limits it. */
   readonly scope?: Provenance;
+  /** Whether and how hosts that the mesh does not know may be called. */
+  readonly unknown?: UnknownHosts;
   /** Those of the Sidecar's that have a place of their own, in its order. */
   readonly listeners: readonly EgressListener[];
   /** Sorted by name. */
@@ -107,10 +114,14 @@ export interface OutboundInputs {
   readonly pool: Pool;
   readonly services: ServiceIndex;
   endpoints(parts: ServiceParts): readonly Endpoint[];
+  /** The same, and those that are not ready: they come back as whom they were, and a cluster is not to change with their health. */
+  readonly instances: ReadonlyMap<ServiceParts, readonly Endpoint[]>;
   readonly workloads: ReadonlyMap<string, Workload>;
   readonly rules: DestinationRuleIndex;
   readonly virtualServices: readonly VirtualService[];
   readonly sidecars: SidecarLookup;
+  /** By a service's namespace. */
+  namespaceTls(namespace: string): AutomaticTls;
 }
 
 /** By key of the calling workload, sorted. */
@@ -121,7 +132,7 @@ export function buildOutbound(inputs: OutboundInputs, previous?: Mesh): Readonly
     byNamespace.set(namespace, found);
     return found;
   };
-  const near = inputs.rules.all.map((rule) => nearnessLookedAt(rule));
+  const near = [...inputs.rules.all, { subsets: [], defaults: inputs.settings.defaults?.traffic }].map((rule) => nearnessLookedAt(rule));
   const nearLabels = new Set(near.flatMap(({ labels }) => labels));
   const distinctions = (namespace: string) => ({
     labels: labelsLookedAt(visible(namespace))
@@ -129,9 +140,14 @@ export function buildOutbound(inputs: OutboundInputs, previous?: Mesh): Readonly
       .union(nearLabels),
     locality: near.some(({ locality }) => locality),
   });
-  const groups = groupCallers(inputs.workloads.values(), distinctions, ({ type, namespace, labels }) =>
-    type === "gateway" ? undefined : egressScope(inputs.sidecars(namespace, labels), namespace, inputs.settings),
-  );
+  const groups = groupCallers(inputs.workloads.values(), distinctions, ({ type, namespace, labels }) => {
+    if (type === "gateway") return {};
+    const sidecar = inputs.sidecars(namespace, labels);
+    return {
+      scope: egressScope(sidecar, namespace, inputs.settings),
+      unknown: unknownHosts(sidecar, inputs.settings, inputs.pool),
+    };
+  });
   const views = new Map<string, OutboundView>();
   for (const { caller, workloads } of groups) {
     const { namespace, scope } = caller;
@@ -156,6 +172,7 @@ function wholeView(
   const services = known.map(({ service }) => service);
   return {
     namespace: caller.namespace,
+    unknown: caller.unknown,
     listeners: NO_LISTENERS,
     ...allClusters(caller, known, surroundings, inputs),
     ...otherCalls(caller, services, seenBy(visible, caller), surroundings, workloads, inputs),
@@ -173,7 +190,7 @@ function scopedView(
   inputs: OutboundInputs,
 ): OutboundView {
   const { settings, pool } = inputs;
-  const { namespace } = caller;
+  const { namespace, unknown } = caller;
   const sights = scope.listeners.map((listener) => {
     const virtualServices = seenBy(
       visible.filter((one) => importsRoutes(listener, one)),
@@ -186,13 +203,14 @@ function scopedView(
   const known = joinKnown(sights.flatMap((sight) => sight.known));
   const surroundings = within(known, surroundingsOf(caller, inputs));
   const built = sights.flatMap(({ listener, virtualServices, services }) => {
-    return buildEgressListener(listener, { namespace, settings, pool, services, virtualServices, surroundings }) ?? [];
+    return buildEgressListener(listener, { namespace, settings, pool, services, virtualServices, unknown, surroundings }) ?? [];
   });
   const rest = sights.find(({ listener }) => !listener.bind);
   const others = otherCalls(caller, rest?.services ?? [], rest?.virtualServices ?? seenBy([], caller), surroundings, workloads, inputs);
   return {
     namespace,
     scope: scope.source,
+    unknown: caller.unknown,
     listeners: internList(built.map(({ listener }) => listener)),
     ...allClusters(caller, known, surroundings, inputs),
     ports: others.ports,
@@ -214,17 +232,20 @@ function allClusters(
       surroundings.rule(service),
       subjectAltNames(parts, inputs),
       nearnessOf(caller, surroundings.rule(service), inputs.pool),
+      inputs.namespaceTls(service.namespace),
     ),
   );
+  const { unknown } = caller;
+  const others = unknown && !unknown.egressProxy ? [unknownCluster(unknown)] : [];
   return {
-    clusters: internList(built.flatMap(({ clusters }) => clusters).sort((a, b) => compareText(a.name, b.name))),
+    clusters: internList([...built.flatMap(({ clusters }) => clusters), ...others].sort((a, b) => compareText(a.name, b.name))),
     assignments: internList(built.flatMap(({ assignments }) => assignments).sort((a, b) => compareText(a.cluster, b.cluster))),
   };
 }
 
 /** What the outbound listener leads to, and the services' own addresses. */
 function otherCalls(
-  { namespace }: Caller,
+  { namespace, unknown }: Caller,
   services: readonly Service[],
   virtualServices: VirtualServiceIndex,
   surroundings: Surroundings,
@@ -232,7 +253,10 @@ function otherCalls(
   { settings, pool }: OutboundInputs,
 ): Pick<OutboundView, "routes" | "ports"> {
   return {
-    routes: buildRouteTables({ namespace, settings, pool, services, virtualServices, surroundings }, listenedPorts(services, workloads)),
+    routes: buildRouteTables(
+      { namespace, settings, pool, services, virtualServices, unknown, surroundings },
+      listenedPorts(services, workloads),
+    ),
     ports: internList(
       services.flatMap((service) => service.ports.map((port) => portOf(service, port, surroundings, { settings, pool, virtualServices }))),
     ),
@@ -244,7 +268,7 @@ export function surroundingsOf(caller: Caller, { services, rules, settings }: Ou
   return {
     service: (host) => serviceFor(services.get(host) ?? [], caller.namespace)?.service,
     rule: (service) => {
-      const rule = known.get(service) ?? ruleFor(rules, caller, service, settings);
+      const rule = known.get(service) ?? overDefaults(ruleFor(rules, caller, service, settings), settings);
       known.set(service, rule);
       return rule;
     },
@@ -277,26 +301,41 @@ function nearnessOf({ locality, labels }: Caller, rule: DestinationRule, pool: P
 }
 
 function subjectAltNames(part: ServiceParts, inputs: OutboundInputs): readonly string[] {
-  const ids = inputs.endpoints(part).flatMap(({ spiffeId }) => spiffeId ?? []);
+  const ids = (inputs.instances.get(part) ?? []).flatMap(({ spiffeId }) => spiffeId ?? []);
   return inputs.pool.strings([...new Set([...part.service.subjectAltNames, ...ids])].sort(compareText));
 }
 
 const clustersOf = memoize(
-  (service: Service, endpoints: readonly Endpoint[], rule: DestinationRule, names: readonly string[], near: Nearness) => {
+  (
+    service: Service,
+    endpoints: readonly Endpoint[],
+    rule: DestinationRule,
+    names: readonly string[],
+    near: Nearness,
+    namespaceTls: AutomaticTls,
+  ) => {
     const clusters: OutboundCluster[] = [];
     const assignments: LoadAssignment[] = [];
+    // No instance is known, so none is in a subset either (cluster_builder.go, applyDestinationRule).
+    if (service.resolution === "DYNAMIC_DNS") {
+      const called = service.ports.filter(({ protocol }) => isHttp(protocol) || isTls(protocol));
+      return { clusters: called.map((port) => edsCluster(service, port, NO_SUBSET, rule, names, namespaceTls)), assignments };
+    }
     for (const port of service.ports) {
       for (const subset of [NO_SUBSET, ...sortedSubsets(rule)]) {
-        const matching = endpoints.filter((endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint.labels, subset.labels));
+        const tls = effectivePolicy(rule, subset, port).tls ? EACH : automaticTls(namespaceTls, rule, subset, port);
+        const matching = (tls.endpoints === "all" ? endpoints.map((endpoint) => withMutualTls(endpoint)) : endpoints).filter(
+          (endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint.labels, subset.labels),
+        );
         // One name, whose addresses are taken in turn: Envoy has room for no second (LOGICAL_DNS).
         const own = internList(service.resolution === "DNS_ROUND_ROBIN" ? matching.slice(0, 1) : matching);
         const localities = localityGroups(own, preferenceOf(effectivePolicy(rule, subset, port)), near);
         if (service.resolution === "STATIC") {
-          clusters.push(edsCluster(service, port, subset, rule, names));
+          clusters.push(edsCluster(service, port, subset, rule, names, namespaceTls));
           assignments.push(assignmentOf(service, port, subset, localities));
         } else if (own.length > 0) {
           // A DNS cluster without endpoints is none (cluster_builder.go, buildCluster): routes to it answer 503.
-          clusters.push(dnsCluster(service, port, subset, rule, names, localities));
+          clusters.push(dnsCluster(service, port, subset, rule, names, namespaceTls, localities));
         }
       }
     }
@@ -304,6 +343,7 @@ const clustersOf = memoize(
   },
 );
 
+/** Its endpoints are found elsewhere: by EDS, or by the name that is called. */
 const edsCluster = memoize(clusterOf);
 const dnsCluster = memoize(
   (
@@ -312,15 +352,23 @@ const dnsCluster = memoize(
     subset: Subset,
     rule: DestinationRule,
     names: readonly string[],
+    namespaceTls: AutomaticTls,
     localities: readonly LocalityGroup[],
   ) => ({
-    ...clusterOf(service, port, subset, rule, names),
+    ...clusterOf(service, port, subset, rule, names, namespaceTls),
     endpoints: localities.flatMap(({ endpoints }) => endpoints),
     localities,
   }),
 );
 
-function clusterOf(service: Service, port: ServicePort, subset: Subset, rule: DestinationRule, names: readonly string[]): OutboundCluster {
+function clusterOf(
+  service: Service,
+  port: ServicePort,
+  subset: Subset,
+  rule: DestinationRule,
+  names: readonly string[],
+  namespaceTls: AutomaticTls,
+): OutboundCluster {
   const policy = effectivePolicy(rule, subset, port);
   return {
     name: clusterName(service.host, port.number, subset.name),
@@ -328,6 +376,7 @@ function clusterOf(service: Service, port: ServicePort, subset: Subset, rule: De
     port,
     subset: subset.name || undefined,
     policy,
+    automaticTls: automaticTls(namespaceTls, rule, subset, port),
     selected: rule.selected ?? false,
     localityWeighted: isLocalityWeighted(preferenceOf(policy)),
     subjectAltNames: names,
@@ -365,7 +414,7 @@ const httpPort = memoize(
 
 function sameView(a: OutboundView, b: OutboundView): boolean {
   const sameRoutes = a.routes.size === b.routes.size && [...a.routes].every(([name, table]) => b.routes.get(name) === table);
-  const sameScope = a.namespace === b.namespace && sameProvenance(a.scope, b.scope);
+  const sameScope = a.namespace === b.namespace && sameProvenance(a.scope, b.scope) && a.unknown === b.unknown;
   const sameLists = a.clusters === b.clusters && a.assignments === b.assignments && a.ports === b.ports && a.listeners === b.listeners;
   return sameScope && sameRoutes && sameLists;
 }

@@ -55,6 +55,21 @@ export function buildMtls(
   return reuseMap(built, previous?.mtls);
 }
 
+/**
+ * How a workload's listener serves a mode. Without an identity it cannot speak mutual TLS: PERMISSIVE takes plaintext only, and under STRICT
+ * (undefined) there is no listener, for plaintext would break the policy.
+ */
+export function servedMode({ spiffeId }: Workload, mode: MtlsMode): MtlsMode | undefined {
+  if (spiffeId !== undefined || mode === "DISABLE") return mode;
+  return mode === "PERMISSIVE" ? "DISABLE" : undefined;
+}
+
+/** The mode that a namespace's own policy, else the mesh's, says for all of its workloads. */
+export function namespaceModes(policies: readonly Policy[], { rootNamespace }: Settings): (namespace: string) => EffectiveMode {
+  const { mesh, namespaces } = sortIntoScopes(policies, rootNamespace);
+  return (namespace) => narrowest([mesh, namespace === rootNamespace ? undefined : namespaces.get(namespace)]);
+}
+
 /** The mode at a workload's port. */
 export function mtlsModeAt(mtls: WorkloadMtls, port: number): EffectiveMode {
   return mtls.ports.get(port) ?? mtls.mode;
@@ -78,11 +93,7 @@ function sortIntoScopes(policies: readonly Policy[], rootNamespace: string): Sco
 function composeMtls(scopes: Scopes, workload: Workload, rootNamespace: string): WorkloadMtls {
   const workloadPolicy = scopes.workloads.get(workload.namespace)?.find((policy) => selects(policy.spec.selector, workload.labels));
   const namespacePolicy = workload.namespace === rootNamespace ? undefined : scopes.namespaces.get(workload.namespace);
-  let mode = DEFAULT_MODE;
-  for (const policy of [scopes.mesh, namespacePolicy, workloadPolicy]) {
-    const own = parseMode(policy?.spec.mtls?.mode);
-    if (policy && own) mode = { mode: own, source: provenanceOf(policy, "spec", "mtls", "mode") };
-  }
+  const mode = narrowest([scopes.mesh, namespacePolicy, workloadPolicy]);
   const ports = new Map<number, EffectiveMode>();
   if (workloadPolicy) {
     const levels = Object.entries(workloadPolicy.spec.portLevelMtls ?? {});
@@ -93,6 +104,16 @@ function composeMtls(scopes: Scopes, workload: Workload, rootNamespace: string):
     }
   }
   return { mode, ports };
+}
+
+/** The last that says one. */
+function narrowest(policies: readonly (Policy | undefined)[]): EffectiveMode {
+  let mode = DEFAULT_MODE;
+  for (const policy of policies) {
+    const own = parseMode(policy?.spec.mtls?.mode);
+    if (policy && own) mode = { mode: own, source: provenanceOf(policy, "spec", "mtls", "mode") };
+  }
+  return mode;
 }
 
 /** undefined inherits. */

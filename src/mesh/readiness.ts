@@ -2,21 +2,52 @@
  * Which workloads get no calls, because their application is not ready. One whose probe has not succeeded yet is not (Istio,
  * serviceentry/conversion.go, isHealthy); its endpoint is not sent at all, as Istio does without PILOT_SEND_UNHEALTHY_ENDPOINTS.
  */
+import { canonicalHost } from "../model/host.ts";
 import { AUTO_REGISTRATION_GROUP, HEALTH_CHECKS } from "../model/workload-group.ts";
 import { compareText } from "./hosts.ts";
-import type { WorkloadEntry } from "./selection.ts";
-import type { MeshOptions } from "./settings.ts";
+import { internList, type Pool } from "./memo.ts";
+import type { Selection, WorkloadEntry } from "./selection.ts";
+import type { MeshOptions, WorkloadHealth } from "./settings.ts";
+import type { Endpoint, Settings } from "./types.ts";
 
-/** Why, by workload key, sorted. Only for workloads of a group: nobody asks the others. */
-export function buildUnready(entries: readonly WorkloadEntry[], health: NonNullable<MeshOptions["health"]>): ReadonlyMap<string, string> {
-  const unready = entries.flatMap((entry): [string, string][] => {
-    const key = `${entry.metadata.namespace}/${entry.metadata.name}`;
+/** Why a workload gets no calls, and of which services: their canonical hosts. */
+export interface Unready {
+  readonly reason: string;
+  readonly hosts: readonly string[];
+}
+
+export interface ReadinessInputs {
+  readonly health: NonNullable<MeshOptions["health"]>;
+  readonly selection: Selection;
+  readonly settings: Settings;
+  readonly pool: Pool;
+}
+
+/** By workload key, sorted. Only workloads of a group: nobody asks the others. */
+export function buildUnready({ health, selection, settings, pool }: ReadinessInputs): ReadonlyMap<string, Unready> {
+  const unready = [...selection.entries].flatMap(([entry, selecting]): [string, Unready][] => {
     if (groupOf(entry) === undefined) return [];
-    const said = health.get(key);
-    if (said) return said.ready ? [] : [[key, said.message || "its probe fails"]];
-    return isTrue(entry.metadata.annotations[HEALTH_CHECKS]) ? [[key, "its probe has not succeeded yet"]] : [];
+    const key = `${entry.metadata.namespace}/${entry.metadata.name}`;
+    const reason = reasonOf(entry, health.get(key));
+    if (reason === undefined) return [];
+    const all = selecting.flatMap(({ spec, metadata }) =>
+      spec.hosts.map((host) => canonicalHost(host, metadata.namespace, settings.domain)),
+    );
+    const hosts = [...new Set(all)].sort();
+    return [[key, pool.keep(`unready ${JSON.stringify([key, reason, hosts])}`, () => ({ reason, hosts }))]];
   });
   return new Map(unready.sort(([a], [b]) => compareText(a, b)));
+}
+
+/** Without those that get no calls. */
+export function readyOf(endpoints: readonly Endpoint[], unready: ReadonlyMap<string, Unready>): readonly Endpoint[] {
+  if (!endpoints.some(({ workload }) => workload !== undefined && unready.has(workload))) return endpoints;
+  return internList(endpoints.filter(({ workload }) => workload === undefined || !unready.has(workload)));
+}
+
+function reasonOf({ metadata }: WorkloadEntry, said: WorkloadHealth | undefined): string | undefined {
+  if (said) return said.ready ? undefined : said.message || "its probe fails";
+  return isTrue(metadata.annotations[HEALTH_CHECKS]) ? "its probe has not succeeded yet" : undefined;
 }
 
 /** "ns/name" of the WorkloadGroup that registered the workload; undefined for those that a person wrote. */

@@ -4,12 +4,13 @@
  */
 import type { Provenance } from "../lib/provenance.ts";
 import { DomainClaims, hostForms } from "./domains.ts";
-import { compareText, covers, isWildcard } from "./hosts.ts";
+import { compareText, isWildcard } from "./hosts.ts";
 import { buildHttpRoutes, defaultHttpRoutes, destinationHosts, type HttpRoute, type Surroundings } from "./http-routes.ts";
 import { internList, memoize, type Pool, retain } from "./memo.ts";
 import { isHttp } from "./services.ts";
 import type { Service, ServicePort, Settings } from "./types.ts";
-import { httpCandidates, type VirtualService, type VirtualServiceIndex } from "./virtual-services.ts";
+import { type UnknownHosts, unknownVirtualHost } from "./unknown-hosts.ts";
+import { httpCandidates, overlaps, type VirtualService, type VirtualServiceIndex } from "./virtual-services.ts";
 
 export interface VirtualHost {
   /** "orders.default.mesh.local:8080" */
@@ -40,6 +41,8 @@ export interface RouteInputs {
   /** Sorted by host. */
   readonly services: readonly Service[];
   readonly virtualServices: VirtualServiceIndex;
+  /** Whether and how the callers may call what is in no table. */
+  readonly unknown?: UnknownHosts;
   readonly surroundings: Surroundings;
 }
 
@@ -95,14 +98,15 @@ function serviceRoutes(service: Service, port: ServicePort, inputs: RouteInputs)
 
 /**
  * Hosts that a VirtualService names and no ServiceEntry does: they are routed at the ports of the VirtualService's other hosts, or at
- * port 80 when it has none (route.go, buildSidecarVirtualHostsForVirtualService).
+ * port 80 when it has none (route.go, buildSidecarVirtualHostsForVirtualService). A wildcard that shares names with a service's is none of
+ * them, though the service's be the wider one (separateVSHostsAndServices).
  */
 function looseSites(inputs: RouteInputs): Site[] {
   const known = new Map(inputs.services.map((service) => [service.host, service]));
   const sites = new Map<string, Site>();
   for (const virtualService of inputs.virtualServices.all) {
     const isLoose = (host: string) =>
-      isWildcard(host) ? !inputs.services.some((service) => covers(host, service.host)) : !known.has(host);
+      isWildcard(host) ? !inputs.services.some((service) => overlaps(host, service.host)) : !known.has(host);
     const loose = virtualService.hosts.filter(isLoose);
     if (loose.length === 0) continue;
     const named = virtualService.hosts.flatMap((host) => known.get(host) ?? []).flatMap(({ ports }) => ports);
@@ -122,7 +126,7 @@ function looseSites(inputs: RouteInputs): Site[] {
 function tableOf(
   name: string,
   sites: readonly Site[],
-  { namespace, settings, pool }: RouteInputs,
+  { namespace, settings, pool, unknown }: RouteInputs,
   isProxy = name === HTTP_PROXY,
 ): RouteTable {
   const claims = new DomainClaims();
@@ -135,7 +139,8 @@ function tableOf(
     const domains = [...(full[at] ?? []), ...(short[at] ?? [])];
     return domains.length > 0 ? [virtualHost(site, pool.strings(domains))] : [];
   });
-  return tablesOf(internList(virtualHosts))(name, !isProxy);
+  const others = isProxy && unknown && claims.claim(["*"]).length > 0 ? [unknownVirtualHost(unknown)] : [];
+  return tablesOf(internList([...virtualHosts, ...others]))(name, !isProxy);
 }
 
 /** "host:port", and "host" alone where callers that name no port mean this one. */
@@ -146,6 +151,8 @@ function proxyForms(host: string, { port, service }: Site): string[] {
 /** Port 80 as in every URL; a service without it is meant by its lowest HTTP port. */
 function isDefaultPort(port: number, service: Service | undefined): boolean {
   if (port === 80) return true;
+  // Envoy calls the port that the Host header names, and 80 where it names none.
+  if (service?.resolution === "DYNAMIC_DNS") return false;
   const http = (service?.ports ?? []).filter(({ protocol }) => isHttp(protocol)).map(({ number }) => number);
   return !http.includes(80) && http[0] === port;
 }

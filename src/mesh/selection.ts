@@ -31,7 +31,14 @@ export function buildSelection(entries: readonly ServiceEntry[], workloads: read
 
 /** Labels of metadata win over those of spec (ConvertWorkloadEntry). */
 export function labelsOf({ metadata, spec }: WorkloadEntry): Readonly<Record<string, string>> {
-  return { ...spec.labels, ...metadata.labels };
+  return withNetwork({ ...spec.labels, ...metadata.labels }, spec.network);
+}
+
+const NETWORK = "topology.istio.io/network";
+
+/** Without gateways between networks, an instance's network is a label of it (AugmentLabels), which subsets and failoverPriority may name. */
+export function withNetwork(labels: Readonly<Record<string, string>>, network: string | undefined): Readonly<Record<string, string>> {
+  return network && !labels[NETWORK] ? { ...labels, [NETWORK]: network } : labels;
 }
 
 /** "region/zone/subzone" or "". A label cannot hold "/", so "." stands for it there (SanitizeLocalityLabel). */
@@ -41,7 +48,7 @@ export function localityOf(locality: string | undefined, labels: Readonly<Record
 }
 
 function selects({ spec }: ServiceEntry, workload: WorkloadEntry): boolean {
-  if (isPassthrough(spec)) return false;
+  if (isPassthrough(spec) || spec.resolution === "DYNAMIC_DNS") return false;
   // An instance known by name or by a Unix socket serves DNS services only (DNSServiceEntryOnly).
   if (!isIpAddress(workload.spec.address ?? "") && spec.resolution === "STATIC") return false;
   const labels = labelsOf(workload);

@@ -1,6 +1,6 @@
 /**
  * ServiceEntries, as services by host. Several entries for one host in one namespace make one service: the oldest decides, the others add
- * ports and addresses (Istio, pilot/pkg/model/sidecar.go, appendSidecarServices). Entries for one host in different namespaces make
+ * addresses, and ports where they are like it (Istio, pilot/pkg/model/sidecar.go, appendSidecarServices). Entries for one host in different namespaces make
  * different services, and so do entries that are exported to others: a caller meets, of those that it sees, the one of its own namespace, else
  * the oldest.
  */
@@ -70,7 +70,7 @@ function serviceOf(settings: Settings, host: string, entries: readonly ServiceEn
   const [oldest, ...others] = entries;
   if (!oldest) throw new TypeError("a service has at least one entry");
   const ports = new Map<number, ServicePort>();
-  for (const port of entries.flatMap(({ spec }) => spec.ports ?? [])) {
+  for (const port of entries.filter((entry) => isAlike(entry, oldest)).flatMap(({ spec }) => spec.ports ?? [])) {
     if (!ports.has(port.number)) ports.set(port.number, servicePort(port));
   }
   return {
@@ -78,7 +78,7 @@ function serviceOf(settings: Settings, host: string, entries: readonly ServiceEn
     name: serviceName(host, settings.domain),
     namespace: oldest.metadata.namespace,
     ports: [...ports.values()].sort((a, b) => a.number - b.number),
-    resolution: resolutionOf(oldest.spec),
+    resolution: resolutionOf(oldest.spec, host),
     // Istio's default: what does not say that it is part of the mesh is outside, and gets no automatic mutual TLS.
     location: oldest.spec.location ?? "MESH_EXTERNAL",
     addresses: [...new Set(entries.flatMap(ownAddresses).map(withoutHostMask))].sort(compareText),
@@ -87,6 +87,17 @@ function serviceOf(settings: Settings, host: string, entries: readonly ServiceEn
     source: provenanceOf(oldest, "spec"),
     otherSources: others.map((other) => provenanceOf(other, "spec")),
   };
+}
+
+/** Whether the ports of the one are the other's too (canMergeServices). Its instances are, at ports of the same name. */
+function isAlike(a: ServiceEntry, b: ServiceEntry): boolean {
+  const traits = ({ metadata, spec }: ServiceEntry) =>
+    JSON.stringify([spec.resolution ?? "NONE", sorted(metadata.labels), sorted(spec.workloadSelector?.labels)]);
+  return traits(a) === traits(b);
+}
+
+function sorted(labels: Readonly<Record<string, string>> | undefined): readonly (readonly [string, string])[] {
+  return Object.entries(labels ?? {}).sort(([a], [b]) => compareText(a, b));
 }
 
 /** The first label of a host in the mesh's domain, else the host. */

@@ -1,6 +1,7 @@
 import { parseDuration } from "../lib/duration.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
 import type { Pool } from "./memo.ts";
+import { meshDefaults } from "./mesh-defaults.ts";
 import { byAge } from "./policy-scope.ts";
 import type { Settings } from "./types.ts";
 
@@ -55,6 +56,7 @@ export function buildSettings(config: Resource<"MeshConfig"> | undefined, option
     defaultHttpRetryPolicy: spec.defaultHttpRetryPolicy,
     accessLogFile: spec.accessLogFile || undefined,
     accessLogFormat: spec.accessLogFormat || undefined,
+    defaults: meshDefaults(config),
     source: config && provenanceOf(config, "spec"),
   };
   return pool.keep(`settings ${JSON.stringify(settings)}`, () => settings);

@@ -7,6 +7,7 @@ import type { Provenance } from "../lib/provenance.ts";
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
 import { type EgressBind, egressBind } from "../model/sidecar-egress.ts";
+import { listenerProtocol } from "../model/sidecar-port.ts";
 import { isVisible } from "../model/visibility.ts";
 import { hasLabels } from "./callers.ts";
 import { covers } from "./hosts.ts";
@@ -73,7 +74,7 @@ export function egressScope(sidecar: Sidecar | undefined, namespace: string, set
     listeners: sidecar.spec.egress.map((listener, at) => ({
       hosts: listener.hosts.map((written) => egressHost(written, namespace, settings)),
       bind: listener.port && egressBind(listener),
-      protocol: listener.port?.protocol.toUpperCase(),
+      protocol: listener.port && listenerProtocol(listener.port),
       source: provenanceOf(sidecar, "spec", "egress", at),
     })),
     source: provenanceOf(sidecar, "spec", "egress"),
@@ -84,12 +85,11 @@ export function egressScope(sidecar: Sidecar | undefined, namespace: string, set
 
 const scopesOf = memoize((_sidecar: Sidecar, _settings: Settings) => new Map<string, EgressScope>());
 
-function egressHost(written: string, own: string, { domain, rootNamespace }: Settings): EgressHost {
+function egressHost(written: string, own: string, { domain }: Settings): EgressHost {
   const slash = written.indexOf("/");
   const excluded = written.startsWith("~");
   const name = written.slice(excluded ? 1 : 0, slash) || "*";
-  const inRoot = name === "istio-system" ? rootNamespace : name;
-  return { namespace: inRoot === "." ? own : inRoot, host: canonicalHost(written.slice(slash + 1), own, domain), excluded };
+  return { namespace: name === "." ? own : name, host: canonicalHost(written.slice(slash + 1), own, domain), excluded };
 }
 
 function isExcluded({ hosts }: ListenerScope, namespace: string, host: string): boolean {

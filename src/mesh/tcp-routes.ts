@@ -20,6 +20,8 @@ export interface TcpRoute {
   readonly hashSourceIp: boolean;
   /** The connection goes on inside an HTTP request for this host, of one destination alone. */
   readonly tunnel?: Tunnel;
+  /** The name that TLS asks for is resolved, and called at this port (resolution DYNAMIC_DNS). */
+  readonly namedPort?: number;
   readonly sources: readonly Provenance[];
 }
 
@@ -128,6 +130,7 @@ export function ruleRoute(
     targets: weighted.map(({ target, weight }) => ({ ...target, weight })),
     statPrefix: single ? single.cluster : `${resource.metadata.name}.${resource.metadata.namespace}`,
     ...tcpPolicy(resolved[0]?.service, single?.subset, surroundings),
+    namedPort: weighted.find(({ target }) => target.byName)?.target.port,
     tunnel: single && tunnelOf(resolved[0]?.service, single.subset, surroundings),
     sources: [rule.source, ...ruleSources(resolved[0]?.service, surroundings), ...called.sources],
   };
@@ -135,13 +138,20 @@ export function ruleRoute(
 
 function ownRoute(service: Service, port: ServicePort, surroundings: Surroundings): TcpRoute {
   const cluster = clusterName(service.host, port.number);
+  const byName = service.resolution === "DYNAMIC_DNS" || undefined;
   return {
-    targets: [{ cluster, host: service.host, port: port.number, weight: 0 }],
+    ...(byName ? { match: matchOf([], namesOf(service.host)), namedPort: port.number } : {}),
+    targets: [{ cluster, host: service.host, port: port.number, weight: 0, byName }],
     statPrefix: cluster,
     ...tcpPolicy(service, undefined, surroundings),
     tunnel: tunnelOf(service, undefined, surroundings),
     sources: [...ruleSources(service, surroundings), service.source, ...service.otherSources],
   };
+}
+
+/** As names that TLS may ask for: Envoy's wildcard is a whole label, so "*example.com" is the name itself and those below it. */
+function namesOf(wildcard: string): readonly string[] {
+  return wildcard.startsWith("*.") ? [wildcard] : [wildcard.slice(1), `*.${wildcard.slice(1)}`];
 }
 
 /** The listener's share of the rule is the host's own policy, whatever the port; only the hash looks at the subset (networkfilter.go). */

@@ -11,10 +11,12 @@ import type { Credential } from "./credentials.ts";
 import type { EnvoyPatch } from "./envoy-filters.ts";
 import type { GatewayTls, GatewayView } from "./gateways.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
+import type { MeshDefaults } from "./mesh-defaults.ts";
 import type { WorkloadMetrics } from "./metrics.ts";
 import type { OutboundView } from "./outbound.ts";
 import type { WorkloadMtls } from "./peer-authentication.ts";
 import type { WorkloadProcess } from "./proxy-config.ts";
+import type { Unready } from "./readiness.ts";
 import type { WorkloadAuthentication } from "./request-authentication.ts";
 import type { WorkloadInjections } from "./token-injection.ts";
 import type { WorkloadTracing } from "./tracing.ts";
@@ -45,6 +47,8 @@ export interface Settings {
   readonly metrics?: WorkloadMetrics;
   /** Whether clusters and endpoints say what metrics tell of them: only where those are made. */
   readonly tellDestinations?: boolean;
+  /** What else MeshConfig says where nothing else does; absent where it says nothing. */
+  readonly defaults?: MeshDefaults;
   /** The MeshConfig, where there is one. */
   readonly source?: Provenance;
 }
@@ -69,7 +73,8 @@ export interface Service {
   /** Of the ServiceEntry. */
   readonly namespace: string;
   readonly ports: readonly ServicePort[];
-  readonly resolution: "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "NONE";
+  /** DYNAMIC_DNS: each name that is called is resolved then. */
+  readonly resolution: "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS";
   readonly location: "MESH_INTERNAL" | "MESH_EXTERNAL";
   readonly addresses: readonly string[];
   readonly subjectAltNames: readonly string[];
@@ -157,8 +162,8 @@ export interface Mesh {
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
   /** By "ns/name", sorted. */
   readonly workloads: ReadonlyMap<string, Workload>;
-  /** By workload key, sorted: why its application is not ready. Such workloads are in no service's endpoints. */
-  readonly unready: ReadonlyMap<string, string>;
+  /** By workload key, sorted: those whose application is not ready. They are in no service's endpoints. */
+  readonly unready: ReadonlyMap<string, Unready>;
   /** By workload key: the effective PeerAuthentication. */
   readonly mtls: ReadonlyMap<string, WorkloadMtls>;
   /** By workload key: the tokens that it takes. */

@@ -11,6 +11,7 @@ import {
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf } from "../model/resource.ts";
 import { type IngressListener, parseDefaultEndpoint } from "../model/sidecar.ts";
+import { listenerProtocol } from "../model/sidecar-port.ts";
 import { withKnownSuites } from "./gateways.ts";
 import { compareText } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
@@ -99,7 +100,7 @@ function ingressPorts(sidecar: Sidecar, { metadata, spec }: WorkloadEntry, ports
     .map((listener, at): InboundPort => {
       const { number } = listener.port;
       const { tls, bind } = listener;
-      const protocol = protocolOf(listener.port.protocol) ?? "TCP";
+      const protocol = protocolOf(listenerProtocol(listener.port)) ?? "TCP";
       const own = ports.find((port) => port.number === number);
       return {
         number,

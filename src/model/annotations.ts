@@ -92,7 +92,7 @@ export function parseListenAnnotation(text: string): Parsed<readonly ListenEntry
     const colon = service.lastIndexOf(":");
     const host = service.slice(0, Math.max(0, colon)).trim();
     const port = parsePort(service.slice(colon + 1).trim());
-    if (local === undefined || wildcardDomainError(host) || host.includes("*") || port === undefined) return { error: form };
+    if (local === undefined || wildcardDomainError(host) || port === undefined) return { error: form };
     const target = parseAddressPort(local);
     return "error" in target ? target : { value: { host, port, address: target.value.address, localPort: target.value.port } };
   });

@@ -5,7 +5,7 @@ import type { Report } from "./schema.ts";
 const NAME = /^[!#$%&'*+,\-.^_`|~A-Za-z0-9]+$/;
 const PSEUDO = new Set([":method", ":scheme", ":authority", ":path", ":status"]);
 
-/** Istio's ValidateHTTPHeaderNameOrJwtClaimRoute, without the claims (isJwtClaim). */
+/** Istio's ValidateHTTPHeaderNameOrJwtClaimRoute, without the claims (routingClaim). */
 export function matchHeaderError(name: string): string | undefined {
   if (name === "") return "a header's name must not be empty";
   if (PSEUDO.has(name) || NAME.test(name)) return undefined;
@@ -14,9 +14,6 @@ export function matchHeaderError(name: string): string | undefined {
 
 /** Why `name` is none that a header may have, or undefined. */
 export const headerNameError = (name: string) => (NAME.test(name) ? undefined : `${JSON.stringify(name)} is no header name`);
-
-/** "@request.auth.claims.group": a claim rather than a header, at gateways only. */
-export const isJwtClaim = (name: string) => name.startsWith("@request.auth.claims");
 
 export const isAuthority = (name: string) => /^(?::authority|host)$/i.test(name);
 

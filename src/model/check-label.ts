@@ -42,3 +42,11 @@ export function checkSelector(labels: Readonly<Record<string, string>>, report: 
     if (value.length > 63) report("badLabel", "a value holds at most 63 characters", { path: [key] });
   }
 }
+
+/** A Gateway's selector, in which Istio takes anything; what no label can be selects no proxy. */
+export function warnOfSelector(labels: Readonly<Record<string, string>>, report: Report): void {
+  for (const [key, value] of Object.entries(labels)) {
+    const wrong = labelKeyError(key) ?? labelValueError(value);
+    if (wrong) report("noEffect", `no proxy has such a label: ${wrong}`, { path: [key], atKey: true, severity: "warning" });
+  }
+}

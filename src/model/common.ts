@@ -24,6 +24,14 @@ export const filled = () =>
 /** A list of strings, none of them empty (Istio's CheckEmptyValues). */
 export const filledList = () => list(filled());
 
+/** The status of an answer that Envoy gives itself. Istio's validation takes 600 too (validateHTTPStatus), and Envoy refuses it. */
+export const answerStatus = () =>
+  number((value, report) => {
+    if (value === 600) report("notYet", "600 is no status that Envoy answers with", { help: "write 200 to 599" });
+    else if (!Number.isInteger(value)) report("wrongType", `must be a whole number, not the number ${value}`);
+    else if (value < 200 || value > 599) report("outOfRange", `must be from 200 to 599, not ${value}`);
+  });
+
 /** 0 to 100 (Istio's ValidatePercent). */
 export const percentNumber = () => integer(0, 100);
 

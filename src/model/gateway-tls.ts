@@ -149,10 +149,12 @@ function checkCertificates(tls: Spec, mode: "SIMPLE" | "MUTUAL" | "OPTIONAL_MUTU
     for (const field of ["serverCertificate", "privateKey", "caCertificates"] as const) {
       if (tls[field]) report("noEffect", "has no effect beside credentialName", { path: [field], atKey: true, severity: "warning" });
     }
+    // Istio means to refuse it, and takes it.
     if (tls.caCrl) {
-      report("exclusive", "the list of what is revoked belongs into the Secret, as ca.crl", { path: ["caCrl"], atKey: true });
-      return;
+      const help = "put the list of what is revoked into the Secret, as ca.crl";
+      report("noEffect", "has no effect beside credentialName", { path: ["caCrl"], atKey: true, severity: "warning", help });
     }
+    return;
   }
   if (mode === "SIMPLE" && tls.caCrl) report("exclusive", "SIMPLE asks for no client certificate", { path: ["caCrl"], atKey: true });
 }

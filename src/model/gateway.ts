@@ -4,7 +4,7 @@
  */
 import type * as v from "valibot";
 import { checkHost, isDnsLabel, isIpAddress } from "./check.ts";
-import { checkSelector } from "./check-label.ts";
+import { warnOfSelector } from "./check-label.ts";
 import { port } from "./common.ts";
 import { type ServerTls, serverTls } from "./gateway-tls.ts";
 import { list, map, needed, notYet, object, type Report, text } from "./schema.ts";
@@ -45,7 +45,7 @@ const server = object(
 );
 
 export const GatewaySchema = object(
-  { servers: needed(list(server, checkServers)), selector: map(text(), checkSelector) },
+  { servers: needed(list(server, checkServers)), selector: map(text(), warnOfSelector) },
   (spec: { readonly servers: readonly unknown[] }, report) => {
     if (spec.servers.length === 0) report("missing", "must have at least one server", { path: ["servers"] });
   },
@@ -69,7 +69,8 @@ function checkServerHost(text: string, report: Report): void {
   if (namespace !== "*" && namespace !== "." && !isDnsLabel(namespace)) {
     report("badHost", `${JSON.stringify(namespace)} is no namespace`, { help: 'write NAMESPACE/HOST, "./HOST" or "*/HOST"' });
   }
-  if (host === "*" || isIpAddress(host)) return;
+  // An IPv6 address has no dot: Istio takes it for a short name.
+  if (host === "*" || (host.includes(".") && isIpAddress(host))) return;
   if (!host.includes(".")) {
     report("badHost", `${JSON.stringify(host)} is a short name, and a gateway's hosts are whole ones`, {
       help: "write it as clients write it",

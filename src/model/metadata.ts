@@ -7,10 +7,11 @@ import { map, needed, object, type Report, text } from "./schema.ts";
 
 export const DEFAULT_NAMESPACE = "default";
 export const ROOT_NAMESPACE = "weft-system";
+/** Istio's usual name of the root namespace, which means weft's. */
+export const ISTIO_ROOT = "istio-system";
 
-/** Istio's name of the root namespace means weft's. */
 export function readNamespace(namespace: string): string {
-  return namespace === "istio-system" ? ROOT_NAMESPACE : namespace;
+  return namespace === ISTIO_ROOT ? ROOT_NAMESPACE : namespace;
 }
 
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$/;

@@ -4,11 +4,13 @@ import type { Problem } from "../lib/problem.ts";
 import { checkAnnotations } from "./annotations.ts";
 import { isDnsLabel } from "./check.ts";
 import { problem } from "./codes.ts";
+import { checkIstioMetadata } from "./istio-metadata.ts";
 import { apiVersionsOf, KIND_ALIASES, KINDS, type KindInfo, LATER_KINDS } from "./kinds.ts";
 import { type MetadataInput, MetadataSchema, metadataOf, ROOT_NAMESPACE, withoutNulls } from "./metadata.ts";
 import { readNoneAsDisable } from "./peer-authentication.ts";
 import { sourceOf } from "./places.ts";
 import type { AnyResource, Kind } from "./resource.ts";
+import { readRootNamespace } from "./root-namespace.ts";
 import { type Finding, isMapping, type Path, type Report, suggestion } from "./schema.ts";
 import { secretSpec } from "./secret.ts";
 import { nearest } from "./suggest.ts";
@@ -55,6 +57,7 @@ export function parseResource(raw: RawDocument, file: string): { resource?: AnyR
   if (metadata) identity = { kind, namespace: metadata.namespace, name: metadata.name };
   const spec = info.isFlat ? flatBody(value) : value.spec === undefined ? {} : value.spec;
   if (kind === "PeerAuthentication") readNoneAsDisable(spec);
+  readRootNamespace(kind, spec);
   const result = v.safeParse(info.schema, spec);
   reportIssues(result.issues ?? [], info.isFlat ? [] : ["spec"], report);
   if (metadata) {
@@ -72,6 +75,7 @@ export function parseResource(raw: RawDocument, file: string): { resource?: AnyR
   const kept = kind === "Secret" ? secretSpec(result.output as Parameters<typeof secretSpec>[0]) : spec;
   const resource = { apiVersion, kind, metadata, spec: kept, source: sourceOf(file, places) } as AnyResource;
   checkWorkload(resource, report);
+  checkIstioMetadata(resource, report);
   return problems.some((found) => found.severity === "error") ? { problems } : { resource, problems };
 }
 

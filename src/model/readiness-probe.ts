@@ -50,8 +50,8 @@ export const readinessProbe = object(
   },
 );
 
-/** With the defaults of Istio's agent (pkg/istio-agent/health/health_check.go, fillInDefaults). */
-export function probePlanOf(probe: v.InferOutput<typeof readinessProbe>): ProbePlan {
+/** For the instance at `address`; with the defaults of Istio's agent (pkg/istio-agent/health/health_check.go, fillInDefaults). */
+export function probePlanOf(probe: v.InferOutput<typeof readinessProbe>, address: string): ProbePlan {
   const seconds = (value: number | undefined, otherwise: number) => (value || otherwise) * 1_000;
   return {
     initialDelayMs: seconds(probe.initialDelaySeconds, 0),
@@ -59,23 +59,24 @@ export function probePlanOf(probe: v.InferOutput<typeof readinessProbe>): ProbeP
     periodMs: seconds(probe.periodSeconds, 10),
     successThreshold: probe.successThreshold || 1,
     failureThreshold: probe.failureThreshold || 1,
-    method: methodOf(probe),
+    method: methodOf(probe, address),
   };
 }
 
-function methodOf({ httpGet, tcpSocket, exec, grpc }: v.InferOutput<typeof readinessProbe>): ProbePlan["method"] {
+function methodOf({ httpGet, tcpSocket, exec, grpc }: v.InferOutput<typeof readinessProbe>, address: string): ProbePlan["method"] {
+  const hostOf = (host: string | undefined) => (host === "$(ADDRESS)" ? address : host || undefined);
   if (httpGet) {
-    const { path = "", port, host = "", scheme, httpHeaders = [] } = httpGet;
+    const { path = "", port, host, scheme, httpHeaders = [] } = httpGet;
     return {
       type: "http",
       scheme: scheme === "HTTPS" ? "https" : "http",
-      host: host || undefined,
+      host: hostOf(host),
       port,
       path: path || "/",
       headers: httpHeaders.map(({ name, value = "" }) => [name, value] as const),
     };
   }
-  if (tcpSocket) return { type: "tcp", host: tcpSocket.host || undefined, port: tcpSocket.port };
+  if (tcpSocket) return { type: "tcp", host: hostOf(tcpSocket.host), port: tcpSocket.port };
   if (grpc) return { type: "grpc", port: grpc.port, service: grpc.service ?? "" };
   return { type: "exec", command: exec?.command ?? [] };
 }

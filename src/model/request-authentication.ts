@@ -56,6 +56,7 @@ const jwtRule = object(
     presence: notYet("Istio takes it and does nothing with it: an AuthorizationPolicy with requestPrincipals requires a token"),
   },
   (rule, report) => {
+    if (rule.jwks && rule.jwksUri) report("exclusive", "may have only one of jwks, jwksUri");
     if (!rule.issuer && !rule.jwksUri) report("missing", "needs issuer or jwksUri", { help: "issuer is what the token's claim iss says" });
   },
 );

@@ -50,6 +50,8 @@ export interface Missing {
   readonly name: CodeName;
   readonly message: string;
   readonly help?: string;
+  /** What to say instead, of what the mapping has besides. */
+  readonly beside?: (value: Readonly<Record<string, unknown>>) => Missing | undefined;
 }
 
 export const needed = <S extends v.GenericSchema>(schema: S, missing?: Missing): Needed<S> => ({ needed: true, schema, missing });
@@ -122,7 +124,8 @@ export function object<const E extends Record<string, Entry>>(
       if (Object.hasOwn(value, name)) continue;
       dataset.typed = false;
       // One mistake, one problem: it is there, under a name that was reported.
-      if (!misspelt.has(name)) report(missing.name, missing.message, { help: missing.help });
+      const said = missing.beside?.(value) ?? missing;
+      if (!misspelt.has(name)) report(said.name, said.message, { help: said.help });
     }
     if (dataset.typed) rules?.(value as v.InferOutput<ObjectSchema<E>>, report);
     return dataset;

@@ -10,7 +10,7 @@ import { choice, list, map, needed, object, type Report, text } from "./schema.t
 import { exportTo } from "./visibility.ts";
 import { checkPortName, isUnix, workloadEntry } from "./workload-entry.ts";
 
-const PROTOCOLS = ["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "TLS", "HTTPS", "MONGO", "MYSQL", "REDIS"];
+export const PROTOCOLS = ["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "TLS", "HTTPS", "MONGO", "MYSQL", "REDIS"];
 const LATER: Readonly<Record<string, string>> = { UDP: "Envoy's sidecars take TCP only", HTTP_PROXY: "write HTTP" };
 
 /** Istio's protocol.Parse ignores case. */
@@ -53,8 +53,6 @@ function checkPorts(ports: readonly ServiceEntryPort[], report: Report): void {
   }
 }
 
-const LATER_RESOLUTION = { DYNAMIC_DNS: "write DNS, and the names that you call" };
-
 export const ServiceEntrySchema = object(
   {
     hosts: needed(list(text())),
@@ -63,7 +61,7 @@ export const ServiceEntrySchema = object(
     }),
     ports: list(servicePort, checkPorts),
     location: choice(["MESH_EXTERNAL", "MESH_INTERNAL"]),
-    resolution: choice(["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"], LATER_RESOLUTION),
+    resolution: choice(["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"]),
     endpoints: list(endpoint),
     workloadSelector: object({ labels: map(text(), checkSelector) }),
     exportTo: exportTo({ none: true }),
@@ -83,18 +81,22 @@ export const isPassthrough = ({ resolution }: Pick<Spec, "resolution">) => resol
 /** The addresses of a service that are one place each; a block is many. */
 export const singleAddresses = ({ addresses = [] }: Pick<Spec, "addresses">) => addresses.filter((address) => !address.includes("/"));
 
-/** How the endpoints of `spec` are found. */
-export function resolutionOf(spec: Pick<Spec, "resolution" | "addresses">): "STATIC" | "DNS" | "DNS_ROUND_ROBIN" {
+/** How the endpoints of `spec` are found for one of its hosts. A wildcard has no address of its own: the name that is called has (DYNAMIC_DNS). */
+export function resolutionOf(
+  spec: Pick<Spec, "resolution" | "addresses">,
+  host: string,
+): "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS" {
   const { resolution } = spec;
   if (resolution !== undefined && resolution !== "NONE") return resolution;
-  return singleAddresses(spec).length > 0 ? "STATIC" : "DNS";
+  if (singleAddresses(spec).length > 0) return "STATIC";
+  return host.startsWith("*") ? "DYNAMIC_DNS" : "DNS";
 }
 
 interface Spec {
   readonly hosts: readonly string[];
   readonly addresses?: readonly string[];
   readonly ports?: readonly ServiceEntryPort[];
-  readonly resolution?: "NONE" | "STATIC" | "DNS" | "DNS_ROUND_ROBIN";
+  readonly resolution?: "NONE" | "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS";
   readonly endpoints?: readonly ServiceEntryEndpoint[];
   readonly workloadSelector?: { readonly labels?: Readonly<Record<string, string>> };
 }
@@ -103,6 +105,7 @@ function checkServiceEntry(spec: Spec, report: Report): void {
   const { hosts, addresses = [], ports = [], resolution = "NONE", endpoints, workloadSelector } = spec;
   checkHosts(hosts, report);
   if (isPassthrough(spec)) checkPassthrough(spec, report);
+  if (resolution === "DYNAMIC_DNS") checkDynamic(spec, report);
   if (resolution === "DNS_ROUND_ROBIN" && (endpoints?.length ?? 0) > 1) {
     report("exclusive", "resolution DNS_ROUND_ROBIN takes one endpoint", {
       path: ["endpoints"],
@@ -110,7 +113,12 @@ function checkServiceEntry(spec: Spec, report: Report): void {
       help: "write resolution: DNS",
     });
   }
-  if (resolution !== "STATIC" && resolution !== "NONE" && addresses.some((address) => address.includes("/"))) {
+  if (
+    resolution !== "STATIC" &&
+    resolution !== "NONE" &&
+    resolution !== "DYNAMIC_DNS" &&
+    addresses.some((address) => address.includes("/"))
+  ) {
     report("exclusive", "CIDR blocks go with resolutions NONE and STATIC only", { path: ["addresses"], atKey: true });
   }
   if (workloadSelector && endpoints?.length) report("exclusive", "may have only one of workloadSelector and endpoints");
@@ -124,16 +132,17 @@ function checkServiceEntry(spec: Spec, report: Report): void {
       severity: "warning",
     });
   }
-  if (resolution !== "STATIC" && resolution !== "NONE" && !endpoints?.length) {
+  if (resolution !== "STATIC" && resolution !== "NONE" && resolution !== "DYNAMIC_DNS" && !endpoints?.length) {
     for (const [index, host] of hosts.entries()) {
       if (host !== "*" && fqdnError(host)) {
         report("badHost", `without endpoints, resolution ${resolution} needs a full DNS name`, { path: ["hosts", index] });
       }
     }
   }
-  if (resolution !== "NONE") for (const [index, part] of (endpoints ?? []).entries()) checkEndpoint(part, index, spec, report);
+  if (resolution !== "NONE" && resolution !== "DYNAMIC_DNS")
+    for (const [index, part] of (endpoints ?? []).entries()) checkEndpoint(part, index, spec, report);
   const opaque = ports.findIndex(({ protocol = "" }) => !/^(?:http|http2|http_proxy|grpc|grpc-web|https|tls)$/i.test(protocol));
-  if (hosts.length > 1 && opaque >= 0) {
+  if (hosts.length > 1 && opaque >= 0 && resolution !== "NONE") {
     report("exclusive", "plain TCP cannot tell hosts apart: with several hosts, every port must be HTTP or TLS", {
       path: ["ports", opaque],
     });
@@ -141,7 +150,7 @@ function checkServiceEntry(spec: Spec, report: Report): void {
 }
 
 function checkPassthrough(spec: Spec, report: Report): void {
-  const { hosts, resolution, endpoints, workloadSelector } = spec;
+  const { resolution, endpoints, workloadSelector } = spec;
   const help = "write resolution: STATIC, or DNS where the addresses are names";
   if (endpoints?.length) {
     const why = resolution ? "resolution NONE takes no endpoints" : "resolution is left out, which means NONE, and that takes no endpoints";
@@ -152,11 +161,37 @@ function checkPassthrough(spec: Spec, report: Report): void {
     report("noEffect", message, { path: ["workloadSelector"], atKey: true, severity: "warning", help });
   }
   if (singleAddresses(spec).length > 0) return;
+  if (spec.hosts.some((host) => host.startsWith("*") && host !== "*")) checkNamed(spec, report);
+}
+
+/** Protocols in which a call says which host it means: by its Host header, or by the name that TLS asks for. */
+const NAMING = /^(?:http|http2|grpc|grpc-web|https|tls)$/i;
+
+/** Where the name that is called is resolved, the call has to say it. */
+function checkNamed({ ports = [] }: Spec, report: Report): void {
+  for (const [index, { protocol = "", name }] of ports.entries()) {
+    if (NAMING.test(protocol || (name.split("-")[0] ?? ""))) continue;
+    const message = "nothing says which host of the wildcard a connection is for: plain TCP names none, and nothing intercepts connections";
+    report("notYet", message, { path: ["ports", index], help: "write the names that you call, or protocol: TLS" });
+  }
+}
+
+/** Istio, pkg/config/validation/validation.go, case ServiceEntry_DYNAMIC_DNS. */
+function checkDynamic(spec: Spec, report: Report): void {
+  const { hosts, addresses = [], ports = [], endpoints = [], workloadSelector } = spec;
   for (const [index, host] of hosts.entries()) {
-    if (!host.startsWith("*") || host === "*") continue;
-    const message =
-      "resolution NONE of a wildcard is not translated: nothing intercepts connections, so none has a place of its own to go on to";
-    report("notYet", message, { path: ["hosts", index], help: "write the names that you call" });
+    if (host.startsWith("*")) continue;
+    report("badHost", "resolution DYNAMIC_DNS takes wildcards", { path: ["hosts", index], help: "write resolution: DNS" });
+  }
+  if (addresses.length > 0) report("exclusive", "resolution DYNAMIC_DNS takes no addresses", { path: ["addresses"], atKey: true });
+  if (endpoints.length > 0) report("exclusive", "resolution DYNAMIC_DNS takes no endpoints", { path: ["endpoints"], atKey: true });
+  if (workloadSelector) {
+    const message = "selects nothing: with resolution DYNAMIC_DNS the name that is called is resolved";
+    report("noEffect", message, { path: ["workloadSelector"], atKey: true, severity: "warning" });
+  }
+  for (const [index, { protocol = "" }] of ports.entries()) {
+    if (/^(?:http|http2|grpc|tls)$/i.test(protocol)) continue;
+    report("badValue", "resolution DYNAMIC_DNS takes the protocols HTTP, HTTP2, GRPC and TLS", { path: ["ports", index] });
   }
 }
 

@@ -2,7 +2,7 @@
 import type * as v from "valibot";
 import { isDnsLabel, isIpAddress, wildcardDomainError } from "./check.ts";
 import { choice, list, needed, object, type Report, text } from "./schema.ts";
-import { listenerPort } from "./sidecar-port.ts";
+import { egressPort } from "./sidecar-port.ts";
 
 export const NO_CAPTURE =
   "nothing intercepts connections: the application calls the outbound listener, an egress listener with a port, or an address that weft.dev/listen opens";
@@ -34,7 +34,7 @@ export function unixAddressError(path: string): string | undefined {
 
 const egressListener = object(
   {
-    port: listenerPort({ unix: true }),
+    port: egressPort,
     bind: text(),
     captureMode: choice(["DEFAULT", "NONE"], { IPTABLES: NO_CAPTURE }),
     hosts: needed(list(text(checkEgressHost), checkEgressHosts)),
@@ -47,11 +47,12 @@ const egressListener = object(
       return;
     }
     const isUnix = bind.startsWith(UNIX);
+    const number = port.number ?? 0;
     const error = isUnix ? unixAddressError(bind.slice(UNIX.length)) : undefined;
     if (error) report("badAddress", error, { path: ["bind"] });
-    else if (port.number === 0 && !isUnix)
+    else if (number === 0 && !isUnix)
       report("badAddress", "port 0 stands for a Unix socket: write bind: unix:///PATH", { path: ["port", "number"] });
-    else if (port.number !== 0 && isUnix) {
+    else if (number !== 0 && isUnix) {
       report("badAddress", "a Unix socket has no port: write number: 0", { path: ["port", "number"] });
     } else if (!isUnix && bind !== "" && !isIpAddress(bind)) {
       report("badAddress", `${JSON.stringify(bind)} is no IP address`, {

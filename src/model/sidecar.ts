@@ -3,13 +3,15 @@
  * checked as Istio's ValidateSidecar does.
  */
 import type * as v from "valibot";
-import { isIpAddress } from "./check.ts";
+import { fqdnError, isIpAddress } from "./check.ts";
 import { checkSelector } from "./check-label.ts";
-import { choice, list, map, needed, notYet, object, type Report, text } from "./schema.ts";
+import { portSelector } from "./common.ts";
+import { choice, list, map, needed, object, type Report, text } from "./schema.ts";
 import { egressListeners, NO_CAPTURE, unixAddressError } from "./sidecar-egress.ts";
-import { listenerPort } from "./sidecar-port.ts";
+import { ingressPort, listenerProtocol } from "./sidecar-port.ts";
 import { ingressTls } from "./sidecar-tls.ts";
 import { inboundConnectionPool } from "./traffic-policy.ts";
+import { checkSubset } from "./virtual-service-route.ts";
 
 const LOCAL = new Set(["127.0.0.1", "::1"]);
 const INSTANCE = new Set(["0.0.0.0", "::"]);
@@ -44,7 +46,7 @@ function checkDefaultEndpoint(written: string, report: Report): void {
 
 const ingressListener = object(
   {
-    port: needed(listenerPort({ unix: false })),
+    port: needed(ingressPort),
     bind: text((written, report) => {
       if (written !== "" && !isIpAddress(written)) report("badAddress", `${JSON.stringify(written)} is no IP address`);
     }),
@@ -53,7 +55,9 @@ const ingressListener = object(
     tls: ingressTls,
     connectionPool: inboundConnectionPool,
   },
-  ({ port: { number, protocol }, bind = "", defaultEndpoint = "", tls, connectionPool: pool }, report) => {
+  ({ port, bind = "", defaultEndpoint = "", tls, connectionPool: pool }, report) => {
+    const { number } = port;
+    const protocol = listenerProtocol(port);
     const place = parseDefaultEndpoint(defaultEndpoint);
     if (place && place.address === undefined && place.port === number) {
       report("selfForward", `the sidecar itself listens on port ${number} of the workload's address`, { path: ["defaultEndpoint"] });
@@ -62,14 +66,10 @@ const ingressListener = object(
     if (place?.port === number && (isAny || (bind !== "" && place.address === bind))) {
       report("selfForward", `the sidecar itself listens on ${bind}, port ${number}`, { path: ["defaultEndpoint"] });
     }
-    if (tls && !["HTTPS", "TLS"].includes(protocol.toUpperCase())) {
+    if (tls && !["HTTPS", "TLS"].includes(protocol)) {
       report("exclusive", `tls goes with protocol HTTPS or TLS, not ${protocol}`, { path: ["tls"], atKey: true });
     }
-    if (
-      pool?.http &&
-      !(tls && protocol.toUpperCase() === "HTTPS") &&
-      !["HTTP", "HTTP2", "GRPC", "GRPC-WEB"].includes(protocol.toUpperCase())
-    ) {
+    if (pool?.http && !(tls && protocol === "HTTPS") && !["HTTP", "HTTP2", "GRPC", "GRPC-WEB"].includes(protocol)) {
       report("noEffect", `${protocol} is not HTTP: only the pool's tcp settings hold`, {
         path: ["connectionPool", "http"],
         atKey: true,
@@ -78,6 +78,11 @@ const ingressListener = object(
     }
   },
 );
+
+function checkProxyHost(host: string, report: Report): void {
+  const error = fqdnError(host);
+  if (error) report("badHost", error);
+}
 
 export const SidecarSchema = object(
   {
@@ -93,10 +98,17 @@ export const SidecarSchema = object(
     }),
     egress: egressListeners(),
     inboundConnectionPool,
-    outboundTrafficPolicy: object({
-      mode: choice(["REGISTRY_ONLY"], { ALLOW_ANY: "nothing intercepts connections, so none has an original destination to go on to" }),
-      egressProxy: notYet("it belongs to ALLOW_ANY"),
-    }),
+    outboundTrafficPolicy: object(
+      {
+        mode: choice(["REGISTRY_ONLY", "ALLOW_ANY"], {
+          ALLOW_ANY_DYNAMIC_DNS: "Istio knows it in MeshConfig only: ALLOW_ANY is the same here",
+        }),
+        egressProxy: object({ host: needed(text(checkProxyHost)), port: needed(portSelector()), subset: text(checkSubset) }),
+      },
+      ({ mode, egressProxy }, report) => {
+        if (egressProxy && mode !== "ALLOW_ANY") report("together", "needs mode: ALLOW_ANY", { path: ["egressProxy"], atKey: true });
+      },
+    ),
   },
   ({ ingress, egress, inboundConnectionPool, outboundTrafficPolicy }, report) => {
     if (ingress?.length || egress?.length || inboundConnectionPool || outboundTrafficPolicy) return;

@@ -17,22 +17,23 @@ export const METRICS = {
   TCP_CLOSED_CONNECTIONS: "tcp_connections_closed_total",
   TCP_SENT_BYTES: "tcp_sent_bytes_total",
   TCP_RECEIVED_BYTES: "tcp_received_bytes_total",
-  GRPC_REQUEST_MESSAGES: "request_messages_total",
-  GRPC_RESPONSE_MESSAGES: "response_messages_total",
 } as const;
+
+/** Envoy's stats logger adds numbers, and Envoy has no number of them for it: its gRPC filter leaves both in one text. */
+const NOT_COUNTED = { GRPC_REQUEST_MESSAGES: "request_messages_total", GRPC_RESPONSE_MESSAGES: "response_messages_total" } as const;
 
 export type MetricName = keyof typeof METRICS;
 
 export const METRIC_NAMES = Object.keys(METRICS) as readonly MetricName[];
 
-export const MODES = ["CLIENT_AND_SERVER", "CLIENT", "SERVER"] as const;
+const MODES = ["CLIENT_AND_SERVER", "CLIENT", "SERVER"] as const;
 
 const match = object(
   {
-    metric: choice(["ALL_METRICS", ...METRIC_NAMES]),
+    metric: choice(["ALL_METRICS", ...METRIC_NAMES, ...(Object.keys(NOT_COUNTED) as (keyof typeof NOT_COUNTED)[])]),
     customMetric: text((value, report) => {
       if (value === "") report("badValue", "must not be empty");
-      else if (!metricNamed(value)) {
+      else if (!metricNamed(value) && !Object.values<string>(NOT_COUNTED).includes(value)) {
         report("badValue", `there is no metric ${JSON.stringify(value)}: weft counts Istio's standard metrics only`, {
           help: `one of ${Object.values(METRICS).join(", ")}`,
         });
@@ -53,19 +54,40 @@ const tagOverride = object({ operation: choice(["UPSERT", "REMOVE"]), value: tex
   if (operation !== "REMOVE" && !value) report("missing", "needs value, a CEL expression such as request.host or 'v1'");
 });
 
-/** Prometheus' rule of labels; Envoy would write another name in place of one that breaks it. */
+/** Prometheus' rule of labels; Envoy writes '_' for what breaks it. */
 const TAG_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
-const override = object({
-  match,
-  disabled: flag(),
-  tagOverrides: map(tagOverride, (value, report) => {
-    for (const name of Object.keys(value)) {
-      if (TAG_NAME.test(name)) continue;
-      report("badName", "a tag's name must be letters, digits and '_', and not begin with a digit", { path: [name], atKey: true });
+const override = object(
+  {
+    match,
+    disabled: flag(),
+    tagOverrides: map(tagOverride, (value, report) => {
+      for (const name of Object.keys(value)) {
+        if (TAG_NAME.test(name)) continue;
+        const at = { path: [name], atKey: true } as const;
+        if (name === "") report("badName", "a tag's name must not be empty", at);
+        else report("surprising", `Prometheus will see it as ${name.replace(/[^a-zA-Z0-9_]/g, "_")}`, { ...at, severity: "warning" });
+      }
+    }),
+  },
+  ({ match, disabled, tagOverrides }, report) => {
+    if (disabled && tagOverrides && !match?.customMetric && (match?.metric ?? "ALL_METRICS") === "ALL_METRICS") {
+      report("surprising", "tags of metrics that are all disabled mean nothing", {
+        path: ["tagOverrides"],
+        atKey: true,
+        severity: "warning",
+      });
     }
-  }),
-});
+    const named = match?.metric ?? match?.customMetric;
+    const isCounted = ![...Object.keys(NOT_COUNTED), ...Object.values(NOT_COUNTED)].some((name) => name === named);
+    // To turn off what is not there is no loss.
+    if (isCounted || (disabled && !tagOverrides)) return;
+    report("notYet", "messages of gRPC are not counted: Envoy cannot count them by Istio's tags", {
+      path: ["match"],
+      help: "count requests: REQUEST_COUNT has grpc_response_status",
+    });
+  },
+);
 
 export const metrics = object({
   providers: list(object({ name: needed(filled()) }), (value, report) => {
@@ -76,7 +98,6 @@ export const metrics = object({
 });
 
 export type MetricsRule = v.InferOutput<typeof metrics>;
-export type TagOverride = v.InferOutput<typeof tagOverride>;
 
 /** The text that Envoy's format has for a tag's expression, or what is wrong with it. */
 export function tagFormat(expression: string): { readonly format: string } | { readonly error: string; readonly help?: string } {

@@ -35,7 +35,8 @@ const customTag = object(
   },
   (value, report) => {
     onlyOne(value, TAGS, report);
-    if (Object.keys(value).length === 0) report("missing", `must have one of ${TAGS.join(", ")}`);
+    if (Object.keys(value).length === 0)
+      report("noEffect", `has none of ${TAGS.join(", ")}: there is no such tag`, { severity: "warning" });
   },
 );
 

@@ -12,10 +12,12 @@ import { choice, flag, integer, list, needed, notYet, number, object, type Repor
 
 const count = () => integer(0);
 
+export const tcpKeepalive = object({ probes: uint32(), time: duration(), interval: duration() });
+
 const tcpPool = object({
   maxConnections: count(),
   connectTimeout: duration(),
-  tcpKeepalive: object({ probes: uint32(), time: duration(), interval: duration() }),
+  tcpKeepalive,
   maxConnectionDuration: duration(),
   // 0s turns the timeout off.
   idleTimeout: durationOrZero(),
@@ -36,7 +38,7 @@ function checkPool(value: { readonly tcp?: object; readonly http?: object }, rep
   if (!value.tcp && !value.http) report("missing", "needs tcp or http");
 }
 
-const connectionPool = object(
+export const connectionPool = object(
   {
     tcp: tcpPool,
     http: object({ ...httpPool, h2UpgradePolicy: choice(["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]) }, (value, report) => {
@@ -168,7 +170,7 @@ const loadBalancer = object(
   },
 );
 
-const outlierDetection = object(
+export const outlierDetection = object(
   {
     consecutiveErrors: notYet("Istio ignores it: write consecutive5xxErrors or consecutiveGatewayErrors"),
     splitExternalLocalOriginErrors: flag(),

@@ -5,8 +5,8 @@
 import type * as v from "valibot";
 import { checkDuration, regexError } from "./check.ts";
 import { headerNameError } from "./check-header.ts";
-import { onlyOne } from "./common.ts";
-import { choice, flag, integer, list, needed, notYet, object, type Report, text } from "./schema.ts";
+import { answerStatus, onlyOne } from "./common.ts";
+import { choice, flag, list, needed, object, type Report, text } from "./schema.ts";
 
 /** Istio's limit for a body, and the size from which it warns. */
 const LONGEST_BODY = 1024 * 1024;
@@ -29,8 +29,7 @@ const body = object(
   },
 );
 
-/** Envoy takes no 600, which Istio's validation does. */
-export const directResponse = object({ status: needed(integer(200, 599)), body });
+export const directResponse = object({ status: needed(answerStatus()), body });
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"] as const;
 
@@ -48,19 +47,31 @@ const origin = object({ exact: text(), prefix: text(), regex: text() }, (value, 
   if (error) report("badRegex", error, { path: ["regex"] });
 });
 
-export const corsPolicy = object({
-  allowOrigin: notYet("it is deprecated: write allowOrigins: [{exact: ...}]"),
-  allowOrigins: list(origin),
-  allowMethods: list(choice(METHODS)),
-  allowHeaders: list(text(), checkHeaders),
-  exposeHeaders: list(text(), checkHeaders),
-  maxAge: text((value, report) => {
-    checkDuration({ atLeastMs: 1 })(value, report);
-    if (/\dms|\.\d/.test(value)) report("badDuration", "must be whole seconds");
-  }),
-  allowCredentials: flag(),
-  unmatchedPreflights: choice(["UNSPECIFIED", "FORWARD", "IGNORE"]),
-});
+export const corsPolicy = object(
+  {
+    allowOrigin: list(text()),
+    allowOrigins: list(origin),
+    allowMethods: list(choice(METHODS)),
+    allowHeaders: list(text(), checkHeaders),
+    exposeHeaders: list(text(), checkHeaders),
+    maxAge: text((value, report) => {
+      checkDuration({ atLeastMs: 1 })(value, report);
+      if (/\dms|\.\d/.test(value)) report("badDuration", "must be whole seconds");
+    }),
+    allowCredentials: flag(),
+    unmatchedPreflights: choice(["UNSPECIFIED", "FORWARD", "IGNORE"]),
+  },
+  (value, report) => {
+    if (!value.allowOrigin?.length) return;
+    const ignored = value.allowOrigins !== undefined;
+    report("deprecated", ignored ? "is deprecated, and not looked at beside allowOrigins" : "is deprecated", {
+      path: ["allowOrigin"],
+      atKey: true,
+      severity: "warning",
+      help: "write allowOrigins: [{exact: ...}]",
+    });
+  },
+);
 
 /** Istio takes any name here, also one that no VirtualService can have: then none is found, which `weft validate` tells. */
 export const delegate = object({ name: text(), namespace: text() }, (value, report) => {

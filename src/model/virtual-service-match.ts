@@ -2,9 +2,11 @@
  * The match half of a VirtualService's routes. istio/api networking/v1alpha3/virtual_service.proto, checked as Istio's
  * validateHTTPRouteMatchRequest and validateTCPMatch do.
  */
+
 import type * as v from "valibot";
+import { routingClaim } from "../lib/routing-claim.ts";
 import { checkHost, checkIpBlock, fqdnError, isClusterSni, isDnsLabel, isIpAddress, regexError } from "./check.ts";
-import { isJwtClaim, matchHeaderError } from "./check-header.ts";
+import { matchHeaderError } from "./check-header.ts";
 import { checkLabels } from "./check-label.ts";
 import { onlyOne, portOrNone } from "./common.ts";
 import { flag, list, map, notYet, object, type Report, text } from "./schema.ts";
@@ -27,9 +29,8 @@ const stringMatch = (allow: { readonly emptyPrefix?: boolean; readonly starRegex
 
 function checkHeaderNames(headers: Readonly<Record<string, unknown>>, report: Report): void {
   for (const name of Object.keys(headers)) {
-    const error = matchHeaderError(name);
-    if (isJwtClaim(name)) report("notYet", "a match of a JWT claim is not translated yet", { path: [name], atKey: true });
-    else if (error) report("badHeader", error, { path: [name], atKey: true });
+    const error = routingClaim(name) ? undefined : matchHeaderError(name);
+    if (error) report("badHeader", error, { path: [name], atKey: true });
   }
 }
 
@@ -67,6 +68,7 @@ export const httpMatch = object({
   scheme: stringMatch(),
   method: stringMatch(),
   authority: stringMatch(),
+  // Names such as @request.auth.claims[x] are claims (checkClaims, in virtual-service.ts).
   headers: map(stringMatch(), checkHeaderNames),
   port: portOrNone(),
   queryParams: map(stringMatch(), checkParameterNames),

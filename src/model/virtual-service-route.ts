@@ -8,13 +8,13 @@ import { GRPC_STATUS } from "../lib/grpc-status.ts";
 import { checkHost, isDnsLabel, regexError, substitutionError } from "./check.ts";
 
 import { checkHeaderOperations } from "./check-header.ts";
-import { anyPercent, duration, onlyOne, percent, percentNumber, portSelector } from "./common.ts";
+import { answerStatus, anyPercent, duration, onlyOne, percent, percentNumber, portSelector } from "./common.ts";
 import { choice, integer, list, map, needed, notYet, object, type Report, text, uint32 } from "./schema.ts";
 
 export { type HttpRetry, retries } from "./virtual-service-retry.ts";
 
 /** Istio's validateSubsetName; an empty one in a destination is none. */
-function checkSubset(name: string, report: Report): void {
+export function checkSubset(name: string, report: Report): void {
   if (name !== "" && !isDnsLabel(name)) report("badValue", `${JSON.stringify(name)} is no name of a subset: use letters, digits and '-'`);
 }
 
@@ -112,7 +112,7 @@ const delay = object(
 );
 
 const abort = object(
-  { httpStatus: integer(200, 599), grpcStatus: choice(GRPC_STATUS), http2Error: notYet("write httpStatus"), percentage },
+  { httpStatus: answerStatus(), grpcStatus: choice(GRPC_STATUS), http2Error: notYet("write httpStatus"), percentage },
   (value, report) => {
     onlyOne(value, ["httpStatus", "grpcStatus", "http2Error"], report);
     if (value.httpStatus === undefined && value.grpcStatus === undefined && !("http2Error" in value)) {

@@ -2,7 +2,9 @@
  * VirtualService: which requests to a host go where. istio/api networking/v1alpha3/virtual_service.proto, checked as Istio's
  * ValidateVirtualService does.
  */
+
 import type * as v from "valibot";
+import { routingClaim } from "../lib/routing-claim.ts";
 import { checkHost, isClusterSni, isIpAddress } from "./check.ts";
 import { isAuthority } from "./check-header.ts";
 import { duration, percentNumber } from "./common.ts";
@@ -123,6 +125,7 @@ export const VirtualServiceSchema = object(
     const star = isForMesh(spec) ? (spec.hosts?.indexOf("*") ?? -1) : -1;
     if (star >= 0) report("badHost", "a VirtualService of the mesh may not stand for every host", { path: ["hosts", star] });
     if (!spec.http?.length && !spec.tls?.length && !spec.tcp?.length) report("missing", "needs http, tls or tcp");
+    if (isForMesh(spec)) refuseClaims(spec, report);
     checkSniHosts(spec, report);
     checkClusterSnis(spec, report);
     warnUnreachable(spec.http ?? [], "http", report);
@@ -135,9 +138,27 @@ export function isForMesh({ gateways }: { readonly gateways?: readonly string[] 
   return !gateways?.length || gateways.includes("mesh");
 }
 
+/** Tokens are looked at before routes are chosen at gateways alone (Istio's validateJWTClaimRoute). */
+function refuseClaims({ http = [] }: Pick<DelegateSpec, "http">, report: Report): void {
+  for (const [at, { match = [] }] of http.entries()) {
+    for (const [part, conditions] of match.entries()) {
+      for (const field of ["headers", "withoutHeaders"] as const) {
+        for (const name of Object.keys(conditions[field] ?? {})) {
+          if (!routingClaim(name)) continue;
+          const path = ["http", at, "match", part, field, name];
+          report("exclusive", "claims are matched at gateways only", { path, atKey: true, help: "name gateways, and not mesh" });
+        }
+      }
+    }
+  }
+}
+
 interface DelegateSpec {
   readonly gateways?: readonly string[];
-  readonly http?: readonly { readonly delegate?: unknown }[];
+  readonly http?: readonly {
+    readonly delegate?: unknown;
+    readonly match?: readonly { readonly headers?: object; readonly withoutHeaders?: object }[];
+  }[];
   readonly tls?: readonly unknown[];
   readonly tcp?: readonly unknown[];
 }

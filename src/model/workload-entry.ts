@@ -3,7 +3,7 @@ import type * as v from "valibot";
 import { fqdnError, isDnsLabel, isIpAddress } from "./check.ts";
 import { checkLabels } from "./check-label.ts";
 import { port } from "./common.ts";
-import { map, needed, notYet, object, type Report, text, uint32 } from "./schema.ts";
+import { type Missing, map, needed, object, type Report, text, uint32 } from "./schema.ts";
 
 const UNIX = "unix://";
 
@@ -33,19 +33,34 @@ export function checkPortName(name: string, report: Report, path: readonly (stri
 
 export const isUnix = (address: string) => address.startsWith(UNIX);
 
+/** The CRD's limit, that of a name in Kubernetes. */
+function checkAccount(name: string, report: Report): void {
+  if (name.length > 253) report("badValue", "must not be longer than 253 characters");
+}
+
+const unreached = ({ network }: Readonly<Record<string, unknown>>): Missing | undefined =>
+  network
+    ? {
+        name: "notYet",
+        message: "an instance without an address is reached by its network's gateway, which is not translated yet",
+        help: "write address",
+      }
+    : undefined;
+
 /** The shape that WorkloadEntry and the endpoints of a ServiceEntry share (Istio's validateWorkloadEntry). */
 export const workloadEntry = () =>
   object(
     {
-      address: needed(text(checkAddress)),
+      address: needed(text(checkAddress), { name: "missing", message: "needs address", beside: unreached }),
       ports: map(port(), (ports, report) => {
         for (const name of Object.keys(ports)) checkPortName(name, report, [name], true);
       }),
       labels: map(text(), checkLabels),
-      network: notYet("all workloads are on one network"),
+      // A label of the instance, and no more: there are no gateways between networks.
+      network: text(),
       locality: text(),
       weight: uint32(),
-      serviceAccount: text(),
+      serviceAccount: text(checkAccount),
     },
     (value, report) => {
       if (isUnix(value.address) && Object.keys(value.ports ?? {}).length > 0) {

@@ -8,7 +8,7 @@ import { checkLabels, labelKeyError } from "./check-label.ts";
 import { port } from "./common.ts";
 import { readinessProbe } from "./readiness-probe.ts";
 import type { Metadata } from "./resource.ts";
-import { map, needed, notYet, object, type Report, text, uint32 } from "./schema.ts";
+import { map, needed, object, type Report, text, uint32 } from "./schema.ts";
 import { checkPortName, type WorkloadEntrySpec } from "./workload-entry.ts";
 
 /** On a WorkloadEntry that registration made: the name of its group. weft removes such an entry when its instance has gone. */
@@ -24,7 +24,13 @@ function checkAnnotations(annotations: Readonly<Record<string, string>>, report:
       report("badAnnotation", `${key} is set by weft itself on what it registers`, { path: [key], atKey: true });
     }
   }
-  checkWeftAnnotations(annotations, report);
+  const filled = Object.entries(annotations).map(([key, value]) => [key, withAddress(value, "192.0.2.1")] as const);
+  checkWeftAnnotations(Object.fromEntries(filled), report);
+}
+
+/** `text`, written once for all instances of a group, for the one at `address`: "$(ADDRESS):15001". */
+export function withAddress(text: string, address: string): string {
+  return text.replaceAll("$(ADDRESS)", address.includes(":") ? `[${address}]` : address);
 }
 
 /** As a WorkloadEntry, without what each instance brings. */
@@ -35,7 +41,7 @@ const template = object(
       for (const name of Object.keys(ports)) checkPortName(name, report, [name], true);
     }),
     labels: map(text(), checkLabels),
-    network: notYet("all workloads are on one network"),
+    network: text(),
     locality: text(),
     weight: uint32(),
     serviceAccount: text(),
@@ -94,12 +100,16 @@ export function entryOfInstance(
   serviceAccount: string,
 ): Readonly<Record<string, unknown>> {
   const all = { ...template.labels, ...metadata.labels, ...labels };
+  const annotations = Object.fromEntries(
+    Object.entries(metadata.annotations ?? {}).map(([key, value]) => [key, withAddress(value, address)]),
+  );
   const place = locality || template.locality;
   const spec: WorkloadEntrySpec = {
     address,
     ...(template.ports === undefined ? {} : { ports: template.ports }),
     ...(Object.keys(all).length === 0 ? {} : { labels: all }),
     ...(place ? { locality: place } : {}),
+    ...(template.network ? { network: template.network } : {}),
     ...(template.weight === undefined ? {} : { weight: template.weight }),
     serviceAccount,
   };
@@ -109,7 +119,7 @@ export function entryOfInstance(
     metadata: {
       name: instanceName(name, address),
       namespace,
-      annotations: { ...metadata.annotations, [AUTO_REGISTRATION_GROUP]: name, ...(probe ? { [HEALTH_CHECKS]: "true" } : {}) },
+      annotations: { ...annotations, [AUTO_REGISTRATION_GROUP]: name, ...(probe ? { [HEALTH_CHECKS]: "true" } : {}) },
     },
     spec,
   };

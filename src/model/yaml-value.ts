@@ -38,13 +38,16 @@ export class ValueReader {
     if (anchor) this.#anchors.set(anchor, node as Node);
     if (isScalar(node)) return this.#scalar(node, value);
     this.#open.add(node);
-    const read = isMap(node)
-      ? this.#map(node, path)
-      : isSeq(node)
-        ? node.items.map((item, i) => this.#read(item, join(path, i), undefined))
-        : null;
+    const read = isMap(node) ? this.#map(node, path) : isSeq(node) ? node.items.map((item, i) => this.#item(item, join(path, i))) : null;
     this.#open.delete(node);
     return read;
+  }
+
+  #item(node: unknown, path: string): unknown {
+    const text = endsWithColon(node);
+    if (text === undefined) return this.#read(node, path, undefined);
+    this.#places.set(path, { value: offsetOf(node) ?? 0, collection: false });
+    return text;
   }
 
   #alias(name: string, path: string, key: number | undefined, offset = 0): unknown {
@@ -131,6 +134,21 @@ export class ValueReader {
     this.#inAlias--;
     if (this.#budget.left < 0) this.#complain("aliasBomb", offsetOf(node) ?? 0, `aliases stand for more than ${MAX_ALIASED_PARTS} values`);
   }
+}
+
+/**
+ * "2001:db8::" in [2001:db8::, 10.0.0.0/8]: a mapping without a value in YAML 1.2, but text to every tool of Kubernetes (YAML 1.1), which
+ * is what such an address means.
+ */
+function endsWithColon(node: unknown): string | undefined {
+  if (!isMap(node) || !node.flow || node.items.length !== 1 || node.range === undefined || node.range === null) return undefined;
+  const [pair] = node.items;
+  const { key, value } = pair ?? {};
+  if (!isScalar(key) || key.type !== "PLAIN" || !isScalar(value) || value.value !== null || value.source !== "") return undefined;
+  const end = key.range?.[1];
+  // In braces, or with a space after the colon, it is a mapping.
+  const isBare = node.range[0] === key.range?.[0] && end !== undefined && value.range?.[0] === end + 1 && node.range[1] === end + 1;
+  return isBare ? `${key.source ?? ""}:` : undefined;
 }
 
 const join = (path: string, key: string | number) => (path === "" ? String(key) : `${path}.${key}`);

@@ -6,11 +6,13 @@ import type { Readiness } from "./probe.ts";
 export const REPEAT_MS = 10_000;
 /** How soon what weft did not take is said again. */
 export const RETRY_MS = 1_000;
+/** So many failures in a row are worth a line: an instance may be a moment faster than its registration. */
+const FAILURES = 3;
 
 export interface ReporterOptions {
   readonly send: (readiness: Readiness) => Promise<void>;
   readonly clock: Clock;
-  /** Told once when weft cannot be told, and once when it can again. */
+  /** Told once when weft cannot be told for a while, and once when it can again. */
   readonly log: (level: "info" | "warn", message: string) => void;
 }
 
@@ -19,7 +21,7 @@ export class ReadinessReporter {
   #readiness: Readiness | undefined;
   #sending: Promise<void> | undefined;
   #isStale = false;
-  #failing = false;
+  #failures = 0;
   #cancel = () => {};
   #closed = false;
 
@@ -60,14 +62,14 @@ export class ReadinessReporter {
       if (!readiness) return;
       try {
         await send(readiness);
-        if (this.#failing) log("info", "weft is told of this instance's readiness again");
-        this.#failing = false;
+        if (this.#failures >= FAILURES) log("info", "weft is told of this instance's readiness again");
+        this.#failures = 0;
       } catch (reason) {
         waitMs = RETRY_MS;
         const why = reason instanceof Error ? reason.message : String(reason);
-        if (!this.#failing)
+        this.#failures += 1;
+        if (this.#failures === FAILURES)
           log("warn", `weft cannot be told whether this instance is ready (${why}); trying again every ${RETRY_MS / 1_000} s`);
-        this.#failing = true;
       }
     } while (this.#isStale);
     if (!this.#closed) this.#cancel = clock.after(waitMs, () => void this.#send());

@@ -12,6 +12,8 @@ export type Claims = Readonly<Record<string, unknown>>;
 export interface Arrival {
   /** SPIFFE ID of the peer's verified certificate. */
   readonly peer?: string;
+  /** All names of that certificate, where it has others; each of them counts. */
+  readonly peers?: readonly string[];
   readonly sourceIp?: string;
   readonly destinationIp: string;
   readonly destinationPort: number;
@@ -28,7 +30,7 @@ export interface Arrival {
 export function isMet(condition: Condition, arrival: Arrival): boolean {
   switch (condition.kind) {
     case "principal":
-      return arrival.peer !== undefined && matchesText(condition.match, arrival.peer);
+      return (arrival.peers ?? [arrival.peer]).some((name) => name !== undefined && matchesText(condition.match, name));
     case "source-ip":
       return arrival.sourceIp !== undefined && contains(condition.cidr, arrival.sourceIp);
     case "remote-ip": {
@@ -69,7 +71,13 @@ function isText(value: unknown, match: TextMatch): boolean {
   return typeof value === "string" && matchesText(match, value);
 }
 
-function claimAt({ claims, spaceDelimitedClaims = [] }: Arrival, path: readonly string[]): unknown {
+/** Claims of a token that was accepted, and which of them are lists written as text. */
+export interface VerifiedClaims {
+  readonly claims?: Claims;
+  readonly spaceDelimitedClaims?: readonly string[];
+}
+
+export function claimAt({ claims, spaceDelimitedClaims = [] }: VerifiedClaims, path: readonly string[]): unknown {
   let value: unknown = claims;
   for (const name of path) {
     if (typeof value !== "object" || value === null || Array.isArray(value) || !Object.hasOwn(value, name)) return undefined;

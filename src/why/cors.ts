@@ -1,5 +1,5 @@
 /** Preflight requests, which a route's corsPolicy answers at the caller's sidecar (envoy, source/extensions/filters/http/cors). */
-import type { HttpRoute } from "../mesh/http-routes.ts";
+import { allowedOrigins, type HttpRoute } from "../mesh/http-routes.ts";
 import type { HttpRequest } from "./route-match.ts";
 import { matchesString } from "./text-match.ts";
 
@@ -13,6 +13,6 @@ export function preflight({ rule }: HttpRoute, request: HttpRequest): string | u
   const cors = rule?.corsPolicy;
   const origin = request.headers.get("origin");
   if (!cors || !origin || !isPreflight(request)) return undefined;
-  if ((cors.allowOrigins ?? []).some((allowed) => matchesString(allowed, origin))) return `corsPolicy allows the origin ${origin}`;
+  if (allowedOrigins(cors).some((allowed) => matchesString(allowed, origin))) return `corsPolicy allows the origin ${origin}`;
   return cors.unmatchedPreflights === "IGNORE" ? `corsPolicy ignores preflights of the origin ${origin}` : undefined;
 }

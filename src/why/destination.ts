@@ -1,10 +1,12 @@
 /** A route's destination as the caller's sidecar sees it: its cluster, its endpoints, and what becomes of the request at each. */
+import { clientCredentials } from "../mesh/credentials.ts";
 import type { RouteTarget } from "../mesh/http-routes.ts";
 import { type LocalityGroup, preferenceOf } from "../mesh/localities.ts";
 import type { OutboundCluster, OutboundView } from "../mesh/outbound.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
+import { calledEndpoint, resolvedStep } from "./called-name.ts";
 import { clientTls } from "./client-tls.ts";
-import type { Claims } from "./condition.ts";
+import type { Claims, VerifiedClaims } from "./condition.ts";
 import { askedFirst, type Judged, readByServer, serverAt } from "./evaluation.ts";
 import type { HttpRequest } from "./route-match.ts";
 import { arrive } from "./server.ts";
@@ -16,6 +18,8 @@ export interface Leaving {
   readonly caller: Workload;
   readonly sourceIp?: string;
   readonly claims?: Claims;
+  /** At a gateway: what it accepted, by which routes may be chosen. */
+  readonly verified?: VerifiedClaims;
   readonly now: number;
   /** Absent on TCP. */
   readonly request?: HttpRequest;
@@ -38,7 +42,7 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
   const named: Step = {
     stage: "destination",
     result: target.subset ?? target.host,
-    reason: `${target.cluster}${share}`,
+    reason: `${target.cluster}${share}${unreadyOf(mesh, target.host)}`,
     source: cluster?.sources[0] ?? null,
   };
   const fail = (status: number, reason: string): Judged => {
@@ -51,13 +55,27 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
   if (tls?.mode === "ISTIO_MUTUAL" && !caller.spiffeId) {
     return fail(503, `a DestinationRule demands ISTIO_MUTUAL, and ${caller.key} has no service account, so no identity to show`);
   }
+  const credentials = clientCredentials(cluster, caller);
+  if (credentials && credentials !== "ignored") {
+    const { certificates, authorities } = credentials;
+    const has = new Set((mesh.credentials.get(caller.key) ?? []).map(({ name }) => name));
+    const absent = [...certificates, ...(authorities === undefined ? [] : [authorities])].filter((name) => !has.has(name));
+    if (absent.length > 0)
+      return fail(503, `a DestinationRule names a Secret that namespace ${caller.namespace} lacks (${absent.join(", ")})`);
+  }
   const assigned = view.assignments.find((assignment) => assignment.cluster === cluster.name);
+  const called = cluster.service.resolution === "DYNAMIC_DNS" ? calledEndpoint(leaving, cluster) : undefined;
+  if (typeof called === "string") return fail(503, called);
   const groups = cluster.localities ?? assigned?.localities ?? [];
-  const endpoints = groups.flatMap(({ endpoints: members, priority, weight }) =>
+  const known = groups.flatMap(({ endpoints: members, priority, weight }) =>
     weight > 0 ? members.map((endpoint) => ({ endpoint, priority })) : [],
   );
+  const endpoints = called ? [{ endpoint: called, priority: 0 }] : known;
   if (endpoints.length === 0) {
-    return fail(503, `${cluster.name} has no endpoint${preferenceOf(cluster.policy).distribute ? " where distribute sends requests" : ""}`);
+    return fail(
+      503,
+      `${cluster.name} has no endpoint${preferenceOf(cluster.policy).distribute ? " where distribute sends requests" : ""}${unreadyOf(mesh, target.host)}`,
+    );
   }
   const judged = endpoints.flatMap(({ endpoint, priority }) => {
     const client = clientTls(mesh.settings, caller, cluster, endpoint);
@@ -78,7 +96,10 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
     };
     return [{ endpoint, priority, workload, outcome: arrive(incoming, workload, port) }];
   });
-  return { ...common, steps: [named, ...byLocality(groups, cluster)], endpoints: judged };
+  const resolved: Step[] = called
+    ? [{ stage: "endpoint", result: called.address, reason: resolvedStep(called, cluster.port.number), source: called.source }]
+    : [];
+  return { ...common, steps: [named, ...byLocality(groups, cluster), ...resolved], endpoints: judged };
 }
 
 /** What a DestinationRule says of endpoints for where they are. */
@@ -94,6 +115,12 @@ function byLocality(groups: readonly LocalityGroup[], { policy, sources }: Outbo
       ? [step("failover", `${farther} of ${groups.length} localities are asked only when nearer ones are in bad health`)]
       : []),
   ];
+}
+
+/** Which instances of the service get no calls, because their applications are not ready. */
+function unreadyOf(mesh: Mesh, host: string): string {
+  const unready = [...mesh.unready].flatMap(([key, { reason, hosts }]) => (hosts.includes(host) ? [`${key} (${reason})`] : []));
+  return unready.length === 0 ? "" : `; not ready: ${unready.join(", ")}`;
 }
 
 /** Why there is no such cluster. */

@@ -1,21 +1,20 @@
-/** Faults that a route injects at the caller (src/xds/filters/fault.ts). */
+/** Faults that a route injects at the caller. */
+import { type Faults, faultsOf } from "../mesh/faults.ts";
 import type { HttpRoute } from "../mesh/http-routes.ts";
 import type { Step } from "./types.ts";
 
-/** Without a percentage no request is aborted. A gRPC status comes in an answer 200. */
+/** As what an abort answers: a gRPC status comes in an answer 200. */
 export function abortOf({
   rule,
 }: HttpRoute): { readonly status: number; readonly grpcStatus?: string; readonly percent: number } | undefined {
-  const abort = rule?.fault?.abort;
-  if (!abort || (abort.httpStatus === undefined && !abort.grpcStatus)) return undefined;
-  const percent = abort.percentage?.value ?? 0;
-  return abort.httpStatus !== undefined ? { status: abort.httpStatus, percent } : { status: 200, grpcStatus: abort.grpcStatus, percent };
+  const { abort } = faultsOf(rule);
+  if (!abort) return undefined;
+  const { httpStatus, grpcStatus, percent } = abort;
+  return httpStatus !== undefined ? { status: httpStatus, percent } : { status: 200, grpcStatus, percent };
 }
 
-export function delayOf({ rule }: HttpRoute): { readonly duration: string; readonly percent: number } | undefined {
-  const delay = rule?.fault?.delay;
-  if (!delay?.fixedDelay) return undefined;
-  return { duration: delay.fixedDelay, percent: delay.percentage ? (delay.percentage.value ?? 0) : (delay.percent ?? 0) };
+export function delayOf({ rule }: HttpRoute): Faults["delay"] {
+  return faultsOf(rule).delay;
 }
 
 export function faultSteps(route: HttpRoute): Step[] {

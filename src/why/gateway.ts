@@ -12,6 +12,7 @@ import { isIpAddress } from "../model/check.ts";
 import type { Arrival } from "./condition.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
 import { answerOf, askedFirst, type Evaluation, localAnswer } from "./evaluation.ts";
+import { handshakeAt } from "./gateway-client.ts";
 import { throughHost } from "./http.ts";
 import type { HttpRequest } from "./route-match.ts";
 import { httpOutcome, type Outcome, tcpOutcome } from "./server.ts";
@@ -25,6 +26,8 @@ export interface AtGateway extends Leaving {
   readonly host: string;
   /** Of the gateway; where absent its only one for requests. */
   readonly port?: number;
+  /** Names in the client's certificate; undefined where none is shown. */
+  readonly clientCertificate?: readonly string[];
 }
 
 /** A connection that a server took. */
@@ -36,7 +39,7 @@ interface Taken {
   readonly steps: readonly Step[];
 }
 
-/** @throws WeftError "invalid" where the port is not told apart, and for a server that asks for a client certificate. */
+/** @throws WeftError "invalid" where the port is not told apart. */
 export function evaluateGateway(at: AtGateway, context: WhyContext): Evaluation {
   const listener = listenerOf(at);
   const place = `${listener.address}:${listener.port}`;
@@ -48,6 +51,11 @@ export function evaluateGateway(at: AtGateway, context: WhyContext): Evaluation 
     return { answer: localAnswer("refused", 0, `closed: ${reason}`, [step], null, isForRequests(listener) ? "http" : "tcp"), matched: [] };
   }
   const taken = takenBy(at, listener, chain);
+  if (taken.mtls.outcome === "refused") {
+    const protocol = "table" in chain.to ? "http" : "tcp";
+    const { reason = "" } = taken.steps.at(-1) ?? {};
+    return { answer: { ...localAnswer("refused", 0, `closed: ${reason}`, taken.steps, null, protocol), mtls: taken.mtls }, matched: [] };
+  }
   return "table" in chain.to ? requestAt(at, taken, chain.to.table, context) : connectionAt(at, taken, chain.to.route, context);
 }
 
@@ -84,24 +92,17 @@ function chainFor({ chains }: GatewayListener, host: string): GatewayChain | und
   return ranked[0]?.chain ?? chains.find(({ asksForTls }) => !asksForTls);
 }
 
-function takenBy({ caller, host, sourceIp }: AtGateway, listener: GatewayListener, chain: GatewayChain): Taken {
-  const mode = chain.tls?.mode;
+function takenBy({ caller, host, sourceIp, clientCertificate }: AtGateway, listener: GatewayListener, chain: GatewayChain): Taken {
   const source = chain.sources[0] ?? null;
-  if (mode === "MUTUAL" || mode === "ISTIO_MUTUAL") {
-    const help = "who the client is by its certificate cannot be told to weft why";
-    throw new WeftError("invalid", `the server at ${listener.address}:${listener.port} for ${host} is ${mode}, which is not evaluated`, {
-      help,
-    });
-  }
-  const how = !chain.asksForTls ? "plaintext" : chain.tls ? `TLS for ${host}, which ends here` : `TLS for ${host}, which is passed on`;
+  const { client, outcome, how, peers } = handshakeAt(chain, host, clientCertificate);
   const mtls: MtlsAnswer = {
-    client: chain.tls ? "SIMPLE" : "NONE",
+    client,
     client_reason: "the client has no sidecar",
     client_source: null,
     server: "NONE",
     server_source: source,
-    outcome: chain.asksForTls ? "tls" : "plaintext",
-    peer: null,
+    outcome,
+    peer: peers.find((name) => name.startsWith("spiffe://")) ?? peers[0] ?? null,
   };
   const anywhere = listener.address === "0.0.0.0" || listener.address === "::";
   const arrival: Arrival = {
@@ -109,9 +110,12 @@ function takenBy({ caller, host, sourceIp }: AtGateway, listener: GatewayListene
     destinationIp: anywhere ? caller.address : listener.address,
     destinationPort: listener.port,
     sni: chain.asksForTls ? host.toLowerCase() : "",
+    peer: mtls.peer ?? undefined,
+    peers,
   };
-  const reason = `${caller.key} takes it at ${listener.address}:${listener.port}: ${how}`;
-  return { listener, chain, arrival, mtls, steps: [{ stage: "listener", result: mtls.outcome, reason, source }] };
+  const does = outcome === "refused" ? "refuses" : "takes";
+  const reason = `${caller.key} ${does} it at ${listener.address}:${listener.port}: ${how}`;
+  return { listener, chain, arrival, mtls, steps: [{ stage: "listener", result: outcome, reason, source }] };
 }
 
 /** Envoy asks tokens and policies first, also about what no route takes. */
@@ -134,7 +138,7 @@ function requestAt(at: AtGateway, taken: Taken, tableName: string, context: WhyC
     return { answer: toHttps(host, passed.request, before), matched };
   }
   // From here on it is the gateway that calls.
-  const leaving = { mesh, view: at.view, caller, now: at.now, request: passed.request, claims: passed.claims };
+  const leaving = { mesh, view: at.view, caller, now: at.now, request: passed.request, claims: passed.claims, verified: passed.verified };
   const evaluation = throughHost(leaving, host, before, context);
   return { ...evaluation, matched: [...matched, ...evaluation.matched] };
 }

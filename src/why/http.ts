@@ -1,6 +1,7 @@
 /** An HTTP request through the caller's sidecar: virtual host, route, what the route does, and on to its destinations. */
 import type { HttpRoute } from "../mesh/http-routes.ts";
 import { HTTP_PROXY, type VirtualHost } from "../mesh/route-tables.ts";
+import type { VerifiedClaims } from "./condition.ts";
 import { preflight } from "./cors.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
 import { answerOf, askedFirst, type Evaluation, localAnswer } from "./evaluation.ts";
@@ -61,7 +62,7 @@ export function throughHost(
     ...before,
     { stage: "virtual_host", result: host.name, reason: `Host ${request.authority} names ${host.name}`, source: host.sources[0] ?? null },
   ];
-  const route = chooseRoute(host, request, steps);
+  const route = chooseRoute(host, request, leaving.verified, steps);
   if (!route) {
     const answer = localAnswer("no_route", 404, `404 no route: none of ${host.name} takes ${request.method} ${request.path}`, steps);
     return { answer, matched: [] };
@@ -69,13 +70,30 @@ export function throughHost(
   return takeRoute(leaving, host, route, steps, context);
 }
 
+function whyTaken({ match, rule, source }: HttpRoute, name: string): string {
+  if (source.kind === "MeshConfig" || source.kind === "Sidecar") return "an outboundTrafficPolicy lets out what the mesh does not know";
+  if (match) return `${name} matches`;
+  return rule ? `${name} takes every request` : "no VirtualService routes the host";
+}
+
+/** Envoy matches CONNECT, which has no path, by routes that are for it alone. */
+function methodMismatch({ connect }: HttpRoute, { method }: HttpRequest): string | undefined {
+  if (connect) return method === "CONNECT" ? undefined : `method is ${method}, not CONNECT`;
+  return method === "CONNECT" ? "method is CONNECT, which no route of a service takes" : undefined;
+}
+
 /** The first that matches; the ones before it leave a step each, with the first condition that failed. */
-function chooseRoute({ routes }: VirtualHost, request: HttpRequest, steps: Step[]): HttpRoute | undefined {
+function chooseRoute(
+  { routes }: VirtualHost,
+  request: HttpRequest,
+  verified: VerifiedClaims | undefined,
+  steps: Step[],
+): HttpRoute | undefined {
   for (const route of routes) {
-    const reason = firstMismatch(route.match, request);
+    const reason = methodMismatch(route, request) ?? firstMismatch(route.match, request, verified);
     const name = route.name ? `route ${JSON.stringify(route.name)}` : "route";
     if (reason === undefined) {
-      const all = route.match ? `${name} matches` : route.rule ? `${name} takes every request` : "no VirtualService routes the host";
+      const all = whyTaken(route, name);
       steps.push({ stage: "route", result: "match", reason: all, source: route.source });
       return route;
     }

@@ -18,11 +18,29 @@ export function parseToken(text: string): Token | undefined {
   const parts = text.split(".");
   const [header = "", payload = "", signature = ""] = parts;
   const [parsedHeader, claims] = [header, payload].map(objectOf);
-  if (parts.length !== 3 || !parsedHeader || !claims) return undefined;
+  if (parts.length !== 3 || !parsedHeader || !claims || !isBase64Url(signature) || !hasTypes(claims)) return undefined;
   return { header: parsedHeader, claims, signed: `${header}.${payload}`, signature: Buffer.from(signature, "base64url") };
 }
 
+function isBase64Url(text: string): boolean {
+  return /^[\w-]*$/.test(text) && text.length % 4 !== 1;
+}
+
+/** What the registered claims must be, lest Envoy take the whole for no token (jwt_verify_lib, jwt.cc parseFromString). */
+function hasTypes(claims: Claims): boolean {
+  const isText = (value: unknown) => typeof value === "string";
+  const isTime = (value: unknown) => typeof value === "number" && value >= 0 && value < 2 ** 64;
+  const isAudience = (value: unknown) => isText(value) || (Array.isArray(value) && value.every(isText));
+  const has = (name: string, isRight: (value: unknown) => boolean) => !Object.hasOwn(claims, name) || isRight(claims[name]);
+  return (
+    ["iss", "sub", "jti"].every((name) => has(name, isText)) &&
+    ["iat", "nbf", "exp"].every((name) => has(name, isTime)) &&
+    has("aud", isAudience)
+  );
+}
+
 function objectOf(text: string): Claims | undefined {
+  if (!isBase64Url(text)) return undefined;
   try {
     const value: unknown = JSON.parse(Buffer.from(text, "base64url").toString());
     return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Claims) : undefined;
@@ -31,10 +49,11 @@ function objectOf(text: string): Claims | undefined {
   }
 }
 
-/** undefined where the token is in force at `now` (milliseconds since 1970). */
+/** undefined where the token is in force at `now` (milliseconds since 1970). Envoy counts in whole seconds, and 0 is no time to it (verifyTimeConstraint). */
 export function timeError({ exp, nbf }: Claims, now: number): string | undefined {
-  if (typeof exp === "number" && now / 1000 > exp + CLOCK_SKEW_S) return "the token has expired";
-  if (typeof nbf === "number" && now / 1000 + CLOCK_SKEW_S < nbf) return "the token is not valid yet";
+  const second = Math.floor(now / 1000);
+  if (typeof nbf === "number" && second + CLOCK_SKEW_S < Math.floor(nbf)) return "the token is not valid yet";
+  if (typeof exp === "number" && exp >= 1 && second > Math.floor(exp) + CLOCK_SKEW_S) return "the token has expired";
   return undefined;
 }
 

@@ -6,7 +6,7 @@ import type { JwtRule, WorkloadAuthentication } from "../mesh/request-authentica
 import type { Claims } from "./condition.ts";
 import { isPreflight } from "./cors.ts";
 import { keyError, parseToken, timeError } from "./jwt-verify.ts";
-import { queryParameters } from "./path.ts";
+import { queryParameters, withoutParameter } from "./path.ts";
 import type { HttpRequest } from "./route-match.ts";
 import type { JwtAnswer } from "./types.ts";
 
@@ -30,8 +30,9 @@ interface Verdict {
   readonly status?: 403;
   readonly reason: string;
   readonly claims?: Claims;
-  /** The header that held the token. */
+  /** The header that held the token, or the parameter. */
   readonly header?: string;
+  readonly parameter?: string;
 }
 
 /** `claims`: told by the asker, as of a verified token; `now` in milliseconds since 1970. */
@@ -101,7 +102,7 @@ function audienceError({ audiences }: JwtRule, claims: Claims): string | undefin
 function ofRequest(rule: JwtRule, request: HttpRequest, now: number): Verdict {
   const found = tokensOf(rule, request);
   let failed: Verdict | undefined;
-  for (const { text, header } of found) {
+  for (const { text, header, parameter } of found) {
     const token = parseToken(text);
     if (!token) {
       failed ??= { rule, state: "invalid", reason: "the token is no JWT" };
@@ -111,13 +112,17 @@ function ofRequest(rule: JwtRule, request: HttpRequest, now: number): Verdict {
     // Envoy looks at the times before the audience, and at the keys last (jwt_authn, authenticator.cc).
     const early = issuerError(rule, claims) ?? timeError(claims, now);
     const reason = early ?? audienceError(rule, claims) ?? keyError(token, rule.keys);
-    if (!reason) return { rule, state: "valid", reason: `a token of ${String(claims.iss)}`, claims, header };
+    if (!reason) return { rule, state: "valid", reason: `a token of ${String(claims.iss)}`, claims, header, parameter };
     failed ??= { rule, state: "invalid", reason, status: early ? undefined : statusOf(rule, claims) };
   }
   return failed ?? { rule, state: "missing", reason: "no token" };
 }
 
-function tokensOf({ locations }: JwtRule, { headers, path }: HttpRequest): { readonly text: string; readonly header?: string }[] {
+interface FoundToken extends Pick<Verdict, "header" | "parameter"> {
+  readonly text: string;
+}
+
+function tokensOf({ locations }: JwtRule, { headers, path }: HttpRequest): FoundToken[] {
   const inHeaders = locations.headers.flatMap(({ name, prefix }) => {
     const value = headers.get(name.toLowerCase());
     const at = value?.indexOf(prefix) ?? -1;
@@ -127,7 +132,7 @@ function tokensOf({ locations }: JwtRule, { headers, path }: HttpRequest): { rea
   const parameters = queryParameters(path);
   const inParameters = locations.params.flatMap((name) => {
     const text = parameters.get(name);
-    return text === undefined ? [] : [{ text }];
+    return text === undefined ? [] : [{ text, parameter: name }];
   });
   const cookies = new Map(
     (headers.get("cookie") ?? "").split(";").map((part) => {
@@ -142,7 +147,7 @@ function tokensOf({ locations }: JwtRule, { headers, path }: HttpRequest): { rea
   return [...inHeaders, ...inParameters, ...inCookies];
 }
 
-function withOutput({ rule, claims = {}, header }: Verdict, request: HttpRequest): HttpRequest {
+function withOutput({ rule, claims = {}, header, parameter }: Verdict, request: HttpRequest): HttpRequest {
   const headers = new Map(request.headers);
   if (!rule.forwardOriginalToken && header) headers.delete(header);
   if (rule.outputPayloadToHeader) {
@@ -153,5 +158,6 @@ function withOutput({ rule, claims = {}, header }: Verdict, request: HttpRequest
     for (const part of claim.split(".")) value = typeof value === "object" && value !== null ? (value as Claims)[part] : undefined;
     if (["string", "number", "boolean"].includes(typeof value)) headers.set(name.toLowerCase(), String(value));
   }
-  return { ...request, headers };
+  const isTaken = !rule.forwardOriginalToken && parameter !== undefined;
+  return { ...request, path: isTaken ? withoutParameter(request.path, parameter) : request.path, headers };
 }

@@ -82,3 +82,12 @@ export function queryParameters(path: string): ReadonlyMap<string, string> {
   }
   return parameters;
 }
+
+/** Without any parameter of the name; Envoy writes the others anew, which may escape them otherwise. */
+export function withoutParameter(path: string, name: string): string {
+  const kept = queryOf(path)
+    .slice(1)
+    .split("&")
+    .filter((part) => part !== "" && part !== name && !part.startsWith(`${name}=`));
+  return `${withoutQuery(path)}${kept.length > 0 ? `?${kept.join("&")}` : ""}`;
+}

@@ -1,5 +1,7 @@
 /** How a route changes a request on its way, and where a redirect sends it (envoy, source/common/router/config_impl.cc). */
+import { authorityOf, isPlainHeader, routeAuthority } from "../mesh/authority-rewrite.ts";
 import type { HttpRoute, WeightedTarget } from "../mesh/http-routes.ts";
+import { redirectPort } from "../mesh/redirect-port.ts";
 import { queryOf, withoutQuery } from "./path.ts";
 import type { HttpRequest } from "./route-match.ts";
 import { replaceRegex } from "./text-match.ts";
@@ -18,26 +20,18 @@ export function replaceMatched(path: string, match: HttpRoute["match"], replacem
 /** The path as `rewrite` changes it; undefined where it changes none. */
 export function rewrittenPath(path: string, { rule, match }: HttpRoute): string | undefined {
   const { uri, uriRegexRewrite: regex } = rule?.rewrite ?? {};
-  if (uri) return replaceMatched(path, match, uri);
-  if (!regex?.match) return undefined;
-  return replaceRegex(regex.match, withoutQuery(path), regex.rewrite ?? "") + queryOf(path);
+  // The expression goes before the prefix, as in xds/route-action.ts: a delegate may inherit one beside its own other.
+  if (regex?.match) return replaceRegex(regex.match, withoutQuery(path), regex.rewrite ?? "") + queryOf(path);
+  return uri ? replaceMatched(path, match, uri) : undefined;
 }
 
 /** The request as it leaves for one of the route's destinations. */
 export function outgoing(request: HttpRequest, route: HttpRoute, target: WeightedTarget): HttpRequest {
   const { rule } = route;
   const layers = [target.headers, rule?.headers].flatMap((headers) => headers ?? []);
-  const own = authorityOf(target.headers);
-  const authority = route.targets.length > 1 && own ? own : rule?.rewrite?.authority || authorityOf(rule?.headers) || own;
+  const authority = routeAuthority(rule) || authorityOf(target.headers);
   const path = rewrittenPath(request.path, route) ?? request.path;
   return { ...request, path, authority: authority || request.authority, headers: operate(request.headers, layers) };
-}
-
-/** The value to which the request's "host" or ":authority" is set; `set` wins over `add`. */
-function authorityOf(headers: Headers | undefined): string | undefined {
-  const find = (map: Readonly<Record<string, string>> | undefined) =>
-    Object.entries(map ?? {}).find(([name]) => !isPlain(name))?.[1] || undefined;
-  return find(headers?.request?.set) ?? find(headers?.request?.add);
 }
 
 /** In each layer removals go first. */
@@ -45,9 +39,9 @@ function operate(headers: ReadonlyMap<string, string>, layers: readonly Headers[
   const changed = new Map(headers);
   for (const { request } of layers) {
     for (const name of request?.remove ?? []) changed.delete(name.toLowerCase());
-    for (const [name, value] of Object.entries(request?.set ?? {})) if (isPlain(name)) changed.set(name.toLowerCase(), value);
+    for (const [name, value] of Object.entries(request?.set ?? {})) if (isPlainHeader(name)) changed.set(name.toLowerCase(), value);
     for (const [name, value] of Object.entries(request?.add ?? {})) {
-      if (!isPlain(name)) continue;
+      if (!isPlainHeader(name)) continue;
       const before = changed.get(name.toLowerCase());
       changed.set(name.toLowerCase(), before === undefined ? value : `${before},${value}`);
     }
@@ -55,16 +49,11 @@ function operate(headers: ReadonlyMap<string, string>, layers: readonly Headers[
   return changed;
 }
 
-function isPlain(name: string): boolean {
-  return !name.startsWith(":") && name.toLowerCase() !== "host";
-}
-
 /** The Location of a redirect. `port`: the one that the caller called. */
 export function locationOf(redirect: NonNullable<Rule["redirect"]>, request: HttpRequest, route: HttpRoute): string {
   const scheme = redirect.scheme || request.scheme;
-  const asked = redirect.port ?? (redirect.derivePort === "FROM_REQUEST_PORT" ? route.port : 0);
-  const isImplied = (asked === 80 && (redirect.scheme || "http") === "http") || (asked === 443 && redirect.scheme === "https");
-  const port = asked && !isImplied ? `:${asked}` : "";
+  const named = redirectPort(redirect, route);
+  const port = named ? `:${named}` : "";
   const host = redirect.authority || requestHost(request, scheme, port);
   return `${scheme}://${host}${port}${redirectPath(redirect, request, route)}`;
 }

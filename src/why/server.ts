@@ -1,30 +1,24 @@
 /** The side that takes a call: a workload's sidecar, its mutual TLS mode, its tokens and its policies (src/xds/inbound-listener.ts). */
-import { formatProvenance } from "../lib/provenance.ts";
-import { type EffectiveMode, mtlsModeAt } from "../mesh/peer-authentication.ts";
+import { type EffectiveMode, type MtlsMode, mtlsModeAt, servedMode } from "../mesh/peer-authentication.ts";
 import { isHttp } from "../mesh/services.ts";
 import type { InboundPort, Mesh, Workload } from "../mesh/types.ts";
 import { type AuthorizationOutcome, askProvider, authorize } from "./authorization.ts";
-import type { ClientTls } from "./client-tls.ts";
-import type { Arrival, Claims } from "./condition.ts";
+import type { Arrival, Claims, VerifiedClaims } from "./condition.ts";
+import { type Greeting, handshake, mtlsSteps } from "./handshake.ts";
 import { authenticate, type JwtOutcome } from "./jwt.ts";
 import { normalizePath } from "./path.ts";
 import type { HttpRequest } from "./route-match.ts";
 import type { AuthorizationAnswer, JwtAnswer, MtlsAnswer, Step, Verdict } from "./types.ts";
 
 /** A call on its way to an endpoint. */
-export interface Incoming {
+export interface Incoming extends Greeting {
   readonly mesh: Mesh;
-  readonly tls: ClientTls;
-  /** SPIFFE ID that the caller can show. */
-  readonly identity?: string;
   readonly sourceIp?: string;
   /** Absent on TCP. */
   readonly request?: HttpRequest;
   readonly claims?: Claims;
   /** Whether a sidecar sends it: then a refusal is a 503 of that Envoy, else a reset. */
   readonly viaSidecar: boolean;
-  /** The name that the application's own TLS asks for; absent where it sends none. */
-  readonly ownSni?: string;
   /** Where it arrives; the workload's own address where absent. */
   readonly address?: string;
   /** Milliseconds since 1970. */
@@ -43,7 +37,12 @@ export interface Outcome {
   /** Names of authorization rules that matched. */
   readonly matched: readonly string[];
   /** The request as it goes on, with what is told of its claims. */
-  readonly passed?: { readonly request: HttpRequest; readonly claims?: Claims };
+  readonly passed?: {
+    readonly request: HttpRequest;
+    readonly claims?: Claims;
+    /** Of the token that this proxy accepted, whether or not it goes on. */
+    readonly verified?: VerifiedClaims;
+  };
 }
 
 /** undefined workload: no sidecar of the mesh is there. */
@@ -65,11 +64,16 @@ export function arrive(incoming: Incoming, workload: Workload | undefined, port:
     sourceIp: incoming.sourceIp,
     destinationIp: workload.address,
     destinationPort: port.number,
-    // Inside the mesh's TLS the application's own is not seen.
-    sni: incoming.tls.kind === "NONE" ? (incoming.ownSni ?? "") : incoming.tls.sni,
+    sni: seenSni(incoming, servedMode(workload, stated.mode)),
   };
   if (isHttp(port.protocol) && request) return httpOutcome(incoming, workload, request, arrival, answer.mtls, steps);
   return tcpOutcome(incoming, workload, arrival, answer.mtls, steps);
+}
+
+/** Under DISABLE no TLS inspector looks for a name (xds/inbound-listener.ts). Inside the mesh's TLS the application's own is not seen. */
+function seenSni({ tls, ownSni = "" }: Greeting, mode: MtlsMode | undefined): string {
+  if (mode === "DISABLE") return "";
+  return tls.kind === "NONE" ? ownSni : tls.sni;
 }
 
 const NOTHING_MORE = { jwt: null, authorization: null, matched: [] } as const;
@@ -114,57 +118,6 @@ function withoutListener(incoming: Incoming, workload: Workload, port?: InboundP
   return { ...open, verdict: "refused", status, reason: `refused: ${reason}`, steps: [...steps.slice(0, 1), closed] };
 }
 
-/** What the listener's filter chains make of the connection's first bytes. */
-function handshake(
-  { tls, identity, ownSni }: Incoming,
-  workload: Workload,
-  port: InboundPort,
-  stated: EffectiveMode,
-): { readonly mtls: MtlsAnswer; readonly reason: string } {
-  const common = {
-    client: tls.kind,
-    client_reason: tls.reason,
-    client_source: tls.source,
-    server: stated.mode,
-    server_source: stated.source ?? null,
-  } as const;
-  const refuse = (reason: string) => ({ mtls: { ...common, outcome: "refused", peer: null } as const, reason });
-  const accept = (outcome: "mutual_tls" | "tls" | "plaintext", reason: string) => {
-    return { mtls: { ...common, outcome, peer: outcome === "mutual_tls" ? (identity ?? null) : null } as const, reason };
-  };
-  if (!workload.spiffeId && stated.mode === "STRICT")
-    return refuse(`STRICT closes ${workload.key}, which has no identity to speak mutual TLS with`);
-  const mode = !workload.spiffeId && stated.mode === "PERMISSIVE" ? "DISABLE" : stated.mode;
-  const sends = tls.kind === "NONE" ? (ownSni === undefined ? "plaintext" : "tls") : tls.kind === "ISTIO_MUTUAL" ? "mutual_tls" : "tls";
-  if (sends === "mutual_tls") {
-    if (mode === "DISABLE") return refuse("the server takes plaintext only (DISABLE), and the client sends mutual TLS");
-    if (tls.servers.length > 0 && !tls.servers.includes(workload.spiffeId ?? "")) {
-      return refuse(`the client expects ${tls.servers.join(" or ")}, and the server is ${workload.spiffeId}`);
-    }
-    return accept("mutual_tls", `mutual TLS, from ${identity} to ${workload.spiffeId}`);
-  }
-  if (port.tls && mode === "DISABLE") {
-    const by = port.source ? ` of ${formatProvenance(port.source)}` : "";
-    const asked = port.tls.mode === "SIMPLE" ? "" : `, if the client's certificate is one that ${port.tls.caCertificates} vouches for`;
-    return sends === "plaintext"
-      ? refuse(`the port takes the TLS${by}, and the client sends plaintext`)
-      : accept("tls", `the TLS${by}${asked}`);
-  }
-  if (sends === "plaintext") return mode === "STRICT" ? refuse("STRICT refuses plaintext") : accept("plaintext", `${mode} takes plaintext`);
-  if (mode === "STRICT") return refuse("STRICT refuses TLS that is not the mesh's");
-  if (isHttp(port.protocol)) return refuse(`${mode} refuses TLS that is not the mesh's on an HTTP port`);
-  return accept("tls", "the application's own TLS passes through");
-}
-
-function mtlsSteps(tls: ClientTls, mtls: MtlsAnswer, reason: string, workload: Workload, port: InboundPort): Step[] {
-  const decided = mtls.server_source ? formatProvenance(mtls.server_source) : "Istio's default";
-  return [
-    { stage: "client_tls", result: tls.kind, reason: tls.reason, source: tls.source },
-    { stage: "server_mtls", result: mtls.server, reason: `${workload.key} port ${port.number}, by ${decided}`, source: mtls.server_source },
-    { stage: "tls", result: mtls.outcome, reason, source: mtls.outcome === "refused" ? (mtls.server_source ?? mtls.client_source) : null },
-  ];
-}
-
 /** What the HTTP filters of a workload's proxy make of a request. */
 export function httpOutcome(
   { mesh, claims, now }: Pick<Incoming, "mesh" | "claims" | "now">,
@@ -204,7 +157,8 @@ export function httpOutcome(
   const common = { mtls, jwt: jwt.answer, authorization: decided.answer, matched: decided.matched };
   if (decided.answer.result === "deny")
     return { ...common, verdict: "deny", status: 403, reason: `403 ${denial(decided.answer)}`, steps: all };
-  const passed = { request: http, claims: jwt.forwarded ? claims : undefined };
+  const verified = { claims: jwt.claims, spaceDelimitedClaims: jwt.spaceDelimitedClaims };
+  const passed = { request: http, claims: jwt.forwarded ? claims : undefined, verified };
   return { ...common, verdict: "allow", status: 200, reason: "200", steps: all, passed };
 }
 

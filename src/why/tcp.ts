@@ -2,6 +2,7 @@
 import { parseCidr } from "../lib/ip.ts";
 import type { EgressListener } from "../mesh/egress-listeners.ts";
 import { covers } from "../mesh/hosts.ts";
+import { localPlaces } from "../mesh/local-places.ts";
 import type { OutboundPort } from "../mesh/outbound.ts";
 import { isTls, type TcpRoute } from "../mesh/tcp-routes.ts";
 import { contains } from "./cidr.ts";
@@ -68,11 +69,8 @@ function routedBy(leaving: Leaving, tcp: TcpRoute, route: RouteAnswer, steps: re
 }
 
 /** A sidecar takes TCP at an address of the service's, or where its annotation says. */
-function unreachable({ caller }: Leaving, { service, port, addresses }: OutboundPort): Step[] {
-  const listens = caller.listen
-    ? caller.listen.some(({ host, port: number }) => host === service.host && number === port.number)
-    : addresses.length > 0;
-  if (listens) return [];
+function unreachable({ caller }: Leaving, called: OutboundPort): Step[] {
+  if (localPlaces(caller, called).length > 0) return [];
   const reason = `the sidecar of ${caller.key} has no local port for it: annotation weft.dev/listen gives one`;
   return [{ stage: "service", result: "no_listener", reason, source: caller.source }];
 }

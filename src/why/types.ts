@@ -16,6 +16,10 @@ export interface WhyRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** Claims of a token that counts as verified; what no RequestAuthentication takes is nothing to policies. */
   readonly claims?: Readonly<Record<string, unknown>>;
+  /**
+   * At a gateway: names in the certificate that the client shows, which counts as one that the server's CA signed; no certificate where absent.
+   */
+  readonly clientCertificate?: readonly string[];
   /** The address from which the server sees the connection come; a workload's own where absent, of other clients unknown. At a gateway: the gateway sees. */
   readonly sourceIp?: string;
 }

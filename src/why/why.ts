@@ -41,6 +41,10 @@ function evaluateRequest(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
   const request = requestOf(asked);
   const { sourceIp, claims } = asked;
   const { host, port } = splitHost(asked.to);
+  if (asked.clientCertificate && mesh.workloads.get(keyOf(asked.from))?.type !== "gateway") {
+    const help = "calls inside of the mesh show the caller's own certificate";
+    throw new WeftError("invalid", "clientCertificate is for requests that come in at a gateway: name it as from", { help });
+  }
   const common = { mesh, sourceIp, claims, now: context.now };
   if (asked.from === "plaintext") {
     if (asked.via !== undefined) throw new WeftError("invalid", "via is a listener of the caller's sidecar: name the caller");
@@ -58,7 +62,9 @@ function evaluateRequest(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
   }
   if (caller.type === "gateway") {
     if (asked.via !== undefined) throw new WeftError("invalid", `${caller.key} is a gateway, which takes no calls out`);
-    return evaluateGateway({ ...common, view, caller, gateway: mesh.gateways.get(caller.key), request, host, port }, context);
+    const { clientCertificate } = asked;
+    const at = { ...common, view, caller, gateway: mesh.gateways.get(caller.key), request, host, port, clientCertificate };
+    return evaluateGateway(at, context);
   }
   const leaving = { ...common, view, caller };
   if (asked.via !== undefined) return throughListener({ ...leaving, request }, listenerAt(view, asked.via), { host, port }, context);
@@ -141,8 +147,9 @@ function namedService(
   domain: string,
   services: readonly Service[],
 ): { readonly service: Service; readonly port: ServicePort } | undefined {
-  const names = [canonicalHost(host, namespace, domain), `${host.toLowerCase()}.${domain}`];
-  const service = services.find((one) => names.includes(one.host)) ?? services.find(({ addresses }) => addresses.includes(host));
+  const names = [canonicalHost(host, namespace, domain), canonicalHost(`${host}.${domain}`, namespace, domain)];
+  const address = host.replace(/^\[(.*)\]$/, "$1");
+  const service = services.find((one) => names.includes(one.host)) ?? services.find(({ addresses }) => addresses.includes(address));
   const port = service && (number === undefined ? defaultPort(service) : service.ports.find((one) => one.number === number));
   return port && { service, port };
 }

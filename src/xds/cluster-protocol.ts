@@ -8,7 +8,8 @@ import type {
 import type { HttpFilter } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import type { OutboundCluster } from "../mesh/outbound.ts";
-import { isHttp2 } from "../mesh/services.ts";
+import { isHttp, isHttp2 } from "../mesh/services.ts";
+import type { Settings } from "../mesh/types.ts";
 import { durationOf } from "./duration.ts";
 import { packAny } from "./encode.ts";
 
@@ -18,17 +19,24 @@ type HttpPool = NonNullable<NonNullable<OutboundCluster["policy"]["connectionPoo
 
 /** `filters`: the cluster's own upstream filters; Envoy's default where absent. */
 export function httpProtocolOptions(
+  settings: Settings,
   cluster: OutboundCluster,
   filters?: HttpFilter[],
 ): { readonly extensions: Record<string, Any>; readonly isHttp2: boolean } {
   const http = cluster.policy.connectionPool?.http;
-  const upgrades = http?.h2UpgradePolicy === "UPGRADE" && !http.useClientProtocol;
+  const upgrades = upgradesTo2(settings, cluster) && !http?.useClientProtocol;
   const speaksHttp2 = isHttp2(cluster.port.protocol) || upgrades;
   const isHttp2Only = speaksHttp2 && !http?.useClientProtocol;
   return {
     extensions: protocolExtensions(cluster.policy.connectionPool, speaksHttp2, nameOptions(cluster), filters),
     isHttp2: isHttp2Only,
   };
+}
+
+/** A rule's UPGRADE holds at any port, the mesh's at HTTP ports (shouldH2Upgrade). */
+function upgradesTo2({ defaults }: Settings, { policy, port }: OutboundCluster): boolean {
+  const own = policy.connectionPool?.http?.h2UpgradePolicy ?? "DEFAULT";
+  return own === "DEFAULT" ? defaults?.h2Upgrade === true && isHttp(port.protocol) : own === "UPGRADE";
 }
 
 /** For a cluster's typed_extension_protocol_options; empty where all is Envoy's default. */
@@ -77,6 +85,12 @@ function connectionOptions(pool: OutboundCluster["policy"]["connectionPool"]): M
   const maxRequestsPerConnection = http?.maxRequestsPerConnection || undefined;
   if (!idleTimeout && !maxConnectionDuration && !maxRequestsPerConnection) return undefined;
   return { idleTimeout, maxConnectionDuration, maxRequestsPerConnection };
+}
+
+/** Whether both the name that TLS asks for and the certificate's are the request's host. */
+export function checksCalledName(cluster: OutboundCluster): boolean {
+  const options = nameOptions(cluster);
+  return options?.autoSni === true && options.autoSanValidation === true;
 }
 
 /** Where TLS out of the mesh names no server, the request's host is the name to ask for and to check (setAutoSniAndAutoSanValidation). */

@@ -59,6 +59,7 @@ export function upstreamTls(settings: Settings, caller: Caller, cluster: Outboun
       if (needed.some((name) => !caller.credentials?.has(name))) return undefined;
       return {
         transportSocket: clientTls({
+          defaults: settings.defaults?.tls,
           credentials,
           mode: tls?.mode === "MUTUAL" ? "MUTUAL" : "SIMPLE",
           sni: tls?.sni,
@@ -77,6 +78,8 @@ export function upstreamTls(settings: Settings, caller: Caller, cluster: Outboun
 
 /** Endpoints say in their metadata whether their sidecar takes mutual TLS (xds/endpoint.ts). */
 function automatic(cluster: OutboundCluster, http2: boolean): Sockets {
+  // Of an endpoint that only a name is known of, nothing says that it takes mutual TLS.
+  if (cluster.automaticTls.endpoints === "none" || cluster.service.resolution === "DYNAMIC_DNS") return {};
   const mutual = clientMutualTls({ sni: meshSni(cluster), spiffeIds: cluster.subjectAltNames, http2 });
   return {
     transportSocketMatches: [

@@ -35,10 +35,12 @@ export function circuitBreakers(
 /** The kernel takes no more (tcp(7): MAX_TCP_KEEPIDLE), and a socket option that it refuses breaks every connection. */
 const LONGEST_KEEPALIVE_S = 32_767;
 
-export function keepalive(
-  settings: NonNullable<ConnectionPool["tcp"]>["tcpKeepalive"],
-): MessageInitShape<typeof UpstreamConnectionOptionsSchema> | undefined {
-  if (!settings) return undefined;
+type Keepalive = NonNullable<ConnectionPool["tcp"]>["tcpKeepalive"];
+
+/** A DestinationRule's over the mesh's, field by field (applyTCPKeepalive). */
+export function keepalive(mesh: Keepalive, own: Keepalive): MessageInitShape<typeof UpstreamConnectionOptionsSchema> | undefined {
+  if (!mesh && !own) return undefined;
+  const settings = { ...mesh, ...own, probes: own?.probes || mesh?.probes };
   const seconds = (text: string | undefined) =>
     text === undefined ? undefined : Math.min(Math.floor((parseDuration(text) ?? 0) / 1000), LONGEST_KEEPALIVE_S) || undefined;
   return {

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { DurationSchema } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "../lib/duration.ts";
+import type { Settings } from "../mesh/types.ts";
 
 type DurationInit = MessageInitShape<typeof DurationSchema>;
 
@@ -14,4 +15,9 @@ export function durationOfMs(milliseconds: number): DurationInit {
 export function durationOf(text: string | undefined): DurationInit | undefined {
   const milliseconds = text === undefined ? undefined : parseDuration(text);
   return milliseconds === undefined ? undefined : durationOfMs(milliseconds);
+}
+
+/** How long a listener waits for what its inspectors look at; undefined for Envoy's 15 s, 0 for ever. */
+export function detectionTimeout({ defaults }: Settings): DurationInit | undefined {
+  return defaults?.protocolDetectionMs === undefined ? undefined : durationOfMs(defaults.protocolDetectionMs);
 }

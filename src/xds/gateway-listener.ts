@@ -61,7 +61,7 @@ function filterChain(
   return {
     name: `${index}`,
     filterChainMatch,
-    transportSocket: ends ? gatewayTls(tls, credentials, "table" in to) : undefined,
+    transportSocket: ends ? gatewayTls(settings, tls, credentials, "table" in to) : undefined,
     transportSocketConnectTimeout: ends ? HANDSHAKE_LIMIT : undefined,
     filters:
       "table" in to ? [manager(settings, name ?? statPrefix, to.table)] : [...tcpAuthorizationFilters(), tcpProxy(settings, to.route)],

@@ -11,6 +11,8 @@ import {
 } from "../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts";
 import { type CommonTlsContextSchema, DownstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
 import type { GatewayChain, GatewayTls } from "../mesh/gateways.ts";
+import type { TlsDefaults } from "../mesh/mesh-defaults.ts";
+import type { Settings } from "../mesh/types.ts";
 import { packAny } from "./encode.ts";
 import { SVID_SECRET } from "./secret.ts";
 import { anySan, file, meshValidation, SERVER_CIPHERS, sds, sdsCredential, tlsSocket } from "./tls.ts";
@@ -23,13 +25,18 @@ const VERSIONS: Readonly<Record<string, TlsParameters_TlsProtocol>> = {
 };
 
 /** `http`: whether HTTP is spoken inside, and so by ALPN which. */
-export function gatewayTls(tls: GatewayTls, credentials: GatewayChain["credentials"], http: boolean): TransportSocket {
+export function gatewayTls(
+  { defaults }: Settings,
+  tls: GatewayTls,
+  credentials: GatewayChain["credentials"],
+  http: boolean,
+): TransportSocket {
   const { mode } = tls;
   const isMesh = mode === "ISTIO_MUTUAL";
   const context = create(DownstreamTlsContextSchema, {
     requireClientCertificate: isMesh || mode === "MUTUAL",
     commonTlsContext: {
-      tlsParams: isMesh ? parameters({}) : parameters(tls),
+      tlsParams: isMesh ? parameters({}, undefined) : parameters(tls, defaults?.tls),
       alpnProtocols: http ? ["h2", "http/1.1"] : isMesh ? ["istio", "h2", "http/1.1"] : [],
       ...(isMesh
         ? { tlsCertificateSdsSecretConfigs: [sds(SVID_SECRET)] }
@@ -47,16 +54,18 @@ function certificateFiles({ tlsCertificates = [], serverCertificate = "", privat
   return all.map((one) => ({ certificateChain: file(one.serverCertificate), privateKey: file(one.privateKey) }));
 }
 
-/** Below TLS 1.3 with the cipher suites that are asked for, else with Istio's; not below TLS 1.2 unless asked. */
-function parameters({
-  minProtocolVersion,
-  maxProtocolVersion,
-  cipherSuites = [],
-}: GatewayTls): MessageInitShape<typeof TlsParametersSchema> {
+/** Below TLS 1.3 with the cipher suites that are asked for, else with MeshConfig's, else with Istio's; not below TLS 1.2 unless asked. */
+function parameters(
+  { minProtocolVersion, maxProtocolVersion, cipherSuites = [] }: GatewayTls,
+  defaults: TlsDefaults | undefined,
+): MessageInitShape<typeof TlsParametersSchema> {
+  const least = defaults?.min13 ? TlsParameters_TlsProtocol.TLSv1_3 : TlsParameters_TlsProtocol.TLSv1_2;
+  const suites = [cipherSuites, defaults?.cipherSuites ?? []].find(({ length }) => length > 0) ?? SERVER_CIPHERS;
   return {
-    tlsMinimumProtocolVersion: VERSIONS[minProtocolVersion ?? ""] ?? TlsParameters_TlsProtocol.TLSv1_2,
+    tlsMinimumProtocolVersion: VERSIONS[minProtocolVersion ?? ""] ?? least,
+    ecdhCurves: [...(defaults?.ecdhCurves ?? [])],
     tlsMaximumProtocolVersion: VERSIONS[maxProtocolVersion ?? ""] ?? TlsParameters_TlsProtocol.TLSv1_3,
-    cipherSuites: cipherSuites.length > 0 ? cipherSuites : SERVER_CIPHERS,
+    cipherSuites: [...suites],
   };
 }
 

@@ -33,7 +33,7 @@ export function inboundCluster(
     name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
     connectTimeout: durationOf(pool?.tcp?.connectTimeout) ?? durationOfMs(settings.connectTimeoutMs),
-    upstreamConnectionOptions: keepalive(pool?.tcp?.tcpKeepalive),
+    upstreamConnectionOptions: keepalive(settings.defaults?.tcpKeepalive, pool?.tcp?.tcpKeepalive),
     loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: endpoint } }] }] },
     circuitBreakers: circuitBreakers(pool, policy?.retryBudget),
     typedExtensionProtocolOptions: protocolExtensions(pool, HTTP2.has(port.protocol)),

@@ -20,9 +20,10 @@ import { HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert } f
 import { TcpProxySchema } from "../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { Provenance } from "../lib/provenance.ts";
-import type { MtlsMode } from "../mesh/peer-authentication.ts";
+import { type MtlsMode, servedMode } from "../mesh/peer-authentication.ts";
 import { serviceName } from "../mesh/services.ts";
 import type { InboundPort, Protocol, Settings, Workload } from "../mesh/types.ts";
+import { detectionTimeout } from "./duration.ts";
 import { encodeResource, packAny } from "./encode.ts";
 import { tcpAccessLogs } from "./filters/access-log.ts";
 import { grpcWebFilter } from "./filters/grpc-web.ts";
@@ -43,10 +44,7 @@ export function inboundListenerName(workload: Workload, port: InboundPort): stri
   return `${inboundClusterName(port)}${port.address ?? workload.address}`;
 }
 
-/**
- * undefined where nothing may come in: STRICT at a workload without an identity, which cannot speak mutual TLS. Plaintext would break the
- * policy, so the port stays closed. Without an identity the other modes take plaintext only.
- */
+/** undefined where nothing may come in. */
 export function inboundListener(
   workload: Workload,
   port: InboundPort,
@@ -54,13 +52,13 @@ export function inboundListener(
   settings: Settings,
   sources: readonly Provenance[],
 ): EncodedResource | undefined {
-  const effective = workload.spiffeId === undefined && mode === "PERMISSIVE" ? "DISABLE" : mode;
-  if (effective === "STRICT" && workload.spiffeId === undefined) return undefined;
+  const effective = servedMode(workload, mode);
+  if (effective === undefined) return undefined;
   const name = inboundListenerName(workload, port);
   const make = HTTP.has(port.protocol) ? httpFilters : tcpFilters;
   const filters = (mtls: boolean) => make(workload, port, settings, serverOf(workload, port, mtls, settings));
   const filterChains = (HTTP.has(port.protocol) ? httpChains : tcpChains)(effective, filters, settings);
-  if (effective === "DISABLE" && port.tls) endTls(filterChains, port.tls, HTTP.has(port.protocol));
+  if (effective === "DISABLE" && port.tls) endTls(filterChains, settings, port.tls, HTTP.has(port.protocol));
   const listener = create(ListenerSchema, {
     name,
     address: {
@@ -73,6 +71,7 @@ export function inboundListener(
     listenerFilters: effective === "DISABLE" ? [] : [tlsInspector()],
     // A client that waits for the server to speak first (MySQL, SMTP) sends nothing to inspect: after Envoy's 15 s it counts as plaintext.
     continueOnListenerFiltersTimeout: true,
+    listenerFiltersTimeout: detectionTimeout(settings),
     filterChains,
     // Two workloads at one address and port must not share it silently, call by call: the second one's bind fails, and `weft proxies` shows it.
     enableReusePort: false,
@@ -118,10 +117,10 @@ function strictChains(filters: Filters, settings: Settings): FilterChain[] {
 }
 
 /** The Sidecar's own TLS, which can only be there where mutual TLS is not (listener_inbound.go, buildInboundListeners). */
-function endTls(chains: readonly FilterChain[], tls: NonNullable<InboundPort["tls"]>, http: boolean): void {
+function endTls(chains: readonly FilterChain[], settings: Settings, tls: NonNullable<InboundPort["tls"]>, http: boolean): void {
   for (const chain of chains) {
     chain.name = "tls";
-    chain.transportSocket = gatewayTls(tls, undefined, http);
+    chain.transportSocket = gatewayTls(settings, tls, undefined, http);
   }
 }
 

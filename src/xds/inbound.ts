@@ -12,7 +12,7 @@ import type { WorkloadAuthentication } from "../mesh/request-authentication.ts";
 import type { InboundPort, Mesh, Service, Settings, Workload } from "../mesh/types.ts";
 import { ALL_ABILITIES, type EnvoyAbilities } from "./envoy-version.ts";
 import { listenerSettings } from "./filters/access-log.ts";
-import { jwtResource } from "./filters/jwt.ts";
+import { gatewayJwtResource, jwtResource } from "./filters/jwt.ts";
 import { authorizationResources } from "./filters/rbac.ts";
 import { inboundCluster } from "./inbound-cluster.ts";
 import { inboundListener } from "./inbound-listener.ts";
@@ -58,8 +58,16 @@ const join = memoize(
   }),
 );
 
+/** The same at a gateway. */
+export const gatewayPolicyExtensions = memoize(
+  (authentication: WorkloadAuthentication, authorization: WorkloadAuthorization): readonly EncodedResource[] => [
+    gatewayJwtResource(authentication),
+    ...authorizationResources(authorization),
+  ],
+);
+
 /** What the filters of tokens and authorization ask for. */
-export const policyExtensions = memoize(
+const policyExtensions = memoize(
   (authentication: WorkloadAuthentication, authorization: WorkloadAuthorization): readonly EncodedResource[] => [
     jwtResource(authentication),
     ...authorizationResources(authorization),

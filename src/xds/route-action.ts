@@ -1,5 +1,6 @@
 /** What becomes of a request that matched (Istio, route.go applyHTTPRouteDestination and ApplyRedirect). */
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
 import {
   type DirectResponseActionSchema,
   type RedirectActionSchema,
@@ -7,11 +8,14 @@ import {
   type RouteAction_HashPolicySchema,
   type RouteActionSchema,
 } from "../gen/envoy/config/route/v3/route_components_pb.ts";
+import { authorityOf, routeAuthority } from "../mesh/authority-rewrite.ts";
 import type { HttpRoute, WeightedTarget } from "../mesh/http-routes.ts";
+import { redirectPort } from "../mesh/redirect-port.ts";
 import type { Settings } from "../mesh/types.ts";
 import { durationOf } from "./duration.ts";
+import { NAMED_FILTER, namedAs } from "./filters/dynamic-forward-proxy.ts";
 import { fractionalPercent } from "./percent.ts";
-import { authorityOf, headerOperations } from "./route-headers.ts";
+import { headerOperations } from "./route-headers.ts";
 import { retryPolicy } from "./route-retry.ts";
 
 type RouteAction = MessageInitShape<typeof RouteActionSchema>;
@@ -20,13 +24,26 @@ type Rule = NonNullable<HttpRoute["rule"]>;
 /** Istio limits no request that no VirtualService limits. */
 const NO_TIMEOUT = { seconds: 0n, nanos: 0 };
 
-export function routeAction(settings: Settings, { rule, targets, mirrors }: HttpRoute): RouteAction {
+/** What a request's host becomes at a route with one destination. */
+export function authorityOfRoute({ rule, targets }: Pick<HttpRoute, "rule" | "targets">): string | undefined {
+  return routeAuthority(rule) || authorityOf(targets.length === 1 ? targets[0]?.headers : undefined);
+}
+
+/** For typed_per_filter_config: a name that is given here is the one to resolve. */
+export function namedHost({ byName }: WeightedTarget, authority: string | undefined): Record<string, Any> {
+  return byName && authority ? { [NAMED_FILTER]: namedAs(authority) } : {};
+}
+
+export function routeAction(settings: Settings, { rule, targets, mirrors, connect }: HttpRoute): RouteAction {
+  // A hash keeps tries to one instance only where a VirtualService routes (GetDefaultHTTPRoute passes none to its retry policy).
+  const isHashed = rule !== undefined && targets.length === 1 && targets[0]?.hash !== undefined;
   const timeout = durationOf(rule?.timeout) ?? NO_TIMEOUT;
   const only = targets.length === 1 ? targets[0] : undefined;
-  const authority = rule?.rewrite?.authority || authorityOf(rule?.headers) || authorityOf(only?.headers);
+  const authority = authorityOfRoute({ rule, targets });
   return {
-    clusterSpecifier: only ? { case: "cluster", value: only.cluster } : weightedClusters(targets),
+    clusterSpecifier: only ? { case: "cluster", value: only.cluster } : weightedClusters(targets, rule),
     timeout,
+    upgradeConfigs: connect ? [{ upgradeType: "CONNECT", connectConfig: connect === "ends" ? {} : undefined }] : [],
     // Without a timeout gRPC's own deadline, the grpc-timeout header, still counts. With one it must not be set: Envoy would take the route's
     // timeout for replaced (RouteEntry::usingNewTimeouts), and its own words for both, max_grpc_timeout, are deprecated.
     maxStreamDuration: timeout.seconds || timeout.nanos ? undefined : { grpcTimeoutHeaderMax: NO_TIMEOUT },
@@ -36,9 +53,11 @@ export function routeAction(settings: Settings, { rule, targets, mirrors }: Http
       cluster,
       runtimeFraction: { defaultValue: fractionalPercent(percent) },
       traceSampled: false,
+      // A copy asks for the host that the request asked for, and meets the same policies (features.DisableShadowHostSuffix).
+      disableShadowHostSuffixAppend: true,
     })),
     hashPolicy: targets.filter((target) => only || target.weight > 0).flatMap(({ hash }) => (hash ? (hashPolicy(hash) ?? []) : [])),
-    retryPolicy: retryPolicy(rule?.retries ?? settings.defaultHttpRetryPolicy, only?.hash !== undefined),
+    retryPolicy: retryPolicy(rule?.retries ?? settings.defaultHttpRetryPolicy, isHashed),
   };
 }
 
@@ -61,15 +80,17 @@ export function directResponseAction({
 }
 
 /** A destination of weight 0 gets nothing where there are others. */
-function weightedClusters(targets: readonly WeightedTarget[]): RouteAction["clusterSpecifier"] {
+function weightedClusters(targets: readonly WeightedTarget[], rule: HttpRoute["rule"]): RouteAction["clusterSpecifier"] {
   const clusters = targets
     .filter(({ weight }) => weight > 0)
-    .map(({ cluster, weight, headers }) => {
+    .map((target) => {
+      const { cluster, weight, headers } = target;
       const authority = authorityOf(headers);
       return {
         name: cluster,
         weight,
         ...headerOperations(headers),
+        typedPerFilterConfig: namedHost(target, routeAuthority(rule) || authority),
         hostRewriteSpecifier: authority ? ({ case: "hostRewriteLiteral", value: authority } as const) : { case: undefined },
       };
     });
@@ -102,20 +123,15 @@ const REDIRECT_CODES: Readonly<Record<number, RedirectCode>> = {
   308: RedirectCode.PERMANENT_REDIRECT,
 };
 
-/** `port`: the one that the caller called. The outbound side is plain HTTP. */
 export function redirectAction(
   redirect: NonNullable<Rule["redirect"]>,
-  port: number,
-  tls = false,
+  called: Pick<HttpRoute, "port" | "tls">,
 ): MessageInitShape<typeof RedirectActionSchema> {
-  const scheme = redirect.scheme || (tls ? "https" : "http");
-  const asked = redirect.port ?? (redirect.derivePort === "FROM_REQUEST_PORT" ? port : 0);
-  const isImplied = (asked === 80 && scheme === "http") || (asked === 443 && scheme === "https");
   return {
     hostRedirect: redirect.authority,
     pathRewriteSpecifier: pathRewrite(redirect),
     schemeRewriteSpecifier: redirect.scheme ? { case: "schemeRedirect", value: redirect.scheme } : { case: undefined },
-    portRedirect: isImplied ? 0 : asked,
+    portRedirect: redirectPort(redirect, called),
     responseCode: REDIRECT_CODES[redirect.redirectCode || 301],
   };
 }

@@ -1,6 +1,7 @@
 /** Header operations of a VirtualService (Istio, route.go TranslateHeadersOperations). */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { HeaderValueOption_HeaderAppendAction as Append, type HeaderValueOptionSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
+import { isPlainHeader } from "../mesh/authority-rewrite.ts";
 import { compareText } from "../mesh/hosts.ts";
 import type { WeightedTarget } from "../mesh/http-routes.ts";
 
@@ -21,30 +22,18 @@ export function headerOperations(...layers: readonly (Headers | undefined)[]): H
       ...options(request?.set, Append.OVERWRITE_IF_EXISTS_OR_ADD),
       ...options(request?.add, Append.APPEND_IF_EXISTS_OR_ADD),
     ]),
-    requestHeadersToRemove: of(({ request }) => (request?.remove ?? []).filter(isPlain)),
+    requestHeadersToRemove: of(({ request }) => (request?.remove ?? []).filter(isPlainHeader)),
     responseHeadersToAdd: of(({ response }) => [
       ...options(response?.set, Append.OVERWRITE_IF_EXISTS_OR_ADD),
       ...options(response?.add, Append.APPEND_IF_EXISTS_OR_ADD),
     ]),
-    responseHeadersToRemove: of(({ response }) => (response?.remove ?? []).filter(isPlain)),
+    responseHeadersToRemove: of(({ response }) => (response?.remove ?? []).filter(isPlainHeader)),
   };
-}
-
-/** The value that the request's "host" or ":authority" is set to; `set` wins over `add`. */
-export function authorityOf(headers: Headers | undefined): string | undefined {
-  const find = (map: Readonly<Record<string, string>> | undefined) =>
-    Object.entries(map ?? {}).find(([name]) => [":authority", "host"].includes(name.toLowerCase()))?.[1] || undefined;
-  return find(headers?.request?.set) ?? find(headers?.request?.add);
 }
 
 function options(map: Readonly<Record<string, string>> | undefined, appendAction: Append): Option[] {
   return Object.entries(map ?? {})
-    .filter(([name]) => isPlain(name))
+    .filter(([name]) => isPlainHeader(name))
     .sort(([a], [b]) => compareText(a, b))
     .map(([key, value]) => ({ header: { key, value }, appendAction }));
-}
-
-/** Envoy changes pseudo headers and the host by other means only (isInternalHeader). */
-function isPlain(name: string): boolean {
-  return !name.startsWith(":") && name.toLowerCase() !== "host";
 }

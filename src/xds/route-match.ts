@@ -1,4 +1,5 @@
 /** A VirtualService's match as Envoy's (Istio, route.go TranslateRouteMatch). */
+
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type {
   HeaderMatcherSchema,
@@ -6,28 +7,56 @@ import type {
   RouteMatchSchema,
 } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import type { StringMatcherSchema } from "../gen/envoy/type/matcher/v3/string_pb.ts";
+import { routingClaim } from "../lib/routing-claim.ts";
 import { compareText } from "../mesh/hosts.ts";
 import type { HttpRoute } from "../mesh/http-routes.ts";
+import { anyOf, claimMatcher, type Value } from "./filters/claim.ts";
 
 type HttpMatch = NonNullable<HttpRoute["match"]>;
 type StringMatch = NonNullable<HttpMatch["uri"]>;
 
 export function routeMatch(match: HttpMatch | undefined): MessageInitShape<typeof RouteMatchSchema> {
   if (!match) return { pathSpecifier: { case: "prefix", value: "/" } };
+  const [headers, claims] = partition(match.headers);
+  const [withoutHeaders, withoutClaims] = partition(match.withoutHeaders);
   return {
     pathSpecifier: path(match.uri),
     caseSensitive: !match.ignoreUriCase,
     headers: [
-      ...[
-        ...sorted(match.headers).map(([name, value]) => header(name, value)),
-        ...sorted(match.withoutHeaders).map(([name, value]) => without(name, value)),
-      ].sort((a, b) => compareText(a.name, b.name)),
+      ...[...headers.map(([name, value]) => header(name, value)), ...withoutHeaders.map(([name, value]) => without(name, value))].sort(
+        (a, b) => compareText(a.name, b.name),
+      ),
       ...(match.method ? [header(":method", match.method)] : []),
       ...(match.authority ? [header(":authority", match.authority)] : []),
       ...(match.scheme ? [header(":scheme", match.scheme)] : []),
     ],
     queryParameters: sorted(match.queryParams).map(([name, value]) => queryParameter(name, value)),
+    dynamicMetadata: [
+      ...claims.map(([path, value]) => claim(path, value)),
+      ...withoutClaims.map(([path, value]) => ({ ...claim(path, value), invert: true })),
+    ],
   };
+}
+
+type Named<Name> = readonly (readonly [Name, StringMatch])[];
+
+/** Headers, and claims that stand in their place; sorted. */
+function partition(map: Readonly<Record<string, StringMatch>> | undefined): [Named<string>, Named<readonly string[]>] {
+  const all = sorted(map);
+  const claims = all.flatMap(([name, value]) => {
+    const path = routingClaim(name);
+    return path ? [[path, value] as const] : [];
+  });
+  return [all.filter(([name]) => !routingClaim(name)), claims];
+}
+
+/** Without a condition it asks whether the claim is there. */
+function claim(path: readonly string[], match: StringMatch) {
+  const text = stringMatcher(match);
+  const value: Value = text
+    ? anyOf({ matchPattern: { case: "stringMatch", value: text } })
+    : { matchPattern: { case: "presentMatch", value: true } };
+  return claimMatcher(path, value);
 }
 
 function path(uri: StringMatch | undefined): MessageInitShape<typeof RouteMatchSchema>["pathSpecifier"] {

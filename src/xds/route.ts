@@ -16,7 +16,7 @@ import type { Settings } from "../mesh/types.ts";
 import { encodeResource } from "./encode.ts";
 import { CORS_FILTER, corsOfRoute } from "./filters/cors.ts";
 import { FAULT_FILTER, faultOfRoute } from "./filters/fault.ts";
-import { directResponseAction, redirectAction, routeAction } from "./route-action.ts";
+import { authorityOfRoute, directResponseAction, namedHost, redirectAction, routeAction } from "./route-action.ts";
 import { headerOperations } from "./route-headers.ts";
 import { routeMatch } from "./route-match.ts";
 
@@ -57,23 +57,27 @@ const virtualHost = memoize(
 
 function toRoute(settings: Settings, route: HttpRoute): MessageInitShape<typeof RouteSchema> {
   const { rule, targets } = route;
-  const fault = rule?.fault && faultOfRoute(rule.fault);
+  const fault = faultOfRoute(route);
   const cors = rule?.corsPolicy && corsOfRoute(rule.corsPolicy);
   // With one destination its headers are the route's own; with several each has its own (processDestination).
   const single = targets.length !== 1 ? undefined : targets[0];
   return {
     name: route.name,
-    match: routeMatch(route.match),
+    match: route.connect ? { pathSpecifier: { case: "connectMatcher", value: {} } } : routeMatch(route.match),
     action: actionOf(settings, route),
     ...headerOperations(rule?.headers, single?.headers),
     statPrefix: route.match?.statPrefix,
-    typedPerFilterConfig: { ...(cors ? { [CORS_FILTER]: cors } : {}), ...(fault ? { [FAULT_FILTER]: fault } : {}) },
+    typedPerFilterConfig: {
+      ...(cors ? { [CORS_FILTER]: cors } : {}),
+      ...(fault ? { [FAULT_FILTER]: fault } : {}),
+      ...(single ? namedHost(single, authorityOfRoute(route)) : {}),
+    },
   };
 }
 
 function actionOf(settings: Settings, route: HttpRoute): MessageInitShape<typeof RouteSchema>["action"] {
-  const { rule, port, tls } = route;
-  if (rule?.redirect) return { case: "redirect", value: redirectAction(rule.redirect, port, tls) };
+  const { rule } = route;
+  if (rule?.redirect) return { case: "redirect", value: redirectAction(rule.redirect, route) };
   if (rule?.directResponse) return { case: "directResponse", value: directResponseAction(rule.directResponse) };
   return { case: "route", value: routeAction(settings, route) };
 }

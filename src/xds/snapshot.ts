@@ -14,8 +14,8 @@ import { applyEnvoyPatches } from "./envoy-filter/index.ts";
 import { ALL_ABILITIES, type EnvoyAbilities } from "./envoy-version.ts";
 import { listenerSettings } from "./filters/access-log.ts";
 import { gatewayListeners } from "./gateway-listener.ts";
-import { inboundResources, policyExtensions } from "./inbound.ts";
-import { outboundListeners } from "./outbound-listener.ts";
+import { gatewayPolicyExtensions, inboundResources } from "./inbound.ts";
+import { outboundListeners, waysOut } from "./outbound-listener.ts";
 import { destinationSettings } from "./peer-metadata.ts";
 import { routeResource } from "./route.ts";
 import { credentialResources } from "./secret.ts";
@@ -61,7 +61,7 @@ function unpatchedSnapshot(
     [
       TYPE.listener,
       union(
-        outboundListeners(listenerSettings(mesh, workload, abilities), workload, view.ports, view.listeners),
+        outboundListeners(listenerSettings(mesh, workload, abilities), workload, view.ports, view.listeners, waysOut(view)),
         listed(inbound.listeners),
       ),
     ],
@@ -105,7 +105,7 @@ function gatewaySnapshot(
     [TYPE.listener, listeners],
     [TYPE.route, tables(settings, ...gateway.tables)],
     [TYPE.secret, allSecrets(mesh, workload, view, secrets)],
-    [TYPE.extension, authentication && authorization ? listed(policyExtensions(authentication, authorization)) : NO_RESOURCES],
+    [TYPE.extension, authentication && authorization ? listed(gatewayPolicyExtensions(authentication, authorization)) : NO_RESOURCES],
   ]);
   return { revision: mesh.revision, resources };
 }

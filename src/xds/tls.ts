@@ -19,6 +19,7 @@ import {
   UpstreamTlsContextSchema,
 } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
 import type { CredentialNames } from "../mesh/credentials.ts";
+import type { TlsDefaults } from "../mesh/mesh-defaults.ts";
 import type { Settings } from "../mesh/types.ts";
 import { adsSource, impatientAdsSource } from "./config-source.ts";
 import { packAny } from "./encode.ts";
@@ -86,6 +87,8 @@ export interface ClientTlsOptions {
   readonly credentials?: CredentialNames;
   readonly insecureSkipVerify?: boolean;
   readonly http2?: boolean;
+  /** MeshConfig's tlsDefaults. */
+  readonly defaults?: TlsDefaults;
 }
 
 /** Calls out of the mesh over TLS (DestinationRule SIMPLE and MUTUAL; Istio, pilot/pkg/networking/core/cluster_tls.go constructUpstreamTLS). */
@@ -98,7 +101,12 @@ export function clientTls(options: ClientTlsOptions): TransportSocket {
   const context = create(UpstreamTlsContextSchema, {
     sni,
     commonTlsContext: {
-      tlsParams: TLS_1_2_TO_1_3,
+      // The least version stays (cluster_tls.go, applyTLSDefaults).
+      tlsParams: {
+        ...TLS_1_2_TO_1_3,
+        cipherSuites: [...(options.defaults?.cipherSuites ?? [])],
+        ecdhCurves: [...(options.defaults?.ecdhCurves ?? [])],
+      },
       alpnProtocols: http2 ? ["h2"] : [],
       tlsCertificates: certificates,
       tlsCertificateSdsSecretConfigs: credentials?.certificates.map(sdsCredential),
@@ -131,11 +139,16 @@ function outsideValidation({
  * its aliases. ALPN never names "istio", which would stand in the way of HTTP/2 (Istio, pilot/pkg/security/authn/utils/utils.go BuildInboundTLS).
  */
 export function serverMutualTls(settings: Settings): TransportSocket {
+  const { mutualTls } = settings.defaults ?? {};
   const trustDomains = [...new Set([settings.trustDomain, ...settings.trustDomainAliases])];
   const context = create(DownstreamTlsContextSchema, {
     requireClientCertificate: true,
     commonTlsContext: {
-      tlsParams: { ...TLS_1_2_TO_1_3, cipherSuites: SERVER_CIPHERS },
+      tlsParams: {
+        ...TLS_1_2_TO_1_3,
+        ...(mutualTls?.min13 ? { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 } : {}),
+        cipherSuites: mutualTls?.cipherSuites.length ? [...mutualTls.cipherSuites] : SERVER_CIPHERS,
+      },
       alpnProtocols: ["h2", "http/1.1"],
       tlsCertificateSdsSecretConfigs: [sds(SVID_SECRET)],
       validationContextType: meshValidation(trustDomains.map((domain) => uriSan({ case: "prefix", value: `spiffe://${domain}/` }))),

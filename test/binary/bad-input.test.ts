@@ -164,7 +164,7 @@ test("line ends of any system, a byte order mark, JSON, and comments are all rea
 
 describe("weft validate", () => {
   const FIVE = documents(
-    SERVICE("orders").replace("number: 8080", "number: 80800").replace("resolution: STATIC", "resolutoin: STATIC"),
+    SERVICE("orders").replace("number: 8080", "number: 80800").replace("location: MESH", "locatoin: MESH"),
     MTLS("STRIKT"),
     "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: viewer}\nspec:\n  action: PERMIT\n  rules:\n  - to: [{operation: {methods: GET}}]\n",
   );
@@ -177,7 +177,7 @@ describe("weft validate", () => {
     const found = table.out.matchAll(/^(\S+):(\d+):(\d+): error WF\d{4}: /gm);
     const places = Array.from(found, ([, where = "", line, column]): [string, number, number] => [where, Number(line), Number(column)]);
     expect(places).toEqual([
-      [file, 7, 3],
+      [file, 6, 3],
       [file, 8, 20],
       [file, 15, 16],
       [file, 21, 11],

@@ -45,6 +45,8 @@ test("a change is in force when the proxy has ACKed it, and not before; weft app
 test("a listener that the proxy refuses is shown with the proxy's words and the YAML line, and the one before stays in force", async () => {
   const file = strict("DISABLE");
   const waiting = weft.cli(["apply", "-f", file, "--wait", "20s"]);
+  // Callers take to plaintext, too: clusters go before listeners.
+  await proxy.take(CLUSTER);
   const response = await proxy.next(LISTENER);
   proxy.nack(response, `Error adding/updating listener(s) ${[...response.versions.keys()][0]}: no such thing`);
   const refused = await waiting;
@@ -61,6 +63,7 @@ test("a listener that the proxy refuses is shown with the proxy's words and the 
 
   // Mended: the next version is ACKed, and the complaint is gone.
   const mended = weft.cli(["apply", "-f", strict("PERMISSIVE"), "--wait", "20s"]);
+  await proxy.take(CLUSTER);
   await proxy.take(LISTENER);
   expect(await mended).toMatchObject({ code: 0 });
   expect((await weft.cli(["proxies"])).out).not.toContain("NACK");
@@ -68,6 +71,7 @@ test("a listener that the proxy refuses is shown with the proxy's words and the 
 
 test("a refusal from before is a note, and no answer to a later change that does not touch what was refused", async () => {
   const refusing = weft.cli(["apply", "-f", strict("DISABLE"), "--wait", "20s"]);
+  await proxy.take(CLUSTER);
   const response = await proxy.next(LISTENER);
   proxy.nack(response, `Error adding/updating listener(s) ${[...response.versions.keys()][0]}: no such thing`);
   expect((await refusing).code).toBe(1);
@@ -88,6 +92,7 @@ test("a refusal from before is a note, and no answer to a later change that does
   expect(await weft.cli(["apply", "-f", file, "--wait", "20s"])).toMatchObject({ code: 0 });
 
   const mended = weft.cli(["apply", "-f", strict("PERMISSIVE"), "--wait", "20s"]);
+  await proxy.take(CLUSTER);
   await proxy.take(LISTENER);
   const last = await mended;
   expect(last).toMatchObject({ code: 0 });

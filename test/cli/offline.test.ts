@@ -177,7 +177,7 @@ describe("The command line", () => {
     expect(await weft(["apply", "--dry-rum"])).toMatchObject({ code: 2, err: expect.stringContaining("--dry-run") });
     expect(await weft(["get", "virtualservise"])).toMatchObject({ code: 2, err: expect.stringContaining("did you mean VirtualService?") });
     expect(await weft(["get"])).toMatchObject({ code: 2, err: expect.stringMatching(/help: kinds: .*VirtualService \(vs\), /) });
-    for (const kind of ["wasmplugins", "trafficextension"]) {
+    for (const kind of ["wasmplugins", "trafficextension", "wasmplugins.extensions.istio.io"]) {
       expect(await weft(["get", kind])).toMatchObject({
         code: 2,
         err: expect.stringMatching(/^weft: \w+ is a kind .* not translate yet\n/),

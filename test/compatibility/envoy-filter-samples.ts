@@ -27,6 +27,22 @@ metadata: {name: elsewhere}
 spec: {hosts: [x.example.com], http: [{name: away, redirect: {uri: /x}}]}
 `;
 
+const FRONT = `apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: front-1, labels: {istio: ingressgateway}, annotations: {weft.dev/type: gateway}}
+spec: {address: 10.0.0.7, serviceAccount: front}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - port: {number: 443, name: https, protocol: HTTPS}
+      hosts: [a.example.com]
+      tls: {mode: SIMPLE, serverCertificate: /etc/cert.pem, privateKey: /etc/key.pem}
+`;
+
 export const ENVOY_FILTER_SAMPLES: readonly (readonly [RegExp, Sample])[] = [
   [/^EnvoyFilter\.priority$/, { value: 5, documents: LATER }],
   [
@@ -39,6 +55,10 @@ export const ENVOY_FILTER_SAMPLES: readonly (readonly [RegExp, Sample])[] = [
   ],
   [/^EnvoyFilter\..*\.listener\./, { base: patches(httpFilter) }],
   [/^EnvoyFilter\..*\.vhost\.route\./, { base: patches(httpRoute), documents: REDIRECT }],
+  [
+    /^EnvoyFilter\..*\.routeConfiguration\.(gateway|portName)$/,
+    { base: patches({ ...virtualHost, match: { context: "GATEWAY" } }), documents: FRONT },
+  ],
   [/^EnvoyFilter\..*\.routeConfiguration\./, { base: patches(virtualHost) }],
   [/^EnvoyFilter\..*\.patch\.operation$/, { base: patches(virtualHost) }],
   [/^EnvoyFilter\..*\.patch\.value$/, { value: { connect_timeout: "9s" } }],

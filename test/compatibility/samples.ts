@@ -3,6 +3,7 @@ import type { Kind } from "../../src/model/resource.ts";
 import { CREDENTIAL_SAMPLES } from "./credential-samples.ts";
 import { ENVOY_FILTER_BASE, ENVOY_FILTER_SAMPLES } from "./envoy-filter-samples.ts";
 import { REGISTRATION_BASE, REGISTRATION_SAMPLES } from "./registration-samples.ts";
+import { MESH_CONFIG_SAMPLES } from "./mesh-config-samples.ts";
 import { SIDECAR_BASE, SIDECAR_SAMPLES } from "./sidecar-samples.ts";
 import { TELEMETRY_BASE, TELEMETRY_SAMPLES } from "./telemetry-samples.ts";
 import { WORKLOAD_GROUP_BASE, WORKLOAD_GROUP_SAMPLES } from "./workload-group-samples.ts";
@@ -51,6 +52,12 @@ const SUBSETS = `apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: subsets}
 spec: {host: orders, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}
+`;
+
+const NETWORKS = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: networks}
+spec: {host: "*.mesh.local", subsets: [{name: near, labels: {topology.istio.io/network: sample}}]}
 `;
 
 const STRICT = `apiVersion: security.istio.io/v1
@@ -172,6 +179,7 @@ export const SAMPLES: Table = [
   ...CREDENTIAL_SAMPLES,
   ...ENVOY_FILTER_SAMPLES,
   ...SIDECAR_SAMPLES,
+  ...MESH_CONFIG_SAMPLES,
   ...TELEMETRY_SAMPLES,
   ...WORKLOAD_GROUP_SAMPLES,
   ...REGISTRATION_SAMPLES,
@@ -370,6 +378,7 @@ export const SAMPLES: Table = [
   [/^WorkloadEntry\.ports$/, { value: { http: 8888 } }],
   [/^WorkloadEntry\.labels$/, { value: { app: "web" } }],
   [/\.locality$/, { value: "us/east/c" }],
+  [/\.network$/, { value: "sample", documents: NETWORKS }],
   [/\.weight$/, { value: 7 }],
   [/\.serviceAccount$/, { value: "other" }],
   // VirtualService

@@ -8,6 +8,8 @@ const port = { number: 8080, protocol: "HTTP" };
 
 export const SIDECAR_BASE: Json = { egress: [{ hosts: ["./*"] }] };
 
+const PROXY = { host: "orders.default.mesh.local", port: { number: 8080 } };
+
 const https = { number: 8080, protocol: "HTTPS" };
 const own = (mode: string) => ({ mode, serverCertificate: "/etc/cert.pem", privateKey: "/etc/key.pem", caCertificates: "/etc/ca.pem" });
 
@@ -24,9 +26,21 @@ spec: {address: 10.0.0.6, labels: {app: orders}, serviceAccount: orders}
 `;
 
 export const SIDECAR_SAMPLES: readonly (readonly [RegExp, Sample])[] = [
+  [
+    /^Sidecar\.outboundTrafficPolicy\.egressProxy\.subset$/,
+    { value: "v2", base: { outboundTrafficPolicy: { mode: "ALLOW_ANY", egressProxy: PROXY } } },
+  ],
+  [
+    /^Sidecar\.outboundTrafficPolicy\.egressProxy\.host$/,
+    { value: "batch.default.mesh.local", base: { outboundTrafficPolicy: { mode: "ALLOW_ANY", egressProxy: PROXY } } },
+  ],
+  [
+    /^Sidecar\.outboundTrafficPolicy\.egressProxy\.port\.number$/,
+    { value: 9999, base: { outboundTrafficPolicy: { mode: "ALLOW_ANY", egressProxy: PROXY } } },
+  ],
   [/^Sidecar\.workloadSelector\.labels$/, { value: { app: "legacy" }, base: { egress: [{ hosts: ["~/*"] }] } }],
   [/^Sidecar\.egress\[\]\.port\.number$/, { value: 8081, base: egress({ port, hosts: ["*/*"] }) }],
-  [/^Sidecar\.egress\[\]\.port\.protocol$/, { value: "TCP", base: egress({ port, hosts: ["*/*"] }) }],
+  [/^Sidecar\.egress\[\]\.port\.protocol$/, { value: "HTTP", base: egress({ port, hosts: ["*/*"] }) }],
   [/^Sidecar\.egress\[\]\.port\.name$/, { value: "named", base: egress({ port, hosts: ["*/*"] }) }],
   [/^Sidecar\.egress\[\]\.bind$/, { value: "127.0.0.2", base: egress({ port, hosts: ["*/*"] }) }],
   [/^Sidecar\.egress\[\]\.captureMode$/, { base: egress({ port, hosts: ["*/*"] }) }],

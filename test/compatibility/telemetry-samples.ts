@@ -40,7 +40,44 @@ spec: {accessLogging: [{providers: [{name: authz}]}]}
 
 const provider = (envoyFileAccessLog: Json): Json => ({ extensionProviders: [{ name: "authz", envoyFileAccessLog }] });
 
+const METERS = `apiVersion: weft.dev/v1
+kind: MeshConfig
+metadata: {name: providers, namespace: weft-system}
+spec: {extensionProviders: [{name: other, envoyFileAccessLog: {path: /tmp/other.log}}]}
+`;
+
+const COUNTED = `apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: counted, namespace: weft-system}
+spec: {metrics: [{providers: [{name: authz}]}]}
+`;
+
+const TAGGED = `apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: tagged, namespace: weft-system}
+spec: {metrics: [{providers: [{name: prometheus}], overrides: [{tagOverrides: {x-sample: {value: "'x'"}}}]}]}
+`;
+
+const counts = (override: Readonly<Record<string, unknown>> = {}): Json => ({
+  metrics: [{ providers: [{ name: "prometheus" }], overrides: [override] }],
+});
+const tag: Json = { host: { value: "request.host" } };
+
 export const TELEMETRY_SAMPLES: readonly (readonly [RegExp, Sample])[] = [
+  // The base counts, so that what is named otherwise counts no more.
+  [/^Telemetry\.metrics\[\]\.providers\[\]\.name$/, { value: "other", base: counts(), documents: METERS }],
+  [/^Telemetry\.metrics\[\]\.overrides\[\]\.disabled$/, { value: true, base: counts() }],
+  [/^Telemetry\.metrics\[\]\.overrides\[\]\.match\.metric$/, { base: counts({ disabled: true }) }],
+  [/^Telemetry\.metrics\[\]\.overrides\[\]\.match\.customMetric$/, { value: "requests_total", base: counts({ disabled: true }) }],
+  [/^Telemetry\.metrics\[\]\.overrides\[\]\.match\.mode$/, { base: counts({ tagOverrides: tag }) }],
+  [
+    /^Telemetry\.metrics\[\]\.overrides\[\]\.tagOverrides\.\*\.operation$/,
+    { base: counts(), besideValue: { UPSERT: { value: "'x'" } }, documents: TAGGED },
+  ],
+  [/^Telemetry\.metrics\[\]\.overrides\[\]\.tagOverrides\.\*\.value$/, { value: "request.host", base: counts() }],
+  [/^Telemetry\.metrics\[\]/, { base: counts() }],
+  [/^MeshConfig\..*\.prometheus$/, { value: {}, base: {}, beside: { name: "authz" }, documents: COUNTED }],
+  [/^MeshConfig\.defaultProviders\.metrics$/, { value: ["prometheus"] }],
   [/^ProxyConfig\.selector\.matchLabels$/, { value: { app: "legacy" }, base: { concurrency: 2 } }],
   [/^Telemetry\.tracing\[\]\.providers\[\]\.name$/, { value: "other", base: spans(), documents: COLLECTORS }],
   [/^Telemetry\.tracing\[\]\.randomSamplingPercentage$/, { value: 50, base: spans(), documents: COLLECTORS }],

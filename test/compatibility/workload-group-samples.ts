@@ -42,6 +42,6 @@ export function instancesOf(resources: readonly AnyResource[]): { readonly entri
   );
   return {
     entries: parseDocuments(documents.join("\n---\n"), "instances").resources,
-    probes: groups.map(({ spec }) => spec.probe && probePlanOf(spec.probe)),
+    probes: groups.map(({ spec }) => spec.probe && probePlanOf(spec.probe, "10.0.0.77")),
   };
 }

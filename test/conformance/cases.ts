@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import cases from "./cases.json";
+import ownCases from "./own-cases.json";
 
 export type Verdict = "allow" | "deny" | "refused" | "no_route" | "direct_response" | "redirect" | "fault";
 
@@ -72,7 +73,7 @@ interface Document {
   };
 }
 
-export const groups: readonly Group[] = cases as readonly Group[];
+export const groups: readonly Group[] = [...cases, ...ownCases] as readonly Group[];
 
 export const baseYaml = (): Promise<string> => Bun.file(join(import.meta.dir, "base.yaml")).text();
 

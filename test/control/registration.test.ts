@@ -349,14 +349,14 @@ test("An instance with a probe takes calls once it says that it is ready, and wh
   const weft = await open();
   await weft.apply(`${PROBED}---\n${SERVICE}`);
   await weft.join();
-  await eventually(() => expect(weft.mesh().unready.get(KEY)).toBe("its probe has not succeeded yet"));
+  await eventually(() => expect(weft.mesh().unready.get(KEY)).toEqual({ reason: "its probe has not succeeded yet", hosts: [HOST] }));
   expect(weft.endpoints()).toEqual([]);
   weft.health.report(KEY, { ready: true });
   await eventually(() => expect(weft.endpoints()).toEqual(["10.0.0.5"]));
   const [{ revision }, before] = [await weft.store.list(), weft.mesh()];
   weft.health.report(KEY, { ready: false, message: "connection refused" });
   await eventually(() => expect(weft.endpoints()).toEqual([]));
-  expect(weft.mesh().unready.get(KEY)).toBe("connection refused");
+  expect(weft.mesh().unready.get(KEY)?.reason).toBe("connection refused");
   expect((await weft.store.list()).revision).toBe(revision);
   expect(weft.mesh().workloads).toBe(before.workloads);
   expect(weft.mesh().services).toBe(before.services);

@@ -146,6 +146,15 @@ spec:
     ] as const;
     for (const [host, client, status] of asked) {
       expect([host, client?.name, (await getOverTls(https(), host, client)).status]).toEqual([host, client?.name, status]);
+      // What weft why is told of a certificate counts as signed by the right CA.
+      if (client === stranger) continue;
+      const body = {
+        from: "default/front-1",
+        to: `${host}:${https().port}`,
+        ...(client ? { clientCertificate: [client.name] } : {}),
+      };
+      const { json } = await lab().weft.api("POST", "/v1/why", { text: JSON.stringify(body), type: "application/json" });
+      expect([host, client?.name, (json as { status: number }).status]).toEqual([host, client?.name, status]);
     }
   });
 
@@ -154,6 +163,8 @@ spec:
     expect((await getOverTls(https(), SHOP)).status).toBe(200);
     const { stdout } = await lab().weft.cli(["check"]);
     expect(stdout).toContain("WF0517");
+    const why = await lab().weft.cli(["why", "--from", "front-1", "--to", `${MISSING}:${https().port}`, "--client-cert", "x"]);
+    expect([why.code, why.stdout]).toEqual([1, expect.stringContaining("there is no Secret default/missing")]);
   });
 
   test("are renewed by one push of one secret: no listener changes, and open connections go on", async () => {

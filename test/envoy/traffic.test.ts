@@ -194,6 +194,7 @@ describeMesh("calls through a sidecar", (lab) => {
       () => v2.app.calls,
       (calls) => calls === 10,
     );
+    expect(v2.app.last?.headers.host).toBe("orders");
   });
 
   test("a call that takes longer than the timeout ends with 504 in time", async () => {

@@ -10,6 +10,7 @@ import type { Mesh } from "../../src/mesh/types.ts";
 import { parseDocuments } from "../../src/model/parse.ts";
 import type { AnyResource } from "../../src/model/resource.ts";
 import { describeResource } from "../../src/xds/describe.ts";
+import type { EnvoyAbilities } from "../../src/xds/envoy-version.ts";
 import { buildSnapshot } from "../../src/xds/snapshot.ts";
 
 export const IN = join(import.meta.dir, "in");
@@ -45,11 +46,11 @@ export function meshOf({ resources }: Case): Mesh {
   return buildMesh(resources, OPTIONS);
 }
 
-/** By workload, without secrets, which are random. */
-export function snapshotsOf(mesh: Mesh): ReadonlyMap<string, ProxySnapshot> {
+/** By workload, without secrets, which are random; `abilities` of all their Envoys. */
+export function snapshotsOf(mesh: Mesh, abilities?: EnvoyAbilities): ReadonlyMap<string, ProxySnapshot> {
   return new Map(
     [...mesh.workloads.keys()].map((key) => {
-      const snapshot = buildSnapshot(mesh, key, []);
+      const snapshot = buildSnapshot(mesh, key, [], abilities);
       if (!snapshot) throw new Error(`no snapshot for ${key}`);
       return [key, snapshot];
     }),

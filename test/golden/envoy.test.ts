@@ -3,14 +3,21 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { envoyFor } from "../skip.ts";
+import { abilitiesOf } from "../../src/xds/envoy-version.ts";
+import { envoyFor, versionOf } from "../skip.ts";
 import { caseNames, meshOf, readCase, snapshotsOf } from "./case.ts";
 import { staticConfig } from "./envoy-config.ts";
 
 const envoy = envoyFor("Envoy's judgement on the golden cases");
 
 /** Refused by Envoy for what is not on this host: a file that the case names. */
-const NEEDS_FILES = new Set(["client-tls", "gateway-certificates", "sidecar-ingress-tls"]);
+const NEEDS_FILES = new Set(["client-tls", "gateway-certificates", "gateway-secrets", "sidecar-ingress-tls"]);
+
+/** Refused by Envoys before this version: commands in header values that came later. weft knows those of the newest, and tells where an Envoy refuses one. */
+const SINCE: Readonly<Record<string, string>> = { "header-values": "1.38" };
+
+const version = envoy === undefined ? "" : versionOf(envoy);
+const isOlder = (since = "0") => version.localeCompare(since, "en", { numeric: true }) < 0;
 
 describe.skipIf(!envoy)("Envoy accepts", () => {
   let directory = "";
@@ -20,13 +27,14 @@ describe.skipIf(!envoy)("Envoy accepts", () => {
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   for (const name of caseNames().filter((candidate) => !NEEDS_FILES.has(candidate))) {
-    test(`everything that ${name}.yaml makes`, async () => {
-      for (const [workload, snapshot] of snapshotsOf(meshOf(readCase(name)))) {
+    test(`everything that ${name}.yaml makes${SINCE[name] ? `, from ${SINCE[name]} on` : ""}`, async () => {
+      const expected = isOlder(SINCE[name]) ? 1 : 0;
+      for (const [workload, snapshot] of snapshotsOf(meshOf(readCase(name)), abilitiesOf(version))) {
         const path = join(directory, `${name}-${workload.replace("/", "-")}.json`);
         writeFileSync(path, JSON.stringify(staticConfig(snapshot)));
         const run = Bun.spawn([envoy ?? "", "--mode", "validate", "-c", path, "-l", "error"], { stdout: "ignore", stderr: "pipe" });
         const [errors, code] = await Promise.all([new Response(run.stderr).text(), run.exited]);
-        expect(`${workload}: ${code} ${code === 0 ? "" : errors}`).toBe(`${workload}: 0 `);
+        expect(`${workload}: ${code} ${code === expected ? "" : errors}`).toBe(`${workload}: ${expected} `);
       }
     }, 60_000);
   }

@@ -30,6 +30,39 @@ const to = (more = "") => `route: [{destination: {host: orders${more}}}]`;
 const policy = (spec: string, metadata = "") => resource("AuthorizationPolicy", "p", spec, metadata);
 const strict = (spec = "{mtls: {mode: STRICT}}", metadata = "") => resource("PeerAuthentication", "strict", spec, metadata);
 
+describe("WorkloadGroups", () => {
+  const group = (spec: string, metadata = "") => resource("WorkloadGroup", "web", spec, metadata);
+  const WEB = httpService("web");
+
+  test("A group whose labels no service selects is told of, unless its instances may set the label themselves", () => {
+    finds(
+      "groupUnselected",
+      "WorkloadGroup/web",
+      WEB,
+      AT_10_1,
+      ORDERS,
+      group("{template: {labels: {app: wbe}}}"),
+      workload("web-1", "web", "10.0.0.2"),
+    );
+    expect(findings(WEB, group("{metadata: {labels: {app: web}}, template: {}}"))).toEqual([]);
+    expect(findings(WEB, group("{template: {}}", "annotations: {weft.dev/instance-labels: app}"))).toEqual([]);
+  });
+
+  test("A service or policy whose instances are yet to register selects something", () => {
+    const spec = "{selector: {matchLabels: {app: web}}, mtls: {mode: STRICT}}";
+    expect(findings(WEB, group("{template: {labels: {app: web}}}"), strict(spec))).toEqual([]);
+  });
+
+  test("An entry that says of itself that it registered with a group which is not there will be removed", () => {
+    const entry = resource("WorkloadEntry", "x", "{address: 10.0.0.3}", "annotations: {istio.io/autoRegistrationGroup: gone}");
+    finds(
+      "surprising",
+      'WorkloadEntry/x metadata.annotations["istio.io/autoRegistrationGroup"]: there is no WorkloadGroup default/gone',
+      entry,
+    );
+  });
+});
+
 describe("Policies about tokens and external authorization", () => {
   const tokens = (spec: string) => resource("RequestAuthentication", "tokens", spec);
   const RULE = "jwtRules: [{issuer: 'https://issuer.example'}]";

@@ -101,6 +101,17 @@ describe("The VirtualService of a host", () => {
     expect(routedTo(viewOf(mesh, "other"), "orders.default")).toEqual([A]);
   });
 
+  test("does not take a VirtualService's wildcard for a host of its own where a service's wildcard covers it", () => {
+    const wide = resource(
+      "ServiceEntry",
+      "wide",
+      "{hosts: ['*.example.com'], resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}], endpoints: [{address: 10.0.0.5}]}",
+    );
+    const narrow = virtualService("narrow", "['*.eu.example.com']", to("a"));
+    expect(route("*.eu.example.com", ...services, wide, narrow)).toBeUndefined();
+    expect(route("*.eu.example.com", ...services, narrow)).toEqual([A]);
+  });
+
   test("reaches a host that no ServiceEntry knows at port 80, and at the ports of its other hosts where it has such", () => {
     expect(route("shop.example.com", ...services, virtualService("v", "[shop.example.com]", to("a")))).toEqual([A]);
     const db = httpService("db", "", "[{number: 8080, name: http, protocol: HTTP}]");

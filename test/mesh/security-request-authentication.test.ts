@@ -71,7 +71,7 @@ describe("RequestAuthentication at a workload", () => {
     const given = [
       policy("default", "p", {
         jwtRules: [
-          by("a", { jwksUri: "https://a/keys" }),
+          by("a"),
           { issuer: "b", jwksUri: "https://b/keys", timeout: "2s" },
           { issuer: "https://c/" },
           { issuer: "d", jwksUri: "https://b/keys" },

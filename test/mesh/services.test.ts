@@ -19,7 +19,7 @@ describe("A service", () => {
       resource(
         "ServiceEntry",
         "older",
-        "{hosts: [orders], resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}]}",
+        "{hosts: [orders], resolution: STATIC, workloadSelector: {labels: {app: orders}}, ports: [{number: 80, name: http, protocol: HTTP}]}",
         'creationTimestamp: "2024-01-01T00:00:00Z"',
       ),
     );
@@ -30,6 +30,47 @@ describe("A service", () => {
     ]);
     expect(service?.source.name).toBe("older");
     expect(service?.otherSources.map(({ name }) => name)).toEqual(["orders"]);
+  });
+
+  test("has no ports of a younger ServiceEntry that has another selector, resolution or label", () => {
+    const ports = (younger: string, metadata = "") => {
+      const spec = `{hosts: [orders], ${younger}, ports: [{number: 81, name: more, protocol: HTTP}]}`;
+      const entry = resource("ServiceEntry", "younger", spec, `creationTimestamp: "2024-03-01T00:00:00Z"${metadata}`);
+      return meshOf(httpService("orders"), entry)
+        .services.get(HOST)
+        ?.ports.map(({ number }) => number);
+    };
+    const alike = "resolution: STATIC, workloadSelector: {labels: {app: orders}}";
+    expect(ports(alike)).toEqual([80, 81]);
+    expect(ports("resolution: STATIC, workloadSelector: {labels: {app: other}}")).toEqual([80]);
+    expect(ports("resolution: STATIC, endpoints: [{address: 10.0.0.2}]")).toEqual([80]);
+    expect(ports("resolution: DNS, workloadSelector: {labels: {app: orders}}")).toEqual([80]);
+    expect(ports(alike, ", labels: {team: other}")).toEqual([80]);
+  });
+
+  test("has a younger ServiceEntry's instances at the ports that both call by the same name", () => {
+    const entry = (name: string, ports: string, address: string, month: number) =>
+      resource(
+        "ServiceEntry",
+        name,
+        `{hosts: [orders], resolution: STATIC, ports: ${ports}, endpoints: [{address: ${address}}]}`,
+        `creationTimestamp: "2024-0${month}-01T00:00:00Z"`,
+      );
+    const mesh = meshOf(
+      entry("a", "[{number: 80, name: http, protocol: HTTP}, {number: 81, name: admin, protocol: HTTP}]", "10.0.0.1", 1),
+      entry("b", "[{number: 80, name: admin, protocol: HTTP}, {number: 81, name: other, protocol: HTTP}]", "10.0.0.2", 2),
+      entry("c", "[{number: 80, name: nothing, protocol: HTTP}]", "10.0.0.3", 3),
+    );
+    expect(mesh.endpoints.get(HOST)?.map(({ address, ports }) => [address, [...ports]])).toEqual([
+      [
+        "10.0.0.1",
+        [
+          [80, 80],
+          [81, 81],
+        ],
+      ],
+      ["10.0.0.2", [[81, 80]]],
+    ]);
   });
 
   test("that several namespaces define is the caller's own, else the oldest", () => {
@@ -76,6 +117,24 @@ describe("A service", () => {
 });
 
 describe("An endpoint", () => {
+  test("has its region, zone, subzone and network as labels, by which subsets and failoverPriority find it", () => {
+    const mesh = meshOf(
+      httpService("orders"),
+      workload("far", "orders", "10.0.0.1", "", ", locality: eu/north/a, network: blue"),
+      workload("near", "orders", "10.0.0.2", "labels: {topology.istio.io/network: green}", ", locality: us, network: blue"),
+    );
+    expect(endpoints(mesh).map(({ labels }) => labels)).toEqual([
+      {
+        app: "orders",
+        "topology.kubernetes.io/region": "eu",
+        "topology.kubernetes.io/zone": "north",
+        "topology.istio.io/subzone": "a",
+        "topology.istio.io/network": "blue",
+      },
+      { app: "orders", "topology.kubernetes.io/region": "us", "topology.istio.io/network": "green" },
+    ]);
+  });
+
   test("takes its port from the WorkloadEntry, else from targetPort, else from the service", () => {
     const ports = "[{number: 80, name: http, protocol: HTTP, targetPort: 8080}, {number: 81, name: other, protocol: HTTP}]";
     const mesh = meshOf(

@@ -52,7 +52,7 @@ describe("annotations of a WorkloadEntry", () => {
         { host: "c.example.com", port: 6379, address: "::1", localPort: 6379 },
       ],
     });
-    for (const text of ["", "db=127.0.0.1:1", "db:0=127.0.0.1:1", "*.x:1=127.0.0.1:1", "a:1=127.0.0.1:1,b:2=127.0.0.1:1"]) {
+    for (const text of ["", "db=127.0.0.1:1", "db:0=127.0.0.1:1", "*x*:1=127.0.0.1:1", "a:1=127.0.0.1:1,b:2=127.0.0.1:1"]) {
       expect([text, "error" in parseListenAnnotation(text)]).toEqual([text, true]);
     }
   });
@@ -68,6 +68,12 @@ describe("annotations of a WorkloadEntry", () => {
     );
     expectRefused(workload({ "weft.dev/outbound": "15101" }), "badAnnotation", 'metadata.annotations["weft.dev/outbound"]');
     expectRefused(workload({ "weft.dev/listen": "x" }), "badAnnotation", 'metadata.annotations["weft.dev/listen"]');
+  });
+
+  test("a place for Prometheus needs one for Envoy's admin interface, to which it leads", () => {
+    const prometheus = { "weft.dev/prometheus": "127.0.0.1:15090" };
+    expectAccepted(workload({ ...prometheus, "weft.dev/envoy-admin": "127.0.0.1:15000" }));
+    expectRefused(workload(prometheus), "badAnnotation", 'metadata.annotations["weft.dev/prometheus"]');
   });
 
   test("a misspelt one gets a suggestion, and one on another kind is refused", () => {

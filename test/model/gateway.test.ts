@@ -59,17 +59,11 @@ describe("A Gateway", () => {
       "exclusive",
       "spec.servers[0].tls.credentialName",
     ],
-    "a revocation list beside a stored certificate, where it belongs into the Secret": [
-      tls({ mode: "MUTUAL", credentialName: "c", caCrl: "/etc/crl.pem" }),
-      "exclusive",
-      "spec.servers[0].tls.caCrl",
-    ],
     "a ConfigMap": [
       tls({ mode: "SIMPLE", credentialName: "configmap://ns/c" }),
       "notYet",
       "spec.servers[0].tls.credentialName: configmap://",
     ],
-    "a name that no Secret can have": [tls({ mode: "SIMPLE", credentialName: "a/b/c" }), "badName", "spec.servers[0].tls.credentialName"],
     "a public key's hash that is none": [
       tls({ mode: "MUTUAL", credentialName: "c", verifyCertificateSpki: ["x"] }),
       "badValue",

@@ -37,14 +37,15 @@ describe("fields that are not translated yet", () => {
   const http = (route: object) => ({ http: [{ ...route, route: [{ destination: { host: "a" } }] }] });
   const traffic = (policy: object) => ({ trafficPolicy: { connectionPool: { tcp: {} }, ...policy } });
   const cases: [Kind, Record<string, unknown>, string][] = [
-    ["ServiceEntry", { hosts: ["*.example.com"], resolution: "NONE" }, "spec.hosts[0]: resolution NONE of a wildcard"],
-    ["ServiceEntry", { resolution: "DYNAMIC_DNS" }, "spec.resolution"],
+    [
+      "ServiceEntry",
+      { hosts: ["*.example.com"], resolution: "NONE", ports: [{ number: 1, name: "tcp", protocol: "TCP" }] },
+      "spec.ports[0]: nothing says which",
+    ],
     ["ServiceEntry", { ports: [{ number: 53, name: "dns", protocol: "UDP" }] }, "spec.ports[0].protocol"],
-    ["ServiceEntry", { endpoints: [{ address: "10.0.0.1", network: "n" }] }, "spec.endpoints[0].network"],
-    ["WorkloadEntry", { network: "n" }, "spec.network"],
+    ["ServiceEntry", { endpoints: [{ network: "n" }] }, "spec.endpoints[0]: an instance without an address"],
     ["VirtualService", http({ fault: { delay: { exponentialDelay: "1s" } } }), "spec.http[0].fault.delay.exponentialDelay"],
     ["VirtualService", http({ fault: { abort: { http2Error: "x" } } }), "spec.http[0].fault.abort.http2Error"],
-    ["VirtualService", http({ corsPolicy: { allowOrigin: ["x"] } }), "spec.http[0].corsPolicy.allowOrigin"],
     ...["sourceSubnet"].map((field): [Kind, Record<string, unknown>, string] => [
       "VirtualService",
       { tcp: [{ match: [{ [field]: {} }], route: [{ destination: { host: "a" } }] }] },
@@ -61,8 +62,8 @@ describe("fields that are not translated yet", () => {
     ],
     ["MeshConfig", { trustDomain: "x" }, "spec.trustDomain"],
     ["MeshConfig", { extensionProviders: [{ name: "x", stackdriver: {} }] }, "spec.extensionProviders[0].stackdriver"],
-    ["MeshConfig", { meshMTLS: {} }, "spec.meshMTLS"],
-    ["MeshConfig", { outboundTrafficPolicy: {} }, "spec.outboundTrafficPolicy"],
+    ["MeshConfig", { zoneAwareLbSetting: {} }, "spec.zoneAwareLbSetting"],
+    ["MeshConfig", { inboundTrafficPolicy: {} }, "spec.inboundTrafficPolicy"],
   ];
   for (const [kind, fields, place] of cases) {
     test(`${kind}: ${place} is refused by name as not translated yet`, () => {

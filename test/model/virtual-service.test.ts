@@ -75,7 +75,7 @@ describe("VirtualService", () => {
     ],
     "a direct response with status 600, which Envoy refuses": [
       vs({ directResponse: { status: 600 } }),
-      "outOfRange",
+      "notYet",
       "spec.http[0].directResponse.status",
     ],
     "a gateway without a name": [{ ...vs({ route: [to("a")] }), gateways: ["ns/"] }, "badValue", "spec.gateways[0]"],
@@ -111,7 +111,12 @@ describe("VirtualService", () => {
     "two kinds of match in one": [when({ uri: { exact: "/", prefix: "/" } }), "exclusive", "spec.http[0].match[0].uri"],
     "an empty prefix of a header": [when({ headers: { a: { prefix: "" } } }), "badPattern", "spec.http[0].match[0].headers.a.prefix"],
     "a header's name with a space": [when({ headers: { "a b": {} } }), "badHeader", 'spec.http[0].match[0].headers["a b"]'],
-    "a match on JWT claims": [when({ headers: { "@request.auth.claims.iss": {} } }), "notYet", "spec.http[0].match[0].headers"],
+    "a match on a claim without gateways": [
+      when({ headers: { "@request.auth.claims.iss": { exact: "x" } } }),
+      "exclusive",
+      'spec.http[0].match[0].headers["@request.auth.claims.iss"]: claims are matched at gateways only',
+    ],
+    "claims of no name": [when({ headers: { "@request.auth.claims": { exact: "x" } } }), "badHeader", "spec.http[0].match[0].headers"],
     "the destination *": [vs({ route: [to("*")] }), "badHost", "spec.http[0].route[0].destination.host"],
     "a route without a destination": [vs({ route: [{ weight: 1 }] }), "missing", "spec.http[0].route[0]: needs destination"],
     "a negative weight": [vs({ route: [{ ...to("a"), weight: -1 }] }), "outOfRange", "spec.http[0].route[0].weight"],

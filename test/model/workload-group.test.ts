@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { parseDocuments } from "../../src/model/parse.ts";
 import { probePlanOf } from "../../src/model/readiness-probe.ts";
 import type { Resource } from "../../src/model/resource.ts";
-import { entryOfInstance, instanceName, serviceAccountOf } from "../../src/model/workload-group.ts";
+import { entryOfInstance, instanceName, serviceAccountOf, withAddress } from "../../src/model/workload-group.ts";
 import { accepts, documentWith, problemsOf, refuses } from "./support.ts";
 
 const probe = (method: object, more: object = {}) => ({ template: {}, probe: { ...method, ...more } });
@@ -38,7 +38,6 @@ describe("A WorkloadGroup", () => {
       "badAnnotation",
       "spec.metadata.annotations",
     ],
-    "a network": [{ template: { network: "n" } }, "notYet", "spec.template.network"],
     "a probe without a method": [probe({}), "missing", "spec.probe"],
     "a probe with two methods": [probe({ ...GET, tcpSocket: { port: 1 } }), "exclusive", "spec.probe"],
     "an HTTP probe without a port": [probe({ httpGet: {} }), "missing", "spec.probe.httpGet"],
@@ -81,6 +80,16 @@ describe("A WorkloadGroup", () => {
     expect(entry.metadata.annotations).toEqual({ "istio.io/autoRegistrationGroup": "web" });
   });
 
+  test("may say $(ADDRESS) where an instance's address is meant, so that several can be on one machine", () => {
+    const annotations = { "weft.dev/outbound": "$(ADDRESS):15001", "weft.dev/app": "http=$(ADDRESS):9001" };
+    expect(entryOf({ metadata: { annotations }, template: {} }, {}).metadata.annotations).toMatchObject({
+      "weft.dev/outbound": "10.0.0.5:15001",
+      "weft.dev/app": "http=10.0.0.5:9001",
+    });
+    expect(withAddress("$(ADDRESS):1", "fd00::5")).toBe("[fd00::5]:1");
+    expect(probePlanOf({ tcpSocket: { port: 1, host: "$(ADDRESS)" } }, "fd00::5").method).toMatchObject({ host: "fd00::5" });
+  });
+
   test("names its instances by their address, as Istio does", () => {
     expect(instanceName("web", "10.0.0.5")).toBe("web-10.0.0.5");
     expect(instanceName("web", "fd00::5")).toBe("web-fd00--5");
@@ -89,7 +98,7 @@ describe("A WorkloadGroup", () => {
   });
 
   test("has a probe of Istio's defaults: every 10 s, 1 s long, one success and one failure decide", () => {
-    expect(probePlanOf({ httpGet: { port: 80 } })).toEqual({
+    expect(probePlanOf({ httpGet: { port: 80 } }, "10.0.0.5")).toEqual({
       initialDelayMs: 0,
       timeoutMs: 1_000,
       periodMs: 10_000,

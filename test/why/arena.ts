@@ -1,4 +1,4 @@
-/** One weft and five Envoys, on which generated meshes are played one after the other. */
+/** One weft and six Envoys, a gateway among them, on which generated meshes are played one after the other. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,10 +7,10 @@ import { openNetwork, type SocketAddress } from "../../scripts/lib/lab/network.t
 import { openProcesses } from "../../scripts/lib/lab/processes.ts";
 import { waitFor } from "../../scripts/lib/lab/wait.ts";
 import { startWeft, type Weft } from "../../scripts/lib/lab/weft.ts";
-import { type Place, type Sidecar, sidecarOf, untilLive, workloadEntryYaml } from "../../scripts/lib/lab/workload.ts";
+import { type Place, type Sidecar, sidecarOf, untilLive } from "../../scripts/lib/lab/workload.ts";
 import type { WhyAnswer, WhyRequest } from "../../src/why/index.ts";
 import type { Generated, Grounds } from "./generate.ts";
-import { ACTORS, type Actor, CONNECTED, EXTERNAL, LISTEN_FOR, protocolOf, SERVICES_YAML } from "./ground.ts";
+import { ACTORS, type Actor, actorYaml, CONNECTED, EXTERNAL, protocolOf, SERVICES_YAML } from "./ground.ts";
 
 const SETTLE = { limitMs: 20_000, everyMs: 4 };
 /** What Envoy has accepted and does not use yet, or has replaced and still uses; Envoy filters, for it has thousands. */
@@ -80,7 +80,8 @@ export async function openArena(options: { readonly binary: string; readonly env
       close,
     };
 
-    async function prepare({ name, namespace, labels, serviceAccount, ports, locality }: Actor) {
+    async function prepare(actor: Actor) {
+      const { name, namespace, labels, ports } = actor;
       const address = network.nextAddress();
       const free = async () => network.freePort(address);
       const place: Place = {
@@ -96,7 +97,7 @@ export async function openArena(options: { readonly binary: string; readonly env
       const tcp = startTcpEcho(name);
       apps.push(http, tcp);
       const listens = Object.fromEntries(Object.keys(ports).map((port) => [port, protocolOf(port) === "HTTP" ? http : tcp]));
-      return { place, yaml: workloadEntryYaml({ place, labels, serviceAccount, locality, apps: listens, listenFor: LISTEN_FOR }) };
+      return { place, yaml: actorYaml(actor, place, listens) };
     }
 
     /** Without a time to drain, so that no pooled connection carries one mesh's verdict into the next. */

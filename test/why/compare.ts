@@ -46,29 +46,33 @@ function expectations(answer: WhyAnswer, asked: Asked): readonly Expectation[] {
   });
 }
 
-function mismatch(expected: Expectation, { tcp }: Asked, observed: Observed): string | undefined {
+function mismatch(expected: Expectation, { tcp, path }: Asked, observed: Observed): string | undefined {
   const { verdict, status, workload, request, location, attempts } = expected;
   // On TCP a connection that ends does not say why.
   const sameVerdict = tcp ? (verdict === "allow") === (observed.verdict === "allow") : verdict === observed.verdict;
   if (!sameVerdict) return `verdict ${verdict}`;
   if (!tcp && status !== observed.status) return `status ${status}`;
-  if (location !== undefined && location !== observed.location) return `location ${location}`;
+  const written = (text = "") => (hasToken(path) ? text.replace(/\?.*/, "") : text);
+  if (location !== undefined && written(location) !== written(observed.location)) return `location ${location}`;
   if (verdict !== "allow") return undefined;
   if (attempts !== undefined && observed.attempts !== undefined && attempts !== observed.attempts) return `${attempts} attempts`;
   if (workload && !workload.endsWith(`/${observed.workload}`)) return `workload ${workload}`;
   if (request && observed.authority !== undefined && request.authority !== observed.authority) return `authority ${request.authority}`;
-  if (request && observed.path !== undefined && !samePath(request.path, observed.path)) return `path ${request.path}`;
+  if (request && observed.path !== undefined && !samePath(request.path, observed.path, hasToken(path))) return `path ${request.path}`;
   return undefined;
 }
+
+/** A token in the query, which goes no further where it is accepted: Envoy then writes the rest anew. */
+const hasToken = (path: string) => /[?&](access_token|token)=/.test(path);
 
 /**
  * The application reads URLs as the WHATWG has it, which escapes and resolves a little more. A token in the query that was accepted goes no
  * further, and the rest is written anew; policies do not look there.
  */
-function samePath(expected: string, observed: string): boolean {
+function samePath(expected: string, observed: string, isWritten: boolean): boolean {
   const read = (path: string) => {
     const url = new URL(`http://application${path.replace(/^\/+/, "/")}`);
-    return /[?&](access_token|token)=/.test(expected) ? url.pathname : url.pathname + url.search;
+    return isWritten ? url.pathname : url.pathname + url.search;
   };
   return read(expected) === read(observed);
 }

@@ -7,7 +7,7 @@ import { type WhyAnswer, type WhyRequest, why } from "../../src/why/index.ts";
 import type { Arena } from "./arena.ts";
 import { difference } from "./compare.ts";
 import { type Asked, type Generated, generateMesh, generateRequest } from "./generate.ts";
-import { KEYS } from "./ground.ts";
+import { GATEWAY, KEYS } from "./ground.ts";
 import { observe } from "./observe.ts";
 import { randomOf } from "./random.ts";
 import { type Census, openCounter } from "./shapes.ts";
@@ -80,6 +80,7 @@ const ASKED_OF_WEFT = 3;
 /** @throws Error where the running weft says other than these files do */
 async function askWeft(arena: Arena, mesh: Mesh, all: readonly Asked[]): Promise<void> {
   for (const asked of all) {
+    if (answerTo(mesh, asked) === CLOSED) continue;
     const request = questionOf(asked);
     const [own, running] = [why(mesh, request, { now: systemClock.now() }), await arena.why(request)];
     const differs = own.verdict !== running.verdict || own.status !== running.status || own.summary !== running.summary;
@@ -95,9 +96,40 @@ async function askWeft(arena: Arena, mesh: Mesh, all: readonly Asked[]): Promise
 }
 
 /** Whatever goes over loopback comes from 127.0.0.1. */
-export function questionOf({ from, to, method, path, headers }: Asked): WhyRequest {
+function questionOf({ from, to, method, path, headers }: Asked): WhyRequest {
   return { from: KEYS.get(from) ?? from, to, method, path, headers, sourceIp: "127.0.0.1" };
 }
+
+/** A gateway that has no server at the port is no question for `weft why`, and for its Envoy a closed port. */
+export function answerTo(mesh: Mesh, asked: Asked, now = systemClock.now()): WhyAnswer {
+  if (asked.from === GATEWAY) {
+    const port = Number(/:(\d+)$/.exec(asked.to)?.[1]);
+    const listens = mesh.gateways.get(`default/${GATEWAY}`)?.listeners.some((listener) => listener.port === port);
+    if (!listens) return CLOSED;
+    return why(onLoopback(mesh), questionOf(asked), { now });
+  }
+  return why(mesh, questionOf(asked), { now });
+}
+
+/** What the gateway sends on comes from 127.0.0.1, too, whatever its own address on loopback. */
+function onLoopback(mesh: Mesh): Mesh {
+  const gateway = mesh.workloads.get(`default/${GATEWAY}`);
+  return gateway ? { ...mesh, workloads: new Map([...mesh.workloads, [gateway.key, { ...gateway, address: "127.0.0.1" }]]) } : mesh;
+}
+
+const CLOSED: WhyAnswer = {
+  verdict: "refused",
+  status: 0,
+  summary: "the port is closed",
+  protocol: "tcp",
+  mixed: false,
+  route: null,
+  destinations: [],
+  mtls: null,
+  jwt: null,
+  authorization: null,
+  steps: [],
+};
 
 /** Envoy's worker takes over what its main thread has settled a moment later. */
 const PATIENCE_MS = 1_500;
@@ -107,7 +139,7 @@ async function disagreement(
   mesh: Mesh,
   asked: Asked,
 ): Promise<{ readonly answer: WhyAnswer; readonly verdict: string; readonly difference?: string }> {
-  const answer = why(mesh, questionOf(asked), { now: systemClock.now() });
+  const answer = answerTo(mesh, asked);
   const verdict = answer.mixed ? "mixed" : `${answer.verdict} ${answer.status}`;
   const deadline = systemClock.monotonic() + PATIENCE_MS;
   for (;;) {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Mesh } from "../../src/mesh/types.ts";
 import { type WhyAnswer, type WhyRequest, why } from "../../src/why/index.ts";
+import { withoutParameter } from "../../src/why/path.ts";
 import { httpService, meshOf, resource, workload } from "../mesh/harness.ts";
 
 const NOW = Date.parse("2026-06-01T00:00:00Z");
@@ -56,6 +57,17 @@ const results = ({ steps }: WhyAnswer, stage: string) => steps.filter((step) => 
 const policy = (name: string, spec: string) => resource("AuthorizationPolicy", name, spec);
 
 describe("weft why at a gateway", () => {
+  test("a redirect to the port that was called names none that the client's TLS implies", () => {
+    const moved = resource(
+      "VirtualService",
+      "shop",
+      "{hosts: [shop.example.com], gateways: [front], http: [{redirect: {authority: new.example.com, derivePort: FROM_REQUEST_PORT}}]}",
+    );
+    const location = (to: string) => ask(meshOf(FRONT, GATEWAY, moved, ...SERVICES), to).route?.location;
+    expect(location("shop.example.com:443")).toBe("https://new.example.com/cart");
+    expect(location("shop.example.com:8080")).toBe("http://new.example.com:8080/cart");
+  });
+
   test("a request goes by server, virtual host and route to a STRICT service, under the gateway's identity", () => {
     const answer = ask(mesh(), "shop.example.com:8080");
     expect(answer).toMatchObject({ verdict: "allow", status: 200, summary: "200 via orders" });
@@ -135,10 +147,73 @@ describe("weft why at a gateway", () => {
     expect(at("")).toMatchObject({ verdict: "deny", status: 403 });
   });
 
+  const CA = "caCertificates: /etc/ca.pem";
+  const serving = (tls: string, ...more: string[]) =>
+    meshOf(
+      FRONT,
+      resource(
+        "Gateway",
+        "front",
+        `{selector: {istio: ingressgateway}, servers: [
+          {port: {number: 443, name: https, protocol: HTTPS}, hosts: [shop.example.com], tls: {${tls}}},
+          {port: {number: 443, name: wild, protocol: HTTPS}, hosts: ["*.example.com"], tls: {mode: SIMPLE, ${FILES}}}]}`,
+      ),
+      SHOP,
+      ...SERVICES,
+      ...more,
+    );
+  const shows = (of: Mesh, ...clientCertificate: string[]) =>
+    ask(of, "shop.example.com:443", clientCertificate.length > 0 ? { clientCertificate } : {});
+
+  test("MUTUAL refuses a client without a certificate, and one whose names are others", () => {
+    const named = serving(`mode: MUTUAL, ${FILES}, ${CA}, subjectAltNames: [client.example.com]`);
+    expect(shows(named)).toMatchObject({ verdict: "refused", status: 0, mtls: { outcome: "refused" } });
+    expect(shows(named).summary).toContain("MUTUAL demands a client certificate, and none is shown");
+    expect(shows(named, "stranger.example.com").verdict).toBe("refused");
+    const known = shows(named, "other.example.com", "client.example.com");
+    expect([known.verdict, results(known, "listener")]).toEqual(["allow", ["mutual_tls"]]);
+    const lax = serving(`mode: MUTUAL, ${FILES}, ${CA}, subjectAltNames: [client.example.com], insecureSkipVerify: true`);
+    expect(shows(lax, "stranger.example.com").verdict).toBe("allow");
+  });
+
+  test("OPTIONAL_MUTUAL takes a client with a certificate and without one, and policies know only the first", () => {
+    const needs = policy(
+      "front",
+      '{selector: {matchLabels: {istio: ingressgateway}}, rules: [{from: [{source: {principals: ["partner/ns/a/sa/b"]}}]}]}',
+    );
+    const optional = (...more: string[]) => serving(`mode: OPTIONAL_MUTUAL, ${FILES}, ${CA}`, ...more);
+    const without = shows(optional());
+    expect([without.verdict, results(without, "listener")]).toEqual(["allow", ["tls"]]);
+    expect(shows(optional(needs))).toMatchObject({ verdict: "deny", status: 403 });
+    const partner = shows(optional(needs), "client.example.com", "spiffe://partner/ns/a/sa/b");
+    expect([partner.verdict, results(partner, "listener")]).toEqual(["allow", ["mutual_tls"]]);
+  });
+
+  test("a server whose Secret is missing is closed, and no wildcard takes its connections", () => {
+    const stored = serving("mode: SIMPLE, credentialName: shop");
+    expect(shows(stored)).toMatchObject({ verdict: "refused", status: 0 });
+    expect(shows(stored).summary).toContain("there is no Secret default/shop");
+  });
+
   test("what cannot be told is refused with what to write", () => {
-    expect(() => ask(mesh(), "partner.example.com:443")).toThrow("is MUTUAL, which is not evaluated");
+    const asWorkload = { from: "default/orders-1", clientCertificate: ["x"] };
+    expect(() => ask(mesh(), "shop.example.com", asWorkload)).toThrow("for requests that come in at a gateway");
     expect(() => ask(mesh(), "shop.example.com")).toThrow("takes requests at several ports");
     expect(() => ask(mesh(), "shop.example.com:7")).toThrow("has no port 7");
     expect(() => ask(meshOf(FRONT), "shop.example.com")).toThrow("takes no requests");
   });
+});
+
+test("A token in the query leaves with all parameters of its name, and a token that is only told leaves the query alone", () => {
+  const tokens = (more: string) =>
+    resource(
+      "RequestAuthentication",
+      "front",
+      `{selector: {matchLabels: {istio: ingressgateway}}, jwtRules: [{issuer: me, fromParams: [t], jwks: '{"keys": []}'${more}}]}`,
+    );
+  // Told claims stand for a token in no place at all.
+  const told = ask(mesh(tokens("")), "shop.example.com:8080", { claims: { iss: "me" }, path: "/cart?t=x&u=1" });
+  expect(told.destinations[0]?.request?.path).toBe("/cart?t=x&u=1");
+  expect(withoutParameter("/cart?t=x&u=1&t=y&tt=2&t", "t")).toBe("/cart?u=1&tt=2");
+  expect(withoutParameter("/cart?t=x", "t")).toBe("/cart");
 });

@@ -68,7 +68,8 @@ const SOURCES: readonly (readonly [string, readonly string[]])[] = [
   ["notNamespaces", ["default", "ops", "def*"]],
   ["ipBlocks", ["127.0.0.0/8", "127.0.0.1", "10.0.0.0/8", "::/0"]],
   ["notIpBlocks", ["10.0.0.0/8", "127.0.0.1/32"]],
-  ["remoteIpBlocks", ["10.1.0.0/16", "127.0.0.1", "10.1.2.3"]],
+  // No 127.0.0.1: to a caller on loopback Envoy's gateways give their machine's own address (ConnectionManagerUtility::mutateRequestHeaders).
+  ["remoteIpBlocks", ["10.1.0.0/16", "0.0.0.0/0", "10.1.2.3"]],
   ["notRemoteIpBlocks", ["10.1.0.0/16", "2001:db8::/32"]],
   ["requestPrincipals", ["*", "https://issuer.test/jason", "https://issuer.test/*", "*/anna", "https*", "https://other.test/x"]],
   ["notRequestPrincipals", ["*", "https://issuer.test/jason", "*/anna"]],
@@ -131,7 +132,7 @@ const CONDITIONS: readonly (readonly [string, readonly string[]])[] = [
   ["source.namespace", ["default", "ops", "*"]],
   ["source.serviceAccount", ["web", "ops/batch"]],
   ["source.ip", ["127.0.0.1", "10.0.0.0/8"]],
-  ["remote.ip", ["10.1.2.3", "127.0.0.0/8"]],
+  ["remote.ip", ["10.1.2.3", "0.0.0.0/0"]],
   ["destination.port", PORTS],
   ["destination.ip", ["127.0.0.0/8", "10.0.0.0/8"]],
   ["connection.sni", ["*", "outbound_.8080_._.orders.default.mesh.local", "outbound_.9090*", "*mesh.local"]],

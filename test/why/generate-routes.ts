@@ -21,7 +21,7 @@ const VIRTUAL_HOSTS = [
 /** `tag`: of the mesh, by which the leaves that its routes delegate to are named. */
 export function virtualService(random: Random, tag: string): { readonly namespace: string; readonly spec: Spec } {
   const hosts = [...new Set(random.many(1, 2, () => random.pick(VIRTUAL_HOSTS)))];
-  const http = random.many(1, 4, () => (random.chance(0.15) ? delegating(random, tag) : httpRoute(random)));
+  const http = random.many(1, 4, () => (random.chance(0.3) ? delegating(random, tag) : httpRoute(random)));
   const sniHosts = hosts.filter((host) => host.endsWith(".mesh.local"));
   const tcp = random.chance(0.3) ? { tcp: random.many(1, 2, () => tcpRoute(random)) } : {};
   const tls = random.chance(0.4) && sniHosts.length > 0 ? { tls: random.many(1, 2, () => tlsRoute(random, sniHosts)) } : {};
@@ -34,15 +34,30 @@ export function virtualService(random: Random, tag: string): { readonly namespac
 function delegating(random: Random, tag: string): Spec {
   const uri = random.pick<Spec>([{ prefix: "/v2" }, { prefix: "/" }, { exact: "/v2/x" }]);
   const match = random.chance(0.7) ? { match: [{ ...(random.chance(0.7) ? { uri } : httpMatch(random)) }] } : {};
-  const namespace = random.chance(0.7) ? { namespace: random.pick(["default", "ops"]) } : {};
-  return { ...match, delegate: { name: `leaf${random.below(2)}-${tag}`, ...namespace } };
+  const index = random.below(LEAVES.length);
+  const namespace = random.chance(0.9) ? { namespace: LEAVES[index] } : {};
+  // What the leaf's routes inherit.
+  const more = {
+    ...(random.chance(0.2) ? { rewrite: rewrite(random) } : {}),
+    ...(random.chance(0.2) ? { timeout: random.pick(["5s", "0.4s"]) } : {}),
+    ...(random.chance(0.2) ? { retries: random.pick(RETRIES) } : {}),
+    ...(random.chance(0.2) ? { headers: headerOperations(random) } : {}),
+    ...(random.chance(0.1) ? { fault: fault(random) } : {}),
+  };
+  return { ...match, ...more, delegate: { name: `leaf${index}-${tag}`, ...namespace } };
 }
 
-/** A VirtualService without hosts, to which others delegate. */
-export function leaf(random: Random): { readonly namespace: string; readonly spec: Spec } {
-  const http = random.many(1, 3, () => httpRoute(random));
+/** Namespaces of the leaves, by their index. */
+export const LEAVES = ["default", "ops"];
+
+/** A VirtualService without hosts, to which others delegate. What its routes match must fit into what theirs match, so that many match all. */
+export function leaf(random: Random, index: number): { readonly namespace: string; readonly spec: Spec } {
+  const http = random.many(1, 3, (): Spec => {
+    const { match, ...rest } = httpRoute(random);
+    return random.chance(0.5) ? { match, ...rest } : rest;
+  });
   return {
-    namespace: random.pick(["default", "default", "ops"]),
+    namespace: LEAVES[index] ?? "default",
     spec: { http, ...(random.chance(0.2) ? { exportTo: random.pick(VISIBILITY) } : {}) },
   };
 }
@@ -158,7 +173,7 @@ function cors(random: Random): Spec {
   return { allowOrigins, ...(random.chance(0.5) ? { unmatchedPreflights: random.pick(["FORWARD", "IGNORE"]) } : {}) };
 }
 
-const VISIBILITY = [["*"], ["."], ["default"], ["ops"], ["ops", "default"]];
+export const VISIBILITY = [["*"], ["."], ["default"], ["ops"], ["ops", "default"]];
 
 function fault(random: Random): Spec {
   const percentage = random.pick<Spec>([{ percentage: { value: 100 } }, { percentage: { value: 0 } }, {}]);
@@ -217,77 +232,4 @@ function tlsRoute(random: Random, hosts: readonly string[]): Spec {
     ...(random.chance(0.2) ? { sourceLabels: random.pick<Spec>([{ app: "web" }, { app: "batch" }]) } : {}),
   };
   return { match: [match], route: routes(random, false, 9443) };
-}
-
-const TLS = [
-  { mode: "ISTIO_MUTUAL" },
-  { mode: "DISABLE" },
-  { mode: "SIMPLE", insecureSkipVerify: true },
-  { mode: "ISTIO_MUTUAL", subjectAltNames: ["spiffe://mesh.local/ns/default/sa/web"] },
-];
-
-const SUBSETS: readonly Spec[] = [
-  { name: "v1", labels: { version: "v1" } },
-  { name: "v2", labels: { version: "v2" } },
-  { name: "all" },
-  { name: "none", labels: { version: "v7" } },
-];
-
-function balanced(random: Random): Spec {
-  return { loadBalancer: { simple: random.pick(["ROUND_ROBIN", "RANDOM"]) } };
-}
-
-/** Without a number of errors that ejects: a mesh's refusals would, and then others were asked. */
-const NEVER_EJECTS = { consecutive5xxErrors: 0, consecutiveGatewayErrors: 0 };
-
-const LOCALITIES: readonly Spec[] = [
-  {},
-  { failover: [{ from: "eu", to: "us" }] },
-  { failoverPriority: ["version", "topology.kubernetes.io/region"] },
-  { distribute: [{ from: "eu/*", to: { "us/*": 100 } }] },
-  {
-    distribute: [
-      { from: "eu/north/a", to: { "eu/*": 100 } },
-      { from: "us/*", to: { "eu/north/a": 50, us: 50 } },
-    ],
-  },
-  { distribute: [{ from: "*", to: { asia: 100 } }] },
-  { enabled: false },
-];
-
-function locality(random: Random): Spec {
-  const localityLbSetting = random.pick(LOCALITIES);
-  const loadBalancer = { simple: random.pick(["ROUND_ROBIN", "RANDOM"]), localityLbSetting };
-  return { loadBalancer, ...("distribute" in localityLbSetting ? {} : { outlierDetection: NEVER_EJECTS }) };
-}
-
-export function destinationRule(random: Random): { readonly namespace: string; readonly spec: Spec } {
-  const host = random.pick([
-    "orders.default.mesh.local",
-    "orders.default.mesh.local",
-    "orders.default.mesh.local",
-    "batch.ops.mesh.local",
-    "legacy.default.mesh.local",
-    "*.default.mesh.local",
-    "*.mesh.local",
-  ]);
-  const subsets = SUBSETS.filter(() => random.chance(0.8)).map((subset) =>
-    random.chance(0.15) ? { ...subset, trafficPolicy: { tls: random.pick(TLS) } } : subset,
-  );
-  const levels = random.chance(0.15)
-    ? { portLevelSettings: [{ port: { number: random.pick([8080, 8081, 9090]) }, tls: random.pick(TLS) }] }
-    : {};
-  const policy = random.chance(0.3) ? { tls: random.pick(TLS) } : random.chance(0.4) ? locality(random) : balanced(random);
-  return {
-    namespace: random.pick(["default", "default", "ops", "weft-system"]),
-    spec: {
-      host,
-      ...(random.chance(0.5) ? { trafficPolicy: { ...policy, ...levels } } : {}),
-      ...(subsets.length > 0 ? { subsets } : {}),
-      ...(random.chance(0.2) ? { exportTo: random.pick(VISIBILITY) } : {}),
-      ...(random.chance(0.15)
-        ? { workloadSelector: { matchLabels: random.pick<Spec>([{ app: "web" }, { app: "batch" }, { version: "v1" }]) } }
-        : {}),
-    },
-  };
 }

@@ -1,8 +1,10 @@
 /** A generated mesh on the arena's workloads, and generated requests to it. */
 import { MISBEHAVE } from "../../scripts/lib/lab/apps.ts";
 import { parseDocuments } from "../../src/model/index.ts";
+import { destinationRule } from "./generate-destination-rules.ts";
+import { boundVirtualService, gateway, generateEntry, policyThere, tokensThere } from "./generate-gateways.ts";
 import { authorizationPolicy, peerAuthentication, requestAuthentication, type Spec } from "./generate-policies.ts";
-import { destinationRule, leaf, virtualService } from "./generate-routes.ts";
+import { LEAVES, leaf, virtualService } from "./generate-routes.ts";
 import type { Random } from "./random.ts";
 import { EXTERNAL_HOST, HEADERS, HOSTS, METHODS, ODD_PATHS, PATHS, SLOW_MS, TOKENS } from "./vocabulary.ts";
 
@@ -24,6 +26,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   VirtualService: "networking.istio.io/v1",
   ServiceEntry: "networking.istio.io/v1",
   DestinationRule: "networking.istio.io/v1",
+  Gateway: "networking.istio.io/v1",
   Sidecar: "networking.istio.io/v1",
   PeerAuthentication: "security.istio.io/v1",
   AuthorizationPolicy: "security.istio.io/v1",
@@ -37,11 +40,11 @@ export function generateMesh(random: Random, tag: string, grounds: Grounds): rea
   const add = (
     kind: string,
     count: number,
-    make: () => { readonly namespace: string; readonly spec: Spec; readonly annotations?: Spec },
+    make: (index: number) => { readonly namespace: string; readonly spec: Spec; readonly annotations?: Spec },
     label = kind.replace(/[a-z]/g, "").toLowerCase(),
   ) => {
     for (let index = 0; index < count; index++) {
-      const { namespace, spec, annotations = {} } = make();
+      const { namespace, spec, annotations = {} } = make(index);
       // Few times, so that names decide too.
       const creationTimestamp = `2026-01-0${1 + random.below(3)}T00:00:00Z`;
       const name = `${label}${index}-${tag}`;
@@ -52,12 +55,19 @@ export function generateMesh(random: Random, tag: string, grounds: Grounds): rea
     }
   };
   add("VirtualService", random.below(4), () => virtualService(random, tag));
-  add("VirtualService", random.below(3), () => leaf(random), "leaf");
+  add("VirtualService", random.below(LEAVES.length + 1), (index) => leaf(random, index), "leaf");
   add("ServiceEntry", random.chance(0.5) ? 1 + random.below(2) : 0, () => externalService(random, grounds));
   add("DestinationRule", random.below(4), () => destinationRule(random));
   add("PeerAuthentication", random.below(4), () => peerAuthentication(random));
   add("AuthorizationPolicy", random.below(5), () => authorizationPolicy(random));
   add("RequestAuthentication", random.chance(0.4) ? 1 + random.below(2) : 0, () => requestAuthentication(random));
+  const gateways = random.chance(0.8) ? 1 + random.below(2) : 0;
+  add("Gateway", gateways, () => gateway(random), "g");
+  if (gateways > 0) {
+    add("VirtualService", 1 + random.below(3), () => boundVirtualService(random, tag), "bound");
+    add("AuthorizationPolicy", random.chance(0.4) ? 1 : 0, () => policyThere(random), "there");
+    add("RequestAuthentication", random.chance(0.6) ? 1 : 0, () => tokensThere(random), "there");
+  }
   add("Sidecar", random.chance(0.3) ? 1 + random.below(2) : 0, () => sidecar(random));
   const config = {
     ...(random.chance(0.5)
@@ -149,7 +159,9 @@ export function generateRequest(random: Random): Asked {
   const headers: Record<string, string> = {};
   for (const [name, values] of Object.entries(HEADERS)) if (random.chance(0.3)) headers[name] = random.pick(values);
   const [path, withToken] = tokenized(random, random.chance(0.25) ? random.pick(ODD_PATHS) : random.pick(PATHS));
+  const entry = random.chance(0.3) ? generateEntry(random) : undefined;
   const common = { from, method: random.pick(METHODS), path, headers: { ...headers, ...withToken, ...misbehaving(random) } };
+  if (entry) return { ...common, ...entry };
   if (from === "plaintext") {
     const [at, host, ports] = random.pick(SERVERS);
     const port = random.pick(ports);

@@ -1,4 +1,7 @@
 /** Who is there in every generated mesh: workloads, their services, and an application outside. */
+import type { SocketAddress } from "../../scripts/lib/lab/network.ts";
+import { type Place, workloadEntryYaml } from "../../scripts/lib/lab/workload.ts";
+
 export interface Actor {
   readonly name: string;
   readonly namespace: string;
@@ -6,7 +9,11 @@ export interface Actor {
   readonly serviceAccount?: string;
   readonly locality: string;
   readonly ports: Readonly<Record<string, number>>;
+  readonly type?: "gateway";
 }
+
+/** The workload at which requests from outside come in. */
+export const GATEWAY = "front-1";
 
 /** Policies name ports, so these stay; each run has addresses of its own. */
 const ORDERS_PORTS = { http: 8080, "http-admin": 8081, "tcp-db": 9090, "tls-vault": 9443 };
@@ -17,6 +24,15 @@ export const ACTORS: readonly Actor[] = [
   { name: "orders-v2", ...orders, labels: { app: "orders", version: "v2" }, locality: "us/east/a" },
   { name: "batch-1", namespace: "ops", labels: { app: "batch" }, serviceAccount: "batch", ports: { http: 8080 }, locality: "us/east/b" },
   { name: "legacy-1", namespace: "default", labels: { app: "legacy" }, ports: { http: 8080 }, locality: "" },
+  {
+    name: GATEWAY,
+    namespace: "default",
+    labels: { istio: "ingressgateway" },
+    serviceAccount: "front",
+    ports: {},
+    locality: "eu/north/b",
+    type: "gateway",
+  },
 ];
 
 /** "ns/name" by name. */
@@ -50,6 +66,17 @@ function serviceYaml({ name, namespace, ports }: (typeof SERVICES)[number]): str
   };
   const metadata = { name, namespace, creationTimestamp: "2026-01-01T00:00:00Z" };
   return `${JSON.stringify({ apiVersion: "networking.istio.io/v1", kind: "ServiceEntry", metadata, spec })}\n`;
+}
+
+/** The WorkloadEntry of an actor; a gateway has no applications, and takes no calls out. */
+export function actorYaml(
+  { labels, serviceAccount, locality, type }: Actor,
+  place: Place,
+  apps: Readonly<Record<string, SocketAddress>>,
+): string {
+  if (type === undefined) return workloadEntryYaml({ place, labels, serviceAccount, locality, apps, listenFor: LISTEN_FOR });
+  const entry = workloadEntryYaml({ place, labels, serviceAccount, locality, apps: {} });
+  return entry.replace('"annotations":{', `"annotations":{"weft.dev/type":"${type}",`);
 }
 
 /** ServiceEntries of all, YAML. */

@@ -4,6 +4,7 @@ import type { Verdict } from "../../src/why/index.ts";
 import type { Arena } from "./arena.ts";
 import { clientHello } from "./client-hello.ts";
 import type { Asked } from "./generate.ts";
+import { GATEWAY } from "./ground.ts";
 import { type RawAnswer, rawCall } from "./raw-call.ts";
 
 export interface Observed {
@@ -30,7 +31,8 @@ const TLS_RECORD = "\x16";
 
 export async function observe(arena: Arena, asked: Asked): Promise<Observed> {
   const port = Number(/:(\d+)$/.exec(asked.to)?.[1] ?? 0);
-  const direct = asked.at === undefined ? undefined : arena.inbound(asked.at, port);
+  const at = asked.from === GATEWAY ? GATEWAY : asked.at;
+  const direct = at === undefined ? undefined : arena.inbound(at, port);
   if (asked.tcp) {
     const bytes = asked.tls ? clientHello(asked.to.replace(/:\d+$/, "")) : PING;
     return observeTcp(await tcpExchange(direct ?? arena.tcpOutbound(asked.from, port), bytes));

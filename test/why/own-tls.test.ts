@@ -28,6 +28,11 @@ describe("The TLS that an application speaks itself", () => {
     expect(ask("default/web-1", "orders:9443", denySni("outbound_.9443_._.orders.default.mesh.local"))).toBe("deny");
   });
 
+  test("shows no name where the server's mode is DISABLE: its listener does not look into what comes", () => {
+    const disable = resource("PeerAuthentication", "off", "{mtls: {mode: DISABLE}}");
+    expect(ask("plaintext", "orders:9443", denySni("*default.mesh.local"), disable)).toBe("allow");
+  });
+
   test("is what the called port says, also where a route leads to another port", () => {
     const route = resource(
       "VirtualService",

@@ -32,6 +32,10 @@ const WRITTEN: Readonly<Record<string, Test>> = {
   "locality distribute": has("DestinationRule", /"distribute":/),
   "a service outside the mesh": has("ServiceEntry", /"MESH_EXTERNAL"/),
   "a service for some namespaces": has("ServiceEntry", /"exportTo":/),
+  "a Gateway": has("Gateway", /"servers":/),
+  "httpsRedirect at a Gateway": has("Gateway", /"httpsRedirect":true/),
+  "TLS that a Gateway passes on": has("Gateway", /"PASSTHROUGH"/),
+  "a route by claims": has("VirtualService", /"@request\.auth\.claims/),
   "Sidecar egress": has("Sidecar", /"egress":/),
   "Sidecar ingress": has("Sidecar", /"ingress":/),
   "a mutual TLS mode of one port": has("PeerAuthentication", /"portLevelMtls":/),
@@ -63,9 +67,18 @@ const REACHED: Readonly<Record<string, (answer: WhyAnswer) => boolean>> = {
   "a policy that denies": ({ authorization }) => authorization?.result === "deny" && authorization.policy !== null,
   "a connection": ({ protocol, verdict }) => protocol === "tcp" && verdict === "allow",
   "a redirect": ({ verdict }) => verdict === "redirect",
+  "a gateway's route": ({ steps, verdict }) => verdict === "allow" && isAtGateway(steps),
+  "a gateway's policy that denies": ({ verdict, summary }) => verdict === "deny" && summary.endsWith("at the gateway"),
+  "a gateway's redirect to https": ({ summary }) => summary.includes("httpsRedirect"),
+  "a connection through a gateway": ({ steps, protocol, verdict }) => protocol === "tcp" && verdict === "allow" && isAtGateway(steps),
+  "a claim that a route asks for": ({ steps }) => steps.some(({ stage, reason }) => stage === "route" && /: claim /.test(reason)),
   "a fault": ({ verdict }) => verdict === "fault",
   "ends that differ": ({ mixed }) => mixed,
 };
+
+function isAtGateway(steps: WhyAnswer["steps"]): boolean {
+  return steps.some(({ stage, reason }) => stage === "listener" && reason.includes(" takes it at "));
+}
 
 /** How many meshes have each shape, and how many requests came to each. */
 export interface Census {

@@ -31,4 +31,25 @@ describe("weft why", () => {
       expect.objectContaining({ stage: "server_mtls", result: "closed", source: expect.objectContaining({ kind: "Sidecar", name: "x" }) }),
     );
   });
+
+  describe("at an egress listener", () => {
+    const two = '{egress: [{port: {number: 80, protocol: HTTP}, hosts: ["./orders.default.mesh.local"]}, {hosts: ["~/*"]}]}';
+    const at = (via: string | undefined, from = "default/web-1", to = "orders") =>
+      why(meshOf(...all, resource("Sidecar", "x", two)), { from, to, via }, { now: NOW });
+
+    test("answers for the one that is named, and else for the one that knows the service", () => {
+      const step = { stage: "listener", result: "127.0.0.1:80", source: { kind: "Sidecar", name: "x" } };
+      for (const via of ["127.0.0.1:80", undefined]) {
+        const answer = at(via);
+        expect(answer).toMatchObject({ verdict: "allow", status: 200 });
+        expect(answer.steps[0]).toMatchObject(step);
+      }
+      expect(at("127.0.0.1:80", "default/web-1", "nowhere")).toMatchObject({ verdict: "no_route", status: 404 });
+    });
+
+    test("refuses a place that is none, with those that there are", () => {
+      expect(() => at("127.0.0.1:81")).toThrow(expect.objectContaining({ code: "invalid", help: expect.stringContaining("127.0.0.1:80") }));
+      expect(() => at("127.0.0.1:80", "plaintext")).toThrow("name the caller");
+    });
+  });
 });

@@ -122,10 +122,14 @@ describe("In routing", () => {
     const strict = peer("{mtls: {mode: STRICT}}");
     const disable = "tls: {mode: DISABLE}";
     expect(end([...rule(`{${disable}}`), strict])).toBe("503 refused");
-    // The port says nothing of TLS, so the host's DISABLE is gone with all else.
-    const replaced = rule(`{${disable}, portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: RANDOM}}]}`);
-    expect(end([...replaced, strict])).toBe("200");
-    expect(end([...replaced, strict], { to: "orders:81" })).toBe("503 refused");
+    // The port's say nothing of TLS, so the host's SIMPLE is gone with all else; but its mode still tells how endpoints are called: only
+    // ISTIO_MUTUAL calls them with mutual TLS.
+    const replaced = (tls: string) =>
+      rule(`{tls: {mode: ${tls}}, portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: RANDOM}}]}`);
+    expect(end(replaced("SIMPLE"))).toBe("200");
+    expect(end(replaced("SIMPLE"), { to: "orders:81" })).toBe("503 refused");
+    expect(end([...replaced("DISABLE"), strict])).toBe("503 refused");
+    expect(end([...replaced("ISTIO_MUTUAL"), strict])).toBe("200");
   });
 
   test("a non-empty match.gateways makes sourceLabels ignored", () => {

@@ -131,6 +131,14 @@ export const TOKENS: readonly string[] = [
   token({ ...base, nbf: 4_000_000_000 }),
   token(base, { forged: true }),
   token(base, { kid: "t2" }),
+  // What Envoy takes for no token, and one that says no end.
+  token({ ...base, exp: "4000000000" }),
+  token({ ...base, exp: 0 }),
+  token({ ...base, nbf: -1 }),
+  token({ ...base, sub: 7 }),
+  token({ ...base, aud: ["orders", 7] }),
+  `${token(base)}, more`,
+  `${token(base)}=`,
   "not.a.jwt",
   "",
 ];

@@ -147,6 +147,21 @@ describe("weft why", () => {
     expect(asked(`{${abort}, ${cors}}`)).toMatchObject({ verdict: "fault", status: 500 });
   });
 
+  test("the older allowOrigin counts where there are no allowOrigins", () => {
+    const preflight = { method: "OPTIONS", headers: { origin: "https://web.example", "access-control-request-method": "PUT" } };
+    const asked = (cors: string) =>
+      ask(
+        meshOf(
+          WEB,
+          ...ORDERS,
+          resource("VirtualService", "v", `{hosts: [orders], http: [{corsPolicy: {${cors}}, route: [{destination: {host: orders}}]}]}`),
+        ),
+        preflight,
+      ).verdict;
+    expect(asked("allowOrigin: ['https://web.example']")).toBe("direct_response");
+    expect(asked("allowOrigin: ['https://web.example'], allowOrigins: [{exact: 'https://other.example'}]")).toBe("allow");
+  });
+
   test("policies see the path as the route rewrote it", () => {
     const policy = resource("AuthorizationPolicy", "p", "{action: DENY, rules: [{to: [{operation: {paths: [/admin/x]}}]}]}");
     const rewrite = resource(

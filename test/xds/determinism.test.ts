@@ -10,8 +10,8 @@ import { OPTIONS, resourcesOf } from "../mesh/harness.ts";
 import { type Random, randomOf } from "../why/random.ts";
 
 const SHUFFLES = 1_000;
-// Seconds on a machine of its own; this one may be busy.
-setDefaultTimeout(180_000);
+// Fifteen seconds on a machine of its own; this one may be busy.
+setDefaultTimeout(600_000);
 
 const resources = resourcesOf(readFileSync(join(import.meta.dir, "every-kind.yaml"), "utf8"));
 

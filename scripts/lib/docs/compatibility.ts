@@ -1,10 +1,11 @@
 /** docs/istio-compatibility.md: every field of every kind, read from the schemas. */
 import { type Field, fieldName, fieldsOf, typeOf } from "../../../src/model/fields.ts";
+import { REVISION, UNHONOURED } from "../../../src/model/istio-metadata.ts";
 import { KINDS, type KindInfo, LATER_KINDS } from "../../../src/model/kinds.ts";
 
 export function compatibilityPage(): string {
   const kinds = Object.values(KINDS) as readonly KindInfo[];
-  return `${[INTRODUCTION, summary(kinds), ...kinds.map(chapter), LIMITS].join("\n\n")}\n`;
+  return `${[INTRODUCTION, summary(kinds), ...kinds.map(chapter), annotations(), LIMITS].join("\n\n")}\n`;
 }
 
 const INTRODUCTION = `# Istio compatibility
@@ -32,8 +33,42 @@ const LIMITS = `## Names and defaults that differ
 | a span's \`service.name\` | \`APP.NAMESPACE\` | \`WORKLOAD.NAMESPACE\`, as Envoy's node; \`istio.mesh_id\` and \`istio.cluster_id\` are \`unknown\` |
 | EnvoyFilter's listener match \`virtualInbound\` | one listener, a chain for each port | every inbound listener |
 | EnvoyFilter's route match by port | the table of that port | at the outbound listener, that port's virtual hosts of the table \`http_proxy\` |
-| a field of Envoy's that is not known, in an EnvoyFilter | dropped with a warning | refused |
-| PeerAuthentication | | mode NONE is read as DISABLE, kind PeerAuthenticationPolicy as PeerAuthentication |`;
+| a field of Envoy's that is not known, in an EnvoyFilter | dropped with a warning | the same; in an extension's configuration that is not merged, handed to Envoy with a warning |
+| a ServiceEntry's resolution NONE | the intercepted connection's destination | the entry's addresses, else what its name resolves to; a wildcard without addresses is refused |
+| a WorkloadEntry's network | a label, and the gateways of that network | a label (\`topology.istio.io/network\`); an instance without an address is refused |
+| PeerAuthentication | | mode NONE is read as DISABLE, kind PeerAuthenticationPolicy as PeerAuthentication |
+
+## Values that Istio's validation takes and weft refuses
+
+Envoy refuses most of them, and with them the whole listener or route table in which they stand; Istio finds that out when Envoy says so.
+
+| Where | What |
+|---|---|
+| headers that are set, added or removed | a name that HTTP does not have (\`a b\`), a format command that Envoy does not have |
+| \`directResponse.status\`, \`fault.abort.httpStatus\` | 600 |
+| \`fault.delay.percent\` | what is not from 0 to 100 |
+| \`rewrite.uriRegexRewrite.rewrite\` | a group that the expression does not have, a backslash that is not doubled |
+| regular expressions | two groups of one name |
+| \`rewrite\` and \`redirect\` of VirtualServices, attributes of a DestinationRule's cookie | NUL and line ends |
+| \`match[].queryParams\` | a parameter without a name, or one of more than 1,024 bytes |
+| a DestinationRule's \`tls.sni\` | more than 255 bytes |
+| a DestinationRule's \`consistentHash\` | a ring of more than 8,388,608, a time to live below zero |
+| a DestinationRule's \`portLevelSettings\` | no port, or one that there is not |
+| a DestinationRule's \`distribute\` | a place within another one; Istio takes it in one of two orders, and has none |
+| expressions in Telemetry | what Envoy's CEL does not have |
+| \`metadata\` | names, labels and annotations that Kubernetes would refuse |
+| a field without a value (\`null\`) | what Kubernetes takes for "left out" in a few fields: leave it out |`;
+
+function annotations(): string {
+  const rows = UNHONOURED.map(({ key, kinds, why, help }) => {
+    return `| \`${key}${/[/-]$/.test(key) ? "*" : ""}\` | ${kinds.join(", ")} | ${[why, ...(help ? [help] : [])].join("; ")} |`;
+  });
+  return `## Istio's annotations and labels
+
+These are not honoured, and a warning (WF0402) says so where one stands. \`${REVISION}\` is a warning (WF0403) on every kind: there is one control plane.
+
+${["| Annotation or label | On | Instead |", "|---|---|---|", ...rows].join("\n")}`;
+}
 
 function summary(kinds: readonly KindInfo[]): string {
   const rows = kinds.map(({ kind, group, versions, schema }) => {

@@ -5,12 +5,14 @@
 import type { Problem } from "../../lib/problem.ts";
 import type { AnyResource } from "../../model/resource.ts";
 import type { Mesh } from "../types.ts";
-import { findLostLogs, findLostSpans } from "./access-logs.ts";
+import { findLostLogs, findLostMetrics, findLostSpans } from "./access-logs.ts";
+import { findClaimsNobodyReads } from "./claim-routes.ts";
 import { createContext } from "./context.ts";
 import { findMissingCredentials } from "./credentials.ts";
 import { findDeadRoutes } from "./dead-routes.ts";
 import { findLostDelegates } from "./delegates.ts";
 import { findLostEgressListeners } from "./egress-listeners.ts";
+import { findHostsWithoutServer } from "./gateway-hosts.ts";
 import { findGatewayTrouble } from "./gateways.ts";
 import { findHostConflicts } from "./host-conflicts.ts";
 import { findIdleIngressTls } from "./ingress-tls.ts";
@@ -24,6 +26,7 @@ import { findLostRegistrations } from "./registrations.ts";
 import { findEmptySelections } from "./selections.ts";
 import { findTokenTrouble } from "./tokens.ts";
 import { findWithoutEffect } from "./without-effect.ts";
+import { findGroupTrouble } from "./workload-groups.ts";
 
 export { findExpiredCertificates } from "./credentials.ts";
 
@@ -34,8 +37,10 @@ const RULES = [
   findDeadRoutes,
   findHostConflicts,
   findGatewayTrouble,
+  findHostsWithoutServer,
   findLostEgressListeners,
   findMissingCredentials,
+  findClaimsNobodyReads,
   findMtlsConflicts,
   findIdleIngressTls,
   findPortConflicts,
@@ -45,8 +50,10 @@ const RULES = [
   findIdleProxyConfigs,
   findLostRegistrations,
   findWithoutEffect,
+  findGroupTrouble,
   findLostLogs,
   findLostSpans,
+  findLostMetrics,
 ];
 
 /** All findings, by file and line. `mesh` must have been built of `resources`. */

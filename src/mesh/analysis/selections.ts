@@ -1,6 +1,7 @@
 /** Selectors, workloadSelectors and subsets that no workload fits. */
 import type { Workload } from "../types.ts";
 import { type Context, type LooseResource, some } from "./context.ts";
+import { mayRegister } from "./workload-groups.ts";
 
 type Labels = Readonly<Record<string, string>>;
 type Path = readonly (string | number)[];
@@ -20,7 +21,7 @@ export function findEmptySelections(context: Context): void {
       continue;
     }
     const reach = resource.kind === "Gateway" || (namespace === root && MESH_WIDE.has(resource.kind)) ? "*" : namespace;
-    if (context.workloads(reach, found.labels).length > 0) continue;
+    if (context.workloads(reach, found.labels).length > 0 || mayRegister(context, reach, found.labels)) continue;
     const where = reach === "*" ? "" : ` of namespace ${namespace}`;
     context.warn(
       "selectsNothing",

@@ -353,4 +353,18 @@ spec:
   selectors: {unix: {uid: 1001, path: /usr/bin/billing}}
 `,
   },
+  groupUnselected: {
+    code: "WF0519",
+    title: "Nobody can call the group's instances",
+    cause: "No ServiceEntry of the namespace selects the labels that a WorkloadGroup gives its instances, so they register to no use.",
+    mend: "Apply a ServiceEntry whose workloadSelector fits, or mend the labels under spec.metadata or spec.template.",
+    example: `${ORDERS}---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {name: orders}
+spec:
+  metadata: {labels: {app: order}}
+  template: {serviceAccount: orders}
+`,
+  },
 } as const satisfies Record<string, CodeEntry>;

@@ -75,7 +75,22 @@ function tableMatches({ name }: RouteConfiguration, { match }: EnvoyPatch): bool
   const asked = match.routeConfiguration;
   if (!asked) return true;
   if (asked.name && asked.name !== name) return false;
-  return !asked.portNumber || asked.portNumber === portOfTable(name);
+  const own = gatewayTable(name);
+  if (!own) return !asked.portNumber || asked.portNumber === portOfTable(name);
+  if (asked.portName && asked.portName !== own.portName) return false;
+  if (asked.gateway && asked.gateway !== own.gateway) return false;
+  return !asked.portNumber || asked.portNumber === own.port;
+}
+
+/** What a gateway's table is named by: "http.8080", or "https.443.PORTNAME.GATEWAY.NAMESPACE" (ParseGatewayRDSRouteName); a sidecar's is no such. */
+function gatewayTable(name: string): { readonly port: number; readonly portName?: string; readonly gateway?: string } | undefined {
+  const [, port, https] = /^https?\.(\d+)(?:\.(.*))?$/.exec(name) ?? [];
+  if (port === undefined) return undefined;
+  const [portName, gateway, namespace, ...more] = name.startsWith("https.") ? (https ?? "").split(".") : [];
+  // With more parts, a server's bind, Istio reads no names.
+  return namespace === undefined || more.length > 0
+    ? { port: Number(port) }
+    : { port: Number(port), portName, gateway: `${namespace}/${gateway}` };
 }
 
 /** "8080" and "inbound|8080||". */

@@ -43,7 +43,8 @@ export function accessLogs(settings: Settings, side: "client" | "server"): Acces
   const asked = settings.accessLogs?.[side];
   if (asked) return asked.map(fileLog);
   if (!settings.accessLogFile) return [];
-  return [fileLog({ path: settings.accessLogFile, text: settings.accessLogFormat, omitEmptyValues: false })];
+  const labels = settings.defaults?.accessLogLabels;
+  return [fileLog({ path: settings.accessLogFile, text: settings.accessLogFormat, labels, omitEmptyValues: false })];
 }
 
 /** The logs and metrics of a TCP proxy. Metrics make it tell of a connection's beginning too, which must not be a line of a log as well. */

@@ -8,7 +8,7 @@ import {
 } from "../../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { StringMatcherSchema } from "../../gen/envoy/type/matcher/v3/string_pb.ts";
 import { parseDuration } from "../../lib/duration.ts";
-import type { HttpRoute } from "../../mesh/http-routes.ts";
+import { allowedOrigins, type HttpRoute } from "../../mesh/http-routes.ts";
 import { packAny } from "../encode.ts";
 
 export const CORS_FILTER = "envoy.filters.http.cors";
@@ -25,7 +25,7 @@ export function corsFilter(): HttpFilter {
 /** For the route's typed_per_filter_config. Preflights of an origin that is not allowed go on to the application unless told otherwise. */
 export function corsOfRoute(cors: Cors): Any {
   const policy = create(CorsPolicySchema, {
-    allowOriginStringMatch: (cors.allowOrigins ?? []).map(origin),
+    allowOriginStringMatch: allowedOrigins(cors).map(origin),
     allowMethods: (cors.allowMethods ?? []).join(","),
     allowHeaders: (cors.allowHeaders ?? []).join(","),
     exposeHeaders: (cors.exposeHeaders ?? []).join(","),

@@ -18,8 +18,7 @@ import type { Settings } from "../../mesh/types.ts";
 import { adsSource } from "../config-source.ts";
 import { packAny } from "../encode.ts";
 import { accessLogs } from "./access-log.ts";
-import { grpcStatsFilter } from "./grpc-stats.ts";
-import { countsMessages, httpMetrics, type Server } from "./metrics.ts";
+import { httpMetrics, type Server } from "./metrics.ts";
 import { tracing } from "./tracing.ts";
 
 export interface HttpConnectionManagerOptions {
@@ -28,6 +27,8 @@ export interface HttpConnectionManagerOptions {
   readonly routes: { readonly rds: string } | { readonly inline: RouteConfiguration };
   /** What metrics tell of an inbound chain. */
   readonly server?: Server;
+  /** Whether a route may take CONNECT. */
+  readonly connect?: boolean;
   /** In order; the router last. */
   readonly filters: readonly HttpFilter[];
   /** What becomes of x-forwarded-client-cert; where absent Envoy's default, SANITIZE. */
@@ -56,7 +57,7 @@ export function httpConnectionManager(settings: Settings, options: HttpConnectio
       "rds" in options.routes
         ? { case: "rds", value: { configSource: adsSource(), routeConfigName: options.routes.rds } }
         : { case: "routeConfig", value: options.routes.inline },
-    httpFilters: [...(countsMessages(settings, side) ? [grpcStatsFilter()] : []), ...options.filters],
+    httpFilters: [...options.filters],
     serverName: "weft-envoy",
     // The application's own Server header is its business; only an answer that Envoy gives by itself is named.
     serverHeaderTransformation: inbound
@@ -65,7 +66,7 @@ export function httpConnectionManager(settings: Settings, options: HttpConnectio
     // A gateway stands at the edge: what its callers say about where they call from is not believed.
     useRemoteAddress: options.direction === "gateway",
     generateRequestId: true,
-    upgradeConfigs: [{ upgradeType: "websocket" }],
+    upgradeConfigs: [{ upgradeType: "websocket" }, ...(options.connect ? [{ upgradeType: "CONNECT" }] : [])],
     // Envoy's default of 5 minutes would cut long polls and streams; timeouts are the VirtualService's.
     streamIdleTimeout: { seconds: 0n },
     ...tracing(settings, options.direction),

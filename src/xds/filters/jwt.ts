@@ -49,16 +49,21 @@ export function jwtFilter(): HttpFilter {
 }
 
 /** What the filter asks for; workloads under the same rules share the bytes. */
-export const jwtResource = memoize(({ rules }: WorkloadAuthentication): EncodedResource => {
-  const typedConfig = packAny(JwtAuthenticationSchema, create(JwtAuthenticationSchema, jwtAuthentication(rules)));
+export const jwtResource = memoize((authentication: WorkloadAuthentication): EncodedResource => resourceOf(authentication, false));
+
+/** The same at a gateway, where the route is chosen anew once a token was accepted: it may ask for its claims (policy_applier.go, clearRouteCache). */
+export const gatewayJwtResource = memoize((authentication: WorkloadAuthentication): EncodedResource => resourceOf(authentication, true));
+
+function resourceOf({ rules }: WorkloadAuthentication, clearRouteCache: boolean): EncodedResource {
+  const typedConfig = packAny(JwtAuthenticationSchema, create(JwtAuthenticationSchema, jwtAuthentication(rules, clearRouteCache)));
   const extension = create(TypedExtensionConfigSchema, { name: NAME, typedConfig });
   const sources = rules.map(({ source }) => source);
   return encodeResource(TypedExtensionConfigSchema, NAME, extension, sources);
-});
+}
 
 type Requirement = MessageInitShape<typeof JwtRequirementSchema>;
 
-function jwtAuthentication(rules: readonly JwtRule[]): MessageInitShape<typeof JwtAuthenticationSchema> {
+function jwtAuthentication(rules: readonly JwtRule[], clearRouteCache: boolean): MessageInitShape<typeof JwtAuthenticationSchema> {
   if (rules.length === 0) return {};
   const named = rules.map((rule, index) => [`origins-${index}`, rule] as const);
   const accepted = named.map(([name]): Requirement => ({ requiresType: { case: "providerName", value: name } }));
@@ -67,7 +72,7 @@ function jwtAuthentication(rules: readonly JwtRule[]): MessageInitShape<typeof J
   const requires =
     more.length === 0 ? only : any([...accepted, { requiresType: { case: "requiresAll", value: { requirements: acceptedOrMissing } } }]);
   return {
-    providers: Object.fromEntries(named.map(([name, rule]) => [name, provider(rule)])),
+    providers: Object.fromEntries(named.map(([name, rule]) => [name, { ...provider(rule), clearRouteCache }])),
     rules: requires && [
       { match: { pathSpecifier: { case: "prefix", value: "/" } }, requirementType: { case: "requires", value: requires } },
     ],

@@ -24,7 +24,7 @@ export interface Server {
 type Tags = readonly (readonly [string, string])[];
 type Filter = NonNullable<MessageInitShape<typeof AccessLogFilterSchema>["filterSpecifier"]>;
 
-/** gRPC apart from other requests: its status and its messages are tags and metrics of its own. `server`: undefined for calls out. */
+/** gRPC apart from other requests: its status is a tag of its own. `server`: undefined for calls out. */
 export function httpMetrics({ metrics: workload }: Settings, server?: Server): AccessLog[] {
   const metrics = metricsOf(workload, server);
   if (!workload || !metrics) return [];
@@ -42,19 +42,23 @@ export function httpMetrics({ metrics: workload }: Settings, server?: Server): A
       isGrpc(false),
       REQUEST.flatMap((name) => statOf(metrics, name, tags("http"))),
     ),
-    ...logger(isGrpc(true), [
-      ...REQUEST.flatMap((name) => statOf(metrics, name, grpc)),
-      ...MESSAGES.flatMap((name) => statOf(metrics, name, parties)),
-    ]),
+    ...logger(
+      isGrpc(true),
+      REQUEST.flatMap((name) => statOf(metrics, name, grpc)),
+    ),
   ];
 }
 
-/** A connection is counted when the other side is connected or cannot be, and its bytes when it ends. */
+/**
+ * A connection is counted when the other side is connected or cannot be, and its bytes when it ends. A server's Envoy is connected to its
+ * application before its client's handshake is done, so that it does not know the client yet where it counts the connection as opened.
+ */
 export function tcpMetrics({ metrics: workload }: Settings, server?: Server): AccessLog[] {
   const metrics = metricsOf(workload, server);
   if (!workload || !metrics) return [];
-  const tags: Tags = [...partiesOf(workload, server), ["request_protocol", "tcp"], ...outcomeOf(server)];
-  const opened = statOf(metrics, "TCP_OPENED_CONNECTIONS", tags);
+  const tagsOf = (parties: Tags): Tags => [...parties, ["request_protocol", "tcp"], ...outcomeOf(server)];
+  const tags = tagsOf(partiesOf(workload, server));
+  const opened = statOf(metrics, "TCP_OPENED_CONNECTIONS", tagsOf(partiesOf(workload, server, UNKNOWN_PEER)));
   return [
     ...logger(ofType(AccessLogType.TcpUpstreamConnected), opened),
     ...logger(NEVER_CONNECTED, opened),
@@ -63,11 +67,6 @@ export function tcpMetrics({ metrics: workload }: Settings, server?: Server): Ac
       CLOSED.flatMap((name) => statOf(metrics, name, tags)),
     ),
   ];
-}
-
-/** Whether gRPC's messages are to be counted, by a filter of their own. */
-export function countsMessages({ metrics }: Settings, side: "client" | "server"): boolean {
-  return (metrics?.[side] ?? []).some(({ name }) => MESSAGES.includes(name));
 }
 
 function metricsOf(workload: WorkloadMetrics | undefined, server: Server | undefined): readonly Metric[] | undefined {
@@ -88,12 +87,9 @@ const VALUES: Readonly<Record<MetricName, { readonly counter: string | 1 } | { r
   TCP_CLOSED_CONNECTIONS: { counter: 1 },
   TCP_SENT_BYTES: { counter: "%BYTES_SENT%" },
   TCP_RECEIVED_BYTES: { counter: "%BYTES_RECEIVED%" },
-  GRPC_REQUEST_MESSAGES: { counter: "%FILTER_STATE(envoy.filters.http.grpc_stats:FIELD:request_message_count)%" },
-  GRPC_RESPONSE_MESSAGES: { counter: "%FILTER_STATE(envoy.filters.http.grpc_stats:FIELD:response_message_count)%" },
 };
 
 const REQUEST: readonly MetricName[] = ["REQUEST_COUNT", "REQUEST_DURATION", "REQUEST_SIZE", "RESPONSE_SIZE"];
-const MESSAGES: readonly MetricName[] = ["GRPC_REQUEST_MESSAGES", "GRPC_RESPONSE_MESSAGES"];
 const CLOSED: readonly MetricName[] = ["TCP_CLOSED_CONNECTIONS", "TCP_SENT_BYTES", "TCP_RECEIVED_BYTES"];
 
 /** The standard tags with the metric's overrides; none where it is not counted. */
@@ -167,8 +163,15 @@ const NEVER_CONNECTED: Filter = {
 /** The namespace of a SPIFFE ID. A connection has one peer, so this is all that TCP has to tell it by. */
 const PEER_NAMESPACE = "%CEL(re.extract(connection.uri_san_peer_certificate, '^spiffe://[^/]+/ns/([^/]+)/sa/.+$', '\\\\1'))%";
 
-function partiesOf(workload: WorkloadMetrics, server: Server | undefined): Tags {
-  const { self } = workload;
+interface Peer {
+  readonly namespace: string;
+  readonly principal: string;
+}
+
+const UNKNOWN_PEER: Peer = { namespace: UNKNOWN, principal: UNKNOWN };
+const CERTIFIED_PEER: Peer = { namespace: PEER_NAMESPACE, principal: "%DOWNSTREAM_PEER_URI_SAN%" };
+
+function partiesOf({ self }: WorkloadMetrics, server: Server | undefined, peer = server?.mtls ? CERTIFIED_PEER : UNKNOWN_PEER): Tags {
   if (server) {
     const { mtls, spiffeId, service } = server;
     return [
@@ -176,8 +179,8 @@ function partiesOf(workload: WorkloadMetrics, server: Server | undefined): Tags 
       ["source_workload", UNKNOWN],
       ["source_canonical_service", UNKNOWN],
       ["source_canonical_revision", "latest"],
-      ["source_workload_namespace", mtls ? PEER_NAMESPACE : UNKNOWN],
-      ["source_principal", mtls ? "%DOWNSTREAM_PEER_URI_SAN%" : UNKNOWN],
+      ["source_workload_namespace", peer.namespace],
+      ["source_principal", peer.principal],
       ["source_app", UNKNOWN],
       ["source_version", UNKNOWN],
       ["source_cluster", UNKNOWN],

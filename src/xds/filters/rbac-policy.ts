@@ -11,14 +11,12 @@ import {
 } from "../../gen/envoy/config/rbac/v3/rbac_pb.ts";
 import type { HeaderMatcherSchema } from "../../gen/envoy/config/route/v3/route_components_pb.ts";
 import { UriTemplateMatchConfigSchema } from "../../gen/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.ts";
-import type { MetadataMatcherSchema } from "../../gen/envoy/type/matcher/v3/metadata_pb.ts";
 import type { StringMatcherSchema } from "../../gen/envoy/type/matcher/v3/string_pb.ts";
-import type { ValueMatcherSchema } from "../../gen/envoy/type/matcher/v3/value_pb.ts";
 import type { Cidr } from "../../lib/ip.ts";
 import type { Condition, TextMatch } from "../../mesh/authorization-condition.ts";
 import type { Alternative, AuthorizationRule } from "../../mesh/authorization-rule.ts";
 import { packAny } from "../encode.ts";
-import { JWT_FILTER, JWT_PAYLOAD } from "./jwt.ts";
+import { anyOf, claimMatcher, metadataMatcher, oneOf, type Value } from "./claim.ts";
 
 export function rbacAction(slot: "audit" | "deny" | "allow"): RBAC_Action {
   return { audit: RBAC_Action.LOG, deny: RBAC_Action.DENY, allow: RBAC_Action.ALLOW }[slot];
@@ -91,31 +89,19 @@ function principalCondition(condition: Condition): Principal {
       return principal({ case: "andIds", value: { ids } });
     }
     case "claim": {
-      const value = stringValue(condition.match);
-      return claim(condition.path, { matchPattern: { case: "orMatch", value: { valueMatchers: [oneOf(value), value] } } });
+      return claim(condition.path, anyOf(stringValue(condition.match)));
     }
     default:
       return never(condition.kind);
   }
 }
 
-type Value = MessageInitShape<typeof ValueMatcherSchema>;
-
-/** A claim of the token that the JWT filter accepted, where it has put the payload (jwt.ts). */
 function claim(path: readonly string[], value: Value): Principal {
-  return principal({ case: "metadata", value: metadataMatcher(JWT_FILTER, [JWT_PAYLOAD, ...path], value) });
-}
-
-function metadataMatcher(filter: string, keys: readonly string[], value: Value): MessageInitShape<typeof MetadataMatcherSchema> {
-  return { filter, path: keys.map((key) => ({ segment: { case: "key", value: key } })), value };
+  return principal({ case: "metadata", value: claimMatcher(path, value) });
 }
 
 function stringValue(match: TextMatch): Value {
   return { matchPattern: { case: "stringMatch", value: stringMatcher(match) } };
-}
-
-function oneOf(value: Value): Value {
-  return { matchPattern: { case: "listMatch", value: { matchPattern: { case: "oneOf", value } } } };
 }
 
 /** A condition on the wrong side would be a defect of the rule tree: better no configuration than one with a hole. */
