@@ -17,17 +17,14 @@ import { unixNames } from "../workload-api/unix-names.ts";
 import { AccessTokens } from "./access-tokens.ts";
 import { Attestation } from "./attestation.ts";
 import { AuditTrail } from "./audit-trail.ts";
-import { openBundleEndpoint } from "./bundle-endpoint.ts";
 import { Changes } from "./changes.ts";
 import { createControlPlane } from "./control-plane.ts";
-import { openFederation } from "./federation-open.ts";
-import { awaitingPeers } from "./federation-peers.ts";
 import { ProxyFeeds } from "./feeds.ts";
 import { HealthChecks } from "./health.ts";
 import { type CaSettings, checkCa, openIdentity } from "./identity.ts";
 import { Journal } from "./journal.ts";
 import { openJwks } from "./jwks-open.ts";
-import { allJwtAuthorities } from "./jwt-authorities.ts";
+import { jwtAuthorities } from "./jwt-authorities.ts";
 import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
 import { trustPropagation } from "./propagation.ts";
@@ -120,23 +117,18 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const access = await AccessTokens.open(store, clock);
   // Nobody is connected before ADS listens, and reading the ledger then finds nobody.
   let proxies: LedgerReader | undefined;
-  const federation = openFederation({ data, clock, metrics, allow: options.jwksAllow ?? (() => []) });
-  onClose(() => federation.close());
-  const { bundleEndpoint } = options;
-  const propagation = trustPropagation({ ledger: () => proxies, mesh: () => reconciler.mesh, federation: () => federation.federation });
   const identity = await openIdentity({
     data,
     trustDomain,
     clock,
     metrics,
     settings: options.ca ?? {},
-    propagation: bundleEndpoint ? awaitingPeers(propagation, { clock, refreshHintMs: bundleEndpoint.refreshHintMs }) : propagation,
+    propagation: trustPropagation({ ledger: () => proxies, mesh: () => reconciler.mesh }),
     credentials: env.CREDENTIALS_DIRECTORY,
   });
   onClose(() => identity.close());
   const { authority, svids } = identity;
   onClose(authority.onBundle(() => reconciler.rebuild()));
-  onClose(federation.onChange(() => reconciler.rebuild()));
   const revocations = await Revocations.open(store, clock);
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock, epochOf: (holder) => revocations.epochOf(holder) });
   const adminToken = await openAdminToken({ dir: data });
@@ -149,7 +141,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     onTrouble: (message) => log.warning(message),
   });
   const feeds = new ProxyFeeds({
-    secretsOf: secretsFrom({ ...identity, federated: federation }),
+    secretsOf: secretsFrom(identity),
     clock,
     serves: (proxy, workload) => registrations.serves(proxy, workload) && attestation.holds(proxy, workload),
     onTrouble: ({ id }, reason) =>
@@ -165,7 +157,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     clock,
     trustDomain,
     jwks: () => jwks.keys(),
-    jwtAuthorities: () => allJwtAuthorities(authority.bundle(), federation.federation.bundles),
+    jwtAuthorities: () => jwtAuthorities(authority.bundle()),
     health: () => workloadHealth.all,
     open: (document) => seal.open(document),
     onTrouble: (message) => log.warning(message),
@@ -173,8 +165,6 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       metrics.revision.set(mesh.revision);
       for (const [kind, count] of reconciler.counts()) metrics.resources.set({ kind }, count);
       const span = tracing.startSpan("translate", { parent: journal.find(mesh.revision)?.span, startTime: clock.now() - milliseconds });
-      // First: a listener that lets another trust domain in must find how its certificates are verified.
-      federation.follow(mesh.federation, mesh.settings.trustDomainAliases);
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
       registrations.follow();
