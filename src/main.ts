@@ -23,6 +23,7 @@ const FIXED = [
   "trustDomain",
   "store",
   ...(Object.keys(CA_VARIABLES) as (keyof typeof CA_VARIABLES)[]),
+  "workloadApi",
 ] as const;
 
 /** Runs until SIGTERM or SIGINT (ends well; a second one ends at once); SIGHUP reads the configuration file again. */

@@ -30,6 +30,8 @@ export interface RunSettings extends CaRunSettings, DoorSettings {
   /** Addresses, ranges and host names that are not public, from which keys for tokens (jwksUri) may be fetched all the same. */
   readonly jwksAllow: readonly string[];
 }
+  /** Path of the SPIFFE Workload API's socket; "" for DATA/workload.sock, "off" for none. */
+  readonly workloadApi: string;
 
 /** The settings as text, from a flag, a variable or the file; the file's keys are these. */
 export type RawSettings = { readonly [Key in keyof RunSettings]?: string };
@@ -47,6 +49,7 @@ export const VARIABLES: Readonly<Record<keyof RunSettings, string>> = {
   adminHosts: "WEFT_ADMIN_HOSTS",
   jwksAllow: "WEFT_JWKS_ALLOW",
   ...CA_VARIABLES,
+  workloadApi: "WEFT_WORKLOAD_API",
   ...DOOR_VARIABLES,
 };
 
@@ -103,6 +106,7 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
     ),
     ...readCaSettings(pick, env),
     ...readDoorSettings(pick, parseHostPort),
+    workloadApi: pick("workloadApi", "", (value) => (value === "off" || /^$|\//.test(value) ? value : undefined), "a path, or off"),
   };
   if (problems.length > 0) throw new WeftError("invalid", `${path} is wrong`, { problems });
   return settings;

@@ -32,6 +32,7 @@ export const runCommand = buildCommand({
         "LIST",
       ),
       trustDomain: flag("Trust domain of the identities: mesh.local [$WEFT_TRUST_DOMAIN]", "TD"),
+      workloadApi: flag("Socket of the SPIFFE Workload API: DATA/workload.sock; off: none [$WEFT_WORKLOAD_API]", "PATH"),
       store: flag("Store: sqlite, sqlite:PATH or memory: [$WEFT_STORE]", "URL"),
       config: flag("Configuration file: /etc/weft/weft.yaml, where there is one [$WEFT_CONFIG]", "FILE"),
       logLevel: flag(`${LOG_LEVELS.join(", ")}: info [$WEFT_LOG]`, "LEVEL"),

@@ -70,6 +70,13 @@ export function createMetrics({ clock, version }: { readonly clock: Clock; reado
     healthy: gauge("weft_healthy", "1 where the part was well at its last check, else 0.", ["part"]),
     httpRequests: counter("weft_http_requests_total", "Admin API requests.", ["method", "route", "code"]),
     httpDuration: histogram("weft_http_request_seconds", "Time to answer an admin API request.", HTTP_BUCKETS_SECONDS, ["route"]),
+    workloadApiOpen: gauge("weft_workload_api_open", "Connections to the Workload API, and calls under way.", ["what"]),
+    workloadApiCalls: counter("weft_workload_api_calls_total", "Responses of the Workload API, streams' messages among them.", [
+      "method",
+      "code",
+    ]),
+    workloadApiServed: gauge("weft_workload_api_served", "1 where the Workload API's socket is open, else 0."),
+
   };
 }
 
