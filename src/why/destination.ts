@@ -6,6 +6,7 @@ import type { Mesh, Workload } from "../mesh/types.ts";
 import { clientTls } from "./client-tls.ts";
 import type { Claims } from "./condition.ts";
 import { askedFirst, type Judged, readByServer, serverAt } from "./evaluation.ts";
+import { inject } from "./injection.ts";
 import type { HttpRequest } from "./route-match.ts";
 import { arrive } from "./server.ts";
 import type { Step } from "./types.ts";
@@ -59,6 +60,7 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
   if (endpoints.length === 0) {
     return fail(503, `${cluster.name} has no endpoint${preferenceOf(cluster.policy).distribute ? " where distribute sends requests" : ""}`);
   }
+  const carried = request && inject(mesh, caller, cluster, request, leaving.now);
   const judged = endpoints.flatMap(({ endpoint, priority }) => {
     const client = clientTls(mesh.settings, caller, cluster, endpoint);
     if (!client) return [];
@@ -71,14 +73,15 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
       viaSidecar: true,
       address: endpoint.address,
       sourceIp,
-      request,
+      request: carried?.request ?? request,
+      injected: carried?.injected,
       claims,
       ownSni,
       now,
     };
     return [{ endpoint, priority, workload, outcome: arrive(incoming, workload, port) }];
   });
-  return { ...common, steps: [named, ...byLocality(groups, cluster)], endpoints: judged };
+  return { ...common, steps: [named, ...byLocality(groups, cluster), ...(carried ? [carried.step] : [])], endpoints: judged };
 }
 
 /** What a DestinationRule says of endpoints for where they are. */

@@ -44,6 +44,7 @@ export type Stage =
   | "retries"
   | "mirror"
   | "destination"
+  | "token"
   | "endpoint"
   | "client_tls"
   | "server_mtls"

@@ -5,6 +5,7 @@ import { ENVOY_FILTER_BASE, ENVOY_FILTER_SAMPLES } from "./envoy-filter-samples.
 import { REGISTRATION_BASE, REGISTRATION_SAMPLES } from "./registration-samples.ts";
 import { SIDECAR_BASE, SIDECAR_SAMPLES } from "./sidecar-samples.ts";
 import { TELEMETRY_BASE, TELEMETRY_SAMPLES } from "./telemetry-samples.ts";
+import { TOKEN_INJECTION_BASE, TOKEN_INJECTION_SAMPLES } from "./token-injection-samples.ts";
 import { WORKLOAD_GROUP_BASE, WORKLOAD_GROUP_SAMPLES } from "./workload-group-samples.ts";
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -45,6 +46,7 @@ export const BASE: Readonly<Partial<Record<Kind, Json>>> = {
   Telemetry: TELEMETRY_BASE,
   WorkloadGroup: WORKLOAD_GROUP_BASE,
   WorkloadRegistration: REGISTRATION_BASE,
+  TokenInjection: TOKEN_INJECTION_BASE,
 };
 
 const SUBSETS = `apiVersion: networking.istio.io/v1
@@ -175,6 +177,7 @@ export const SAMPLES: Table = [
   ...TELEMETRY_SAMPLES,
   ...WORKLOAD_GROUP_SAMPLES,
   ...REGISTRATION_SAMPLES,
+  ...TOKEN_INJECTION_SAMPLES,
   [/^Gateway\.selector$/, { value: { istio: "other" }, documents: FRONT }],
   [/^Gateway\.servers\[\]\.port\.number$/, { value: 81, documents: FRONT }],
   [/^Gateway\.servers\[\]\.port\.protocol$/, { value: "TCP", documents: FRONT }],

@@ -14,6 +14,7 @@ import { findLostEgressListeners } from "./egress-listeners.ts";
 import { findGatewayTrouble } from "./gateways.ts";
 import { findHostConflicts } from "./host-conflicts.ts";
 import { findIdleIngressTls } from "./ingress-tls.ts";
+import { findLostInjections } from "./injections.ts";
 import { findMtlsConflicts } from "./mtls-conflicts.ts";
 import { findPolicyTrouble } from "./policies.ts";
 import { findPortConflicts } from "./port-conflicts.ts";
@@ -42,6 +43,7 @@ const RULES = [
   findProtocolConflicts,
   findPolicyTrouble,
   findTokenTrouble,
+  findLostInjections,
   findIdleProxyConfigs,
   findLostRegistrations,
   findWithoutEffect,
