@@ -50,6 +50,16 @@ export const runCommand = buildCommand({
       upstreamKey: flag("Its key: PEM [$WEFT_UPSTREAM_KEY]", "FILE"),
       upstreamRoots: flag("The root above it, where it is not in the certificate's file [$WEFT_UPSTREAM_ROOTS]", "FILE"),
       keyEncryptionFile: flag("Encrypts the CA's keys in the data directory with the key in this file [$WEFT_KEY_ENCRYPTION_FILE]", "FILE"),
+      bundleEndpoint: flag(
+        "Where other trust domains fetch this one's bundle, with TLS; nowhere where absent [$WEFT_BUNDLE_ENDPOINT]",
+        "ADDR:PORT",
+      ),
+      bundleEndpointCertificate: flag(
+        "Serve it with this certificate, which the web's authorities know (https_web), not weft's own SVID [$WEFT_BUNDLE_ENDPOINT_CERTIFICATE]",
+        "FILE",
+      ),
+      bundleEndpointKey: flag("Its key: PEM [$WEFT_BUNDLE_ENDPOINT_KEY]", "FILE"),
+      bundleRefreshHint: flag("How often they should: 5m [$WEFT_BUNDLE_REFRESH_HINT]", "TIME"),
       adminHosts: flag("Names, with commas, by which the admin API is called besides loopback's [$WEFT_ADMIN_HOSTS]", "NAMES"),
     },
   },

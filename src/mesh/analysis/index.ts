@@ -11,6 +11,7 @@ import { findMissingCredentials } from "./credentials.ts";
 import { findDeadRoutes } from "./dead-routes.ts";
 import { findLostDelegates } from "./delegates.ts";
 import { findLostEgressListeners } from "./egress-listeners.ts";
+import { findFederationTrouble } from "./federation.ts";
 import { findGatewayTrouble } from "./gateways.ts";
 import { findHostConflicts } from "./host-conflicts.ts";
 import { findIdleIngressTls } from "./ingress-tls.ts";
@@ -44,6 +45,7 @@ const RULES = [
   findPolicyTrouble,
   findTokenTrouble,
   findLostInjections,
+  findFederationTrouble,
   findIdleProxyConfigs,
   findLostRegistrations,
   findWithoutEffect,
