@@ -39,6 +39,7 @@ import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
 import { openServerCertificate } from "./server-certificate.ts";
 import { openWorkloadApi, type WorkloadApi, workloadApiCheck } from "./workload-api.ts";
+import { awaitingTrustFiles } from "./trust-files.ts";
 import { WorkloadHealthKeeper } from "./workload-health.ts";
 
 export interface StartOptions {
@@ -133,7 +134,10 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const federation = openFederation({ data, clock, metrics, allow: options.jwksAllow ?? (() => []) });
   onClose(() => federation.close());
   const { bundleEndpoint } = options;
-  const propagation = trustPropagation({ ledger: () => proxies, mesh: () => reconciler.mesh, federation: () => federation.federation });
+  const propagation = awaitingTrustFiles(
+    trustPropagation({ ledger: () => proxies, mesh: () => reconciler.mesh, federation: () => federation.federation }),
+    { ledger: () => proxies, clock },
+  );
   const identity = await openIdentity({
     data,
     trustDomain,
