@@ -2,6 +2,7 @@
 // Before anything that uses decorators' metadata (@peculiar/x509), in whatever order the bundler puts modules.
 import "reflect-metadata";
 import packageJson from "../package.json" with { type: "json" };
+import { BUNDLE_VARIABLES, bundleEndpointOf } from "./cli/bundle-settings.ts";
 import { CA_VARIABLES, caOf } from "./cli/ca-settings.ts";
 import type { RunSettings } from "./cli/config.ts";
 import { processIo, runCli } from "./cli/index.ts";
@@ -22,7 +23,9 @@ const FIXED = [
   "adminTls",
   "trustDomain",
   "store",
+  "workloadApi",
   ...(Object.keys(CA_VARIABLES) as (keyof typeof CA_VARIABLES)[]),
+  ...(Object.keys(BUNDLE_VARIABLES) as (keyof typeof BUNDLE_VARIABLES)[]),
 ] as const;
 
 /** Runs until SIGTERM or SIGINT (ends well; a second one ends at once); SIGHUP reads the configuration file again. */
@@ -57,6 +60,7 @@ async function startServer(settings: RunSettings, reload: () => Promise<RunSetti
     adminPrincipals: () => current.adminPrincipals,
     jwksAllow: () => current.jwksAllow,
     ca: caOf(settings),
+    ...bundleEndpointOf(settings),
     version,
     clock: systemClock,
     env: process.env,

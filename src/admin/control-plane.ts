@@ -178,7 +178,7 @@ export interface ProxyStatus {
 }
 
 export interface HealthPart {
-  readonly part: "store" | "xds" | "ca";
+  readonly part: "store" | "xds" | "ca" | "workload-api";
   readonly ok: boolean;
   readonly message: string;
 }

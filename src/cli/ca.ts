@@ -5,6 +5,7 @@ import { parseDuration } from "../lib/duration.ts";
 import { caTree } from "./ca-tree.ts";
 import { type AdminClient, type ConnectFlags, connect, connectFlags, WRITE_LIMIT_MS } from "./client.ts";
 import { clean, json } from "./output.ts";
+import { fetchRoots } from "./roots.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
 import { type Cli, verb } from "./verb.ts";
 
@@ -133,7 +134,21 @@ async function waitUntilDone(
   }
 }
 
+const rootsCommand = buildCommand({
+  docs: {
+    brief: "Print the root certificates that peers must trust now, PEM",
+    fullDescription: "For --ca on other machines. Above each stands its SHA-256, for --ca-fingerprint, and when it ends.",
+  },
+  parameters: { flags: connectFlags },
+  func: verb<ConnectFlags, []>(async (cli, flags) => {
+    for (const root of await fetchRoots(await connect(cli.io, flags))) {
+      cli.print(`# ${root.fingerprint256.replaceAll(":", "").toLowerCase()} until ${new Date(root.validTo).toISOString()}\n${root}`);
+    }
+    return 0;
+  }),
+});
+
 export const caRoutes = buildRouteMap({
-  routes: { show: showCommand, rotate: rotateCommand },
+  routes: { show: showCommand, rotate: rotateCommand, roots: rootsCommand },
   docs: { brief: "The certificate authority" },
 });

@@ -3,11 +3,12 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ErrorCode, errnoOf, WeftError } from "../lib/errors.ts";
 import { formatProblem, type Problem } from "../lib/problem.ts";
+import { ServerTrust, type TlsFlags, tlsFlags } from "./client-tls.ts";
 import { readSettings } from "./config.ts";
 import type { CliIo } from "./io.ts";
 import { UsageError } from "./verb.ts";
 
-export interface ConnectFlags {
+export interface ConnectFlags extends TlsFlags {
   readonly data?: string;
   readonly server?: string;
   readonly token?: string;
@@ -20,6 +21,7 @@ export const connectFlags = {
   data: { kind: "parsed", parse: text, optional: true, brief: "Data directory of the weft to talk to [$WEFT_DATA]", placeholder: "DIR" },
   server: { kind: "parsed", parse: text, optional: true, brief: "Talk to the admin API at this URL instead", placeholder: "URL" },
   token: { kind: "parsed", parse: text, optional: true, brief: "Admin token for --server [$WEFT_TOKEN]", placeholder: "TOKEN" },
+  ...tlsFlags,
 } as const;
 
 const CODES: readonly ErrorCode[] = [
@@ -54,12 +56,19 @@ export interface CallOptions {
 export interface AdminClient {
   /** For messages: the socket's path or the URL. */
   readonly target: string;
+  /** Where proxies on this machine reach that weft's ADS, over TLS: the host of an https server, and undefined elsewhere. */
+  readonly adsHost?: string;
+  /** By which an https server is known; undefined elsewhere. */
+  readonly trust?: ServerTrust;
   /** @throws WeftError with the server's code, help and problems; "unavailable" where there is no weft. */
   call<T>(path: string, options?: CallOptions): Promise<T>;
 }
 
 export async function connect(io: CliIo, flags: ConnectFlags): Promise<AdminClient> {
   if (flags.server === undefined) {
+    if ([flags.ca, flags.caFingerprint, flags.cert, flags.key].some((flag) => flag !== undefined)) {
+      throw new UsageError("--ca, --ca-fingerprint, --cert and --key go with --server https://...");
+    }
     if (flags.token !== undefined) throw new UsageError("--token goes with --server", "the Unix socket in --data needs no token");
     const data = await dataDirectory(io, flags.data);
     const socket = join(data, "admin.sock");
@@ -68,15 +77,20 @@ export async function connect(io: CliIo, flags: ConnectFlags): Promise<AdminClie
   }
   const server = serverUrl(flags.server);
   const token = flags.token ?? io.env.WEFT_TOKEN ?? (await ownToken(io, flags.data, server));
+  const trust = server.protocol === "https:" ? new ServerTrust(flags, io.env, server, io.clock) : undefined;
   const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
   // No proxy of $HTTP_PROXY's: it would see the token, and in a mesh it is often the sidecar itself.
   const help = "is weft running there, and is this its --admin address?";
   return client(
     io,
     server.origin,
-    (path, init) => fetch(`${server.origin}${path}`, { ...init, redirect: "error", proxy: false }),
+    async (path, init) => {
+      const tls = trust ? { tls: await trust.tls(), keepalive: false } : {};
+      return fetch(`${server.origin}${path}`, { ...init, ...tls, redirect: "error", proxy: false });
+    },
     headers,
     help,
+    trust,
   );
 }
 
@@ -111,9 +125,17 @@ async function ownToken(io: CliIo, flag: string | undefined, server: URL): Promi
 
 type Fetch = (path: string, init: RequestInit) => Promise<Response>;
 
-function client(io: CliIo, target: string, send: Fetch, common: Readonly<Record<string, string>>, help: string): AdminClient {
+function client(
+  io: CliIo,
+  target: string,
+  send: Fetch,
+  common: Readonly<Record<string, string>>,
+  help: string,
+  trust?: ServerTrust,
+): AdminClient {
   return {
     target,
+    ...(trust ? { trust, adsHost: new URL(target).hostname } : {}),
     async call<T>(path: string, { method = "GET", body, headers, query = {}, limitMs = READ_LIMIT_MS }: CallOptions = {}): Promise<T> {
       const pairs = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined);
       const search = pairs.length > 0 ? `?${new URLSearchParams(pairs)}` : "";
@@ -127,7 +149,7 @@ function client(io: CliIo, target: string, send: Fetch, common: Readonly<Record<
         if (response.ok || (response.status === 503 && isJson(response))) return parseAnswer(answer, target) as T;
         throw errorFrom(response, answer, target);
       } catch (reason) {
-        if (reason instanceof WeftError) throw reason;
+        if (reason instanceof WeftError || reason instanceof UsageError) throw reason;
         const late = abort.signal.aborted;
         const why = late ? `no answer within ${limitMs / 1000} s` : causeOf(reason);
         throw new WeftError("unavailable", `Cannot talk to weft at ${target}: ${why}`, { help: late ? LATE : help, cause: reason });

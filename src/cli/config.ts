@@ -5,6 +5,7 @@ import { errnoOf, WeftError } from "../lib/errors.ts";
 import type { Problem } from "../lib/problem.ts";
 import { parseAllowedPeers } from "../lib/public-address.ts";
 import { nearest } from "../model/suggest.ts";
+import { BUNDLE_VARIABLES, type BundleSettings, readBundleSettings } from "./bundle-settings.ts";
 import { CA_VARIABLES, type CaRunSettings, readCaSettings } from "./ca-settings.ts";
 import { DOOR_VARIABLES, type DoorSettings, readDoorSettings } from "./door-settings.ts";
 
@@ -18,7 +19,7 @@ export interface HostPort {
 export const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export interface RunSettings extends CaRunSettings, DoorSettings {
+export interface RunSettings extends CaRunSettings, DoorSettings, BundleSettings {
   readonly data: string;
   readonly ads: HostPort;
   readonly admin: HostPort;
@@ -29,6 +30,8 @@ export interface RunSettings extends CaRunSettings, DoorSettings {
   readonly adminHosts: readonly string[];
   /** Addresses, ranges and host names that are not public, from which keys for tokens (jwksUri) may be fetched all the same. */
   readonly jwksAllow: readonly string[];
+  /** Path of the SPIFFE Workload API's socket; "" for DATA/workload.sock, "off" for none. */
+  readonly workloadApi: string;
 }
 
 /** The settings as text, from a flag, a variable or the file; the file's keys are these. */
@@ -46,8 +49,10 @@ export const VARIABLES: Readonly<Record<keyof RunSettings, string>> = {
   logLevel: "WEFT_LOG",
   adminHosts: "WEFT_ADMIN_HOSTS",
   jwksAllow: "WEFT_JWKS_ALLOW",
+  workloadApi: "WEFT_WORKLOAD_API",
   ...CA_VARIABLES,
   ...DOOR_VARIABLES,
+  ...BUNDLE_VARIABLES,
 };
 
 const KEYS = Object.keys(VARIABLES) as (keyof RunSettings)[];
@@ -101,8 +106,10 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
       (value) => (parseAllowedPeers(listOf(value)) ? listOf(value) : undefined),
       "addresses, ranges of them or host names, such as 10.0.0.0/8,keys.internal",
     ),
+    workloadApi: pick("workloadApi", "", (value) => (value === "off" || /^$|\//.test(value) ? value : undefined), "a path, or off"),
     ...readCaSettings(pick, env),
     ...readDoorSettings(pick, parseHostPort),
+    ...readBundleSettings(pick, parseHostPort),
   };
   if (problems.length > 0) throw new WeftError("invalid", `${path} is wrong`, { problems });
   return settings;

@@ -17,6 +17,7 @@ import {
 import { type ConnectFlags, connect } from "./client.ts";
 import { parseText, parseWorkload } from "./names.ts";
 import { clean } from "./output.ts";
+import { followRoots } from "./roots.ts";
 import { type Cli, UsageError } from "./verb.ts";
 
 const JSON_BODY = { "content-type": "application/json" };
@@ -26,6 +27,7 @@ const LAST_WORD_MS = 2_000;
 const ENVOY_POLL_MS = 250;
 
 export interface GroupFlags {
+  readonly ads?: string;
   readonly group?: string;
   readonly address?: string;
   readonly label?: readonly string[];
@@ -71,6 +73,7 @@ export async function runInstance(cli: Cli, flags: ConnectFlags & GroupFlags, ar
   const { clock, env } = cli.io;
   const envoyPath = findEnvoy(env);
   const client = await connect(cli.io, flags);
+  const ads = flags.ads ?? client.adsHost;
   let registered: RegistrationAnswer | undefined;
   const log = (level: "info" | "warn" | "error", message: string) =>
     cli.complain(clean(`weft proxy ${registered?.workload ?? request.group}: ${level === "info" ? "" : `${level}: `}${message}`));
@@ -103,7 +106,7 @@ export async function runInstance(cli: Cli, flags: ConnectFlags & GroupFlags, ar
         registered = await client.call<RegistrationAnswer>("/v1/registrations", {
           method: "POST",
           headers: JSON_BODY,
-          body: JSON.stringify(request),
+          body: JSON.stringify(ads === undefined ? request : { ...request, ads }),
         });
         if (isFirst) log("info", `registers with WorkloadGroup ${request.group}, at ${address}`);
         return registered.bootstrap;
@@ -120,6 +123,7 @@ export async function runInstance(cli: Cli, flags: ConnectFlags & GroupFlags, ar
             reporter.report(readiness);
           });
       },
+      roots: followRoots(client, (message) => log("warn", message)),
       args,
       clock,
       signals: processSignals,

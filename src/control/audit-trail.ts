@@ -9,7 +9,7 @@ import type { AuditFilter, Store } from "../store/store.ts";
 import { logger } from "../telemetry/log.ts";
 
 const WINDOW_MS = 60_000;
-/** Different refusals within one window that are told apart; what comes after them is counted together. */
+/** Different refusals and deeds within one window that are told apart; what comes after them is counted together. */
 const MOST_KINDS = 200;
 /** Longest `reason`: it may repeat what an unknown sender wrote. */
 const MOST_REASON = 500;
@@ -36,6 +36,21 @@ export class AuditTrail {
   /** On the disk when it resolves. @throws WeftError "unavailable": then what is to be audited must not be done either */
   async done(event: Omit<AuditEvent, "outcome">): Promise<void> {
     await this.#store.recordAudit({ ...event, outcome: "done" });
+  }
+
+  /**
+   * For what is done again and again: like deeds within a minute are one record with a count. The first of them is on the disk when it
+   * resolves. @throws WeftError "unavailable": then it must not be done either
+   */
+  async often(deed: Omit<AuditEvent, "outcome" | "count">): Promise<void> {
+    const event: AuditEvent = { ...deed, outcome: "done" };
+    if (this.#clock.monotonic() >= this.#windowEnds) this.#begin();
+    const known = this.#repeats.get(keyOf(event));
+    if (known) known.count += 1;
+    else if (this.#repeats.size < MOST_KINDS) {
+      await this.#store.recordAudit(event);
+      if (!this.#repeats.has(keyOf(event))) this.#repeats.set(keyOf(event), { event, count: 0 });
+    } else this.#overflow(event);
   }
 
   /** Never throws and never waits: a refusal stands, whatever becomes of its record. */
@@ -81,11 +96,11 @@ export class AuditTrail {
       action: "several",
       outcome,
       targets: [],
-      reason: `more than ${MOST_KINDS} different refusals within a minute`,
+      reason: `more than ${MOST_KINDS} different refusals and deeds within a minute`,
     };
-    const known = this.#repeats.get("");
+    const known = this.#repeats.get(outcome);
     if (known) known.count += 1;
-    else this.#repeats.set("", { event, count: 1 });
+    else this.#repeats.set(outcome, { event, count: 1 });
   }
 
   #write(event: AuditEvent): void {
@@ -98,6 +113,6 @@ export class AuditTrail {
   }
 }
 
-function keyOf({ who, from, action, targets, reason }: AuditEvent): string {
-  return JSON.stringify([who, from, action, targets, reason]);
+function keyOf({ who, from, action, outcome, targets, reason }: AuditEvent): string {
+  return JSON.stringify([who, from, action, outcome, targets, reason]);
 }

@@ -23,6 +23,7 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { ATTRIBUTE, failSpan, policyType, type Span, type SpanContext, type Tracing } from "../telemetry/tracing.ts";
 import { findingsOfChange, momentOf, preview } from "./findings.ts";
 import type { Journal } from "./journal.ts";
+import { refuseOwnDomain } from "./own-trust-domain.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { Seal } from "./seal.ts";
 
@@ -51,6 +52,7 @@ export class Changes {
     return this.#traced(request.parent, async (span) => {
       const { resources, problems: parsed } = await this.#validate(request, span);
       if (request.principal && !request.dryRun) checkNamespaces(request.principal, resources.map(targetOf));
+      refuseOwnDomain(resources, this.#options.reconciler.trustDomain);
       const problems = [...parsed, ...findExpiredCertificates(resources, this.#options.clock.now())];
       span.setAttribute(ATTRIBUTE.policyType, policyType(resources.map((resource) => resource.kind)));
       const puts = await Promise.all(resources.map((resource) => this.#putOf(resource, request.expect)));

@@ -16,6 +16,7 @@ import { adsOf } from "./ads-places.ts";
 import type { AuditTrail } from "./audit-trail.ts";
 import type { Changes } from "./changes.ts";
 import { convergenceOf } from "./convergence.ts";
+import type { FederatedBundles } from "./federation.ts";
 import { allFindings } from "./findings.ts";
 import type { HealthChecks } from "./health.ts";
 import type { JwksKeeper, JwksStatus } from "./jwks.ts";
@@ -43,6 +44,7 @@ export interface ControlPlaneParts extends RegistrationApiParts {
   readonly tokens: WorkloadTokens;
   readonly health: HealthChecks;
   readonly jwks: JwksKeeper;
+  readonly federation: FederatedBundles;
 }
 
 function jwksReport({ fetchedAt, ...status }: JwksStatus): JwksReport {
@@ -100,7 +102,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
 
     services: (namespace) => serviceSummaries(mesh(), namespace),
     mtls: (service, namespace) => mtlsReport(mesh(), ledger, service, namespace),
-    check: () => allFindings(reconciler, parts.clock.now()),
+    check: () => allFindings(reconciler, parts.clock.now(), parts.federation.status()),
     why: (request) => why(mesh(), request, { now: parts.clock.now(), isConnected }),
     jwks: () => jwks.status().map(jwksReport),
     proxies: statuses,

@@ -4,6 +4,8 @@ import { affectedBy, analyzeInSteps, findExpiredCertificates } from "../mesh/ana
 import { buildMesh } from "../mesh/build.ts";
 import type { Mesh } from "../mesh/types.ts";
 import { type AnyResource, resourceKey } from "../model/resource.ts";
+import type { FederationStatus } from "./federation.ts";
+import { federationFindings } from "./federation-findings.ts";
 import type { Reconciler } from "./reconciler.ts";
 
 /** The mesh at a moment, with the resources that it was built of; undefined before the first load. */
@@ -38,10 +40,11 @@ export function momentOf(reconciler: Reconciler): Moment {
 export async function allFindings(
   reconciler: Reconciler,
   now: number,
+  federation: readonly FederationStatus[],
 ): Promise<{ readonly revision: number; readonly problems: readonly Problem[] }> {
   const moment = momentOf(reconciler);
   const expired = findExpiredCertificates(moment?.resources ?? [], now);
-  return { revision: moment?.mesh.revision ?? 0, problems: [...(await findingsOf(moment)), ...expired] };
+  return { revision: moment?.mesh.revision ?? 0, problems: [...(await findingsOf(moment)), ...expired, ...federationFindings(federation)] };
 }
 
 /** The findings about the touched resources, and those that the change from `before` to `after` caused elsewhere. */

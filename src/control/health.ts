@@ -11,6 +11,8 @@ const CHECK_LIMIT_MS = 3_000;
 /** Answers are shared for this long, so that a caller of /healthz, who needs no token, cannot keep the disk busy. */
 const SHARE_MS = 250;
 
+const PARTS = ["store", "xds", "ca", "workload-api"] as const satisfies readonly HealthPart["part"][];
+
 export class HealthChecks {
   #checks: readonly (readonly [HealthPart["part"], Check])[];
   #clock: Clock;
@@ -18,9 +20,12 @@ export class HealthChecks {
   #last: { readonly at: number; readonly health: Promise<Health> } | undefined;
 
   /** `onPart` is told each finding, for metrics. */
-  constructor(checks: Readonly<Record<HealthPart["part"], Check>>, clock: Clock, onPart: (part: HealthPart) => void = () => {}) {
+  constructor(checks: Readonly<Partial<Record<HealthPart["part"], Check>>>, clock: Clock, onPart: (part: HealthPart) => void = () => {}) {
     this.#onPart = onPart;
-    this.#checks = (["store", "xds", "ca"] as const).map((part) => [part, checks[part]]);
+    this.#checks = PARTS.flatMap((part) => {
+      const check = checks[part];
+      return check ? [[part, check] as const] : [];
+    });
     this.#clock = clock;
   }
 

@@ -6,6 +6,7 @@
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { isIP } from "node:net";
+import type { PeerCertificate } from "node:tls";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { parseJwks, usableJwks } from "../lib/jwks.ts";
@@ -29,7 +30,9 @@ export interface FetchJwksOptions {
   /** All addresses of a name. */
   readonly resolve: (host: string) => Promise<readonly string[]>;
   /** Certificates (PEM) to trust instead of the system's. */
-  readonly ca?: string;
+  readonly ca?: string | readonly string[];
+  /** Judges the server's certificate, once its chain is verified, instead of by the host's name. */
+  readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined;
 }
 
 const MOST_REDIRECTS = 3;
@@ -37,15 +40,26 @@ const MOST_REDIRECTS = 3;
 const MOST_BYTES = 256 * 1024;
 
 export function fetchJwksWith(options: FetchJwksOptions): FetchJwks {
-  return async (source, timeoutMs) => {
-    const limit = new AbortController();
-    const cancel = options.clock.after(timeoutMs, () => limit.abort());
-    try {
-      return await fetchOnce(source, (url) => follow(url, options, limit.signal, timeoutMs));
-    } finally {
-      cancel();
-    }
-  };
+  return (source, timeoutMs) => within(options, timeoutMs, (get) => fetchOnce(source, get));
+}
+
+/** What `url` answers, with the limits and guards above. @throws WeftError "unavailable" or "forbidden", saying why. */
+export function fetchText(url: string, options: FetchJwksOptions, timeoutMs: number): Promise<Answer> {
+  return within(options, timeoutMs, (get) => get(url));
+}
+
+async function within<T>(
+  options: FetchJwksOptions,
+  timeoutMs: number,
+  action: (get: (url: string) => Promise<Answer>) => Promise<T>,
+): Promise<T> {
+  const limit = new AbortController();
+  const cancel = options.clock.after(timeoutMs, () => limit.abort());
+  try {
+    return await action((url) => follow(url, options, limit.signal, timeoutMs));
+  } finally {
+    cancel();
+  }
 }
 
 async function fetchOnce(source: JwksSource, get: (url: string) => Promise<Answer>): Promise<FetchedJwks> {
@@ -70,7 +84,7 @@ function discovered({ body }: Answer): string {
   throw new WeftError("unavailable", "the issuer's discovery document has no jwks_uri");
 }
 
-interface Answer {
+export interface Answer {
   readonly body: string;
   readonly maxAgeMs?: number;
 }
@@ -87,6 +101,9 @@ async function follow(first: string, options: FetchJwksOptions, limit: AbortSign
       const next = parseUrl(headers.location, url);
       if (url.protocol === "https:" && next.protocol !== "https:") {
         throw new WeftError("forbidden", `${shown(url)} redirects to ${shown(next)}, away from https`);
+      }
+      if (next.username !== "" || next.password !== "") {
+        throw new WeftError("forbidden", `${shown(url)} redirects to ${shown(next)} with a user's name or password`);
       }
       url = next;
       continue;
@@ -134,7 +151,7 @@ async function getFromAllowed(url: URL, options: FetchJwksOptions, limit: AbortS
   let failure: unknown;
   for (const address of allowed) {
     try {
-      return await get(url, address, options.ca, limit);
+      return await get(url, address, options, limit);
     } catch (reason) {
       failure = reason;
       if (limit.aborted) break;
@@ -152,8 +169,10 @@ function resolveWithin(host: string, { resolve }: FetchJwksOptions, limit: Abort
   });
 }
 
-function get(url: URL, address: string, ca: string | undefined, signal: AbortSignal): Promise<IncomingMessage> {
+function get(url: URL, address: string, trust: FetchJwksOptions, signal: AbortSignal): Promise<IncomingMessage> {
   const family = isIP(address);
+  const { ca, checkServerIdentity } = trust;
+  const tls = { ...(ca === undefined ? {} : { ca: [ca].flat() }), ...(checkServerIdentity ? { checkServerIdentity } : {}) };
   const options = {
     host: url.hostname.replace(/^\[|\]$/g, ""),
     port: url.port || undefined,
@@ -165,7 +184,7 @@ function get(url: URL, address: string, ca: string | undefined, signal: AbortSig
       all ? answer(null, [{ address, family }]) : answer(null, address, family),
   };
   return new Promise((done, fail) => {
-    const request = url.protocol === "https:" ? httpsRequest({ ...options, ca }, done) : httpRequest(options, done);
+    const request = url.protocol === "https:" ? httpsRequest({ ...options, ...tls }, done) : httpRequest(options, done);
     request.on("error", fail);
     request.end();
   });

@@ -4,26 +4,30 @@ import type { TrustBundle, TrustPropagation } from "../ca/index.ts";
 import { issuerOf } from "../mesh/request-authentication.ts";
 import type { Mesh } from "../mesh/types.ts";
 import { jwtResource } from "../xds/filters/jwt.ts";
-import { bundleResources } from "../xds/secret.ts";
+import { bundleResources, type Federated } from "../xds/secret.ts";
 import { jwtAuthorities } from "./jwt-authorities.ts";
 
 export interface PropagationSources {
   /** Undefined while no proxy can be connected. */
   readonly ledger: () => LedgerReader | undefined;
   readonly mesh: () => Mesh | undefined;
+  /** Whom proxies trust besides; nobody where absent. */
+  readonly federation?: () => Federated;
 }
 
 /**
  * Proxies hold the root certificates as a secret, under one of its names, and the keys of JWT-SVIDs in their JWT filters. A proxy that left while
  * its workload is registered may come back with an SVID that is still good, or verify one.
  */
-export function trustPropagation({ ledger, mesh }: PropagationSources): TrustPropagation {
+export function trustPropagation({ ledger, mesh, federation }: PropagationSources): TrustPropagation {
   return {
     missing(bundle, type) {
       const reader = ledger();
       if (!reader) return { connected: [], away: [] };
       if (type === "jwt") return withoutKeys(reader, bundle, mesh());
-      const names = bundleResources(bundle.trustDomain, bundle.x509Pem);
+      const federated = federation?.();
+      const others = new Set(federated?.domains.map(issuerOf));
+      const names = bundleResources(bundle.trustDomain, bundle.x509Pem, federated).filter(({ name }) => !others.has(name));
       const lagging = new Set(names.flatMap(({ typeUrl, name, version }) => reader.lagging(typeUrl, name, version)));
       const mayReturn = (id: string) => mesh()?.workloads.get(id)?.spiffeId !== undefined;
       return { connected: [...lagging].sort(), away: leftBy(reader, mayReturn) };

@@ -1,19 +1,22 @@
 import type { SpiffeAuthority, SvidManager, TokenManager, X509Svid } from "../ca/index.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 import { secretResources, tokenResource } from "../xds/secret.ts";
+import type { FederatedBundles } from "./federation.ts";
 import type { SecretsOf } from "./feeds.ts";
 
 export interface SecretSources {
   readonly svids: Pick<SvidManager, "subscribe">;
   readonly tokens: Pick<TokenManager, "subscribe">;
   readonly authority: Pick<SpiffeAuthority, "trustDomain" | "bundle" | "onBundle">;
+  /** The bundles of other trust domains; none where absent. */
+  readonly federated?: Pick<FederatedBundles, "federation" | "onChange">;
 }
 
 /**
  * SDS secrets from the CA: a workload's SVID with its key, the bundle, and the tokens that its proxy adds to calls; again at each renewal, and when
  * the bundle changes. A token that cannot be issued is left out until it can.
  */
-export function secretsFrom({ svids, tokens, authority }: SecretSources): SecretsOf {
+export function secretsFrom({ svids, tokens, authority, federated }: SecretSources): SecretsOf {
   return (spiffeId, needs, onSecrets) => {
     let svid: X509Svid | undefined;
     let certificates: readonly EncodedResource[] | undefined;
@@ -25,7 +28,10 @@ export function secretsFrom({ svids, tokens, authority }: SecretSources): Secret
     };
     const certify = () => {
       const { trustDomain } = authority;
-      if (svid) certificates = secretResources({ svid, trustDomain, bundlePem: authority.bundle().x509Pem });
+      if (svid) {
+        const bundlePem = authority.bundle().x509Pem;
+        certificates = secretResources({ svid, trustDomain, bundlePem, federated: federated?.federation });
+      }
       give();
     };
     const stops = [
@@ -34,6 +40,7 @@ export function secretsFrom({ svids, tokens, authority }: SecretSources): Secret
         certify();
       }),
       authority.onBundle(certify),
+      ...(federated ? [federated.onChange(certify)] : []),
       ...needs.map((need) =>
         tokens.subscribe(spiffeId, need.audience, {
           onToken: ({ token }) => {

@@ -17,7 +17,8 @@ import { unixNames } from "../workload-api/unix-names.ts";
 import { AccessTokens } from "./access-tokens.ts";
 import { Attestation } from "./attestation.ts";
 import { AuditTrail } from "./audit-trail.ts";
-import { openBundleEndpoint } from "./bundle-endpoint.ts";
+import type { BundleEndpointSettings } from "./bundle-endpoint.ts";
+import { openBundleEndpoint } from "./bundle-endpoint-open.ts";
 import { Changes } from "./changes.ts";
 import { createControlPlane } from "./control-plane.ts";
 import { openFederation } from "./federation-open.ts";
@@ -37,6 +38,8 @@ import { Revocations } from "./revocations.ts";
 import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
 import { openServerCertificate } from "./server-certificate.ts";
+import { awaitingTrustFiles } from "./trust-files.ts";
+import { openWorkloadApi, type WorkloadApi, workloadApiCheck } from "./workload-api.ts";
 import { WorkloadHealthKeeper } from "./workload-health.ts";
 
 export interface StartOptions {
@@ -52,10 +55,14 @@ export interface StartOptions {
   readonly adminTls?: { readonly host: string; readonly port: number } | null;
   /** Absolute path of a further Unix socket for ADS, which every user may open: each proves who it is. None where absent or "". */
   readonly adsSocket?: string;
+  /** Path of the Workload API's socket: "" or absent is DATA/workload.sock, "off" none. */
+  readonly workloadApi?: string;
   /** Who may call the admin API over TLS by an X.509-SVID; nobody where absent. */
   readonly adminPrincipals?: () => readonly SvidPrincipal[];
   /** What is not public and may be asked for keys all the same (lib/public-address.ts); nothing where absent. */
   readonly jwksAllow?: () => readonly string[];
+  /** Where other trust domains fetch the bundle; nowhere where absent. */
+  readonly bundleEndpoint?: BundleEndpointSettings;
   readonly ca?: CaSettings;
   readonly version: string;
   readonly clock: Clock;
@@ -71,8 +78,11 @@ export interface Listening {
   readonly ads_tls?: string;
   readonly ads_public_socket?: string;
   readonly admin_tls?: string;
+  readonly bundle_endpoint?: string;
   readonly admin: string;
   readonly admin_socket: string;
+  /** Where the SPIFFE Workload API is served; absent where it is not. */
+  readonly workload_api?: string;
 }
 
 export interface RunningWeft {
@@ -121,10 +131,14 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const access = await AccessTokens.open(store, clock);
   // Nobody is connected before ADS listens, and reading the ledger then finds nobody.
   let proxies: LedgerReader | undefined;
+  let workloadApi: WorkloadApi | undefined;
   const federation = openFederation({ data, clock, metrics, allow: options.jwksAllow ?? (() => []) });
   onClose(() => federation.close());
   const { bundleEndpoint } = options;
-  const propagation = trustPropagation({ ledger: () => proxies, mesh: () => reconciler.mesh, federation: () => federation.federation });
+  const propagation = awaitingTrustFiles(
+    trustPropagation({ ledger: () => proxies, mesh: () => reconciler.mesh, federation: () => federation.federation }),
+    { ledger: () => proxies, clock },
+  );
   const identity = await openIdentity({
     data,
     trustDomain,
@@ -179,6 +193,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
       registrations.follow();
+      workloadApi?.changed();
       span.end();
     },
   });
@@ -210,7 +225,12 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   proxies = ads.ledger;
   const changes = new Changes({ clock, store, seal, reconciler, journal, tracing, metrics });
   const health = new HealthChecks(
-    { store: () => store.checkWritable(), xds: () => ads.selfTest(), ca: () => checkCa(authority) },
+    {
+      store: () => store.checkWritable(),
+      xds: () => ads.selfTest(),
+      ca: () => checkCa(authority),
+      "workload-api": () => workloadApiCheck(workloadApi),
+    },
     clock,
     ({ part, ok }) => metrics.healthy.set({ part }, ok ? 1 : 0),
   );
@@ -232,6 +252,20 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   await ads.selfTest().catch((reason) => log.warning("{reason}", { reason: WeftError.from(reason).message }));
   await reconciler.start();
   onClose(() => reconciler.stop());
+  const { workloadApi: workloadApiAsked = "" } = options;
+  const workloadApiPath = workloadApiAsked === "off" ? "off" : resolve(workloadApiAsked || join(data, "workload.sock"));
+  workloadApi = await openWorkloadApi({
+    path: workloadApiPath,
+    asked: workloadApiAsked !== "",
+    clock,
+    mesh: () => reconciler.mesh,
+    authority,
+    svids,
+    federated: { current: () => federation.federation.bundles, onChange: (listener) => federation.onChange(listener) },
+    audit,
+    metrics,
+  });
+  onClose(() => workloadApi?.close(DRAIN_MS));
 
   const control = createControlPlane({
     clock,
@@ -247,6 +281,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     tokens,
     health,
     jwks,
+    federation,
     registrations,
     workloadHealth,
     ads: {
@@ -273,15 +308,20 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   await admin.listen({ path: adminSocket, mode: 0o600 });
   const adminTls = options.adminTls && certificate ? await admin.listen({ ...options.adminTls, tls: certificate }) : undefined;
 
+  const bundles = bundleEndpoint && (await openBundleEndpoint(bundleEndpoint, { svids, authority, clock }));
+  onClose(() => bundles?.close());
+
   const bound: Listening = {
     pid: process.pid,
     ads: hostPort(adsAddress),
     ads_socket: adsSocket,
     admin: hostPort(adminAddress),
     admin_socket: adminSocket,
+    ...(workloadApi.closedBecause === undefined ? { workload_api: workloadApiPath } : {}),
     ...(adsTls ? { ads_tls: hostPort({ host: adsTls.address, port: adsTls.port }) } : {}),
     ...(publicSocket ? { ads_public_socket: publicSocket } : {}),
     ...(adminTls ? { admin_tls: hostPort(adminTls) } : {}),
+    ...(bundles ? { bundle_endpoint: hostPort(bundles) } : {}),
   };
   const listeningFile = join(data, "listening.json");
   writeFileSync(listeningFile, `${JSON.stringify(bound, null, 2)}\n`);

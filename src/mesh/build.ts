@@ -11,6 +11,7 @@ import { buildCredentials, indexSecrets } from "./credentials.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
 import { endpointsOf, inlineMtls } from "./endpoints.ts";
 import { buildEnvoyPatches } from "./envoy-filters.ts";
+import { buildFederation } from "./federation.ts";
 import { isForGateways } from "./gateway-names.ts";
 import { buildGateway, isGateway } from "./gateways.ts";
 import { buildInboundPolicies } from "./inbound-policy.ts";
@@ -25,7 +26,7 @@ import { buildUnready, readyOf } from "./readiness.ts";
 import { buildAuthentication } from "./request-authentication.ts";
 import { buildSelection } from "./selection.ts";
 import { buildServices, type ServiceParts } from "./services.ts";
-import { buildSettings, type MeshOptions, meshConfigOf } from "./settings.ts";
+import { buildSettings, type MeshOptions, meshConfigOf, ownNames } from "./settings.ts";
 import { sidecarLookup } from "./sidecars.ts";
 import { buildInjections } from "./token-injection.ts";
 import { buildTracing } from "./tracing.ts";
@@ -48,7 +49,8 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
   const of = <K extends Kind>(kind: K) => sorted.filter((resource): resource is AnyResource & Resource<K> => resource.kind === kind);
 
   const config = meshConfigOf(of("MeshConfig"), options);
-  const settings = buildSettings(config, options, pool);
+  const federation = buildFederation(of("TrustDomain"), ownNames(options), previous?.federation);
+  const settings = buildSettings(config, options, pool, federation);
   const entries = withDefaultExports(of("ServiceEntry"), config?.spec.defaultServiceExportTo);
   const allRoutes = withDefaultExports(of("VirtualService"), config?.spec.defaultVirtualServiceExportTo);
   const allRules = withDefaultExports(of("DestinationRule"), config?.spec.defaultDestinationRuleExportTo);
@@ -129,6 +131,7 @@ export function buildMesh(resources: readonly AnyResource[], options: MeshOption
     metrics: buildMetrics(of("Telemetry"), workloads, { config, settings, pool }, previous?.metrics),
     processes: buildProcesses(of("ProxyConfig"), workloads, { config, settings, pool }, previous?.processes),
     envoyPatches: buildEnvoyPatches(of("EnvoyFilter"), workloads, settings, pool, previous?.envoyPatches),
+    federation,
     registrations: buildRegistrations(of("WorkloadRegistration"), workloads, settings, previous?.registrations),
   };
   pools.set(mesh, pool);

@@ -1,5 +1,6 @@
 import { parseDuration } from "../lib/duration.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
+import type { FederatedDomain } from "./federation.ts";
 import type { Pool } from "./memo.ts";
 import { meshDefaults } from "./mesh-defaults.ts";
 import { byAge } from "./policy-scope.ts";
@@ -40,12 +41,23 @@ function rootNamespaceOf(options: MeshOptions): string {
   return options.rootNamespace ?? "weft-system";
 }
 
-export function buildSettings(config: Resource<"MeshConfig"> | undefined, options: MeshOptions, pool: Pool): Settings {
+/** By what a trust domain is the own one, and where what holds for the mesh stands. */
+export function ownNames(options: MeshOptions): { readonly trustDomain: string; readonly rootNamespace: string } {
+  return { trustDomain: options.trustDomain, rootNamespace: rootNamespaceOf(options) };
+}
+
+export function buildSettings(
+  config: Resource<"MeshConfig"> | undefined,
+  options: MeshOptions,
+  pool: Pool,
+  federation: readonly FederatedDomain[] = [],
+): Settings {
   const rootNamespace = rootNamespaceOf(options);
   const spec = config?.spec ?? {};
   const level = spec.pathNormalization?.normalization ?? "DEFAULT";
   const settings: Settings = {
     trustDomain: options.trustDomain,
+    ...(federation.length > 0 ? { federatedTrustDomains: federation.map(({ trustDomain }) => trustDomain) } : {}),
     trustDomainAliases: [...new Set(["cluster.local", ...(spec.trustDomainAliases ?? [])])],
     domain: options.domain ?? "mesh.local",
     rootNamespace,

@@ -9,6 +9,7 @@ import type { WorkloadAccessLogs } from "./access-logs.ts";
 import type { WorkloadAuthorization } from "./authorization.ts";
 import type { Credential } from "./credentials.ts";
 import type { EnvoyPatch } from "./envoy-filters.ts";
+import type { FederatedDomain } from "./federation.ts";
 import type { GatewayTls, GatewayView } from "./gateways.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
 import type { MeshDefaults } from "./mesh-defaults.ts";
@@ -27,6 +28,8 @@ export interface Settings {
   readonly trustDomain: string;
   /** Other names of the trust domain in policies; "cluster.local" always is one, as in Istio. */
   readonly trustDomainAliases: readonly string[];
+  /** Other trust domains whose workloads are known here, sorted; absent where there are none. */
+  readonly federatedTrustDomains?: readonly string[];
   /** "mesh.local": the suffix of services in the mesh. */
   readonly domain: string;
   /** "weft-system". */
@@ -190,6 +193,8 @@ export interface Mesh {
   readonly processes: ReadonlyMap<string, WorkloadProcess>;
   /** By workload key: the patches of EnvoyFilters that select it, in order; no entry where there are none. */
   readonly envoyPatches: ReadonlyMap<string, readonly EnvoyPatch[]>;
+  /** The other trust domains that are known here, sorted. */
+  readonly federation: readonly FederatedDomain[];
   /** Which processes of this machine have which identity, oldest first: for the Workload API. */
   readonly registrations: readonly Registration[];
 }

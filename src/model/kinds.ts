@@ -15,6 +15,7 @@ import { SidecarSchema } from "./sidecar.ts";
 import { nearest } from "./suggest.ts";
 import { TelemetrySchema } from "./telemetry.ts";
 import { TokenInjectionSchema } from "./token-injection.ts";
+import { TrustDomainSchema } from "./trust-domain.ts";
 import { VirtualServiceSchema } from "./virtual-service.ts";
 import { WorkloadEntrySchema } from "./workload-entry.ts";
 
@@ -104,6 +105,14 @@ export const KINDS: { readonly [K in Kind]: KindInfo<K> } = {
     plural: "tokeninjections",
     shortNames: ["ti"],
     schema: TokenInjectionSchema,
+  },
+  TrustDomain: {
+    kind: "TrustDomain",
+    group: "weft.dev",
+    versions: ["v1"],
+    plural: "trustdomains",
+    shortNames: ["td"],
+    schema: TrustDomainSchema,
   },
   Secret: { kind: "Secret", group: "", versions: ["v1"], plural: "secrets", shortNames: [], schema: SecretSchema, isFlat: true },
   MeshConfig: {

@@ -73,10 +73,13 @@ export const MetadataSchema = object({
 
 export type MetadataInput = v.InferOutput<typeof MetadataSchema>;
 
-/** Metadata after validation. A MeshConfig belongs to the root namespace, whatever is left out. */
+/** What holds for the whole mesh belongs to the root namespace, whatever is left out. */
+const OF_THE_MESH: ReadonlySet<string> = new Set(["MeshConfig", "TrustDomain"]);
+
+/** Metadata after validation. */
 export function metadataOf(input: MetadataInput, kind: string): Metadata {
   const { name, labels = {}, annotations = {}, creationTimestamp, resourceVersion } = input;
-  const namespace = readNamespace(input.namespace ?? (kind === "MeshConfig" ? ROOT_NAMESPACE : DEFAULT_NAMESPACE));
+  const namespace = readNamespace(input.namespace ?? (OF_THE_MESH.has(kind) ? ROOT_NAMESPACE : DEFAULT_NAMESPACE));
   return {
     name,
     namespace,

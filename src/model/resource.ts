@@ -15,6 +15,7 @@ import type { ServiceEntrySpec } from "./service-entry.ts";
 import type { SidecarSpec } from "./sidecar.ts";
 import type { TelemetrySpec } from "./telemetry.ts";
 import type { TokenInjectionSpec } from "./token-injection.ts";
+import type { TrustDomainSpec } from "./trust-domain.ts";
 import type { VirtualServiceSpec } from "./virtual-service.ts";
 import type { WorkloadEntrySpec } from "./workload-entry.ts";
 
@@ -36,6 +37,7 @@ export interface Specs {
   ProxyConfig: ProxyConfigSpec;
   Telemetry: TelemetrySpec;
   TokenInjection: TokenInjectionSpec;
+  TrustDomain: TrustDomainSpec;
   Secret: SecretSpec;
   MeshConfig: MeshConfigSpec;
   WorkloadRegistration: WorkloadRegistrationSpec;

@@ -39,6 +39,12 @@ export const TOKEN_RENEW_SHARE = 1 / 2;
 /** How often Envoy is asked whether it has a stream to weft: twice without one, and its token is renewed early. */
 export const CONNECTION_CHECK_MS = 5_000;
 
+/**
+ * How often weft is asked whom to trust, where its ADS is reached over TLS. A rotation of the CA waits three times as long before it signs (control,
+ * trust-files.ts), so that no proxy meets a certificate whose root it does not have.
+ */
+export const TRUST_CHECK_MS = 10_000;
+
 /** First wait after a token could not be renewed, doubled each time. */
 export const TOKEN_RETRY_FIRST_MS = 1_000;
 

@@ -23,11 +23,13 @@ import {
   TERMINATE_LIMIT_MS,
 } from "./constants.ts";
 import { drain } from "./drain.ts";
+import { TrustFollower } from "./follow-roots.ts";
 import { type Ended, type EnvoyProcess, type Output, startEnvoy } from "./process.ts";
 import { keepTokenFresh } from "./renew-token.ts";
 import type { SignalSource } from "./signals.ts";
 import { withTokenFile, writeTokenFile } from "./token-file.ts";
 import { type TokenLife, tokenLife } from "./token-life.ts";
+import { adsTlsOf, withTrustFile } from "./trust-file.ts";
 
 export interface SuperviseOptions {
   readonly envoyPath: string;
@@ -39,6 +41,8 @@ export interface SuperviseOptions {
   readonly bootstrap: () => Promise<Readonly<Record<string, unknown>>>;
   /** Further arguments of the user's for Envoy; they replace weft's defaults. */
   readonly args?: readonly string[];
+  /** The roots (PEM) by which weft is to be known now; asked every TRUST_CHECK_MS where Envoy reaches ADS over TLS. */
+  readonly roots?: () => Promise<string>;
   readonly clock: Clock;
   /** What the operator should know. Envoy's own log is not part of it: that goes to `output.stderr`. */
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -88,6 +92,7 @@ class Supervisor {
   readonly #directory: string;
   readonly #bootstrapFile: string;
   readonly #tokenFile: string;
+  readonly #trust: TrustFollower;
   readonly #adminAddressFile: string;
   readonly #stop = new AbortController();
   readonly #hurry = new AbortController();
@@ -100,6 +105,7 @@ class Supervisor {
     this.#directory = directory;
     this.#bootstrapFile = join(directory, "bootstrap.json");
     this.#tokenFile = join(directory, "token.json");
+    this.#trust = new TrustFollower(join(directory, "roots.json"), options.clock);
     this.#adminAddressFile = join(directory, "admin-address");
   }
 
@@ -134,8 +140,9 @@ class Supervisor {
   async #take(bootstrap: Readonly<Record<string, unknown>>): Promise<void> {
     const next = `${this.#bootstrapFile}.new`;
     await this.#takeToken(bootstrap);
+    const complete = withTrustFile(withTokenFile(bootstrap, this.#tokenFile), this.#trust.path);
     try {
-      await writeFile(next, JSON.stringify(withTokenFile(bootstrap, this.#tokenFile)), { mode: 0o600 });
+      await writeFile(next, JSON.stringify(complete), { mode: 0o600 });
       // A full disk must not cost the one that works.
       await rename(next, this.#bootstrapFile);
     } finally {
@@ -148,6 +155,7 @@ class Supervisor {
     const authorization = authorizationOf(bootstrap);
     if (authorization !== undefined) await writeTokenFile(this.#tokenFile, authorization);
     this.#token = tokenLife(bootstrap);
+    await this.#trust.take(adsTlsOf(bootstrap));
     return this.#token;
   }
 
@@ -179,9 +187,11 @@ class Supervisor {
     const isConnected = async () => isConnectedToWeft((await readFile(this.#adminAddressFile, "utf8")).trim());
     const renew = async () => this.#takeToken(await this.#options.bootstrap());
     const unwatch = this.#token ? keepTokenFresh({ clock, life: this.#token, renew, isConnected, log }) : () => {};
+    const unfollow = this.#trust.follow(this.#options.roots);
     const stopAsked = aborted(this.#stop.signal);
     const first = await Promise.race([envoy.ended, stopAsked]);
     unwatch();
+    unfollow();
     if (!first) await this.#end(envoy);
     const ended = await envoy.ended;
     this.#envoy = undefined;

@@ -56,12 +56,27 @@ export function createMetrics({ clock, version }: { readonly clock: Clock; reado
     svidsIssued: counter("weft_svids_issued_total", "X.509-SVIDs that were signed."),
     jwtSvidsIssued: counter("weft_jwt_svids_issued_total", "JWT-SVIDs that were signed for proxies to add to calls."),
     /** result: ok, error. */
+    bundleFetches: counter("weft_bundle_fetches_total", "Polls of other trust domains' bundle endpoints.", ["result"]),
+    bundleOk: gauge("weft_bundle_ok", "1 where the last poll of a federated trust domain's bundle went well, else 0.", ["trust_domain"]),
+    bundleFetched: gauge(
+      "weft_bundle_fetched_timestamp_seconds",
+      "When the bundle of a federated trust domain was fetched, seconds since the epoch.",
+      ["trust_domain"],
+    ),
+    /** result: ok, error. */
     jwksFetches: counter("weft_jwks_fetches_total", "Fetches of key sets (jwksUri).", ["result"]),
     /** uri: of the key set or the discovery document, without its query. */
     jwksOk: gauge("weft_jwks_ok", "1 where the last fetch of a key set went well, else 0.", ["uri"]),
     /** operation: apply, list, get, history, check. */
     storeOperation: histogram("weft_store_operation_seconds", "Time that a store operation takes.", STORE_BUCKETS_SECONDS, ["operation"]),
     storeErrors: counter("weft_store_errors_total", "Store operations that failed.", ["operation"]),
+    workloadApiOpen: gauge("weft_workload_api_open", "Connections to the Workload API, and calls under way.", ["what"]),
+    workloadApiCalls: counter("weft_workload_api_calls_total", "Responses of the Workload API, streams' messages among them.", [
+      "method",
+      "code",
+    ]),
+    workloadApiServed: gauge("weft_workload_api_served", "1 where the Workload API's socket is open, else 0."),
+
     /** result: applied, unchanged, invalid, conflict, error. */
     applies: counter("weft_apply_total", "Applies, by result.", ["result"]),
     resources: gauge("weft_resources", "Stored resources.", ["kind"]),

@@ -8,6 +8,7 @@ import { calledEndpoint, resolvedStep } from "./called-name.ts";
 import { clientTls } from "./client-tls.ts";
 import type { Claims, VerifiedClaims } from "./condition.ts";
 import { askedFirst, type Judged, readByServer, serverAt } from "./evaluation.ts";
+import { inject } from "./injection.ts";
 import type { HttpRequest } from "./route-match.ts";
 import { arrive } from "./server.ts";
 import type { Step } from "./types.ts";
@@ -77,6 +78,7 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
       `${cluster.name} has no endpoint${preferenceOf(cluster.policy).distribute ? " where distribute sends requests" : ""}${unreadyOf(mesh, target.host)}`,
     );
   }
+  const carried = request && inject(mesh, caller, cluster, request, leaving.now);
   const judged = endpoints.flatMap(({ endpoint, priority }) => {
     const client = clientTls(mesh.settings, caller, cluster, endpoint);
     if (!client) return [];
@@ -89,7 +91,8 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
       viaSidecar: true,
       address: endpoint.address,
       sourceIp,
-      request,
+      request: carried?.request ?? request,
+      injected: carried?.injected,
       claims,
       ownSni,
       now,
@@ -99,7 +102,8 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
   const resolved: Step[] = called
     ? [{ stage: "endpoint", result: called.address, reason: resolvedStep(called, cluster.port.number), source: called.source }]
     : [];
-  return { ...common, steps: [named, ...byLocality(groups, cluster), ...resolved], endpoints: judged };
+  const added = carried ? [carried.step] : [];
+  return { ...common, steps: [named, ...byLocality(groups, cluster), ...resolved, ...added], endpoints: judged };
 }
 
 /** What a DestinationRule says of endpoints for where they are. */

@@ -5,6 +5,7 @@
 import type { JwtRule, WorkloadAuthentication } from "../mesh/request-authentication.ts";
 import type { Claims } from "./condition.ts";
 import { isPreflight } from "./cors.ts";
+import type { Injected } from "./injection.ts";
 import { keyError, parseToken, timeError } from "./jwt-verify.ts";
 import { queryParameters, withoutParameter } from "./path.ts";
 import type { HttpRequest } from "./route-match.ts";
@@ -35,8 +36,17 @@ interface Verdict {
   readonly parameter?: string;
 }
 
-/** `claims`: told by the asker, as of a verified token; `now` in milliseconds since 1970. */
-export function authenticate({ rules }: WorkloadAuthentication, request: HttpRequest, claims: Claims | undefined, now: number): JwtOutcome {
+export interface Known {
+  /** Told by the asker, as of a verified token. */
+  readonly claims?: Claims;
+  /** The token that the caller's sidecar added: where a rule looks there, what the application sent never arrives. */
+  readonly injected?: Injected;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+export function authenticate({ rules }: WorkloadAuthentication, request: HttpRequest, known: Known): JwtOutcome {
+  const { claims, injected } = known;
   const none = { passes: true, status: 401, spaceDelimitedClaims: [], request, forwarded: true } as const;
   if (rules.length === 0) {
     if (!claims) return { ...none, answer: { result: "none", reason: "no RequestAuthentication selects the workload", source: null } };
@@ -48,7 +58,10 @@ export function authenticate({ rules }: WorkloadAuthentication, request: HttpReq
     const reason = "the request is a CORS preflight, which needs no token";
     return { ...none, answer: { result: "ignored", reason, source: rules[0]?.source ?? null } };
   }
-  const verdicts = claims ? rules.map((rule) => ofClaims(rule, claims, rules)) : rules.map((rule) => ofRequest(rule, request, now));
+  const verdicts = rules.map((rule) => {
+    const isReplaced = rule.locations.headers.some(({ name }) => name.toLowerCase() === injected?.header);
+    return claims && !isReplaced ? ofClaims(rule, claims, rules) : ofRequest(rule, request, known);
+  });
   const valid = verdicts.find(({ state }) => state === "valid");
   const invalid = verdicts.find(({ state }) => state === "invalid");
   if (valid) {
@@ -99,7 +112,7 @@ function audienceError({ audiences }: JwtRule, claims: Claims): string | undefin
   return undefined;
 }
 
-function ofRequest(rule: JwtRule, request: HttpRequest, now: number): Verdict {
+function ofRequest(rule: JwtRule, request: HttpRequest, { injected, now }: Known): Verdict {
   const found = tokensOf(rule, request);
   let failed: Verdict | undefined;
   for (const { text, header, parameter } of found) {
@@ -111,7 +124,8 @@ function ofRequest(rule: JwtRule, request: HttpRequest, now: number): Verdict {
     const { claims } = token;
     // Envoy looks at the times before the audience, and at the keys last (jwt_authn, authenticator.cc).
     const early = issuerError(rule, claims) ?? timeError(claims, now);
-    const reason = early ?? audienceError(rule, claims) ?? keyError(token, rule.keys);
+    const reason =
+      early ?? audienceError(rule, claims) ?? (text === injected?.token ? authorityError(rule, injected) : keyError(token, rule.keys));
     if (!reason) return { rule, state: "valid", reason: `a token of ${String(claims.iss)}`, claims, header, parameter };
     failed ??= { rule, state: "invalid", reason, status: early ? undefined : statusOf(rule, claims) };
   }
@@ -120,6 +134,11 @@ function ofRequest(rule: JwtRule, request: HttpRequest, now: number): Verdict {
 
 interface FoundToken extends Pick<Verdict, "header" | "parameter"> {
   readonly text: string;
+}
+
+/** Of a token that the trust domain signed, whose keys need not be known here: offline nobody has them. */
+function authorityError({ keys }: JwtRule, { issuer }: Injected): string | undefined {
+  return keys.authority === issuer ? undefined : `the token is signed by the keys of ${issuer}, and the rule has others`;
 }
 
 function tokensOf({ locations }: JwtRule, { headers, path }: HttpRequest): FoundToken[] {

@@ -5,6 +5,7 @@ import type { InboundPort, Mesh, Workload } from "../mesh/types.ts";
 import { type AuthorizationOutcome, askProvider, authorize } from "./authorization.ts";
 import type { Arrival, Claims, VerifiedClaims } from "./condition.ts";
 import { type Greeting, handshake, mtlsSteps } from "./handshake.ts";
+import type { Injected } from "./injection.ts";
 import { authenticate, type JwtOutcome } from "./jwt.ts";
 import { normalizePath } from "./path.ts";
 import type { HttpRequest } from "./route-match.ts";
@@ -17,6 +18,8 @@ export interface Incoming extends Greeting {
   /** Absent on TCP. */
   readonly request?: HttpRequest;
   readonly claims?: Claims;
+  /** The token that the caller's sidecar added. */
+  readonly injected?: Injected;
   /** Whether a sidecar sends it: then a refusal is a 503 of that Envoy, else a reset. */
   readonly viaSidecar: boolean;
   /** Where it arrives; the workload's own address where absent. */
@@ -120,7 +123,7 @@ function withoutListener(incoming: Incoming, workload: Workload, port?: InboundP
 
 /** What the HTTP filters of a workload's proxy make of a request. */
 export function httpOutcome(
-  { mesh, claims, now }: Pick<Incoming, "mesh" | "claims" | "now">,
+  { mesh, claims, injected, now }: Pick<Incoming, "mesh" | "claims" | "injected" | "now">,
   workload: Workload,
   sent: HttpRequest,
   arrival: Arrival,
@@ -142,7 +145,7 @@ export function httpOutcome(
     const reason = `403 ${denial(custom.answer)}`;
     return { verdict: "deny", status: 403, reason, mtls, jwt: null, authorization: custom.answer, steps: asked, matched: custom.matched };
   }
-  const jwt: JwtOutcome = authenticate(authentication, { ...sent, path }, claims, now);
+  const jwt: JwtOutcome = authenticate(authentication, { ...sent, path }, { claims, injected, now });
   const steps = [...asked, { stage: "jwt", ...jwt.answer } as const];
   if (!jwt.passes) {
     const { source } = jwt.answer;

@@ -48,6 +48,7 @@ export type Stage =
   | "retries"
   | "mirror"
   | "destination"
+  | "token"
   | "endpoint"
   | "client_tls"
   | "server_mtls"

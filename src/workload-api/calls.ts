@@ -22,6 +22,8 @@ export interface CallParts extends Pick<WorkloadApiOptions, "registrations" | "b
   readonly limits: WorkloadApiLimits;
   readonly surroundings: Surroundings;
   readonly jwtSvids: JwtSvids;
+  /** A process has more identities than one response holds. */
+  readonly tooMany: (who: string, count: number) => void;
 }
 
 /** What a stream looks at, and what wakes it. */
@@ -35,14 +37,18 @@ export interface Source<Message> {
 type Issuing = (svids: readonly string[]) => Promise<void>;
 
 /** @throws WeftError "forbidden" where nobody, or nobody any more, is entitled to anything; "unavailable" before the first load */
-export async function entitled(caller: Attestation, { registrations, surroundings }: CallParts): Promise<readonly Entitlement[]> {
+export async function entitled(
+  caller: Attestation,
+  { registrations, surroundings, limits, tooMany }: CallParts,
+): Promise<readonly Entitlement[]> {
   const all = registrations();
   if (!all) throw new WeftError("unavailable", "weft is still loading its registrations: try again");
   const found = await entitlementsOf(caller.process(), all, surroundings);
   // A second look: what was found may have taken a while, and an identity goes to the process that asked, or to nobody.
   caller.process();
   if (found.length === 0) throw new WeftError("forbidden", "no identity is registered for the calling process");
-  return found;
+  if (found.length > limits.maxIdentities) tooMany(caller.who, found.length);
+  return found.slice(0, limits.maxIdentities);
 }
 
 export function x509Svids(caller: Attestation, parts: CallParts) {

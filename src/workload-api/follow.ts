@@ -1,4 +1,5 @@
 /** Streams that say what is true, and again when it has changed. */
+import type { Clock } from "../lib/clock.ts";
 
 /** Something may have changed: any number of calls of `wake` end one `wait`, also one that begins later. */
 export class Wake {
@@ -33,10 +34,13 @@ export interface Following<Message> {
   readonly signal: AbortSignal;
   /** Before a message goes out. @throws what ends the stream */
   readonly onMessage: (state: State<Message>) => Promise<void>;
+  readonly clock: Clock;
+  /** Between two messages. */
+  readonly gapMs: number;
 }
 
 /** A reader that is slow is not sent what it missed: each message is what is true when there is room for it. */
-export async function* follow<Message>({ look, wake, signal, onMessage }: Following<Message>): AsyncGenerator<Message> {
+export async function* follow<Message>({ look, wake, signal, onMessage, clock, gapMs }: Following<Message>): AsyncGenerator<Message> {
   signal.addEventListener("abort", wake.wake, { once: true });
   try {
     let said: string | undefined;
@@ -47,10 +51,25 @@ export async function* follow<Message>({ look, wake, signal, onMessage }: Follow
         await onMessage(state);
         said = state.version;
         yield state.message;
+        await pause(clock, gapMs, signal);
       }
       await wake.wait();
     }
   } finally {
     signal.removeEventListener("abort", wake.wake);
   }
+}
+
+/** Ends early where `signal` is aborted. */
+function pause(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      cancel();
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const cancel = clock.after(milliseconds, done);
+    if (signal.aborted) done();
+    else signal.addEventListener("abort", done, { once: true });
+  });
 }

@@ -8,6 +8,15 @@ export interface WorkloadApiLimits {
   /** Calls under way, streams among them. */
   readonly maxCallsPerUid: number;
   readonly maxCallsPerConnection: number;
+  /**
+   * Identities that one process is given. With their certificates they stay below 100 KB, and must: Bun's node:http2 does not widen the windows of
+   * open streams when the peer raises SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113, 6.9.2), and grpc-go raises it, to twice what it gets at once, and
+   * then gives back what it has read in quarters of it (its bdpEstimator, and inFlow.onRead). Beyond 131 KB at once such a quarter is more than the
+   * window of 65,535 bytes that the stream really has, and it is stuck for good.
+   */
+  readonly maxIdentities: number;
+  /** Between two messages of a stream, milliseconds: so that they never come at once; and a program that loads all anew each time is spared. */
+  readonly betweenMessagesMs: number;
   /** How long a call waits for the first SVID to be signed, milliseconds. */
   readonly firstSvidMs: number;
   /** JWT-SVIDs that are kept to be given out again. */
@@ -20,6 +29,8 @@ export const DEFAULT_LIMITS: WorkloadApiLimits = {
   maxConnectionsPerUid: 500,
   maxCallsPerUid: 2_000,
   maxCallsPerConnection: 100,
+  maxIdentities: 32,
+  betweenMessagesMs: 250,
   firstSvidMs: 10_000,
   maxJwtSvids: 10_000,
 };

@@ -48,7 +48,19 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
 
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const jwtSvids = new JwtSvids(options.issueJwtSvid, clock, limits.maxJwtSvids);
-  const parts: CallParts = { ...options, limits, jwtSvids, surroundings: { names: unixNames(), hashOf: executableHashes(clock) } };
+  const parts: CallParts = {
+    ...options,
+    limits,
+    jwtSvids,
+    surroundings: { names: unixNames(), hashOf: executableHashes(clock) },
+    tooMany: (who, count) =>
+      observer.refused?.({
+        method: "entitlements",
+        who,
+        code: "RESOURCE_EXHAUSTED",
+        reason: `${count} identities are registered for it: those beyond the first ${limits.maxIdentities}, of the youngest registrations, are left out`,
+      }),
+  };
   const ending = new AbortController();
   const wakes = new Set<Wake>();
   const wakeAll = () => {
@@ -104,7 +116,7 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
     wakes.add(source.wake);
     try {
       const signal = AbortSignal.any([context.signal, ending.signal]);
-      yield* follow({ look: () => source.look(), wake: source.wake, signal, onMessage });
+      yield* follow({ look: () => source.look(), wake: source.wake, signal, onMessage, clock, gapMs: limits.betweenMessagesMs });
       if (ending.signal.aborted) throw new WeftError("unavailable", SHUTTING_DOWN);
     } catch (reason) {
       throw turnAway(method, caller, reason);
@@ -137,7 +149,7 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
 
   server.on("request", (request: Http2ServerRequest, response: Http2ServerResponse) => {
     const caller = connections.callerOf(request.stream.session);
-    if (caller?.uid === undefined) return response.stream?.close();
+    if (caller?.uid === undefined) return request.stream.close();
     const { uid } = caller;
     const refuse = (code: Code, reason: string) => {
       observer.refused?.({ method: methodOf(request), who: caller.who, code: GRPC_STATUS[code] ?? "UNKNOWN", reason });

@@ -4,7 +4,7 @@ import type { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts
 import { type Credential, clientCredentials } from "../mesh/credentials.ts";
 import type { OutboundCluster } from "../mesh/outbound.ts";
 import type { Settings, Workload } from "../mesh/types.ts";
-import { clientMutualTls, clientTls, rawBuffer } from "./tls.ts";
+import { clientMutualTls, clientTls, ownTrustDomains, rawBuffer } from "./tls.ts";
 
 type Sockets = Pick<MessageInitShape<typeof ClusterSchema>, "transportSocket" | "transportSocketMatches">;
 
@@ -38,7 +38,9 @@ export function upstreamTls(settings: Settings, caller: Caller, cluster: Outboun
   const { tls } = cluster.policy;
   switch (tls && (tls.mode ?? "DISABLE")) {
     case undefined:
-      return settings.enableAutoMtls && caller.hasIdentity && cluster.service.location === "MESH_INTERNAL" ? automatic(cluster, http2) : {};
+      return settings.enableAutoMtls && caller.hasIdentity && cluster.service.location === "MESH_INTERNAL"
+        ? automatic(settings, cluster, http2)
+        : {};
     case "DISABLE":
       return {};
     case "ISTIO_MUTUAL":
@@ -47,6 +49,7 @@ export function upstreamTls(settings: Settings, caller: Caller, cluster: Outboun
         transportSocket: clientMutualTls({
           sni: tls?.sni || meshSni(cluster),
           spiffeIds: tls?.subjectAltNames ?? cluster.subjectAltNames,
+          trustDomains: serversOf(settings),
           http2,
         }),
       };
@@ -77,16 +80,24 @@ export function upstreamTls(settings: Settings, caller: Caller, cluster: Outboun
 }
 
 /** Endpoints say in their metadata whether their sidecar takes mutual TLS (xds/endpoint.ts). */
-function automatic(cluster: OutboundCluster, http2: boolean): Sockets {
+function automatic(settings: Settings, cluster: OutboundCluster, http2: boolean): Sockets {
   // Of an endpoint that only a name is known of, nothing says that it takes mutual TLS.
   if (cluster.automaticTls.endpoints === "none" || cluster.service.resolution === "DYNAMIC_DNS") return {};
-  const mutual = clientMutualTls({ sni: meshSni(cluster), spiffeIds: cluster.subjectAltNames, http2 });
+  const mutual = clientMutualTls({ sni: meshSni(cluster), spiffeIds: cluster.subjectAltNames, trustDomains: serversOf(settings), http2 });
   return {
     transportSocketMatches: [
       { name: "tlsMode-istio", match: { tlsMode: "istio" }, transportSocket: mutual },
       { name: "tlsMode-disabled", match: {}, transportSocket: rawBuffer() },
     ],
   };
+}
+
+/**
+ * Where other trust domains are trusted too, a service whose servers nobody names is one of the own: no workload of another trust domain may
+ * answer in its place.
+ */
+function serversOf(settings: Settings): readonly string[] | undefined {
+  return settings.federatedTrustDomains ? ownTrustDomains(settings) : undefined;
 }
 
 /** "outbound_.8080_.v1_.orders.default.mesh.local" (model.BuildDNSSrvSubsetKey). */

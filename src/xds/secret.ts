@@ -20,23 +20,36 @@ interface Svid {
   readonly privateKeyPem: string;
 }
 
+/** Trust domains besides the own one. */
+export interface Federated {
+  /** All of them, also those whose bundle is not known. */
+  readonly domains: readonly string[];
+  /** Never merged: each verifies the SVIDs of its own trust domain. */
+  readonly bundles: readonly { readonly trustDomain: string; readonly x509Pem: string }[];
+  /** Other names of the own trust domain, for which its own roots vouch. */
+  readonly aliases: readonly string[];
+}
+
+const NOBODY: Federated = { domains: [], bundles: [], aliases: [] };
+
 export interface SecretInput {
   /** Absent for a workload without an identity. */
   readonly svid?: Svid;
   readonly trustDomain: string;
   /** The CA certificates that peers must trust, PEM. */
   readonly bundlePem: string;
+  readonly federated?: Federated;
 }
 
 /**
  * A workload's secrets: its X.509-SVID with the key, as "default" and under its SPIFFE ID; the bundle of its trust domain as "ROOTCA", under the
- * trust domain's ID, and as "ALL". A proxy may get its own workload's only. The key stands in the bytes: show a secret through describeResource,
+ * trust domain's ID, and as "ALL"; those of other trust domains under theirs, and in "ALL". A proxy may get its own workload's only. The key stands in the bytes: show a secret through describeResource,
  * which hides it, and in no other way.
  */
-export function secretResources({ svid, trustDomain, bundlePem }: SecretInput): EncodedResource[] {
+export function secretResources({ svid, trustDomain, bundlePem, federated }: SecretInput): EncodedResource[] {
   return [
     ...(svid ? [svidResource(SVID_SECRET, svid), svidResource(svid.spiffeId, svid)] : []),
-    ...bundleResources(trustDomain, bundlePem),
+    ...bundleResources(trustDomain, bundlePem, federated),
   ];
 }
 
@@ -46,14 +59,28 @@ function svidResource(name: string, { chainPem, privateKeyPem }: Svid): EncodedR
 }
 
 /** The last ones made: all proxies get the same, and a rotation asks about them again and again. */
-let last: { readonly key: string; readonly resources: readonly EncodedResource[] } | undefined;
+let last: { readonly key: string; readonly federated: Federated; readonly resources: readonly EncodedResource[] } | undefined;
 
-/** The bundle alone, under each of its names: what a proxy with an identity trusts is one of them. */
-export function bundleResources(trustDomain: string, pem: string): readonly EncodedResource[] {
+/**
+ * The bundles alone, under each of their names: what a proxy with an identity trusts is one of them. "ROOTCA" is the own roots as they are while
+ * no other trust domain is known; with one, by which roots a certificate is verified goes by its trust domain.
+ */
+export function bundleResources(trustDomain: string, pem: string, federated: Federated = NOBODY): readonly EncodedResource[] {
   const key = `${trustDomain}\n${pem}`;
-  if (last?.key !== key) {
-    const names = [BUNDLE_SECRET, `spiffe://${trustDomain}`];
-    last = { key, resources: [...names.map((name) => bundleResource(name, pem)), allBundles(trustDomain, pem)] };
+  if (last?.key !== key || last.federated !== federated) {
+    const { domains, bundles, aliases } = federated;
+    const own = { trustDomain, x509Pem: pem };
+    // A bundle without roots has taken everything back, and Envoy takes no empty one.
+    const others = bundles.filter(({ x509Pem }) => x509Pem !== "");
+    const named = aliases
+      .filter((alias) => alias !== trustDomain && !domains.includes(alias))
+      .map((alias) => ({ ...own, trustDomain: alias }));
+    const resources = [
+      domains.length === 0 ? bundleResource(BUNDLE_SECRET, pem) : validatorResource(BUNDLE_SECRET, [own, ...named, ...others]),
+      ...[own, ...others].map((one) => bundleResource(`spiffe://${one.trustDomain}`, one.x509Pem)),
+      validatorResource(ALL_BUNDLES_SECRET, [own, ...others]),
+    ];
+    last = { key, federated, resources };
   }
   return last.resources;
 }
@@ -64,13 +91,14 @@ function bundleResource(name: string, pem: string): EncodedResource {
 }
 
 /** Envoy's SPIFFE validator holds a certificate against the bundle of its own trust domain, and no other's. */
-function allBundles(trustDomain: string, pem: string): EncodedResource {
-  const validator = create(SPIFFECertValidatorConfigSchema, { trustDomains: [{ name: trustDomain, trustBundle: inline(pem) }] });
+function validatorResource(name: string, all: Federated["bundles"]): EncodedResource {
+  const validator = create(SPIFFECertValidatorConfigSchema, {
+    trustDomains: all.map(({ trustDomain, x509Pem }) => ({ name: trustDomain, trustBundle: inline(x509Pem) })),
+  });
   const customValidatorConfig = {
     name: "envoy.tls.cert_validator.spiffe",
     typedConfig: packAny(SPIFFECertValidatorConfigSchema, validator),
   };
-  const name = ALL_BUNDLES_SECRET;
   const bundles = create(SecretSchema, { name, type: { case: "validationContext", value: { customValidatorConfig } } });
   return encodeResource(SecretSchema, name, bundles, []);
 }

@@ -50,21 +50,25 @@ const TLS_1_2_TO_1_3: MessageInitShape<typeof TlsParametersSchema> = {
 export interface ClientMutualTlsOptions {
   /** "outbound_.8080_._.orders.default.mesh.local", which `connection.sni` sees. */
   readonly sni: string;
-  /** The server must present one of these; where none is known, any identity that the mesh's CA signed. */
+  /** The server must present one of these; where none is known, any identity of `trustDomains`. */
   readonly spiffeIds: readonly string[];
+  /** Where other trust domains are known: the mesh's own. Without, the bundle's is the only one there is. */
+  readonly trustDomains?: readonly string[];
   /** The connection carries HTTP/2. */
   readonly http2?: boolean;
 }
 
 /** A sidecar's calls to a sidecar: its SVID, the mesh's CA, ALPN "istio" (DestinationRule ISTIO_MUTUAL). */
-export function clientMutualTls({ sni, spiffeIds, http2 }: ClientMutualTlsOptions): TransportSocket {
+export function clientMutualTls({ sni, spiffeIds, trustDomains = [], http2 }: ClientMutualTlsOptions): TransportSocket {
   const context = create(UpstreamTlsContextSchema, {
     sni,
     commonTlsContext: {
       tlsParams: TLS_1_2_TO_1_3,
       alpnProtocols: http2 ? ["istio", "h2"] : ["istio"],
       tlsCertificateSdsSecretConfigs: [sds(SVID_SECRET)],
-      validationContextType: meshValidation([...spiffeIds].sort().map((id) => uriSan({ case: "exact", value: id }))),
+      validationContextType: meshValidation(
+        spiffeIds.length > 0 ? [...spiffeIds].sort().map((id) => uriSan({ case: "exact", value: id })) : trustDomains.map(anyOf),
+      ),
     },
   });
   return tlsSocket(packAny(UpstreamTlsContextSchema, context));
@@ -136,11 +140,11 @@ function outsideValidation({
 
 /**
  * A sidecar's inbound mutual TLS: a client certificate is required, signed by the mesh's CA, for an identity in the trust domain or one of
- * its aliases. ALPN never names "istio", which would stand in the way of HTTP/2 (Istio, pilot/pkg/security/authn/utils/utils.go BuildInboundTLS).
+ * its aliases, or in a federated one. ALPN never names "istio", which would stand in the way of HTTP/2 (Istio, pilot/pkg/security/authn/utils/utils.go BuildInboundTLS).
  */
 export function serverMutualTls(settings: Settings): TransportSocket {
   const { mutualTls } = settings.defaults ?? {};
-  const trustDomains = [...new Set([settings.trustDomain, ...settings.trustDomainAliases])];
+  const trustDomains = [...new Set([...ownTrustDomains(settings), ...(settings.federatedTrustDomains ?? [])])];
   const context = create(DownstreamTlsContextSchema, {
     requireClientCertificate: true,
     commonTlsContext: {
@@ -151,10 +155,15 @@ export function serverMutualTls(settings: Settings): TransportSocket {
       },
       alpnProtocols: ["h2", "http/1.1"],
       tlsCertificateSdsSecretConfigs: [sds(SVID_SECRET)],
-      validationContextType: meshValidation(trustDomains.map((domain) => uriSan({ case: "prefix", value: `spiffe://${domain}/` }))),
+      validationContextType: meshValidation(trustDomains.map(anyOf)),
     },
   });
   return tlsSocket(packAny(DownstreamTlsContextSchema, context));
+}
+
+/** The mesh's trust domain and its other names. */
+export function ownTrustDomains({ trustDomain, trustDomainAliases }: Settings): readonly string[] {
+  return [...new Set([trustDomain, ...trustDomainAliases])];
 }
 
 /** No TLS. */
@@ -181,6 +190,8 @@ export function meshValidation(
 function uriSan(matchPattern: { case: "exact" | "prefix"; value: string }): SanMatcher {
   return { sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern } };
 }
+
+const anyOf = (trustDomain: string): SanMatcher => uriSan({ case: "prefix", value: `spiffe://${trustDomain}/` });
 
 /** A name of a DestinationRule may be of any sort; Envoy wants to know of which. */
 export function anySan(name: string): SanMatcher[] {

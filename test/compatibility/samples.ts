@@ -2,10 +2,11 @@
 import type { Kind } from "../../src/model/resource.ts";
 import { CREDENTIAL_SAMPLES } from "./credential-samples.ts";
 import { ENVOY_FILTER_BASE, ENVOY_FILTER_SAMPLES } from "./envoy-filter-samples.ts";
-import { REGISTRATION_BASE, REGISTRATION_SAMPLES } from "./registration-samples.ts";
 import { MESH_CONFIG_SAMPLES } from "./mesh-config-samples.ts";
+import { REGISTRATION_BASE, REGISTRATION_SAMPLES } from "./registration-samples.ts";
 import { SIDECAR_BASE, SIDECAR_SAMPLES } from "./sidecar-samples.ts";
 import { TELEMETRY_BASE, TELEMETRY_SAMPLES } from "./telemetry-samples.ts";
+import { TOKEN_INJECTION_BASE, TOKEN_INJECTION_SAMPLES } from "./token-injection-samples.ts";
 import { WORKLOAD_GROUP_BASE, WORKLOAD_GROUP_SAMPLES } from "./workload-group-samples.ts";
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -46,6 +47,7 @@ export const BASE: Readonly<Partial<Record<Kind, Json>>> = {
   Telemetry: TELEMETRY_BASE,
   WorkloadGroup: WORKLOAD_GROUP_BASE,
   WorkloadRegistration: REGISTRATION_BASE,
+  TokenInjection: TOKEN_INJECTION_BASE,
 };
 
 const SUBSETS = `apiVersion: networking.istio.io/v1
@@ -183,6 +185,7 @@ export const SAMPLES: Table = [
   ...TELEMETRY_SAMPLES,
   ...WORKLOAD_GROUP_SAMPLES,
   ...REGISTRATION_SAMPLES,
+  ...TOKEN_INJECTION_SAMPLES,
   [/^Gateway\.selector$/, { value: { istio: "other" }, documents: FRONT }],
   [/^Gateway\.servers\[\]\.port\.number$/, { value: 81, documents: FRONT }],
   [/^Gateway\.servers\[\]\.port\.protocol$/, { value: "TCP", documents: FRONT }],

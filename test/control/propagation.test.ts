@@ -5,7 +5,7 @@ import type { TrustBundle } from "../../src/ca/types.ts";
 import { trustPropagation } from "../../src/control/propagation.ts";
 import { TYPE } from "../../src/lib/encoded.ts";
 import type { Mesh } from "../../src/mesh/types.ts";
-import { bundleResource } from "../../src/xds/secret.ts";
+import { bundleResources } from "../../src/xds/secret.ts";
 import { FakeClock } from "../fakes/clock.ts";
 
 const bundle = (pem: string): TrustBundle => ({
@@ -27,8 +27,8 @@ function proxy(ledger: Ledger, id: string) {
   return {
     ask: () => subscription.request({ names: ["ROOTCA"], version: "", nonce: "", error: undefined }),
     give: (pem: string) => {
-      const resource = bundleResource(pem);
-      subscription.update(new Map([[resource.name, resource]]), ++revision);
+      const resources = bundleResources("mesh.local", pem).filter(({ name }) => name === "ROOTCA");
+      subscription.update(new Map(resources.map((resource) => [resource.name, resource])), ++revision);
       expect(subscription.take("additions", String(++nonce))).toBeDefined();
     },
     answer: (error?: string) => subscription.request({ names: ["ROOTCA"], version: "", nonce: String(nonce), error }),

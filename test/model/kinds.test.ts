@@ -25,6 +25,7 @@ const PLAIN: Record<Kind, Record<string, unknown>> = {
   MeshConfig: {},
   Secret: {},
   TokenInjection: { hosts: ["a"], audience: "a" },
+  TrustDomain: { bundleEndpoint: { url: "https://a.example/", profile: "https_web" } },
   WorkloadRegistration: { serviceAccount: "a", selectors: { unix: { uid: 1001 } } },
 };
 

@@ -12,10 +12,12 @@ import { findMissingCredentials } from "./credentials.ts";
 import { findDeadRoutes } from "./dead-routes.ts";
 import { findLostDelegates } from "./delegates.ts";
 import { findLostEgressListeners } from "./egress-listeners.ts";
+import { findFederationTrouble } from "./federation.ts";
 import { findHostsWithoutServer } from "./gateway-hosts.ts";
 import { findGatewayTrouble } from "./gateways.ts";
 import { findHostConflicts } from "./host-conflicts.ts";
 import { findIdleIngressTls } from "./ingress-tls.ts";
+import { findLostInjections } from "./injections.ts";
 import { findMtlsConflicts } from "./mtls-conflicts.ts";
 import { findPolicyTrouble } from "./policies.ts";
 import { findPortConflicts } from "./port-conflicts.ts";
@@ -47,6 +49,8 @@ const RULES = [
   findProtocolConflicts,
   findPolicyTrouble,
   findTokenTrouble,
+  findLostInjections,
+  findFederationTrouble,
   findIdleProxyConfigs,
   findLostRegistrations,
   findWithoutEffect,

@@ -53,6 +53,7 @@ function checkSources(
       const names = principalAliases(principal, settings);
       const own = names.filter((name) => name.startsWith(`${settings.trustDomain}/`));
       const where = [...at, "principals", position];
+      if (settings.federatedTrustDomains?.some((domain) => principal.startsWith(`${domain}/`))) continue;
       if (own.length === 0 && principal.split("/").length === 5) {
         const message = `${principal} is of another trust domain, whose certificates nobody here trusts`;
         context.warn(
@@ -60,7 +61,7 @@ function checkSources(
           policy,
           where,
           message,
-          `this mesh's is ${settings.trustDomain}; other names of it go into trustDomainAliases`,
+          `this mesh's is ${settings.trustDomain}; other names of it go into trustDomainAliases, and another mesh into a TrustDomain`,
         );
       } else if (!names.some((name) => identities.has(name))) {
         context.warn(

@@ -367,4 +367,24 @@ spec:
   template: {serviceAccount: orders}
 `,
   },
+  federatedCaller: {
+    code: "WF0522",
+    title: "A rule takes another trust domain's workloads for the mesh's own",
+    cause:
+      "A TrustDomain is there, and an ALLOW rule names callers by namespace or service account alone: as in Istio such a rule does not ask for the trust domain, so that a workload of that name in the other one is let in too.",
+    mend: "Name them by principals (TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT), or add the trust domain to the rule.",
+    example: `apiVersion: weft.dev/v1
+kind: TrustDomain
+metadata: {name: other.example, namespace: weft-system}
+spec:
+  bundleEndpoint: {url: "https://bundle.other.example/", profile: https_web}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: orders}
+spec:
+  rules:
+    - from: [{source: {namespaces: [shop]}}]
+`,
+  },
 } as const satisfies Record<string, CodeEntry>;

@@ -51,4 +51,17 @@ spec:
     mend: "Apply the Secret again with a renewed certificate: proxies take it without dropping a connection.",
     example: "A Secret whose tls.crt expired yesterday.\n",
   },
+  staleBundle: {
+    code: "WF0405",
+    title: "Another trust domain's bundle is not fetched",
+    cause:
+      "The bundle endpoint of a TrustDomain does not answer, is not who it should be, or answers with what is older than what is known. The last good bundle stays in use; without one the SVIDs of that trust domain are refused.",
+    mend: "Compare url, profile and endpointSPIFFEID with what the other side says. Where its authorities changed while this weft was off, write its present bundle into the field bundle.",
+    example: `apiVersion: weft.dev/v1
+kind: TrustDomain
+metadata: {name: other.example, namespace: weft-system}
+spec:
+  bundleEndpoint: {url: "https://127.0.0.1:9/", profile: https_web}
+`,
+  },
 } as const satisfies Record<string, CodeEntry>;
