@@ -339,20 +339,6 @@ spec:
     - delegate: {name: orders-routes}
 `,
   },
-  unknownIdentity: {
-    code: "WF0521",
-    title: "An identity that no workload has",
-    cause:
-      "A WorkloadRegistration names a workload that is not there or has no service account, and gives nobody an identity; or a service account that no workload has, which is often a slip, and right for a program that has no sidecar.",
-    mend: "Compare the name with those of the namespace's WorkloadEntries: a registration's identity is always one of its own namespace.",
-    example: `apiVersion: weft.dev/v1
-kind: WorkloadRegistration
-metadata: {name: billing, namespace: shop}
-spec:
-  workload: billing-1
-  selectors: {unix: {uid: 1001, path: /usr/bin/billing}}
-`,
-  },
   groupUnselected: {
     code: "WF0519",
     title: "Nobody can call the group's instances",
@@ -365,6 +351,20 @@ metadata: {name: orders}
 spec:
   metadata: {labels: {app: order}}
   template: {serviceAccount: orders}
+`,
+  },
+  unknownIdentity: {
+    code: "WF0521",
+    title: "An identity that no workload has",
+    cause:
+      "A WorkloadRegistration names a workload that is not there or has no service account, and gives nobody an identity; or a service account that no workload has, which is often a slip, and right for a program that has no sidecar.",
+    mend: "Compare the name with those of the namespace's WorkloadEntries: a registration's identity is always one of its own namespace.",
+    example: `apiVersion: weft.dev/v1
+kind: WorkloadRegistration
+metadata: {name: billing, namespace: shop}
+spec:
+  workload: billing-1
+  selectors: {unix: {uid: 1001, path: /usr/bin/billing}}
 `,
   },
   federatedCaller: {
