@@ -38,7 +38,7 @@ const codesOf = async (all: Readonly<Record<string, () => Promise<unknown>>>) =>
 test("Every call without the security header, or with another value, is answered with InvalidArgument", async () => {
   const weft = await open();
   weft.register(registered("billing"));
-  for (const headers of [{}, { "workload.spiffe.io": "TRUE" }, { "workload.spiffe.io": "1" }]) {
+  for (const headers of [{}, { "workload.spiffe.io": "TRUE" }, { "workload.spiffe.io": "1" }] as Record<string, string>[]) {
     expect(await codesOf(calls(weft, { headers }))).toEqual(Array(5).fill("InvalidArgument"));
   }
 });
