@@ -14,6 +14,7 @@ import {
   MOST_CONNECTIONS,
   MOST_CONNECTIONS_PER_ADDRESS,
   MOST_HEADER_BYTES,
+  MOST_PIPELINED,
   STALLED_MS,
 } from "./limits.ts";
 
@@ -49,7 +50,7 @@ export function serveHttp(
     },
   );
   // Node's own time limits do not reach connections that are handed over: those below do.
-  const http = createHttpServer({ requestTimeout: 0, maxHeaderSize: MOST_HEADER_BYTES }, listener);
+  const http = createHttpServer({ requestTimeout: 0, maxHeaderSize: MOST_HEADER_BYTES });
   http.keepAliveTimeout = IDLE_SECONDS * 1000;
   http.on("clientError", (_, socket) => socket.destroy());
   const endUnless = (socket: Socket, connection: Connection, milliseconds: number, isFine: () => boolean) => {
@@ -62,11 +63,16 @@ export function serveHttp(
   http.on("request", (request, response) => {
     const { socket } = request;
     const connection = open.get(socket);
-    if (!connection) {
+    if (!connection || socket.destroyed) {
       socket.destroy();
       return;
     }
     connection.requests += 1;
+    // The runtime reads on while answers wait, and all of them would be kept in memory.
+    if (connection.requests > MOST_PIPELINED) {
+      socket.destroy();
+      return;
+    }
     // A body that drips in would hold a place for ever.
     endUnless(socket, connection, BODY_MS, () => request.complete);
     const unwatch = watchProgress(socket, clock);
@@ -77,6 +83,7 @@ export function serveHttp(
       if (stopping) socket.destroy();
       else endUnless(socket, connection, IDLE_SECONDS * 1000, () => connection.requests > 0);
     });
+    void listener(request, response);
   });
   const server = makeServer((socket) => {
     const connection: Connection = { requests: 0, cancel: () => {} };

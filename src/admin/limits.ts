@@ -12,6 +12,8 @@ export const BODY_MS = 60_000;
 export const STALLED_MS = 30_000;
 /** Of a request; a token has 4 KiB at most. */
 export const MOST_HEADER_BYTES = 16 * 1024;
+/** Requests of one connection whose answers are not written yet: who sends more at once does not mean to read them. */
+export const MOST_PIPELINED = 64;
 /** To one listener: the watches and requests below, and some that come and go. */
 export const MOST_CONNECTIONS = 1024;
 /** From one address; behind loopback is a whole machine. */

@@ -66,7 +66,10 @@ export interface LedgerReader {
   lagging(typeUrl: TypeUrl, resourceName: string, version: string): readonly string[];
   /** The last revision that all types of all streams of the proxy are known to have; undefined where there is none. */
   ackedRevision(proxyId: string): number | undefined;
-  /** What the proxy's newest stream was sent and still has; empty where none is connected. It holds private keys: redact. */
+  /**
+   * What the proxy was sent and still has, of all of its streams (an Envoy has one, or one for each secret), the newest first to say; empty where none
+   * is connected. It holds private keys: redact.
+   */
   resources(proxyId: string): readonly EncodedResource[];
 }
 
@@ -143,7 +146,8 @@ export class Ledger implements LedgerReader {
   }
 
   resources(proxyId: string): readonly EncodedResource[] {
-    return this.newest(proxyId)?.resources() ?? [];
+    const resources = [...(this.live.get(proxyId) ?? [])].flatMap((entry) => entry.resources());
+    return [...new Map(resources.map((resource) => [`${resource.typeUrl} ${resource.name}`, resource])).values()];
   }
 
   private newest(proxyId: string): LedgerEntry | undefined {

@@ -34,6 +34,8 @@ const partsOf = (key: string) => {
 export class TokenManager {
   readonly #renewals: Renewals<KeptToken>;
   readonly #onFailure = new Map<string, Set<() => void>>();
+  /** Keys of which there is no token, because issuance failed. */
+  readonly #missing = new Set<string>();
 
   constructor({ authority, clock, random, observer }: TokenManagerOptions) {
     this.#renewals = new Renewals({
@@ -44,8 +46,12 @@ export class TokenManager {
       },
       clock,
       random,
-      issued: ({ spiffeId, audience }) => observer?.issued?.({ spiffeId, audience: audience[0] ?? "" }),
+      issued: ({ spiffeId, audience: [audience = ""] }) => {
+        this.#missing.delete(keyOf(spiffeId, audience));
+        observer?.issued?.({ spiffeId, audience });
+      },
       failed: ({ key, ...failure }) => {
+        if (failure.expires === undefined) this.#missing.add(key);
         observer?.failed?.({ ...partsOf(key), ...failure });
         for (const tell of [...(this.#onFailure.get(key) ?? [])]) tell();
       },
@@ -60,11 +66,14 @@ export class TokenManager {
     // Wrapped, so that one function given twice is two.
     const tell = () => onFailure?.();
     failures.add(tell);
+    if (this.#missing.has(key)) tell();
     const stop = this.#renewals.subscribe(key, onToken);
     return () => {
       stop();
       failures.delete(tell);
-      if (failures.size === 0) this.#onFailure.delete(key);
+      if (failures.size > 0) return;
+      this.#onFailure.delete(key);
+      this.#missing.delete(key);
     };
   }
 

@@ -12,6 +12,7 @@ import { canonicalHost } from "../model/host.ts";
 import { provenanceOf } from "../model/resource.ts";
 import { type IngressListener, parseDefaultEndpoint } from "../model/sidecar.ts";
 import { listenerProtocol } from "../model/sidecar-port.ts";
+import { isServiceAccount } from "../model/workload-entry.ts";
 import { withKnownSuites } from "./gateways.ts";
 import { compareText } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
@@ -32,9 +33,11 @@ export function buildWorkloads(selection: Selection, settings: Settings, sidecar
   return new Map(built.sort((a, b) => compareText(a.key, b.key)).map((workload) => [workload.key, workload]));
 }
 
-/** spiffe://TRUST_DOMAIN/ns/NS/sa/SA, undefined without a service account. */
+/** spiffe://TRUST_DOMAIN/ns/NS/sa/SA, undefined without a service account, or one that a store of an earlier weft holds and no ID can have. */
 export function spiffeIdOf(settings: Settings, namespace: string, serviceAccount: string | undefined): string | undefined {
-  return serviceAccount ? `spiffe://${settings.trustDomain}/ns/${namespace}/sa/${serviceAccount}` : undefined;
+  return serviceAccount && isServiceAccount(serviceAccount)
+    ? `spiffe://${settings.trustDomain}/ns/${namespace}/sa/${serviceAccount}`
+    : undefined;
 }
 
 /** Of workloads whose ports are those of their services. */

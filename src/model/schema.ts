@@ -56,6 +56,9 @@ export interface Missing {
 
 export const needed = <S extends v.GenericSchema>(schema: S, missing?: Missing): Needed<S> => ({ needed: true, schema, missing });
 
+/** Of one mapping, told by name: each is compared with all that are known, and who sends 60,000 must not keep everybody waiting. */
+const MOST_UNKNOWN_FIELDS = 50;
+
 type Entry = v.GenericSchema | NotYet | Needed<v.GenericSchema>;
 
 type Known<E> = {
@@ -101,6 +104,7 @@ export function object<const E extends Record<string, Entry>>(
     dataset.typed = true;
     const report = reporter(dataset);
     const misspelt = new Set<string>();
+    let unknown = 0;
     for (const [key, part] of Object.entries(value)) {
       const schema = known.get(key);
       if (schema) runPart(schema, dataset, key, part, config);
@@ -113,13 +117,15 @@ export function object<const E extends Record<string, Entry>>(
             help: later.help,
           });
         else if (later) report("notYet", "is not translated yet", { path: [key], atKey: true, help: later.help });
-        else {
+        else if (++unknown <= MOST_UNKNOWN_FIELDS) {
           const names = [...known.keys(), ...refused.keys()];
           misspelt.add(nearest(key, names) ?? key);
           report("unknownField", "is no known field", { path: [key], atKey: true, help: suggestion(key, names) });
         }
       }
     }
+    const more = unknown - MOST_UNKNOWN_FIELDS;
+    if (more > 0) report("unknownField", `has ${more} more fields that are not known`, { help: "is it meant for another program?" });
     for (const [name, missing] of required) {
       if (Object.hasOwn(value, name)) continue;
       dataset.typed = false;

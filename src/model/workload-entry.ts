@@ -31,12 +31,20 @@ export function checkPortName(name: string, report: Report, path: readonly (stri
   if (!isDnsLabel(name)) report("badValue", `${JSON.stringify(name)} is no name of a port: use letters, digits and '-'`, { path, atKey });
 }
 
-export const isUnix = (address: string) => address.startsWith(UNIX);
+/**
+ * A service account is one segment of a SPIFFE ID's path (SPIFFE-ID, 2.2): with a slash in it, it would be a longer path, and look like somebody else's to
+ * a policy that matches by its end.
+ */
+export const isServiceAccount = (name: string) => /^[a-zA-Z0-9._-]{1,253}$/.test(name) && name !== "." && name !== "..";
 
-/** The CRD's limit, that of a name in Kubernetes. */
-function checkAccount(name: string, report: Report): void {
-  if (name.length > 253) report("badValue", "must not be longer than 253 characters");
+export function checkServiceAccount(name: string, report: Report): void {
+  if (name === "" || isServiceAccount(name)) return;
+  report("badValue", `${JSON.stringify(name.slice(0, 80))} is no name of a service account`, {
+    help: "use letters, digits, '-', '_' and '.', at most 253",
+  });
 }
+
+export const isUnix = (address: string) => address.startsWith(UNIX);
 
 const unreached = ({ network }: Readonly<Record<string, unknown>>): Missing | undefined =>
   network
@@ -60,7 +68,7 @@ export const workloadEntry = () =>
       network: text(),
       locality: text(),
       weight: uint32(),
-      serviceAccount: text(checkAccount),
+      serviceAccount: text(checkServiceAccount),
     },
     (value, report) => {
       if (isUnix(value.address) && Object.keys(value.ports ?? {}).length > 0) {

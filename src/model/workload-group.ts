@@ -9,7 +9,7 @@ import { port } from "./common.ts";
 import { readinessProbe } from "./readiness-probe.ts";
 import type { Metadata } from "./resource.ts";
 import { map, needed, object, type Report, text, uint32 } from "./schema.ts";
-import { checkPortName, type WorkloadEntrySpec } from "./workload-entry.ts";
+import { checkPortName, checkServiceAccount, type WorkloadEntrySpec } from "./workload-entry.ts";
 
 /** On a WorkloadEntry that registration made: the name of its group. weft removes such an entry when its instance has gone. */
 export const AUTO_REGISTRATION_GROUP = "istio.io/autoRegistrationGroup";
@@ -44,7 +44,7 @@ const template = object(
     network: text(),
     locality: text(),
     weight: uint32(),
-    serviceAccount: text(),
+    serviceAccount: text(checkServiceAccount),
   },
   ({ address }, report) => {
     if (!address) return;

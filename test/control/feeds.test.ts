@@ -3,7 +3,7 @@ import { ProxyFeeds } from "../../src/control/feeds.ts";
 import { type ProxySnapshot, TYPE } from "../../src/lib/encoded.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
 import { parseDocuments } from "../../src/model/index.ts";
-import { secretResources } from "../../src/xds/secret.ts";
+import { secretResources, tokenResource } from "../../src/xds/secret.ts";
 import { FakeClock } from "../fakes/clock.ts";
 
 const ENTRY = `apiVersion: networking.istio.io/v1
@@ -51,6 +51,57 @@ describe("a proxy's feed", () => {
     expect(seen).toHaveLength(0);
     give();
     expect(seen[0]?.resources.get(TYPE.secret)?.has("ROOTCA")).toBe(true);
+  });
+
+  test("names a token in its clusters only when it was made, and follows which tokens its calls need", () => {
+    const service = `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: orders}
+spec: {hosts: [orders], location: MESH_INTERNAL, resolution: STATIC, ports: [{number: 8080, name: http, protocol: HTTP}]}
+`;
+    const injection = (audience: string) => `apiVersion: weft.dev/v1
+kind: TokenInjection
+metadata: {name: to-orders}
+spec: {hosts: [orders], audience: ${audience}}
+`;
+    const followed: string[] = [];
+    const seen: ProxySnapshot[] = [];
+    let give = () => {};
+    const feeds = new ProxyFeeds({
+      clock: new FakeClock(),
+      onTrouble: (_proxy, reason) => {
+        throw reason;
+      },
+      secretsOf: (_spiffeId, tokens, onSecrets) => {
+        const names = tokens.map(({ secret }) => secret).join();
+        followed.push(`+${names}`);
+        const secrets = [
+          ...secretResources({ trustDomain: "mesh.local", bundlePem: "CA" }),
+          ...tokens.map((need) => tokenResource(need, "t")),
+        ];
+        give = () => onSecrets(secrets);
+        if (tokens.length === 0) give();
+        return () => followed.push(`-${names}`);
+      },
+    });
+    const upstreamFilters = () => {
+      const cluster = seen.at(-1)?.resources.get(TYPE.cluster)?.get("outbound|8080||orders.default.mesh.local");
+      return /jwt-svid:\w+/.exec(new TextDecoder().decode(cluster?.any))?.[0];
+    };
+    feeds.subscribe({ id: "default/web-1" }, (snapshot) => seen.push(snapshot));
+    feeds.update(meshOf(`${ENTRY}---\n${service}`, 1));
+    expect([seen.length, upstreamFilters()]).toEqual([1, undefined]);
+    feeds.update(meshOf([ENTRY, service, injection("a")].join("---\n"), 2));
+    expect(seen).toHaveLength(1);
+    give();
+    expect(upstreamFilters()).toBe("jwt-svid:a");
+    expect(seen.at(-1)?.resources.get(TYPE.secret)?.has("jwt-svid:a")).toBe(true);
+    feeds.update(meshOf([ENTRY, service, injection("a")].join("---\n"), 3));
+    expect(seen.at(-1)?.revision).toBe(3);
+    feeds.update(meshOf([ENTRY, service, injection("b")].join("---\n"), 4));
+    give();
+    expect(upstreamFilters()).toBe("jwt-svid:b");
+    expect(followed).toEqual(["+", "+jwt-svid:a", "-", "+jwt-svid:b", "-jwt-svid:a"]);
   });
 
   test("keeps a deleted workload's configuration until its callers had time to leave, then takes it all away", async () => {

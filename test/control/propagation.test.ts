@@ -1,66 +1,71 @@
 import { expect, test } from "bun:test";
-import { Ledger } from "../../src/ads/ledger.ts";
-import { SotwSubscription } from "../../src/ads/sotw.ts";
-import type { TrustBundle } from "../../src/ca/types.ts";
+import type { LedgerReader } from "../../src/ads/index.ts";
+import { jwtAuthorities } from "../../src/control/jwt-authorities.ts";
 import { trustPropagation } from "../../src/control/propagation.ts";
-import { TYPE } from "../../src/lib/encoded.ts";
-import type { Mesh } from "../../src/mesh/types.ts";
+import { buildMesh } from "../../src/mesh/build.ts";
+import { jwtResource } from "../../src/xds/filters/jwt.ts";
 import { bundleResources } from "../../src/xds/secret.ts";
-import { FakeClock } from "../fakes/clock.ts";
+import { OPTIONS, resource, resourcesOf, workload } from "../mesh/harness.ts";
 
-const bundle = (pem: string): TrustBundle => ({
+const key = (kid: string) => ({ kty: "EC", crv: "P-256", x: "a", y: "b", kid, alg: "ES256" });
+const bundleWith = (...kids: string[]) => ({
   trustDomain: "mesh.local",
   sequence: 1,
   refreshHint: 300,
-  x509: [pem],
-  x509Pem: pem,
-  jwt: [],
+  x509: ["CA"],
+  x509Pem: "CA",
+  jwt: kids.map(key),
 });
+const RESOURCES = resourcesOf(
+  workload("web-1", "web", "10.0.0.1"),
+  workload("orders-1", "orders", "10.0.0.2"),
+  workload("billing-1", "billing", "10.0.0.3"),
+  resource("RequestAuthentication", "own", '{selector: {matchLabels: {app: orders}}, jwtRules: [{issuer: "spiffe://mesh.local"}]}'),
+  resource(
+    "RequestAuthentication",
+    "other",
+    '{selector: {matchLabels: {app: billing}}, jwtRules: [{issuer: "https://a", jwksUri: "https://a/keys"}]}',
+  ),
+);
+const meshWith = (...kids: string[]) => buildMesh(RESOURCES, { ...OPTIONS, jwtAuthorities: jwtAuthorities(bundleWith(...kids)) });
 
-/** A proxy's secrets, on a ledger: `give` sends it a bundle, `answer` is its ACK, or NACK. */
-function proxy(ledger: Ledger, id: string) {
-  const subscription = new SotwSubscription(TYPE.secret);
-  const info = { id, node: "n", envoyVersion: "1.40.0", protocol: "sotw" as const, address: "unix" };
-  const entry = ledger.open(info, (typeUrl) => (typeUrl === TYPE.secret ? subscription : undefined));
-  let nonce = 0;
-  let revision = 0;
-  return {
-    ask: () => subscription.request({ names: ["ROOTCA"], version: "", nonce: "", error: undefined }),
-    give: (pem: string) => {
-      const resources = bundleResources("mesh.local", pem).filter(({ name }) => name === "ROOTCA");
-      subscription.update(new Map(resources.map((resource) => [resource.name, resource])), ++revision);
-      expect(subscription.take("additions", String(++nonce))).toBeDefined();
-    },
-    answer: (error?: string) => subscription.request({ names: ["ROOTCA"], version: "", nonce: String(nonce), error }),
-    leave: () => ledger.close(entry),
-  };
+/** Nothing but what propagation asks: what each proxy holds, "name version"; no ledger has so little to it. */
+function ledgerOf(held: Readonly<Record<string, readonly string[]>>, away: readonly string[] = []): LedgerReader {
+  const lagging: LedgerReader["lagging"] = (_typeUrl, name, version) =>
+    Object.entries(held).flatMap(([id, all]) =>
+      all.some((one) => one.startsWith(`${name} `) && one !== `${name} ${version}`) ? [id] : [],
+    );
+  const proxies = () => away.map((id) => ({ id, disconnectedAt: 1 }));
+  return { lagging, proxies } as unknown as LedgerReader;
 }
 
-test("A bundle is everywhere when every connected proxy that has one has acknowledged the very bytes; who left may come back", () => {
-  const ledger = new Ledger({ clock: new FakeClock() });
-  const workloads = new Map([["default/web", { spiffeId: "spiffe://mesh.local/ns/default/sa/web" }]]);
-  const propagation = trustPropagation({ ledger: () => ledger, mesh: () => ({ workloads }) as unknown as Mesh });
-  const missing = () => propagation.missing(bundle("new"), "x509");
-  expect(missing()).toEqual({ connected: [], away: [] });
+test("A new JWT authority waits for the proxies that verify the mesh's tokens, until their filters know its key", () => {
+  const filterOf = (...kids: string[]) => {
+    const authentication = meshWith(...kids).authentication.get("default/orders-1");
+    if (!authentication) throw new Error("no workload");
+    const { name, version } = jwtResource(authentication);
+    return `${name} ${version}`;
+  };
+  const missing = (mesh: ReturnType<typeof meshWith>, filter: string, away: readonly string[] = []) => {
+    const ledger = ledgerOf({ "default/orders-1": [filter], "default/billing-1": [filterOf("old")], "default/web-1": [] }, away);
+    return trustPropagation({ ledger: () => ledger, mesh: () => mesh }).missing(bundleWith("old", "new"), "jwt");
+  };
+  // Before the mesh was built of the new bundle, and before its filter was taken.
+  expect(missing(meshWith("old"), filterOf("old")).connected).toEqual(["default/orders-1"]);
+  expect(missing(meshWith("old", "new"), filterOf("old")).connected).toEqual(["default/orders-1"]);
+  expect(missing(meshWith("old", "new"), filterOf("old", "new"))).toEqual({ connected: [], away: [] });
+  expect(missing(meshWith("old", "new"), filterOf("old", "new"), ["default/orders-1", "default/web-1"]).away).toEqual(["default/orders-1"]);
+});
 
-  const web = proxy(ledger, "default/web");
-  // It has no bundle yet: when it asks, it gets the newest.
-  expect(missing().connected).toEqual([]);
-  web.ask();
-  web.give("old");
-  expect(missing().connected).toEqual(["default/web"]);
-  web.answer();
-  expect(missing().connected).toEqual(["default/web"]);
-  web.give("new");
-  expect(missing().connected).toEqual(["default/web"]);
-  web.answer();
-  expect(missing()).toEqual({ connected: [], away: [] });
-  web.give("newer");
-  web.answer("no room");
-  expect(propagation.missing(bundle("newer"), "x509").connected).toEqual(["default/web"]);
-  expect(propagation.missing(bundle("newer"), "jwt")).toEqual({ connected: [], away: [] });
-
-  web.leave();
-  proxy(ledger, "default/gone").leave();
-  expect(missing()).toEqual({ connected: [], away: ["default/web"] });
+test("A new X.509 authority waits for the proxies that hold the bundle under any of its names", () => {
+  const now = bundleResources("mesh.local", "CA").map(({ name, version }) => `${name} ${version}`);
+  const ledger = ledgerOf({
+    "default/a": ["ROOTCA before"],
+    "default/b": ["spiffe://mesh.local before"],
+    "default/c": ["ALL before"],
+    "default/d": now,
+    "default/e": [],
+  });
+  const { connected } = trustPropagation({ ledger: () => ledger, mesh: () => undefined }).missing(bundleWith("old"), "x509");
+  expect(connected).toEqual(["default/a", "default/b", "default/c"]);
 });

@@ -96,11 +96,12 @@ function holderElsewhere(
 }
 
 function checkRules(context: Context, policy: Resource<"RequestAuthentication">): void {
-  const { trustDomain } = context.mesh.settings;
+  const { trustDomain, federatedTrustDomains = [] } = context.mesh.settings;
   for (const [index, { issuer = "", jwks, jwksUri, audiences = [] }] of (policy.spec.jwtRules ?? []).entries()) {
     if (jwks || jwksUri || !issuer.startsWith("spiffe://")) continue;
     const path = ["spec", "jwtRules", index];
-    if (issuer !== issuerOf(trustDomain)) {
+    const known = [trustDomain, ...federatedTrustDomains].map(issuerOf);
+    if (!known.includes(issuer)) {
       const message = `the keys of ${issuer} are not known here: its tokens are refused`;
       context.warn(
         "neverMatches",

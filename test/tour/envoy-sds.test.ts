@@ -1,0 +1,3 @@
+import { describePage } from "./run-page.ts";
+
+describePage("envoy-sds.md", 12);
