@@ -2,7 +2,8 @@
 import { clientCredentials } from "../mesh/credentials.ts";
 import type { RouteTarget } from "../mesh/http-routes.ts";
 import { type LocalityGroup, preferenceOf } from "../mesh/localities.ts";
-import type { OutboundCluster, OutboundView } from "../mesh/outbound.ts";
+import type { OutboundView } from "../mesh/outbound.ts";
+import type { OutboundCluster } from "../mesh/outbound-clusters.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
 import { calledEndpoint, resolvedStep } from "./called-name.ts";
 import { clientTls } from "./client-tls.ts";

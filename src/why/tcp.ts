@@ -3,7 +3,7 @@ import { parseCidr } from "../lib/ip.ts";
 import type { EgressListener } from "../mesh/egress-listeners.ts";
 import { covers } from "../mesh/hosts.ts";
 import { localPlaces } from "../mesh/local-places.ts";
-import type { OutboundPort } from "../mesh/outbound.ts";
+import type { OutboundPort } from "../mesh/outbound-ports.ts";
 import { isTls, type TcpRoute } from "../mesh/tcp-routes.ts";
 import { contains } from "./cidr.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
