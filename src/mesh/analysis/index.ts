@@ -15,6 +15,7 @@ import { findLostEgressListeners } from "./egress-listeners.ts";
 import { findHostsWithoutServer } from "./gateway-hosts.ts";
 import { findGatewayTrouble } from "./gateways.ts";
 import { findHostConflicts } from "./host-conflicts.ts";
+import { findIdleTelemetry } from "./idle-telemetry.ts";
 import { findIdleIngressTls } from "./ingress-tls.ts";
 import { findMtlsConflicts } from "./mtls-conflicts.ts";
 import { findPolicyTrouble } from "./policies.ts";
@@ -52,6 +53,7 @@ const RULES = [
   findLostLogs,
   findLostSpans,
   findLostMetrics,
+  findIdleTelemetry,
 ];
 
 /** All findings, by file and line. `mesh` must have been built of `resources`. */
