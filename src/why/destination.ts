@@ -100,7 +100,12 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
   const resolved: Step[] = called
     ? [{ stage: "endpoint", result: called.address, reason: resolvedStep(called, cluster.port.number), source: called.source }]
     : [];
-  return { ...common, steps: [named, ...byLocality(groups, cluster), ...resolved], endpoints: judged };
+  return {
+    ...common,
+    name: called?.address ?? common.name,
+    steps: [named, ...byLocality(groups, cluster), ...resolved],
+    endpoints: judged,
+  };
 }
 
 /** What a DestinationRule says of endpoints for where they are. */
