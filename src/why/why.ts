@@ -10,6 +10,7 @@ import { isHttp } from "../mesh/services.ts";
 import { isTls } from "../mesh/tcp-routes.ts";
 import type { Mesh, Service, ServicePort } from "../mesh/types.ts";
 import { canonicalHost } from "../model/host.ts";
+import { readNamespace } from "../model/metadata.ts";
 import type { Leaving } from "./destination.ts";
 import { withPatches } from "./envoy-filter.ts";
 import type { Evaluation } from "./evaluation.ts";
@@ -35,7 +36,8 @@ export function evaluate(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
 
 /** "ns/name"; a bare name is in namespace default. */
 function keyOf(workload: string): string {
-  return workload.includes("/") ? workload : `default/${workload}`;
+  const slash = workload.indexOf("/");
+  return slash < 0 ? `default/${workload}` : `${readNamespace(workload.slice(0, slash))}${workload.slice(slash)}`;
 }
 
 function evaluateRequest(mesh: Mesh, asked: WhyRequest, context: WhyContext): Evaluation {
