@@ -4,6 +4,7 @@ import type { Clock } from "../lib/clock.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { PeerCredentials } from "../lib/peer-credentials.ts";
+import { readNamespace } from "../model/index.ts";
 import { nearest } from "../model/suggest.ts";
 import type { SpanContext } from "../telemetry/tracing.ts";
 import { parentFromHeaders } from "../telemetry/tracing.ts";
@@ -106,7 +107,7 @@ export function workloadOf(text: string): { namespace: string; name: string } {
   if (parts.length > 2 || !namespace || !name) {
     throw new WeftError("invalid", `"${text}" names no workload`, { help: "write NAMESPACE/NAME, or NAME for one in namespace default" });
   }
-  return { namespace, name };
+  return { namespace: readNamespace(namespace), name };
 }
 
 /** Whole seconds from a duration such as "1h". @throws WeftError "invalid" */

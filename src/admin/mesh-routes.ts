@@ -1,6 +1,7 @@
 /** What is in force: services, proxies, convergence; and identity: tokens, bootstraps, the CA. */
 import type { Hono } from "hono";
 import { WeftError } from "../lib/errors.ts";
+import { readNamespace } from "../model/index.ts";
 import { checkNamespaces } from "./access.ts";
 import {
   type AdminContext,
@@ -41,7 +42,7 @@ export function meshRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void
       parameters: [query("namespace", "Namespace")],
       reply: ServiceListSchema,
     }),
-    (c) => reply(c, { items: control.services(queryOf(c, ["namespace"]).namespace || undefined) }),
+    (c) => reply(c, { items: control.services(readNamespace(queryOf(c, ["namespace"]).namespace ?? "") || undefined) }),
   );
 
   app.get(
@@ -54,7 +55,7 @@ export function meshRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void
       reply: MtlsReportSchema,
       problems: [404],
     }),
-    (c) => reply(c, control.mtls(c.req.param("service"), queryOf(c, ["namespace"]).namespace || "default")),
+    (c) => reply(c, control.mtls(c.req.param("service"), readNamespace(queryOf(c, ["namespace"]).namespace || "default"))),
   );
 
   app.get(
@@ -102,7 +103,7 @@ export function meshRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void
   } as const;
   app.get("/v1/proxies/:namespace/:name/config", describe({ ...CONFIG, id: "getProxyConfig" }), (c) => {
     queryOf(c, []);
-    return reply(c, control.proxyConfig(`${c.req.param("namespace")}/${c.req.param("name")}`));
+    return reply(c, control.proxyConfig(`${readNamespace(c.req.param("namespace"))}/${c.req.param("name")}`));
   });
   app.get("/v1/proxies/:id/config", describe({ ...CONFIG, id: "getProxyConfigById" }), (c) => {
     queryOf(c, []);

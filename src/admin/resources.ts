@@ -1,7 +1,7 @@
 /** Resources: apply many, read, write and delete one, watch all. */
 import type { Hono } from "hono";
 import { WeftError } from "../lib/errors.ts";
-import { findKind, KINDS } from "../model/index.ts";
+import { findKind, KINDS, readNamespace } from "../model/index.ts";
 import { type AdminContext, type AdminEnv, callerOf, flagOf, parentOf, principalOf, queryOf, type RouteContext, reply } from "./context.ts";
 import type { ApplyOutcome } from "./control-plane.ts";
 import { preconditionOf, readFiles, readObject } from "./input.ts";
@@ -14,7 +14,7 @@ const IF_MATCH = header("If-Match", 'The ETag that the resource must have now, o
 
 function idOf(c: AdminContext) {
   const { kind = "", namespace = "", name = "" } = c.req.param() as Partial<Record<"kind" | "namespace" | "name", string>>;
-  return { kind: kindOf(kind), namespace, name };
+  return { kind: kindOf(kind), namespace: readNamespace(namespace), name };
 }
 
 /** The canonical kind for any of its names ("vs", "virtualservices"). @throws WeftError "not_found" */
@@ -71,7 +71,12 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       const { dryRun } = queryOf(c, ["dryRun"]);
       const { items: named } = await readObject(c, DeleteRequestSchema);
       const items = named.map(({ kind, namespace, name, resourceVersion }) => {
-        return { kind: kindOf(kind), namespace, name, ...(resourceVersion === undefined ? {} : { expect: Number(resourceVersion) }) };
+        return {
+          kind: kindOf(kind),
+          namespace: readNamespace(namespace),
+          name,
+          ...(resourceVersion === undefined ? {} : { expect: Number(resourceVersion) }),
+        };
       });
       return reply(
         c,
@@ -98,7 +103,10 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
     }),
     async (c) => {
       const { kind, namespace } = queryOf(c, ["kind", "namespace"]);
-      return reply(c, await control.list({ ...(kind ? { kind: kindOf(kind) } : {}), ...(namespace ? { namespace } : {}) }));
+      return reply(
+        c,
+        await control.list({ ...(kind ? { kind: kindOf(kind) } : {}), ...(namespace ? { namespace: readNamespace(namespace) } : {}) }),
+      );
     },
   );
 

@@ -5,7 +5,14 @@
  */
 
 /** An expression as tokens, or what is wrong with it. */
-export type ParsedCel = { readonly tokens: readonly string[] } | { readonly error: string; readonly help?: string };
+export type ParsedCel = { readonly tokens: readonly string[] } | CelError;
+
+export interface CelError {
+  readonly error: string;
+  readonly help?: string;
+  /** All that is wrong: this name, which is none of Envoy's attributes. */
+  readonly unknown?: string;
+}
 
 /** Envoy's attributes (Envoy's documentation, "Attributes"), the ones of proxies that are no part of Envoy left out. */
 const ATTRIBUTES: ReadonlySet<string> = new Set([
@@ -76,16 +83,19 @@ class Parser {
   #at = 0;
   #depth = 0;
   readonly #tokens: readonly string[];
+  #unknown: string | undefined;
 
   constructor(tokens: readonly string[]) {
     this.#tokens = tokens;
   }
 
-  run(): { readonly error: string; readonly help?: string } | undefined {
+  run(): CelError | undefined {
     try {
       this.#expression();
       if (this.#next !== undefined) throw new Failure(`has ${this.#next} where nothing should follow`);
-      return undefined;
+      const unknown = this.#unknown;
+      if (unknown === undefined) return undefined;
+      return { error: `names ${unknown}, which is no attribute of Envoy's`, help: `there are ${[...ATTRIBUTES].join(", ")}`, unknown };
     } catch (reason) {
       if (reason instanceof Failure) return { error: reason.message, help: reason.help };
       throw reason;
@@ -209,9 +219,7 @@ class Parser {
       if (name === "has" && !isSelection(this.#tokens.slice(from + 1, this.#at - 1))) {
         throw new Failure("has() asks for a field such as request.useragent", "ask for a header with 'NAME' in request.headers");
       }
-    } else if (!ATTRIBUTES.has(name)) {
-      throw new Failure(`names ${name}, which is no attribute of Envoy's`, `there are ${[...ATTRIBUTES].join(", ")}`);
-    }
+    } else if (!ATTRIBUTES.has(name)) this.#unknown ??= name;
   }
 }
 

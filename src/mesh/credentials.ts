@@ -11,7 +11,7 @@ import { provenanceOf, type Resource } from "../model/resource.ts";
 import { authoritiesOf, pairOf } from "../model/secret.ts";
 import { compareText } from "./hosts.ts";
 import { memoize } from "./memo.ts";
-import type { OutboundCluster } from "./outbound.ts";
+import type { OutboundCluster } from "./outbound-clusters.ts";
 import type { Mesh, Workload } from "./types.ts";
 
 /** The private key stands in it: it may become an SDS secret of the proxies that need it, and nothing else. */

@@ -1,5 +1,5 @@
 /** Where a workload's sidecar takes connections to a service's port, since nothing intercepts them. */
-import type { OutboundPort } from "./outbound.ts";
+import type { OutboundPort } from "./outbound-ports.ts";
 import type { Workload } from "./types.ts";
 
 export interface LocalPlace {

@@ -3,36 +3,19 @@
  * them apart (callers.ts).
  */
 import type { Provenance } from "../lib/provenance.ts";
-import { isIpAddress } from "../model/check.ts";
-import { type AutomaticTls, automaticTls, EACH, withMutualTls } from "./automatic-tls.ts";
-import { type Caller, groupCallers, hasLabels } from "./callers.ts";
-import {
-  type DestinationRule,
-  type DestinationRuleIndex,
-  type EffectivePolicy,
-  effectivePolicy,
-  NO_SUBSET,
-  overDefaults,
-  ruleFor,
-  type Subset,
-  sortedSubsets,
-} from "./destination-rules.ts";
+import type { AutomaticTls } from "./automatic-tls.ts";
+import { type Caller, groupCallers } from "./callers.ts";
+import { type DestinationRule, type DestinationRuleIndex, overDefaults, ruleFor } from "./destination-rules.ts";
 import { buildEgressListener, type EgressListener } from "./egress-listeners.ts";
 import { compareText } from "./hosts.ts";
-import { clusterName, type Surroundings } from "./http-routes.ts";
-import {
-  isLocalityWeighted,
-  type LocalityGroup,
-  localityGroups,
-  type Nearness,
-  NOWHERE,
-  nearnessLookedAt,
-  preferenceOf,
-} from "./localities.ts";
-import { internList, memoize, type Pool } from "./memo.ts";
+import type { Surroundings } from "./http-routes.ts";
+import { type Nearness, NOWHERE, nearnessLookedAt } from "./localities.ts";
+import { internList, type Pool } from "./memo.ts";
+import { clustersOf, type LoadAssignment, type OutboundCluster } from "./outbound-clusters.ts";
+import { listenedPorts, type OutboundPort, portOf } from "./outbound-ports.ts";
 import { sameProvenance } from "./policy-scope.ts";
 import { buildRouteTables, type RouteTable } from "./route-tables.ts";
-import { isHttp, type ServiceIndex, type ServiceParts, serviceFor } from "./services.ts";
+import { type ServiceIndex, type ServiceParts, serviceFor } from "./services.ts";
 import {
   type EgressScope,
   egressScope,
@@ -43,53 +26,9 @@ import {
   type KnownService,
   type SidecarLookup,
 } from "./sidecars.ts";
-import { isTls, type TcpInputs, type TcpRoute, tcpRoutes } from "./tcp-routes.ts";
-import type { Endpoint, Mesh, Service, ServicePort, Settings, Workload } from "./types.ts";
+import type { Endpoint, Mesh, Service, Settings, Workload } from "./types.ts";
 import { type UnknownHosts, unknownCluster, unknownHosts } from "./unknown-hosts.ts";
 import { labelsLookedAt, seenBy, type VirtualService, type VirtualServiceIndex, visibleFrom } from "./virtual-services.ts";
-
-/** How a port of a service, or of a subset of it, is called. */
-export interface OutboundCluster {
-  /** "outbound|8080|v1|orders.default.mesh.local" */
-  readonly name: string;
-  readonly service: Service;
-  readonly port: ServicePort;
-  readonly subset?: string;
-  readonly policy: EffectivePolicy;
-  /** With which TLS its endpoints are called, where `policy` says nothing of it. */
-  readonly automaticTls: AutomaticTls;
-  /** Identities that a mutual TLS server may present: of the service's endpoints and its ServiceEntry, sorted. */
-  readonly subjectAltNames: readonly string[];
-  /** Resolution DNS only: what to resolve. Others get their endpoints by EDS. */
-  readonly endpoints?: readonly Endpoint[];
-  /** Of `endpoints`. */
-  readonly localities?: readonly LocalityGroup[];
-  /** Whether the DestinationRule is for workloads that it selects. */
-  readonly selected: boolean;
-  /** Whether localities have weights that are not their endpoints'. */
-  readonly localityWeighted: boolean;
-  readonly sources: readonly Provenance[];
-}
-
-/** The endpoints of a cluster that gets them by EDS. */
-export interface LoadAssignment {
-  readonly cluster: string;
-  readonly port: ServicePort;
-  readonly endpoints: readonly Endpoint[];
-  /** The same endpoints, as the caller prefers them. */
-  readonly localities: readonly LocalityGroup[];
-  readonly sources: readonly Provenance[];
-}
-
-/** A port of a service that callers may reach. */
-export interface OutboundPort {
-  readonly service: Service;
-  readonly port: ServicePort;
-  /** The service's addresses that are single ones, where a listener can be. */
-  readonly addresses: readonly string[];
-  /** Undefined for HTTP: its routes are in the tables. At least one. */
-  readonly tcp?: readonly TcpRoute[];
-}
 
 export interface OutboundView {
   readonly namespace: string;
@@ -281,17 +220,6 @@ function within(known: readonly KnownService[], { rule }: Surroundings): Surroun
   return { rule, service: (host) => byHost.get(host) };
 }
 
-/** HTTP ports for which a listener may exist outside the outbound listener. */
-function listenedPorts(services: readonly Service[], workloads: readonly Workload[]): ReadonlySet<number> {
-  const asked = new Set(workloads.flatMap(({ listen }) => listen ?? []).map(({ host, port }) => `${host}:${port}`));
-  const ports = services.flatMap((service) =>
-    service.ports.filter(
-      ({ number, protocol }) => isHttp(protocol) && (service.addresses.some(isIpAddress) || asked.has(`${service.host}:${number}`)),
-    ),
-  );
-  return new Set(ports.map(({ number }) => number));
-}
-
 /** One object for all callers that the rule does not tell apart. */
 function nearnessOf({ locality, labels }: Caller, rule: DestinationRule, pool: Pool): Nearness {
   const looked = nearnessLookedAt(rule);
@@ -304,113 +232,6 @@ function subjectAltNames(part: ServiceParts, inputs: OutboundInputs): readonly s
   const ids = (inputs.instances.get(part) ?? []).flatMap(({ spiffeId }) => spiffeId ?? []);
   return inputs.pool.strings([...new Set([...part.service.subjectAltNames, ...ids])].sort(compareText));
 }
-
-const clustersOf = memoize(
-  (
-    service: Service,
-    endpoints: readonly Endpoint[],
-    rule: DestinationRule,
-    names: readonly string[],
-    near: Nearness,
-    namespaceTls: AutomaticTls,
-  ) => {
-    const clusters: OutboundCluster[] = [];
-    const assignments: LoadAssignment[] = [];
-    // No instance is known, so none is in a subset either (cluster_builder.go, applyDestinationRule).
-    if (service.resolution === "DYNAMIC_DNS") {
-      const called = service.ports.filter(({ protocol }) => isHttp(protocol) || isTls(protocol));
-      return { clusters: called.map((port) => edsCluster(service, port, NO_SUBSET, rule, names, namespaceTls)), assignments };
-    }
-    for (const port of service.ports) {
-      for (const subset of [NO_SUBSET, ...sortedSubsets(rule)]) {
-        const tls = effectivePolicy(rule, subset, port).tls ? EACH : automaticTls(namespaceTls, rule, subset, port);
-        const matching = (tls.endpoints === "all" ? endpoints.map((endpoint) => withMutualTls(endpoint)) : endpoints).filter(
-          (endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint.labels, subset.labels),
-        );
-        // One name, whose addresses are taken in turn: Envoy has room for no second (LOGICAL_DNS).
-        const own = internList(service.resolution === "DNS_ROUND_ROBIN" ? matching.slice(0, 1) : matching);
-        const localities = localityGroups(own, preferenceOf(effectivePolicy(rule, subset, port)), near);
-        if (service.resolution === "STATIC") {
-          clusters.push(edsCluster(service, port, subset, rule, names, namespaceTls));
-          assignments.push(assignmentOf(service, port, subset, localities));
-        } else if (own.length > 0) {
-          // A DNS cluster without endpoints is none (cluster_builder.go, buildCluster): routes to it answer 503.
-          clusters.push(dnsCluster(service, port, subset, rule, names, namespaceTls, localities));
-        }
-      }
-    }
-    return { clusters, assignments };
-  },
-);
-
-/** Its endpoints are found elsewhere: by EDS, or by the name that is called. */
-const edsCluster = memoize(clusterOf);
-const dnsCluster = memoize(
-  (
-    service: Service,
-    port: ServicePort,
-    subset: Subset,
-    rule: DestinationRule,
-    names: readonly string[],
-    namespaceTls: AutomaticTls,
-    localities: readonly LocalityGroup[],
-  ) => ({
-    ...clusterOf(service, port, subset, rule, names, namespaceTls),
-    endpoints: localities.flatMap(({ endpoints }) => endpoints),
-    localities,
-  }),
-);
-
-function clusterOf(
-  service: Service,
-  port: ServicePort,
-  subset: Subset,
-  rule: DestinationRule,
-  names: readonly string[],
-  namespaceTls: AutomaticTls,
-): OutboundCluster {
-  const policy = effectivePolicy(rule, subset, port);
-  return {
-    name: clusterName(service.host, port.number, subset.name),
-    service,
-    port,
-    subset: subset.name || undefined,
-    policy,
-    automaticTls: automaticTls(namespaceTls, rule, subset, port),
-    selected: rule.selected ?? false,
-    localityWeighted: isLocalityWeighted(preferenceOf(policy)),
-    subjectAltNames: names,
-    sources: [...(subset === NO_SUBSET ? [] : [subset.source]), ...rule.sources, service.source, ...service.otherSources],
-  };
-}
-
-const assignmentOf = memoize(
-  (service: Service, port: ServicePort, subset: Subset, localities: readonly LocalityGroup[]): LoadAssignment => {
-    const endpoints = localities.flatMap((group) => group.endpoints);
-    return {
-      cluster: clusterName(service.host, port.number, subset.name),
-      port,
-      endpoints,
-      localities,
-      sources: [service.source, ...service.otherSources, ...endpoints.filter(({ workload }) => workload).map(({ source }) => source)],
-    };
-  },
-);
-
-function portOf(
-  service: Service,
-  port: ServicePort,
-  surroundings: Surroundings,
-  inputs: TcpInputs & { readonly pool: Pool },
-): OutboundPort {
-  if (isHttp(port.protocol)) return httpPort(service, port);
-  const tcp = tcpRoutes(service, port, surroundings, inputs);
-  return inputs.pool.keep(`tcp ${service.host} ${JSON.stringify([tcp, service, port])}`, () => ({ ...httpPort(service, port), tcp }));
-}
-
-const httpPort = memoize(
-  (service: Service, port: ServicePort): OutboundPort => ({ service, port, addresses: service.addresses.filter(isIpAddress) }),
-);
 
 function sameView(a: OutboundView, b: OutboundView): boolean {
   const sameRoutes = a.routes.size === b.routes.size && [...a.routes].every(([name, table]) => b.routes.get(name) === table);

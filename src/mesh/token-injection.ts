@@ -11,7 +11,7 @@ import { provenanceOf, type Resource } from "../model/resource.ts";
 import { headerOf, prefixOf } from "../model/token-injection.ts";
 import { compareText, covers } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
-import type { OutboundCluster } from "./outbound.ts";
+import type { OutboundCluster } from "./outbound-clusters.ts";
 import { byAge, reuseMap, selects } from "./policy-scope.ts";
 import { isHttp } from "./services.ts";
 import type { Mesh, Settings, Workload } from "./types.ts";

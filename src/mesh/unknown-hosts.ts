@@ -8,7 +8,7 @@ import { canonicalHost } from "../model/host.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
 import { clusterName, type RouteTarget } from "./http-routes.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
-import type { OutboundCluster } from "./outbound.ts";
+import type { OutboundCluster } from "./outbound-clusters.ts";
 import type { VirtualHost } from "./route-tables.ts";
 import type { Service, ServicePort, Settings } from "./types.ts";
 

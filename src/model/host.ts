@@ -4,12 +4,13 @@ import { ROOT_NAMESPACE } from "./metadata.ts";
 /**
  * The canonical form of a host written in a resource of `namespace`: lower-case, short names completed. A name without a dot is a
  * service of that namespace (Istio's ResolveShortnameToFQDN); Kubernetes' x.y.svc, x.y.svc.cluster.local and x.y.svc.DOMAIN are
- * x.y.DOMAIN; namespace istio-system is weft-system. "*", wildcards, and other dotted names stay. `domain` is the mesh's, "mesh.local".
+ * x.y.DOMAIN, and *.cluster.local is *.DOMAIN; namespace istio-system is weft-system. "*", other wildcards, and other dotted names stay. `domain` is the mesh's, "mesh.local".
  */
 export function canonicalHost(host: string, namespace: string, domain: string): string {
   let name = host.toLowerCase();
   if (name.endsWith(".") && name.length > 1) name = name.slice(0, -1);
   if (name === "*" || name === "") return name;
+  if (name === "*.cluster.local") return `*.${domain}`;
   if (!name.includes(".")) return name.startsWith("*") ? name : `${name}.${namespace}.${domain}`;
   for (const suffix of [".svc", ".svc.cluster.local", `.svc.${domain}`]) {
     if (name.endsWith(suffix)) return inRootNamespace(`${name.slice(0, -suffix.length)}.${domain}`, domain);

@@ -107,6 +107,12 @@ export function object<const E extends Record<string, Entry>>(
     let unknown = 0;
     for (const [key, part] of Object.entries(value)) {
       const schema = known.get(key);
+      if (part === null && (schema || refused.has(key))) {
+        // As Kubernetes does with it before anybody sees the resource (structural schemas: nulls of fields that are not nullable are pruned).
+        delete value[key];
+        report("surprising", "is empty, which is the same as leaving it out", { path: [key], atKey: true, severity: "warning" });
+        continue;
+      }
       if (schema) runPart(schema, dataset, key, part, config);
       else {
         const later = refused.get(key);

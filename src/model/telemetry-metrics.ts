@@ -3,7 +3,7 @@
  * (Metrics, MetricsOverrides), checked as Istio's validateTelemetryMetrics does. The tags' expressions are CEL as Envoy has it.
  */
 import type * as v from "valibot";
-import { celString, celText, parseCel } from "../lib/cel.ts";
+import { type CelError, celString, celText, parseCel } from "../lib/cel.ts";
 import { filled, onlyOne } from "./common.ts";
 import { choice, flag, list, map, needed, notYet, object, type Report, text } from "./schema.ts";
 
@@ -99,12 +99,20 @@ export const metrics = object({
 
 export type MetricsRule = v.InferOutput<typeof metrics>;
 
-/** The text that Envoy's format has for a tag's expression, or what is wrong with it. */
-export function tagFormat(expression: string): { readonly format: string } | { readonly error: string; readonly help?: string } {
+/** What Istio's filter counts under where an expression has no value. */
+const UNKNOWN = "unknown";
+
+/**
+ * The text that Envoy's format has for a tag's expression, or what is wrong with it. Istio takes any name in one, and its filter finds no value
+ * for those that it does not know; `warning` says so.
+ */
+export function tagFormat(
+  expression: string,
+): { readonly format: string; readonly warning?: CelError } | { readonly error: string; readonly help?: string } {
   const whole = /^\s*string\s*\((.*)\)\s*$/s.exec(expression)?.[1];
   const inner = whole === undefined ? undefined : parseCel(whole);
   const parsed = inner && "tokens" in inner ? inner : parseCel(expression);
-  if ("error" in parsed) return parsed;
+  if ("error" in parsed) return parsed.unknown === undefined ? parsed : { format: UNKNOWN, warning: parsed };
   const literal = celString(parsed.tokens);
   if (literal !== undefined)
     return literal ? { format: literal.replaceAll("%", "%%") } : { error: "is an empty string", help: "use operation REMOVE" };
@@ -118,4 +126,8 @@ function checkTagValue(value: string, report: Report): void {
   if (value === "") return;
   const made = tagFormat(value);
   if ("error" in made) report("badValue", `the CEL expression ${made.error}`, { help: made.help });
+  else if (made.warning) {
+    const { error, help } = made.warning;
+    report("surprising", `the CEL expression ${error}: the tag will be "${UNKNOWN}"`, { severity: "warning", help });
+  }
 }

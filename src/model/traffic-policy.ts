@@ -144,10 +144,8 @@ const warmup = object({
 
 const loadBalancer = object(
   {
-    simple: choice(["UNSPECIFIED", "LEAST_CONN", "RANDOM", "ROUND_ROBIN", "LEAST_REQUEST"], {
-      PASSTHROUGH:
-        "nothing intercepts connections, so none has an address of its own to pass through to: call the instance, or write RANDOM",
-    }),
+    // PASSTHROUGH: for services whose callers mean a place of their own (mesh/analysis/without-effect.ts tells of others).
+    simple: choice(["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"]),
     consistentHash,
     localityLbSetting,
     zoneAwareLbSetting: notYet("localityLbSetting is"),
@@ -172,7 +170,7 @@ const loadBalancer = object(
 
 export const outlierDetection = object(
   {
-    consecutiveErrors: notYet("Istio ignores it: write consecutive5xxErrors or consecutiveGatewayErrors"),
+    consecutiveErrors: integer(),
     splitExternalLocalOriginErrors: flag(),
     consecutiveLocalOriginFailures: uint32(),
     consecutiveGatewayErrors: uint32(),
@@ -184,6 +182,15 @@ export const outlierDetection = object(
     outlierDetectionHttpErrorCodes: notYet("consecutive5xxErrors and consecutiveGatewayErrors are"),
   },
   (value, report) => {
+    if (value.consecutiveErrors) {
+      // Istio too translates it no more, and warns (pkg/config/validation/validation.go validateOutlierDetection).
+      report("noEffect", "is deprecated and nothing comes of it", {
+        path: ["consecutiveErrors"],
+        atKey: true,
+        severity: "warning",
+        help: "write consecutive5xxErrors or consecutiveGatewayErrors",
+      });
+    }
     if (value.consecutiveLocalOriginFailures && !value.splitExternalLocalOriginErrors) {
       report("together", "needs splitExternalLocalOriginErrors: true", { path: ["consecutiveLocalOriginFailures"], atKey: true });
     }

@@ -3,10 +3,11 @@ import { ANNOTATION, DRY_RUN, parseAppAnnotation } from "./annotations.ts";
 import type { AnyResource, Resource } from "./resource.ts";
 import type { Report } from "./schema.ts";
 
+const DEFAULT_APP = "127.0.0.1";
+
 /** Addresses that the application's 127.0.0.1 is, or is part of. */
 const LOCAL: Readonly<Record<string, readonly string[]>> = {
   "127.0.0.1": ["127.0.0.1"],
-  "::1": ["::1"],
   "0.0.0.0": ["127.0.0.1", "0.0.0.0"],
   "::": ["127.0.0.1", "::1", "::"],
 };
@@ -48,9 +49,8 @@ function checkSelfForward(workload: Resource<"WorkloadEntry">, report: Report): 
   if (parsed && "error" in parsed) return;
   const apps = parsed?.value;
   const taken = [address, ...(LOCAL[address] ?? [])];
-  const defaultApp = address === "::1" ? "::1" : "127.0.0.1";
   for (const [name, port] of Object.entries(ports)) {
-    const app = apps?.get(name) ?? { address: defaultApp, port };
+    const app = apps?.get(name) ?? { address: DEFAULT_APP, port };
     if (app.port !== port || !taken.includes(app.address)) continue;
     report("selfForward", `the sidecar would listen on ${address}:${port} and forward to ${app.address}:${port}, itself`, {
       path: apps?.has(name) ? ["metadata", "annotations", ANNOTATION.app] : ["spec", "ports", name],
@@ -58,7 +58,7 @@ function checkSelfForward(workload: Resource<"WorkloadEntry">, report: Report): 
     });
   }
   if (Object.keys(ports).length === 0 && !apps && Object.hasOwn(LOCAL, address)) {
-    report("selfForward", `the sidecar would listen on ${address} and forward to the same ports of ${defaultApp}, itself`, {
+    report("selfForward", `the sidecar would listen on ${address} and forward to the same ports of ${DEFAULT_APP}, itself`, {
       path: ["spec", "address"],
       help: `name the ports, and where the application listens: annotation ${ANNOTATION.app}: "http=127.0.0.1:9001"`,
     });

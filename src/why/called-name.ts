@@ -1,6 +1,6 @@
 /** The endpoint of a call whose name is resolved then (resolution DYNAMIC_DNS): what Envoy's dynamic forward proxy connects to. */
 
-import type { OutboundCluster } from "../mesh/outbound.ts";
+import type { OutboundCluster } from "../mesh/outbound-clusters.ts";
 import type { Endpoint } from "../mesh/types.ts";
 import { isIpAddress } from "../model/check.ts";
 import type { Leaving } from "./destination.ts";

@@ -1,7 +1,7 @@
 /** With which TLS a caller's sidecar calls an endpoint (Istio, pilot/pkg/networking/core/cluster_tls.go). */
 import type { Provenance } from "../lib/provenance.ts";
 import { clientCredentials } from "../mesh/credentials.ts";
-import type { OutboundCluster } from "../mesh/outbound.ts";
+import type { OutboundCluster } from "../mesh/outbound-clusters.ts";
 import type { Endpoint, Settings, Workload } from "../mesh/types.ts";
 import type { MtlsAnswer } from "./types.ts";
 

@@ -2,7 +2,8 @@
 import { clientCredentials } from "../mesh/credentials.ts";
 import type { RouteTarget } from "../mesh/http-routes.ts";
 import { type LocalityGroup, preferenceOf } from "../mesh/localities.ts";
-import type { OutboundCluster, OutboundView } from "../mesh/outbound.ts";
+import type { OutboundView } from "../mesh/outbound.ts";
+import type { OutboundCluster } from "../mesh/outbound-clusters.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
 import { calledEndpoint, resolvedStep } from "./called-name.ts";
 import { clientTls } from "./client-tls.ts";
@@ -103,7 +104,12 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
     ? [{ stage: "endpoint", result: called.address, reason: resolvedStep(called, cluster.port.number), source: called.source }]
     : [];
   const added = carried ? [carried.step] : [];
-  return { ...common, steps: [named, ...byLocality(groups, cluster), ...resolved, ...added], endpoints: judged };
+  return {
+    ...common,
+    name: called?.address ?? common.name,
+    steps: [named, ...byLocality(groups, cluster), ...resolved, ...added],
+    endpoints: judged,
+  };
 }
 
 /** What a DestinationRule says of endpoints for where they are. */

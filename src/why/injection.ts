@@ -1,5 +1,5 @@
 /** The JWT-SVID that a caller's proxy adds to a call (src/xds/filters/credential-injector.ts), as far as a server can tell it from others. */
-import type { OutboundCluster } from "../mesh/outbound.ts";
+import type { OutboundCluster } from "../mesh/outbound-clusters.ts";
 import { issuerOf } from "../mesh/request-authentication.ts";
 import { injectionOn } from "../mesh/token-injection.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";

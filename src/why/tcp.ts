@@ -3,18 +3,24 @@ import { parseCidr } from "../lib/ip.ts";
 import type { EgressListener } from "../mesh/egress-listeners.ts";
 import { covers } from "../mesh/hosts.ts";
 import { localPlaces } from "../mesh/local-places.ts";
-import type { OutboundPort } from "../mesh/outbound.ts";
+import type { OutboundPort } from "../mesh/outbound-ports.ts";
 import { isTls, type TcpRoute } from "../mesh/tcp-routes.ts";
 import { contains } from "./cidr.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
 import { answerOf, askedFirst, type Evaluation, localAnswer } from "./evaluation.ts";
 import type { RouteAnswer, Step, WhyContext } from "./types.ts";
 
-export function evaluateTcp(leaving: Leaving, called: OutboundPort, routes: readonly TcpRoute[], context: WhyContext): Evaluation {
+/** `sni`: the name that a TLS client asks for: the one that it calls. */
+export function evaluateTcp(
+  leaving: Leaving,
+  called: OutboundPort,
+  routes: readonly TcpRoute[],
+  context: WhyContext,
+  sni = called.service.host,
+): Evaluation {
   const { service, port } = called;
-  // A TLS client asks for the name that it calls.
-  const tcp = routeOfConnection(routes, called.addresses[0], service.host);
-  const own = isTls(port.protocol) ? { ...leaving, ownSni: service.host } : leaving;
+  const tcp = routeOfConnection(routes, called.addresses[0], sni);
+  const own = isTls(port.protocol) ? { ...leaving, ownSni: sni } : leaving;
   if (!tcp) return closed(leaving, called, routes);
   const name = `${service.host}:${port.number}`;
   const routed = tcp.sources.find(({ kind }) => kind === "VirtualService");

@@ -4,11 +4,13 @@
  */
 import { WeftError } from "../lib/errors.ts";
 import type { EgressListener } from "../mesh/egress-listeners.ts";
+import { covers } from "../mesh/hosts.ts";
 import type { OutboundView } from "../mesh/outbound.ts";
 import { isHttp } from "../mesh/services.ts";
 import { isTls } from "../mesh/tcp-routes.ts";
 import type { Mesh, Service, ServicePort } from "../mesh/types.ts";
 import { canonicalHost } from "../model/host.ts";
+import { readNamespace } from "../model/metadata.ts";
 import type { Leaving } from "./destination.ts";
 import { withPatches } from "./envoy-filter.ts";
 import type { Evaluation } from "./evaluation.ts";
@@ -34,7 +36,8 @@ export function evaluate(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
 
 /** "ns/name"; a bare name is in namespace default. */
 function keyOf(workload: string): string {
-  return workload.includes("/") ? workload : `default/${workload}`;
+  const slash = workload.indexOf("/");
+  return slash < 0 ? `default/${workload}` : `${readNamespace(workload.slice(0, slash))}${workload.slice(slash)}`;
 }
 
 function evaluateRequest(mesh: Mesh, asked: WhyRequest, context: WhyContext): Evaluation {
@@ -71,8 +74,9 @@ function evaluateRequest(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
   // By host: parts of a Mesh that did not change keep what they were made of, an equal service among it.
   const services = [...new Map(view.ports.map(({ service }) => [service.host, service])).values()];
   const found = namedService(host, port, caller.namespace, mesh.settings.domain, services);
-  const called = found && view.ports.find((one) => one.service.host === found.service.host && one.port.number === found.port.number);
-  if (called?.tcp) return evaluateTcp(leaving, called, called.tcp, context);
+  const meant = found ?? ofWildcard(host, port, services);
+  const called = meant && view.ports.find((one) => one.service.host === meant.service.host && one.port.number === meant.port.number);
+  if (called?.tcp) return evaluateTcp(leaving, called, called.tcp, context, found ? undefined : host.toLowerCase());
   const own = found ? undefined : view.listeners.find((listener) => namedAt(leaving, listener, host, port));
   if (own) return throughListener({ ...leaving, request }, own, { host, port }, context);
   return hiddenTcp(leaving, host, port) ?? evaluateHttp({ ...leaving, request }, context);
@@ -152,6 +156,14 @@ function namedService(
   const service = services.find((one) => names.includes(one.host)) ?? services.find(({ addresses }) => addresses.includes(address));
   const port = service && (number === undefined ? defaultPort(service) : service.ports.find((one) => one.number === number));
   return port && { service, port };
+}
+
+/** The service in whose stead the name that is called is resolved. */
+function ofWildcard(host: string, number: number | undefined, services: readonly Service[]) {
+  const covering = services.filter((one) => one.resolution === "DYNAMIC_DNS" && covers(one.host, host.toLowerCase()));
+  const service = covering.sort((a, b) => b.host.length - a.host.length)[0];
+  const port = service?.ports.find((one) => one.number === number);
+  return service && port && { service, port };
 }
 
 /** 80, as in every URL; a service without it is meant by its lowest HTTP port; one without any by its first. */

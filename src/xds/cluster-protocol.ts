@@ -7,7 +7,7 @@ import type {
 } from "../gen/envoy/config/core/v3/protocol_pb.ts";
 import type { HttpFilter } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
-import type { OutboundCluster } from "../mesh/outbound.ts";
+import type { OutboundCluster } from "../mesh/outbound-clusters.ts";
 import { isHttp, isHttp2 } from "../mesh/services.ts";
 import type { Settings } from "../mesh/types.ts";
 import { durationOf } from "./duration.ts";

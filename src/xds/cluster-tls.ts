@@ -2,7 +2,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import { type Credential, clientCredentials } from "../mesh/credentials.ts";
-import type { OutboundCluster } from "../mesh/outbound.ts";
+import type { OutboundCluster } from "../mesh/outbound-clusters.ts";
 import type { Settings, Workload } from "../mesh/types.ts";
 import { clientMutualTls, clientTls, ownTrustDomains, rawBuffer } from "./tls.ts";
 

@@ -9,7 +9,7 @@ import {
 } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 import { memoize } from "../mesh/memo.ts";
-import type { OutboundCluster } from "../mesh/outbound.ts";
+import type { OutboundCluster } from "../mesh/outbound-clusters.ts";
 import type { Injection } from "../mesh/token-injection.ts";
 import type { Settings } from "../mesh/types.ts";
 import { checksCalledName, httpProtocolOptions } from "./cluster-protocol.ts";

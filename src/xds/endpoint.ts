@@ -5,7 +5,7 @@ import { ClusterLoadAssignmentSchema } from "../gen/envoy/config/endpoint/v3/end
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { LocalityGroup } from "../mesh/localities.ts";
 import { memoize } from "../mesh/memo.ts";
-import type { LoadAssignment } from "../mesh/outbound.ts";
+import type { LoadAssignment } from "../mesh/outbound-clusters.ts";
 import type { Endpoint, ServicePort, Settings } from "../mesh/types.ts";
 import { toAddress } from "./address.ts";
 import { encodeResource } from "./encode.ts";

@@ -8,7 +8,7 @@ import { create } from "@bufbuild/protobuf";
 import { SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 import { memoize } from "../mesh/memo.ts";
-import type { OutboundCluster } from "../mesh/outbound.ts";
+import type { OutboundCluster } from "../mesh/outbound-clusters.ts";
 import { encodeResource } from "./encode.ts";
 
 export const SYSTEM_ROOTS_SECRET = "file-root:system";

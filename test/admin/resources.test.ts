@@ -182,3 +182,17 @@ describe("A resource over HTTP", () => {
     expect(((await wrong.json()) as ProblemDetails).detail).toContain("did you mean PeerAuthentication?");
   });
 });
+
+describe("Istio's root namespace", () => {
+  test("names weft's in paths and queries", async () => {
+    await using admin = await startAdmin();
+    const body = peerAuthentication("STRICT", "default").replace("name: default", "name: default\n  namespace: weft-system");
+    await admin.call("/v1/apply", { method: "POST", body });
+    const one = await admin.call("/v1/resources/PeerAuthentication/istio-system/default");
+    expect([one.status, v.parse(ResourceSchema, await one.json()).metadata.namespace]).toEqual([200, "weft-system"]);
+    const all = await admin.call("/v1/resources?namespace=istio-system");
+    expect(v.parse(ResourceListSchema, await all.json()).items).toHaveLength(1);
+    const gone = await admin.call("/v1/resources/PeerAuthentication/istio-system/default", { method: "DELETE" });
+    expect(gone.status).toBe(200);
+  });
+});

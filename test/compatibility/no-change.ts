@@ -33,6 +33,8 @@ export const DEFAULTS: readonly (readonly [field: RegExp, values: readonly unkno
   [/^MeshConfig\.(meshMTLS|tlsDefaults)\.minProtocolVersion$/, ["TLS_AUTO", "TLSV1_2"], "the default"],
   [/^MeshConfig\.accessLogEncoding$/, ["TEXT"], "the default"],
   [/^(Sidecar|MeshConfig)\.outboundTrafficPolicy\.mode$/, ["REGISTRY_ONLY"], "the default: a sidecar calls services that it knows"],
+  [/\.outlierDetection\.consecutiveErrors$/, [3], "Istio makes nothing of it either; a warning says so"],
+  [/\.loadBalancer\.simple$/, ["PASSTHROUGH"], "the caller's place is taken anyway where it means one; a warning tells of other services"],
   [/^WorkloadGroup\.template\.address$/, ["10.0.0.99"], "each instance brings its own address; a warning says so"],
   [/^WorkloadGroup\.probe\.httpGet\.scheme$/, ["", "HTTP"], "the default"],
   [/^EnvoyFilter\..*\.(context|action)$/, ["ANY"], "the default"],

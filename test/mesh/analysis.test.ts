@@ -457,6 +457,11 @@ describe("Fields without effect", () => {
       "VirtualService/a spec.http[0].match[0].sourceLabels",
     ],
     [
+      "PASSTHROUGH to a service whose instances are known",
+      resource("DestinationRule", "d", "{host: orders, trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}}"),
+      "DestinationRule/d spec.trafficPolicy.loadBalancer.simple",
+    ],
+    [
       "an access log's format without a file",
       resource("MeshConfig", "mesh", "{accessLogFormat: x}", "namespace: weft-system"),
       "MeshConfig/mesh spec.accessLogFormat",
@@ -465,6 +470,14 @@ describe("Fields without effect", () => {
   for (const [what, yaml, place] of cases) {
     test(`${what} is told of`, () => expect(findings(ORDERS, AT_10_1, yaml)).toContainEqual(expect.stringContaining(`noEffect ${place}`)));
   }
+});
+
+describe("PASSTHROUGH", () => {
+  test("is not told of where callers mean a place of their own", () => {
+    const entry = resource("ServiceEntry", "any", '{hosts: ["*.example.com"], ports: [{number: 80, name: http, protocol: HTTP}]}');
+    const rule = resource("DestinationRule", "d", '{host: "*.example.com", trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}}');
+    expect(findings(ORDERS, AT_10_1, entry, rule)).toEqual([]);
+  });
 });
 
 describe("A route that is left to another VirtualService", () => {

@@ -1,7 +1,8 @@
 /** Meshes from YAML, for tests. */
 import { formatProblem } from "../../src/lib/problem.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
-import type { OutboundCluster, OutboundView } from "../../src/mesh/outbound.ts";
+import type { OutboundView } from "../../src/mesh/outbound.ts";
+import type { OutboundCluster } from "../../src/mesh/outbound-clusters.ts";
 import type { Mesh } from "../../src/mesh/types.ts";
 import { parseDocuments } from "../../src/model/parse.ts";
 import type { AnyResource } from "../../src/model/resource.ts";

@@ -39,6 +39,10 @@ describe("Istio's root namespace, istio-system, is weft's", () => {
     const ORDERS = [httpService("orders"), workload("orders-1", "orders", "10.0.0.2")];
     const answered = (mesh: Mesh, from: string, to = "orders.default.mesh.local") => why(mesh, { from, to }, { now: 0 }).status;
 
+    test("weft why takes it for the caller's namespace", () => {
+      expect(answered(meshOf(OPS, ...ORDERS), "istio-system/ops-1")).toBe(200);
+    });
+
     test("exportTo makes a service visible there", () => {
       const hidden = resource(
         "ServiceEntry",

@@ -106,6 +106,7 @@ describe("hosts", () => {
     for (const host of ["*", "*.example.com", "api.example.com", "*.default.mesh.local"])
       expect(canonicalHost(host, "ops", "mesh.local")).toBe(host);
     expect(canonicalHost("*.default.svc.cluster.local", "ops", "mesh.local")).toBe("*.default.mesh.local");
+    expect(canonicalHost("*.cluster.local", "ops", "mesh.local")).toBe("*.mesh.local");
     expect(canonicalHost("API.Example.com", "ops", "mesh.local")).toBe("api.example.com");
   });
 });

@@ -125,11 +125,6 @@ describe("DestinationRule", () => {
       "missing",
       "spec.trafficPolicy.connectionPool.http.http2KeepAlive",
     ],
-    "PASSTHROUGH, as nothing is intercepted": [
-      dr({ loadBalancer: { simple: "PASSTHROUGH" } }),
-      "notYet",
-      "spec.trafficPolicy.loadBalancer.simple",
-    ],
     "shares of localities that are not 100 together": [
       dr({ loadBalancer: { localityLbSetting: { distribute: [{ from: "eu", to: { eu: 50 } }] } } }),
       "together",

@@ -168,6 +168,10 @@ verdicts("Sidecar", {
 
 verdicts("Telemetry", {
   "a tag without a value is none": ["\ntracing:\n  - customTags:\n      a: {}", warns("noEffect", 3)],
+  "a metric's tag may name what Envoy does not have": [
+    "\nmetrics:\n  - overrides:\n      - tagOverrides:\n          a: {value: some-cel-expression}",
+    warns("surprising", 4),
+  ],
 });
 
 const SERVER = (host: string, tls: string) => `
@@ -201,4 +205,14 @@ verdicts("Sidecar", {
   "an egress proxy needs ALLOW_ANY": [PROXY("mode: REGISTRY_ONLY", "host: proxy.example.com, port: {number: 80}"), refuses("together", 3)],
   "an egress proxy has a port": [PROXY("mode: ALLOW_ANY", "host: proxy.example.com"), refuses("missing", 3)],
   "an egress proxy is one host": [PROXY("mode: ALLOW_ANY", "host: '*.example.com', port: {number: 80}"), refuses("badHost", 3)],
+});
+
+const POLICY = (policy: string) => `\nhost: a\ntrafficPolicy:\n  ${policy}`;
+
+verdicts("DestinationRule", {
+  "a load balancer may pass calls on": [POLICY("loadBalancer: {simple: PASSTHROUGH}"), fine],
+  "consecutiveErrors is deprecated": [POLICY("outlierDetection: {consecutiveErrors: 5}"), warns("noEffect", 3)],
+  "consecutiveErrors of 0 is none": [POLICY("outlierDetection: {consecutiveErrors: 0}"), fine],
+  "a field that is empty is left out": [POLICY("loadBalancer: {simple: RANDOM, warmup: null}"), warns("surprising", 3)],
+  "an item that is empty is none": ["\nhost: a\nsubsets: [null]", refuses("wrongType", 2)],
 });

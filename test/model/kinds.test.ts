@@ -54,8 +54,6 @@ describe("fields that are not translated yet", () => {
     ]),
     ["DestinationRule", traffic({ retryBudget: { budgetInterval: "1s" } }), "spec.trafficPolicy.retryBudget.budgetInterval"],
     ["DestinationRule", traffic({ loadBalancer: { zoneAwareLbSetting: {} } }), "spec.trafficPolicy.loadBalancer.zoneAwareLbSetting"],
-    ["DestinationRule", traffic({ loadBalancer: { simple: "PASSTHROUGH" } }), "spec.trafficPolicy.loadBalancer.simple"],
-    ["DestinationRule", traffic({ outlierDetection: { consecutiveErrors: 1 } }), "spec.trafficPolicy.outlierDetection.consecutiveErrors"],
     [
       "DestinationRule",
       traffic({ outlierDetection: { outlierDetectionHttpErrorCodes: [] } }),

@@ -108,13 +108,14 @@ describe("WorkloadEntry", () => {
       "selfForward",
       "spec.ports.http",
     ],
-    "a sidecar on ::1 that forwards to itself": [
-      { address: "::1", ports: { http: 80 }, serviceAccount: "sa" },
+    "a sidecar on :: that forwards to itself": [
+      { address: "::", ports: { http: 80 }, serviceAccount: "sa" },
       "selfForward",
       "spec.ports.http",
     ],
     "a sidecar on 127.0.0.1 without named ports": [{ address: "127.0.0.1", serviceAccount: "sa" }, "selfForward", "spec.address"],
   });
+  accepts("WorkloadEntry", { "::1, where its application is at 127.0.0.1": { address: "::1", ports: { http: 80 }, serviceAccount: "sa" } });
   const local = { address: "127.0.0.1", ports: { http: 80 }, serviceAccount: "sa" };
   accepts(
     "WorkloadEntry",

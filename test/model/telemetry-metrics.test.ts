@@ -20,13 +20,19 @@ describe("An override of a metric", () => {
   });
 
   test("is refused with an expression that Envoy cannot evaluate, with what it has", () => {
-    for (const value of ["node.metadata['A']", "request.path.split('/')[0]", "'a' + request.host", "request.host ==", "''"]) {
+    for (const value of ["request.path.split('/')[0]", "'a' + request.host", "request.host ==", "''"]) {
       expectRefused(
         overriding({ tagOverrides: { a: { value } } }),
         "badValue",
         "spec.metrics[0].overrides[0].tagOverrides.a.value: the CEL expression",
       );
     }
+  });
+
+  test("is told of a name that Envoy does not have", () => {
+    expect(problemsOf(overriding({ tagOverrides: { a: { value: "node.metadata['A']" } } }))).toEqual([
+      `warning surprising spec.metrics[0].overrides[0].tagOverrides.a.value: the CEL expression names node, which is no attribute of Envoy's: the tag will be "unknown"`,
+    ]);
   });
 
   test("of messages of gRPC, which are not counted, may only turn them off", () => {
@@ -62,6 +68,11 @@ describe("A tag's expression in Envoy's format", () => {
     ["has(request.useragent)?(request.useragent):'-'", "%CEL(has ( request . useragent ) ? ( request . useragent ) : '-')%"],
   ])("%s is %s", (expression, format) => {
     expect(tagFormat(expression)).toEqual({ format });
+  });
+
+  test("is the text that Istio counts under where a name of it is none of Envoy's", () => {
+    expect(tagFormat("some-cel-expression")).toMatchObject({ format: "unknown", warning: { unknown: "some" } });
+    expect(tagFormat("nobody.knows +")).toHaveProperty("error");
   });
 
   test("ends at no string of the expression's", () => {

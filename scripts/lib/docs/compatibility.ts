@@ -26,7 +26,7 @@ const LIMITS = `## Names and defaults that differ
 | | Istio | weft |
 |---|---|---|
 | a service's domain | \`svc.cluster.local\` | \`mesh.local\`; Istio's forms mean the same |
-| root namespace | \`istio-system\` | \`weft-system\`; Istio's name means the same in metadata, hosts, principals, namespaces and service accounts |
+| root namespace | \`istio-system\` | \`weft-system\`; Istio's name means the same wherever a namespace is named: metadata, specs, policies, hosts, callers' Host headers, the API and the command line |
 | trust domain | \`cluster.local\` | \`mesh.local\`, or \`weft run --trust-domain\`; \`cluster.local\` in a principal is its alias |
 | path normalisation | BASE | MERGE_SLASHES: a path rule that \`//admin\` gets around is no rule |
 | protocol of a port | detected where it is not declared | as declared, else by the port's name, else TCP |

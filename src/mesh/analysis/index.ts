@@ -16,6 +16,7 @@ import { findFederationTrouble } from "./federation.ts";
 import { findHostsWithoutServer } from "./gateway-hosts.ts";
 import { findGatewayTrouble } from "./gateways.ts";
 import { findHostConflicts } from "./host-conflicts.ts";
+import { findIdleTelemetry } from "./idle-telemetry.ts";
 import { findIdleIngressTls } from "./ingress-tls.ts";
 import { findLostInjections } from "./injections.ts";
 import { findMtlsConflicts } from "./mtls-conflicts.ts";
@@ -58,6 +59,7 @@ const RULES = [
   findLostLogs,
   findLostSpans,
   findLostMetrics,
+  findIdleTelemetry,
 ];
 
 /** All findings, by file and line. `mesh` must have been built of `resources`. */

@@ -1,4 +1,7 @@
 /** Fields that are valid, and that what stands beside them leaves without effect, in Istio as in weft. */
+import type { Provenance } from "../../lib/provenance.ts";
+import { provenanceOf, type Resource } from "../../model/resource.ts";
+import { isPassthrough } from "../../model/service-entry.ts";
 import type { ClientTls, TrafficPolicy } from "../../model/traffic-policy.ts";
 import type { Context, LooseResource } from "./context.ts";
 
@@ -7,8 +10,10 @@ type Path = readonly (string | number)[];
 export function findWithoutEffect(context: Context): void {
   for (const resource of context.of("DestinationRule")) {
     checkPolicy(context, resource, ["spec", "trafficPolicy"], resource.spec.trafficPolicy);
+    checkPassthrough(context, resource, ["spec", "trafficPolicy"], resource.spec.trafficPolicy);
     for (const [index, { trafficPolicy }] of (resource.spec.subsets ?? []).entries()) {
       checkPolicy(context, resource, ["spec", "subsets", index, "trafficPolicy"], trafficPolicy);
+      checkPassthrough(context, resource, ["spec", "subsets", index, "trafficPolicy"], trafficPolicy);
     }
   }
   for (const resource of context.of("VirtualService")) {
@@ -26,6 +31,24 @@ export function findWithoutEffect(context: Context): void {
     }
   }
 }
+
+/** Nothing intercepts connections, so only of some services a caller means a place of its own: of those without a resolution. */
+function checkPassthrough(context: Context, resource: Resource<"DestinationRule">, path: Path, policy: TrafficPolicy | undefined): void {
+  const { spec, metadata } = resource;
+  const service = context.service(spec.host, metadata.namespace);
+  const entry = service && context.of("ServiceEntry").find((one) => sameSource(provenanceOf(one, "spec"), service.source));
+  if (!entry || isPassthrough(entry.spec) || entry.spec.resolution === "DYNAMIC_DNS") return;
+  const warn = (at: Path) => {
+    const message = `callers of ${service.host} mean no address of their own, as nothing intercepts them: LEAST_REQUEST chooses an instance`;
+    context.warn("noEffect", resource, [...at, "loadBalancer", "simple"], message, "write RANDOM, or what is meant");
+  };
+  if (policy?.loadBalancer?.simple === "PASSTHROUGH") warn(path);
+  for (const [index, { loadBalancer }] of (policy?.portLevelSettings ?? []).entries()) {
+    if (loadBalancer?.simple === "PASSTHROUGH") warn([...path, "portLevelSettings", index]);
+  }
+}
+
+const sameSource = (a: Provenance, b: Provenance) => a.namespace === b.namespace && a.name === b.name;
 
 function checkPolicy(context: Context, resource: LooseResource, path: Path, policy: TrafficPolicy | undefined): void {
   if (policy?.tls) checkTls(context, resource, [...path, "tls"], policy.tls);
