@@ -143,7 +143,10 @@ describe("The mesh's own tokens", () => {
       "orders",
       `{selector: {matchLabels: {app: orders}}, rules: [{from: [{source: {requestPrincipals: ["${principal}"]}}]}]}`,
     );
-  const asked = (principal: string, more: { audience?: string; header?: string; rule?: string; claims?: Record<string, unknown> } = {}) => {
+  const asked = (
+    principal: string,
+    more: { audience?: string; header?: string; rule?: string; claims?: Record<string, unknown> } = {},
+  ): (string | number | undefined)[] => {
     const { audience = "orders", header, rule = `{issuer: "${ISSUER}", audiences: [orders]}`, claims } = more;
     const mesh = meshOf(
       ...SERVICES,
