@@ -38,8 +38,8 @@ import { Revocations } from "./revocations.ts";
 import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
 import { openServerCertificate } from "./server-certificate.ts";
-import { openWorkloadApi, type WorkloadApi, workloadApiCheck } from "./workload-api.ts";
 import { awaitingTrustFiles } from "./trust-files.ts";
+import { openWorkloadApi, type WorkloadApi, workloadApiCheck } from "./workload-api.ts";
 import { WorkloadHealthKeeper } from "./workload-health.ts";
 
 export interface StartOptions {
@@ -192,6 +192,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
       registrations.follow();
+      ads.endStreams((proxy) => attestation.isLost(proxy, mesh), "what proved this stream is not good for its workload any more");
       workloadApi?.changed();
       span.end();
     },
@@ -270,7 +271,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     audit,
     access,
     revocations,
-    endStreams: (id, message) => ads.endStreams(id, message),
+    endStreams: (id, message) => ads.endStreams((proxy) => proxy.id === id, message),
     reconciler,
     ledger: ads.ledger,
     authority,
