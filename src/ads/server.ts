@@ -57,8 +57,8 @@ export interface AdsServer {
   /** Ends all streams with UNAVAILABLE after a GOAWAY; connections that are still there after `graceMs` are cut. */
   close(graceMs: number): Promise<void>;
   readonly ledger: LedgerReader;
-  /** Ends every stream of the proxy with UNAUTHENTICATED, so that it must prove itself anew. @returns how many there were */
-  endStreams(id: string, message: string): number;
+  /** Ends those streams with UNAUTHENTICATED, so that their proxies must prove themselves anew. @returns how many there were */
+  endStreams(which: (proxy: ProxyIdentity) => boolean, message: string): number;
   /** Opens a stream to each of its own listeners. @throws WeftError "unavailable" where no answer comes in 2 s. */
   selfTest(): Promise<void>;
 }
@@ -270,8 +270,8 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       destroy();
     },
 
-    endStreams(id, message) {
-      const own = [...streams].filter(({ proxy }) => proxy?.id === id);
+    endStreams(which, message) {
+      const own = [...streams].filter(({ proxy }) => proxy && which(proxy));
       for (const stream of own) stream.end(message, new ConnectError(message, Code.Unauthenticated));
       return own.length;
     },

@@ -56,6 +56,12 @@ export class Attestation {
     return !proof || (proof.covers(workload) && workload.group === undefined);
   }
 
+  /** Whether the proxy's workload has changed so that its proof is good for it no more. One that is gone is no such change: it may come back. */
+  isLost(proxy: ProxyIdentity, { workloads }: Mesh): boolean {
+    const workload = workloads.get(proxy.id);
+    return workload !== undefined && !this.holds(proxy, workload);
+  }
+
   #byCertificate(presented: readonly Uint8Array[]): Proof {
     const { bundle, clock } = this.#options;
     const { spiffeId, notBefore, notAfter } = verifyX509Svid(presented, bundle(), clock.now());

@@ -193,6 +193,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
       registrations.follow();
+      ads.endStreams((proxy) => attestation.isLost(proxy, mesh), "what proved this stream is not good for its workload any more");
       workloadApi?.changed();
       span.end();
     },
@@ -273,7 +274,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     audit,
     access,
     revocations,
-    endStreams: (id, message) => ads.endStreams(id, message),
+    endStreams: (id, message) => ads.endStreams((proxy) => proxy.id === id, message),
     reconciler,
     ledger: ads.ledger,
     authority,

@@ -143,7 +143,10 @@ describe("The mesh's own tokens", () => {
       "orders",
       `{selector: {matchLabels: {app: orders}}, rules: [{from: [{source: {requestPrincipals: ["${principal}"]}}]}]}`,
     );
-  const asked = (principal: string, more: { audience?: string; header?: string; rule?: string; claims?: Record<string, unknown> } = {}) => {
+  const asked = (
+    principal: string,
+    more: { audience?: string; header?: string; rule?: string; claims?: Record<string, unknown> } = {},
+  ): (string | number | undefined)[] => {
     const { audience = "orders", header, rule = `{issuer: "${ISSUER}", audiences: [orders]}`, claims } = more;
     const mesh = meshOf(
       ...SERVICES,
@@ -164,7 +167,7 @@ describe("The mesh's own tokens", () => {
     [`${ISSUER}/${ISSUER}/ns/default/sa/billing`, "deny"],
     [`spiffe://elsewhere/${web}`, "deny"],
   ])("have the principal ISSUER/SPIFFE-ID: %s means %s", (principal, verdict) => {
-    expect(asked(principal)[0]).toBe(verdict);
+    expect<string | undefined>(asked(principal)[0]).toBe(verdict);
   });
 
   test("are judged in weft why by the audience, the place and the issuer, as the server does", () => {
