@@ -137,12 +137,13 @@ func fetch(audience, directory string) {
 type watcher struct{}
 
 func (watcher) OnX509ContextUpdate(update *workloadapi.X509Context) {
-	ids, serials := []string{}, []string{}
+	ids, hints, serials := []string{}, []string{}, []string{}
 	for _, svid := range update.SVIDs {
 		// Whatever the moment, what is given out must verify by what is given with it.
 		_, _, err := x509svid.Verify(svid.Certificates, update.Bundles)
 		check(err)
 		ids = append(ids, svid.ID.String())
+		hints = append(hints, svid.Hint)
 		serials = append(serials, svid.Certificates[0].SerialNumber.Text(16))
 	}
 	roots := []string{}
@@ -152,7 +153,7 @@ func (watcher) OnX509ContextUpdate(update *workloadapi.X509Context) {
 			roots = append(roots, hex.EncodeToString(sum[:8]))
 		}
 	}
-	say(map[string]any{"part": "x509", "ids": ids, "serials": serials, "roots": roots})
+	say(map[string]any{"part": "x509", "ids": ids, "hints": hints, "serials": serials, "roots": roots})
 }
 
 func (watcher) OnX509ContextWatchError(err error) {
