@@ -41,7 +41,10 @@ const STEPS: readonly Step[] = [
   tests("binary", "test/binary"),
   tests("unit", "test/docs", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca", "test/telemetry"),
   tests("store", "test/store"),
-  tests("feature", "test/feature", "test/control"),
+  tests("feature", "test/feature", "test/control", "test/workload-api"),
+  tests("spiffe", "test/spiffe"),
+  { name: "attacks", command: ["scripts/abuse", "--quick"] },
+  tests("abuse", "test/abuse", "test/docs"),
   tests("edges", "test/admin", "test/cli", "test/proxy"),
   { name: "lint", command: [bin("biome"), "check", "--error-on-warnings", "."] },
   { name: "types", command: [bin("tsc"), "--noEmit"] },
@@ -67,9 +70,9 @@ async function runStep(step: Step): Promise<Outcome> {
   return { step, ...counts, seconds };
 }
 
-/** Of a step that passed: the demo's table, and whatever was skipped, loudly. */
+/** Of a step that passed: the tables of the demo and of the attacks, and whatever was skipped, loudly. */
 function onlyNotable(output: string, step: Step): string {
-  if (step.name === "demo") return output;
+  if (step.name === "demo" || step.name === "attacks") return output;
   return output
     .split("\n")
     .filter((line) => /\bSKIPPED\b|seed/i.test(line))

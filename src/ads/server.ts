@@ -15,6 +15,7 @@ import { SecretDiscoveryService } from "../gen/weft/ads/v1/secret_pb.ts";
 import type { Clock } from "../lib/clock.ts";
 import { limitConnections } from "../lib/connection-limit.ts";
 import { WeftError } from "../lib/errors.ts";
+import { toLocalhost } from "../lib/http2-request.ts";
 import { type PeerCredentials, peerCredentials } from "../lib/peer-credentials.ts";
 import { presentedCertificates } from "../lib/server-tls.ts";
 import { Connections } from "./connections.ts";
@@ -240,6 +241,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       const { session } = request.stream;
       // Gone already where the peer reset the stream, or the connection.
       if (!session || session.destroyed) return;
+      if (!toLocalhost(request)) return void request.stream.close();
       if (connections.mayCall(session)) return handler(request, response);
       const { remoteAddress, remotePort } = session.socket ?? {};
       const address = transport === "unix" ? "unix" : `${remoteAddress ?? ""}:${remotePort ?? ""}`;

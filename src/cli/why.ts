@@ -42,8 +42,9 @@ export const whyCommand = buildCommand({
         kind: "parsed",
         parse: parseText,
         default: "plaintext",
-        brief: "The calling workload, a gateway where the request comes in, or plaintext: a client without a sidecar",
-        placeholder: "[NS/]WORKLOAD|plaintext",
+        brief:
+          "The calling workload, a gateway where the request comes in, plaintext: a client without a sidecar, or the SPIFFE ID of a client in another mesh",
+        placeholder: "[NS/]WORKLOAD|plaintext|SPIFFEID",
       },
       to: { kind: "parsed", parse: parseText, brief: "The service, as the caller names it", placeholder: "HOST[:PORT]" },
       via: optionalText("An egress listener of the caller's Sidecar, instead of the outbound listener", "ADDRESS:PORT|unix:///PATH"),

@@ -15,11 +15,23 @@ const LOCAL: Readonly<Record<string, readonly string[]>> = {
 /** Checks that need both the metadata and the spec. */
 export function checkWorkload(resource: AnyResource, report: Report): void {
   if (resource.kind === "WorkloadEntry") checkSelfForward(resource, report);
-  else if (resource.kind === "AuthorizationPolicy") checkDryRun(resource, report);
+  if (resource.kind === "WorkloadEntry") checkReserved(resource, resource.spec.serviceAccount, ["spec", "serviceAccount"], report);
+  if (resource.kind === "WorkloadGroup") {
+    checkReserved(resource, resource.spec.template?.serviceAccount, ["spec", "template", "serviceAccount"], report);
+  } else if (resource.kind === "AuthorizationPolicy") checkDryRun(resource, report);
   else if (resource.kind === "DestinationRule") checkOwnNamespace(resource, report);
   if (resource.kind === "DestinationRule" || resource.kind === "VirtualService" || resource.kind === "ServiceEntry") {
     checkExportTo(resource.spec.exportTo ?? [], resource.metadata.namespace, report);
   }
+}
+
+/** By that identity proxies and the command line know weft: a workload that had it could take its place. */
+function checkReserved({ metadata }: AnyResource, serviceAccount: string | undefined, path: readonly string[], report: Report): void {
+  if (metadata.namespace !== "weft-system" || serviceAccount !== "weft") return;
+  report("badValue", "service account weft of weft-system is weft's own identity", {
+    path: [...path],
+    help: "choose another service account",
+  });
 }
 
 /** "." and the own namespace's name are one entry (Istio's validateExportTo); the schema has told the same entry twice. */

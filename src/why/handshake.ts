@@ -2,12 +2,14 @@
 import { formatProvenance } from "../lib/provenance.ts";
 import { type EffectiveMode, servedMode } from "../mesh/peer-authentication.ts";
 import { isHttp } from "../mesh/services.ts";
-import type { InboundPort, Workload } from "../mesh/types.ts";
+import type { InboundPort, Mesh, Settings, Workload } from "../mesh/types.ts";
+import { trustDomainOf } from "../model/trust-domain.ts";
 import type { ClientTls } from "./client-tls.ts";
 import type { MtlsAnswer, Step } from "./types.ts";
 
 /** How a client begins. */
 export interface Greeting {
+  readonly mesh: Pick<Mesh, "settings">;
   readonly tls: ClientTls;
   /** SPIFFE ID that the caller can show. */
   readonly identity?: string;
@@ -17,7 +19,7 @@ export interface Greeting {
 
 /** What the listener's filter chains make of the connection's first bytes. */
 export function handshake(
-  { tls, identity, ownSni }: Greeting,
+  { mesh, tls, identity, ownSni }: Greeting,
   workload: Workload,
   port: InboundPort,
   stated: EffectiveMode,
@@ -41,6 +43,8 @@ export function handshake(
     if (tls.servers.length > 0 && !tls.servers.includes(workload.spiffeId ?? "")) {
       return refuse(`the client expects ${tls.servers.join(" or ")}, and the server is ${workload.spiffeId}`);
     }
+    const stranger = strangeTrustDomain(identity, mesh.settings);
+    if (stranger !== undefined) return refuse(`nobody here knows trust domain ${stranger}: there is no TrustDomain of that name`);
     return accept("mutual_tls", `mutual TLS, from ${identity} to ${workload.spiffeId}`);
   }
   if (port.tls && mode === "DISABLE") {
@@ -54,6 +58,14 @@ export function handshake(
   if (mode === "STRICT") return refuse("STRICT refuses TLS that is not the mesh's");
   if (isHttp(port.protocol)) return refuse(`${mode} refuses TLS that is not the mesh's on an HTTP port`);
   return accept("tls", "the application's own TLS passes through");
+}
+
+/** The trust domain of an identity that the server's sidecar does not accept (xds/tls.ts, serverMutualTls). */
+function strangeTrustDomain(identity: string | undefined, settings: Settings): string | undefined {
+  if (identity === undefined) return undefined;
+  const { trustDomain, trustDomainAliases, federatedTrustDomains = [] } = settings;
+  const name = trustDomainOf(identity);
+  return [trustDomain, ...trustDomainAliases, ...federatedTrustDomains].includes(name) ? undefined : name;
 }
 
 export function mtlsSteps(tls: ClientTls, mtls: MtlsAnswer, reason: string, workload: Workload, port: InboundPort): Step[] {

@@ -1,4 +1,4 @@
-/** A client without a sidecar, which goes straight to the workloads behind a service. */
+/** A client that goes straight to the workloads behind a service: without a sidecar, or one of another mesh, whose sidecar this one knows nothing of. */
 import { formatProvenance } from "../lib/provenance.ts";
 import { isHttp } from "../mesh/services.ts";
 import { isTls } from "../mesh/tcp-routes.ts";
@@ -17,8 +17,11 @@ export interface Direct {
   readonly claims?: Claims;
   readonly now: number;
   readonly request: HttpRequest;
+  /** The SPIFFE ID that the client presents; without one it sends plaintext. */
+  readonly identity?: string;
 }
 
+const PRESENTED = { kind: "ISTIO_MUTUAL", reason: "the client presents an X.509-SVID", source: null, sni: "", servers: [] } as const;
 const NO_TLS = { kind: "NONE", reason: "the client has no sidecar", source: null, sni: "", servers: [] } as const;
 
 export function evaluatePlaintext(direct: Direct, context: WhyContext): Evaluation {
@@ -29,12 +32,17 @@ export function evaluatePlaintext(direct: Direct, context: WhyContext): Evaluati
   const endpoints = (mesh.endpoints.get(service.host) ?? []).filter((endpoint) => endpoint.ports.has(port.number));
   const judged = endpoints.map((endpoint: Endpoint) => {
     const { workload, port: inbound } = serverAt(mesh, endpoint, port.number);
-    const { sourceIp, claims, now } = direct;
+    const { sourceIp, claims, now, identity } = direct;
+    const tls = identity === undefined ? NO_TLS : PRESENTED;
     return {
       endpoint,
       priority: 0,
       workload,
-      outcome: arrive({ mesh, tls: NO_TLS, viaSidecar: false, sourceIp, request, claims, ownSni, now }, workload, inbound),
+      outcome: arrive(
+        { mesh, tls, identity, viaSidecar: identity !== undefined, sourceIp, request, claims, ownSni, now },
+        workload,
+        inbound,
+      ),
     };
   });
   const step: Step = {

@@ -2,7 +2,7 @@
 import type { Provenance } from "../lib/provenance.ts";
 
 export interface WhyRequest {
-  /** "ns/name" of the calling workload, whose sidecar sends the request, or of a gateway at which it comes in; or "plaintext": a client without a sidecar. */
+  /** "ns/name" of the calling workload, whose sidecar sends the request, or of a gateway at which it comes in; "plaintext": a client without a sidecar; or the SPIFFE ID that a client of another mesh presents. */
   readonly from: string;
   /** HOST[:PORT], as the caller writes it in the Host header. Without a port: 80, or else the service's lowest HTTP port. At a gateway its own port. */
   readonly to: string;

@@ -11,6 +11,7 @@ import { isTls } from "../mesh/tcp-routes.ts";
 import type { Mesh, Service, ServicePort } from "../mesh/types.ts";
 import { canonicalHost } from "../model/host.ts";
 import { readNamespace } from "../model/metadata.ts";
+import { trustDomainOf } from "../model/trust-domain.ts";
 import type { Leaving } from "./destination.ts";
 import { withPatches } from "./envoy-filter.ts";
 import type { Evaluation } from "./evaluation.ts";
@@ -30,8 +31,20 @@ export function why(mesh: Mesh, request: WhyRequest, context: WhyContext): WhyAn
 /** @throws WeftError "not_found" for a caller that is no workload, "invalid" for a request that is none. */
 export function evaluate(mesh: Mesh, asked: WhyRequest, context: WhyContext): Evaluation {
   const { answer, matched } = evaluateRequest(mesh, asked, context);
-  const caller = asked.from === "plaintext" ? undefined : keyOf(asked.from);
+  const caller = isOutside(asked.from) ? undefined : keyOf(asked.from);
   return { answer: withPatches(mesh, caller, answer), matched };
+}
+
+/** A client whose sidecar, if it has one, is none of this mesh's. */
+function isOutside(from: string): boolean {
+  return from === "plaintext" || from.startsWith("spiffe://");
+}
+
+/** The SPIFFE ID that such a client presents. */
+function presentedBy(from: string): string | undefined {
+  if (from === "plaintext") return undefined;
+  if (trustDomainOf(from) === "") throw new WeftError("invalid", `${JSON.stringify(from)} is no SPIFFE ID of a workload`);
+  return from;
 }
 
 /** "ns/name"; a bare name is in namespace default. */
@@ -49,18 +62,18 @@ function evaluateRequest(mesh: Mesh, asked: WhyRequest, context: WhyContext): Ev
     throw new WeftError("invalid", "clientCertificate is for requests that come in at a gateway: name it as from", { help });
   }
   const common = { mesh, sourceIp, claims, now: context.now };
-  if (asked.from === "plaintext") {
+  if (isOutside(asked.from)) {
     if (asked.via !== undefined) throw new WeftError("invalid", "via is a listener of the caller's sidecar: name the caller");
     const found = namedService(host, port, "default", mesh.settings.domain, [...mesh.services.values()]);
     if (!found) return nowhere(asked.to, mesh);
-    return evaluatePlaintext({ ...common, ...found, request }, context);
+    return evaluatePlaintext({ ...common, ...found, request, identity: presentedBy(asked.from) }, context);
   }
   const caller = mesh.workloads.get(keyOf(asked.from));
   const view = caller && mesh.outbound.get(caller.key);
   if (!caller || !view) {
     const known = [...mesh.workloads.keys()].slice(0, 10).join(", ");
     throw new WeftError("not_found", `there is no workload ${asked.from}`, {
-      help: `there are: ${known || "none; apply a WorkloadEntry"}; or ask from plaintext`,
+      help: `there are: ${known || "none; apply a WorkloadEntry"}; or ask from plaintext, or from a SPIFFE ID`,
     });
   }
   if (caller.type === "gateway") {

@@ -8,6 +8,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { SpiffeWorkloadAPI } from "../gen/spiffe/workload_pb.ts";
 import { WeftError } from "../lib/errors.ts";
 import { GRPC_STATUS } from "../lib/grpc-status.ts";
+import { toLocalhost } from "../lib/http2-request.ts";
 import type { Attestation } from "./attest.ts";
 import { type CallParts, fetchJwtSvid, jwtBundles, type Source, validateJwtSvid, x509Bundles, x509Svids } from "./calls.ts";
 import { Connections } from "./connections.ts";
@@ -166,6 +167,7 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
     });
     if (calls > limits.maxCallsPerUid) return refuse(Code.Unavailable, "the user has too many calls under way");
     if (ending.signal.aborted) return refuse(Code.Unavailable, SHUTTING_DOWN);
+    if (!toLocalhost(request)) return refuse(Code.Unimplemented, "there is no such path");
     handler(request, response);
   });
   await listenForOwner(server, path);

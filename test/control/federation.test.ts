@@ -115,11 +115,11 @@ describe("Federated bundles", () => {
     await settle();
     expect(federated.federation.bundles.map(({ x509 }) => x509)).toEqual([one.x509]);
     expect([state.asked, told]).toEqual([1, 2]);
-    clock.advance(one.refreshHint * 1_000 - 1);
+    await clock.advance(one.refreshHint * 1_000 - 1);
     await settle();
     expect(state.asked).toBe(1);
     state.answer = text(both);
-    clock.advance(1);
+    await clock.advance(1);
     await settle();
     expect([state.asked, told]).toEqual([2, 3]);
     expect(federated.federation.bundles[0]?.x509.length).toBe(2);
@@ -130,10 +130,10 @@ describe("Federated bundles", () => {
     state.answer = text(one, { refreshHint: 1 });
     federated.follow([domain()], NO_ALIASES);
     await settle();
-    clock.advance(3_999);
+    await clock.advance(3_999);
     await settle();
     expect(state.asked).toBe(1);
-    clock.advance(2);
+    await clock.advance(2);
     await settle();
     expect(state.asked).toBe(2);
   });
@@ -146,7 +146,7 @@ describe("Federated bundles", () => {
     const { federation } = federated;
     for (const answer of [new Error("away"), text(one), "{}"]) {
       state.answer = answer;
-      clock.advance(both.refreshHint * 1_000);
+      await clock.advance(both.refreshHint * 1_000);
       await settle();
       expect(federated.federation).toBe(federation);
       expect(federated.status()[0]).toMatchObject({ state: "stale", sequence: both.sequence });
@@ -161,10 +161,10 @@ describe("Federated bundles", () => {
     await settle();
     for (const wait of [1_000, 2_000, 4_000]) {
       const { asked } = state;
-      clock.advance(wait - 1);
+      await clock.advance(wait - 1);
       await settle();
       expect(state.asked).toBe(asked);
-      clock.advance(1);
+      await clock.advance(1);
       await settle();
       expect(state.asked).toBe(asked + 1);
     }
@@ -200,7 +200,7 @@ describe("Federated bundles", () => {
     federated.follow([], NO_ALIASES);
     expect(federated.federation).toEqual({ domains: [], bundles: [], aliases: [] });
     expect([...state.saved.keys()]).toEqual([]);
-    clock.advance(3_600_000);
+    await clock.advance(3_600_000);
     await settle();
     expect(state.asked).toBe(1);
   });

@@ -11,7 +11,7 @@ import { makePki } from "../ca/pki.ts";
 import { callFrom, describeMesh, expectStatus, type Member, peerOf, serviceEntryYaml } from "./harness.ts";
 import { getOverTls } from "./tls-call.ts";
 
-const HINT_S = 5;
+const HINT_S = 15;
 const settings = { WEFT_BUNDLE_ENDPOINT: "127.0.0.1:0", WEFT_BUNDLE_REFRESH_HINT: `${HINT_S}s`, WEFT_JWKS_ALLOW: "127.0.0.0/8" };
 const WEB = "spiffe://mesh.local/ns/default/sa/web";
 const ORDERS = "spiffe://other.example/ns/default/sa/orders";

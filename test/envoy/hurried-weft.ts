@@ -5,24 +5,19 @@
  */
 import { parseArgs } from "node:util";
 import { startWeft } from "../../src/control/start.ts";
-import { type Clock, systemClock } from "../../src/lib/clock.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { configureLogging } from "../../src/telemetry/log.ts";
+import { gainingClock } from "./gaining-clock.ts";
 
 const LATE_MS = 55 * 60_000;
 const SPEED = 300;
-/** No wait is longer, so that what waits for a time of day sees the clock in time; a peer on loopback answers sooner. */
-const LONGEST_WAIT_MS = 1_000;
 
 let hurriedSince: number | undefined;
 process.once("SIGUSR2", () => {
   hurriedSince = systemClock.monotonic();
 });
 const gained = () => (hurriedSince === undefined ? 0 : (systemClock.monotonic() - hurriedSince) * (SPEED - 1));
-const clock: Clock = {
-  now: () => systemClock.now() - Math.max(0, LATE_MS - gained()),
-  monotonic: systemClock.monotonic,
-  after: (milliseconds, callback) => systemClock.after(Math.min(milliseconds, LONGEST_WAIT_MS), callback),
-};
+const clock = gainingClock(() => -Math.max(0, LATE_MS - gained()));
 
 const { values } = parseArgs({ options: { data: { type: "string" }, ads: { type: "string" }, admin: { type: "string" } } });
 const hostPort = (text = "") => ({ host: text.slice(0, text.lastIndexOf(":")), port: Number(text.slice(text.lastIndexOf(":") + 1)) });

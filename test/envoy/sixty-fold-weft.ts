@@ -5,34 +5,17 @@
  */
 import { parseArgs } from "node:util";
 import { startWeft } from "../../src/control/start.ts";
-import { type Clock, systemClock } from "../../src/lib/clock.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { configureLogging } from "../../src/telemetry/log.ts";
+import { gainingClock } from "./gaining-clock.ts";
 
 const SPEED = 60;
-/** How long a wait may miss that the clock began to run fast. */
-const LOOK_EVERY_MS = 200;
-
 let fastSince: number | undefined;
 process.once("SIGUSR2", () => {
   fastSince = systemClock.monotonic();
 });
 const gained = () => (fastSince === undefined ? 0 : (systemClock.monotonic() - fastSince) * (SPEED - 1));
-const passed = () => systemClock.monotonic() + gained();
-const clock: Clock = {
-  now: () => systemClock.now() + gained(),
-  monotonic: systemClock.monotonic,
-  after(milliseconds, callback) {
-    const end = passed() + milliseconds;
-    let cancel = () => {};
-    const wait = (): void => {
-      const left = Math.max(0, end - passed());
-      cancel =
-        left === 0 ? systemClock.after(0, callback) : systemClock.after(Math.min(left / (fastSince ? SPEED : 1), LOOK_EVERY_MS), wait);
-    };
-    wait();
-    return () => cancel();
-  },
-};
+const clock = gainingClock(gained);
 
 const { values } = parseArgs({ options: { data: { type: "string" }, ads: { type: "string" }, admin: { type: "string" } } });
 const hostPort = (text = "") => ({ host: text.slice(0, text.lastIndexOf(":")), port: Number(text.slice(text.lastIndexOf(":") + 1)) });

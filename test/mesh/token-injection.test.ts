@@ -167,7 +167,7 @@ describe("The mesh's own tokens", () => {
     [`${ISSUER}/${ISSUER}/ns/default/sa/billing`, "deny"],
     [`spiffe://elsewhere/${web}`, "deny"],
   ])("have the principal ISSUER/SPIFFE-ID: %s means %s", (principal, verdict) => {
-    expect<string | undefined>(asked(principal)[0]).toBe(verdict);
+    expect(String(asked(principal)[0])).toBe(verdict);
   });
 
   test("are judged in weft why by the audience, the place and the issuer, as the server does", () => {

@@ -8,7 +8,7 @@ import { openSiege, type Siege } from "./siege.ts";
 import type { Attack, Door } from "./types.ts";
 
 /** MiB above what weft had before the first attack: what may be left of an attack a moment after it, and what it may take meanwhile. */
-const MOST_LEFT = 192;
+const MOST_LEFT = 384;
 const MOST_MEANWHILE = 512;
 /** How long memory may take to come back: collections come when they come. */
 const SETTLE_MS = 5_000;

@@ -55,7 +55,7 @@ spec: {address: 127.99.0.1, serviceAccount: ${JSON.stringify(serviceAccount)}, l
 const smallService = (index: number) => `apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: many-${index}}
-spec: {hosts: [many-${index}], location: MESH_INTERNAL, resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}]}
+spec: {hosts: [many-${index}], location: MESH_INTERNAL, resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}], endpoints: [{address: 10.0.0.1}]}
 `;
 
 /** A regular expression on which a backtracking engine never ends, in how many ways it can be written. */
