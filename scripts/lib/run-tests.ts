@@ -38,6 +38,7 @@ const STEPS: readonly Step[] = [
   tests("why", "test/why"),
   { name: "demo", command: ["scripts/demo", "--check"] },
   tests("tour", "test/tour"),
+  tests("fields", "test/compatibility"),
   tests("binary", "test/binary"),
   tests("unit", "test/docs", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca", "test/telemetry"),
   tests("store", "test/store"),
