@@ -62,10 +62,10 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
         reason: `${count} identities are registered for it: those beyond the first ${limits.maxIdentities}, of the youngest registrations, are left out`,
       }),
   };
-  const ending = new AbortController();
-  const wakes = new Set<Wake>();
+  let ending = false;
+  const streams = new Map<Wake, AbortController>();
   const wakeAll = () => {
-    for (const { wake } of wakes) wake();
+    for (const { wake } of streams.keys()) wake();
   };
   const stopBundles = options.bundles.onChange(() => {
     jwtSvids.clear();
@@ -114,15 +114,20 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
       if (svids.length > 0) await issuing(method, caller)(svids);
       observer.answered?.({ method, who: caller.who });
     };
-    wakes.add(source.wake);
+    const own = new AbortController();
+    const lost = () => own.abort();
+    context.signal.addEventListener("abort", lost, { once: true });
+    streams.set(source.wake, own);
     try {
-      const signal = AbortSignal.any([context.signal, ending.signal]);
+      if (context.signal.aborted) return;
+      const { signal } = own;
       yield* follow({ look: () => source.look(), wake: source.wake, signal, onMessage, clock, gapMs: limits.betweenMessagesMs });
-      if (ending.signal.aborted) throw new WeftError("unavailable", SHUTTING_DOWN);
+      if (ending && !context.signal.aborted) throw new WeftError("unavailable", SHUTTING_DOWN);
     } catch (reason) {
       throw turnAway(method, caller, reason);
     } finally {
-      wakes.delete(source.wake);
+      context.signal.removeEventListener("abort", lost);
+      streams.delete(source.wake);
       source.close();
     }
   }
@@ -166,7 +171,7 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
       observer.changed?.("calls", -1);
     });
     if (calls > limits.maxCallsPerUid) return refuse(Code.Unavailable, "the user has too many calls under way");
-    if (ending.signal.aborted) return refuse(Code.Unavailable, SHUTTING_DOWN);
+    if (ending) return refuse(Code.Unavailable, SHUTTING_DOWN);
     if (!toLocalhost(request)) return refuse(Code.Unimplemented, "there is no such path");
     handler(request, response);
   });
@@ -176,7 +181,8 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
 
   async function close(listening: Http2Server, graceMs: number): Promise<void> {
     stopBundles();
-    ending.abort();
+    ending = true;
+    for (const stream of streams.values()) stream.abort();
     const stopped = new Promise<void>((resolve) => listening.close(() => resolve()));
     connections.sayGoodbye();
     const cancel = clock.after(graceMs, () => connections.destroy());
