@@ -32,7 +32,7 @@ spec:
 
   test("the mistakes of every document of a file are reported, and the good documents are read", () => {
     const { resources, problems } = parseDocuments(
-      `${ORDERS}---\nkind: ProxyConfig\napiVersion: networking.istio.io/v1\n---\nnonsense\n`,
+      `${ORDERS}---\nkind: WasmPlugin\napiVersion: extensions.istio.io/v1alpha1\n---\nnonsense\n`,
       "f",
     );
     expect(resources.map((resource) => resource.metadata.name)).toEqual(["orders"]);
