@@ -2,10 +2,11 @@
  * The SPIFFE Workload Endpoint: gRPC on a Unix socket, without TLS and without proof by the caller, whom the kernel names
  * (https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE_Workload_Endpoint.md).
  */
-import { createServer, type Http2Server, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import { constants, createServer, type Http2Server, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import { Code, ConnectError, createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { SpiffeWorkloadAPI } from "../gen/spiffe/workload_pb.ts";
+import { CallBudget } from "../lib/call-budget.ts";
 import { WeftError } from "../lib/errors.ts";
 import { GRPC_STATUS } from "../lib/grpc-status.ts";
 import { toLocalhost } from "../lib/http2-request.ts";
@@ -62,6 +63,7 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
         reason: `${count} identities are registered for it: those beyond the first ${limits.maxIdentities}, of the youngest registrations, are left out`,
       }),
   };
+  const budget = new CallBudget(clock, limits.callRate);
   let ending = false;
   const streams = new Map<Wake, AbortController>();
   const wakeAll = () => {
@@ -154,7 +156,11 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
   });
 
   server.on("request", (request: Http2ServerRequest, response: Http2ServerResponse) => {
-    const caller = connections.callerOf(request.stream.session);
+    const { session } = request.stream;
+    // Gone already where the peer reset the stream, or the connection.
+    if (!session || session.destroyed) return;
+    if (!budget.take(session)) return session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    const caller = connections.callerOf(session);
     if (caller?.uid === undefined) return request.stream.close();
     const { uid } = caller;
     const refuse = (code: Code, reason: string) => {
