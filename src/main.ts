@@ -81,8 +81,13 @@ async function startServer(settings: RunSettings, reload: () => Promise<RunSetti
 }
 
 /** The doors that were asked for besides. */
-function more({ ads_tls: adsTls, ads_public_socket: socket, admin_tls: adminTls }: Listening): string {
-  const lines = [adsTls && `  ADS    ${adsTls} with TLS`, socket && `  ADS    ${socket}`, adminTls && `  admin  https://${adminTls}`];
+function more({ ads_tls: adsTls, ads_public_socket: socket, admin_tls: adminTls, bundle_endpoint: bundle }: Listening): string {
+  const lines = [
+    adsTls && `  ADS    ${adsTls} with TLS`,
+    socket && `  ADS    ${socket}`,
+    adminTls && `  admin  https://${adminTls}`,
+    bundle && `  bundle https://${bundle}/`,
+  ];
   return lines.map((line) => (line ? `${line}\n` : "")).join("");
 }
 

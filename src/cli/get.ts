@@ -101,6 +101,8 @@ function summary({ kind, spec }: ApiResource): string {
       return String((fields.mtls as { mode?: unknown } | undefined)?.mode ?? "");
     case "AuthorizationPolicy":
       return String(fields.action ?? "ALLOW");
+    case "WorkloadRegistration":
+      return String(fields.serviceAccount ?? fields.workload ?? "");
     default:
       return "";
   }

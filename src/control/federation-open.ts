@@ -1,6 +1,7 @@
 /** The keeper of other trust domains' bundles, joined with the data directory, the DNS, metrics and the log. */
 import { lookup } from "node:dns/promises";
 import { join } from "node:path";
+import type { TrustBundle } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import { NO_PEERS, parseAllowedPeers } from "../lib/public-address.ts";
 import { logger } from "../telemetry/log.ts";
@@ -28,7 +29,7 @@ export function openFederation({ data, clock, metrics, allow }: OpenFederationOp
       log.error("the bundle of trust domain {trustDomain} cannot be renewed: {reason}; the last good one stays in use", about);
     else log.error("there is no bundle of trust domain {trustDomain}: {reason}; its SVIDs are refused. Look at `weft check`", about);
   };
-  return new FederatedBundles({
+  const federated = new FederatedBundles({
     clock,
     random: Math.random,
     cache: federationFile(join(data, "federation.json"), (message) => log.warning(message)),
@@ -54,4 +55,16 @@ export function openFederation({ data, clock, metrics, allow }: OpenFederationOp
       metrics.bundleFetched.remove({ trust_domain: trustDomain });
     },
   });
+  const told = new Map<string, TrustBundle>();
+  federated.onChange(({ domains, bundles }) => {
+    for (const name of told.keys()) if (!domains.includes(name)) told.delete(name);
+    for (const bundle of bundles) {
+      const { trustDomain, x509, jwt, sequence } = bundle;
+      if (told.get(trustDomain) === bundle) continue;
+      told.set(trustDomain, bundle);
+      const about = { trustDomain, sequence, roots: x509.length, keys: jwt.length };
+      log.info("trust domain {trustDomain} is known by {roots} roots and {keys} keys for tokens (sequence {sequence})", about);
+    }
+  });
+  return federated;
 }

@@ -76,7 +76,7 @@ function observe({ audit, metrics }: WorkloadApiParts): WorkloadApiObserver {
     answered: ({ method }) => metrics.workloadApiCalls.inc({ method, code: "OK" }),
     refused({ method, who, code, reason }) {
       metrics.workloadApiCalls.inc({ method, code });
-      log.info("{who} was refused {method}: {reason}", { who, method, code, reason });
+      log.debug("{who} was refused {method}: {reason}", { who, method, code, reason });
       audit.refused({ who, from, action: ACTIONS[method] ?? "call-workload-api", targets: [method], reason: `${code}: ${reason}` });
     },
   };

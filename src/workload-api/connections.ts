@@ -18,14 +18,15 @@ export class Connections {
     server.on("session", (session) => {
       // A peer that resets its connection ends its calls by that.
       session.on("error", () => session.destroy());
+      // Gone already where the peer was quick.
+      if (!session.socket) return session.destroy();
       const caller = attest(session.socket as Socket);
       const { uid } = caller;
       const taken = uid === undefined ? 0 : (this.#perUid.get(uid) ?? 0);
       if (uid === undefined || taken >= limits.maxConnectionsPerUid) {
         if (uid !== undefined) hooks.refused(caller.who);
         caller.close();
-        session.destroy();
-        return;
+        return session.destroy();
       }
       this.#perUid.set(uid, taken + 1);
       this.#callers.set(session, caller);

@@ -1,3 +1,5 @@
+import type { CallRate } from "../lib/call-budget.ts";
+
 /** What the programs of one machine may take of the Workload API. */
 export interface WorkloadApiLimits {
   /** Of one request, bytes. A JWT-SVID to validate has at most 16 KiB. */
@@ -8,6 +10,8 @@ export interface WorkloadApiLimits {
   /** Calls under way, streams among them. */
   readonly maxCallsPerUid: number;
   readonly maxCallsPerConnection: number;
+  /** Of one connection; one that calls more often, as in a rapid reset (CVE-2023-44487), is ended. A program asks for a token now and then. */
+  readonly callRate: CallRate;
   /**
    * Identities that one process is given. With their certificates they stay below 100 KB, and must: Bun's node:http2 does not widen the windows of
    * open streams when the peer raises SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113, 6.9.2), and grpc-go raises it, to twice what it gets at once, and
@@ -29,6 +33,7 @@ export const DEFAULT_LIMITS: WorkloadApiLimits = {
   maxConnectionsPerUid: 500,
   maxCallsPerUid: 2_000,
   maxCallsPerConnection: 100,
+  callRate: { burst: 500, perSecond: 100 },
   maxIdentities: 32,
   betweenMessagesMs: 250,
   firstSvidMs: 10_000,

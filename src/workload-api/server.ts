@@ -2,10 +2,11 @@
  * The SPIFFE Workload Endpoint: gRPC on a Unix socket, without TLS and without proof by the caller, whom the kernel names
  * (https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE_Workload_Endpoint.md).
  */
-import { createServer, type Http2Server, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import { constants, createServer, type Http2Server, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import { Code, ConnectError, createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { SpiffeWorkloadAPI } from "../gen/spiffe/workload_pb.ts";
+import { CallBudget } from "../lib/call-budget.ts";
 import { WeftError } from "../lib/errors.ts";
 import { GRPC_STATUS } from "../lib/grpc-status.ts";
 import { toLocalhost } from "../lib/http2-request.ts";
@@ -62,10 +63,11 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
         reason: `${count} identities are registered for it: those beyond the first ${limits.maxIdentities}, of the youngest registrations, are left out`,
       }),
   };
-  const ending = new AbortController();
-  const wakes = new Set<Wake>();
+  const budget = new CallBudget(clock, limits.callRate);
+  let ending = false;
+  const streams = new Map<Wake, AbortController>();
   const wakeAll = () => {
-    for (const { wake } of wakes) wake();
+    for (const { wake } of streams.keys()) wake();
   };
   const stopBundles = options.bundles.onChange(() => {
     jwtSvids.clear();
@@ -114,15 +116,20 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
       if (svids.length > 0) await issuing(method, caller)(svids);
       observer.answered?.({ method, who: caller.who });
     };
-    wakes.add(source.wake);
+    const own = new AbortController();
+    const lost = () => own.abort();
+    context.signal.addEventListener("abort", lost, { once: true });
+    streams.set(source.wake, own);
     try {
-      const signal = AbortSignal.any([context.signal, ending.signal]);
+      if (context.signal.aborted) return;
+      const { signal } = own;
       yield* follow({ look: () => source.look(), wake: source.wake, signal, onMessage, clock, gapMs: limits.betweenMessagesMs });
-      if (ending.signal.aborted) throw new WeftError("unavailable", SHUTTING_DOWN);
+      if (ending && !context.signal.aborted) throw new WeftError("unavailable", SHUTTING_DOWN);
     } catch (reason) {
       throw turnAway(method, caller, reason);
     } finally {
-      wakes.delete(source.wake);
+      context.signal.removeEventListener("abort", lost);
+      streams.delete(source.wake);
       source.close();
     }
   }
@@ -149,7 +156,11 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
   });
 
   server.on("request", (request: Http2ServerRequest, response: Http2ServerResponse) => {
-    const caller = connections.callerOf(request.stream.session);
+    const { session } = request.stream;
+    // Gone already where the peer reset the stream, or the connection.
+    if (!session || session.destroyed) return;
+    if (!budget.take(session)) return session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    const caller = connections.callerOf(session);
     if (caller?.uid === undefined) return request.stream.close();
     const { uid } = caller;
     const refuse = (code: Code, reason: string) => {
@@ -166,7 +177,7 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
       observer.changed?.("calls", -1);
     });
     if (calls > limits.maxCallsPerUid) return refuse(Code.Unavailable, "the user has too many calls under way");
-    if (ending.signal.aborted) return refuse(Code.Unavailable, SHUTTING_DOWN);
+    if (ending) return refuse(Code.Unavailable, SHUTTING_DOWN);
     if (!toLocalhost(request)) return refuse(Code.Unimplemented, "there is no such path");
     handler(request, response);
   });
@@ -176,7 +187,8 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
 
   async function close(listening: Http2Server, graceMs: number): Promise<void> {
     stopBundles();
-    ending.abort();
+    ending = true;
+    for (const stream of streams.values()) stream.abort();
     const stopped = new Promise<void>((resolve) => listening.close(() => resolve()));
     connections.sayGoodbye();
     const cancel = clock.after(graceMs, () => connections.destroy());

@@ -52,3 +52,15 @@ test("a refusal stands although the store cannot write, and a deed that must be 
   trail.refused(REFUSAL);
   expect(trail.done({ ...REFUSAL, action: "issue-token" })).rejects.toMatchObject({ code: "unavailable" });
 });
+
+test("writes a deed down before it is done, and those like it within a minute as one record with their count", async () => {
+  const { clock, store, trail, records } = start();
+  const deed = { who: "uid 1001 (/usr/bin/billing)", from: "workload api", action: "issue-jwt-svid", targets: ["JWT-SVID"] };
+  for (let i = 0; i < 10; i++) await trail.often(deed);
+  expect(await records()).toHaveLength(1);
+  await clock.advance(60_000);
+  const { records: all } = await store.readAudit({ after: 0, limit: 10 });
+  expect(all).toMatchObject([deed, { ...deed, count: 9 }].map((one) => ({ ...one, outcome: "done" })));
+  await store.close();
+  expect(trail.often(deed)).rejects.toMatchObject({ code: "unavailable" });
+});

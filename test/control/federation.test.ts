@@ -4,9 +4,12 @@ import { openAuthority } from "../../src/ca/open-authority.ts";
 import type { TrustBundle } from "../../src/ca/types.ts";
 import { FederatedBundles, type FederationCache, type FederationStatus, type KeptBundle } from "../../src/control/federation.ts";
 import { judgeBundle } from "../../src/control/federation-judge.ts";
+import { allJwtAuthorities } from "../../src/control/jwt-authorities.ts";
+import { buildMesh } from "../../src/mesh/build.ts";
 import type { FederatedDomain } from "../../src/mesh/federation.ts";
 import { inTemporaryDirectory } from "../ca/temporary.ts";
 import { FakeClock } from "../fakes/clock.ts";
+import { OPTIONS, resource, resourcesOf, workload } from "../mesh/harness.ts";
 
 const OTHER = "other.example";
 const NO_ALIASES: readonly string[] = [];
@@ -203,5 +206,31 @@ describe("Federated bundles", () => {
     await clock.advance(3_600_000);
     await settle();
     expect(state.asked).toBe(1);
+  });
+});
+
+describe("JWT-SVIDs of another trust domain", () => {
+  test("are verified by its own keys, under its own issuer, and by no one else's", async () => {
+    const own = await bundleOf("mesh.local");
+    const authorities = allJwtAuthorities(own, [one]);
+    const kids = (issuer: string) => (JSON.parse(authorities.get(issuer) ?? "{}").keys as { kid: string }[]).map(({ kid }) => kid);
+    expect([...authorities.keys()].sort()).toEqual(["spiffe://mesh.local", `spiffe://${OTHER}`]);
+    expect(kids(`spiffe://${OTHER}`)).toEqual(one.jwt.flatMap(({ kid }) => kid ?? []));
+    expect(kids("spiffe://mesh.local")).toEqual(own.jwt.flatMap(({ kid }) => kid ?? []));
+
+    const resources = resourcesOf(
+      workload("orders-1", "orders", "10.0.0.1"),
+      resource("RequestAuthentication", "tokens", `{jwtRules: [{issuer: 'spiffe://${OTHER}'}]}`),
+    );
+    const [rule] = buildMesh(resources, { ...OPTIONS, jwtAuthorities: authorities }).authentication.get("default/orders-1")?.rules ?? [];
+    expect(rule?.keys.jwks).toBe(authorities.get(`spiffe://${OTHER}`));
+    const [unknown] = buildMesh(resources, OPTIONS).authentication.get("default/orders-1")?.rules ?? [];
+    expect(unknown?.keys.jwks).toBeUndefined();
+  });
+
+  test("never pass for the own trust domain's, even where another bundle bears its name", async () => {
+    const own = await bundleOf("mesh.local");
+    const forged = await bundleOf("mesh.local");
+    expect(allJwtAuthorities(own, [forged])).toEqual(allJwtAuthorities(own, []));
   });
 });
