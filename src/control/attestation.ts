@@ -46,8 +46,15 @@ export class Attestation {
     // A token says more than the others: whoever sends one means it.
     if (authorization !== undefined) return await registrations.admit(await tokens.verifyHeader(authorization));
     if (certificates.length > 0) return this.#entitlement(this.#byCertificate(certificates));
-    if (user) return this.#entitlement(this.#byUser(user.uid));
-    return await registrations.admit(await tokens.verifyHeader(undefined));
+    const proof = user && this.#byUser(user.uid);
+    if (proof && this.#mayCover(proof)) return this.#entitlement(proof);
+    try {
+      return await registrations.admit(await tokens.verifyHeader(undefined));
+    } catch (reason) {
+      if (!proof) throw reason;
+      const { message } = WeftError.from(reason);
+      throw new WeftError("unauthenticated", `${proof.who} runs no workload's proxy (annotation weft.dev/unix-user), and ${message}`);
+    }
   }
 
   /** Whether what the proxy proved is still good for `workload`: resources change under open streams. */
@@ -90,6 +97,12 @@ export class Attestation {
       return proxy;
     };
     return { ...(expiresAt === undefined ? {} : { expiresAt }), choose };
+  }
+
+  /** Whether it is good for anything, as far as that is known yet. */
+  #mayCover({ covers }: Proof): boolean {
+    const mesh = this.#options.mesh();
+    return mesh === undefined || mesh.workloads.values().some(covers);
   }
 
   #only({ who, covers }: Proof, workloads: ReadonlyMap<string, Workload>): Workload | undefined {

@@ -20,6 +20,9 @@ const MAX_DOCUMENTS = 20_000;
 /** Tokens (words, signs, spaces) in one document: a List of 2,000 resources has fewer. Each costs memory until its document is read. */
 const MAX_TOKENS = 500_000;
 
+/** Anchors, aliases and tags in one document: a misplaced one costs more memory than a hundred good words, and people write a few. */
+const MAX_PROPERTIES = 5_000;
+
 /** Errors after these in one document only repeat that it is broken. */
 const MAX_SYNTAX_PROBLEMS = 10;
 
@@ -84,13 +87,17 @@ function* compose(text: string, counter: LineCounter, complain: Complain): Gener
   counter.addNewLine(0);
   let parts = 0;
   let tokens = 0;
+  let properties = 0;
   for (const lexeme of new Lexer().lex(text)) {
     tokens++;
+    // Scalars begin with a sign of the lexer's own.
+    if (/^[&*!]/.test(lexeme)) properties++;
     if (tokens % TOKENS_IN_A_STEP === 0) yield undefined;
     for (const token of parser.next(lexeme)) {
       yield* composer.next(token);
       parts++;
       tokens = 0;
+      properties = 0;
     }
     if (parts > 2 * MAX_DOCUMENTS) {
       complain("tooLarge", parser.offset, `one input may have ${MAX_DOCUMENTS} documents`);
@@ -98,6 +105,10 @@ function* compose(text: string, counter: LineCounter, complain: Complain): Gener
     }
     if (tokens > MAX_TOKENS) {
       complain("tooLarge", parser.offset, `one document may have ${MAX_TOKENS} words and signs`);
+      return;
+    }
+    if (properties > MAX_PROPERTIES) {
+      complain("tooLarge", parser.offset, `one document may have ${MAX_PROPERTIES} anchors, aliases and tags`);
       return;
     }
     // The document itself is on the stack, and the scalar in the innermost level.

@@ -98,7 +98,7 @@ describe("SIGHUP", () => {
     writeFileSync(config, "logLevel: info\ntrustDomain: two.example\nadminHosts: [edge.example]\n");
     weft.signal("SIGHUP");
     await waitFor("the restart hint", () => /restart weft for the changed settings.*trustDomain/.test(weft.stderr()));
-    expect(weft.stderr()).toContain("logLevel, adminHosts and jwksAllow are in force");
+    expect(weft.stderr()).toContain("logLevel, adminHosts, adminPrincipals and jwksAllow are in force");
     expect((await asEdge()).status).toBe(200);
     expect((await weft.ask("GET", "/v1/ca")).text).toContain("one.example");
   });

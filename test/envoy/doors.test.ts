@@ -172,7 +172,7 @@ describeMesh(
         await waitFor(
           "the stranger's refusal",
           () => stranger.tail(),
-          (log) => saysTo(log, `uid ${OTHER_UID} is not that of a workload default/local-1`),
+          (log) => saysTo(log, `uid ${OTHER_UID} runs no workload's proxy`),
           { limitMs: 30_000 },
         );
         stranger.signal("SIGKILL");

@@ -58,3 +58,13 @@ test("of thousands of unknown fields fifty are told by name, and the others coun
   expect(problems.filter(({ message }) => /is no known field$/.test(message))).toHaveLength(50);
   expect(problems.map(({ message }) => message)).toContain("spec: has 4950 more fields that are not known");
 });
+
+test("thousands of anchors, aliases or tags in one document are refused before they are put together", () => {
+  for (const sign of ["&a ", "- *a\n", "- !a b\n"]) {
+    const { resources, problems } = parseDocuments(`${sign.repeat(20_000)}x`, "x.yaml");
+    expect(resources).toEqual([]);
+    expect(problems.map(({ message }) => message)).toContain(
+      "one document may have 5000 anchors, aliases and tags; nothing after this place was read",
+    );
+  }
+});
