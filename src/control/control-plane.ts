@@ -5,7 +5,7 @@ import { type Authority, type SvidManager, spiffeBundle, type WorkloadTokens } f
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
-import { ANNOTATION, parseAddressPort } from "../model/index.ts";
+import { ANNOTATION } from "../model/index.ts";
 import { envoyBootstrap } from "../proxy/bootstrap.ts";
 import { why } from "../why/index.ts";
 import { describeResource } from "../xds/describe.ts";
@@ -17,7 +17,7 @@ import type { JwksKeeper, JwksStatus } from "./jwks.ts";
 import { typeName } from "./observer.ts";
 import { proxyStatus, timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
-import { createRegistrationApi, type RegistrationApiParts } from "./registration-api.ts";
+import { addressIn, createRegistrationApi, type RegistrationApiParts } from "./registration-api.ts";
 import { restartNeeded } from "./restarts.ts";
 import { mtlsReport, serviceSummaries } from "./services-view.ts";
 import { tooOldFor } from "./too-old.ts";
@@ -121,12 +121,13 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     async bootstrap(workload) {
       const { key } = workloadOf(workload);
       const { token } = await tokens.issue(workload);
+      const entry = reconciler.resource(`WorkloadEntry/${key}`);
       return envoyBootstrap({
         workload,
         token,
         ads: parts.ads,
-        envoyAdmin: addressOf(reconciler, key, ANNOTATION.envoyAdmin),
-        prometheus: addressOf(reconciler, key, ANNOTATION.prometheus),
+        envoyAdmin: addressIn(entry, ANNOTATION.envoyAdmin),
+        prometheus: addressIn(entry, ANNOTATION.prometheus),
         process: mesh().processes.get(key),
       });
     },
@@ -142,11 +143,4 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     health: () => health.run(),
     ready: () => reconciler.mesh !== undefined,
   };
-}
-
-/** The workload's annotation weft.dev/envoy-admin; undefined (the system chooses a port) where it has none. */
-function addressOf(reconciler: Reconciler, workloadKey: string, annotation: string): { address: string; port: number } | undefined {
-  const text = reconciler.resource(`WorkloadEntry/${workloadKey}`)?.metadata.annotations[annotation];
-  const parsed = text === undefined ? undefined : parseAddressPort(text);
-  return parsed && "value" in parsed ? parsed.value : undefined;
 }
