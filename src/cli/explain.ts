@@ -33,7 +33,7 @@ export const explainCommand = buildCommand({
     const entry = findCode(code);
     if (!entry) {
       const near = suggestCode(code);
-      throw new UsageError(`there is no problem code ${clean(code)}`, near ? `did you mean ${near}?` : "weft explain lists all");
+      throw new UsageError(`there is no problem code ${clean(code)}`, `${near ? `did you mean ${near}? ` : ""}weft explain lists all`);
     }
     if (output === "json") cli.print(json(entry));
     else

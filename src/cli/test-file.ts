@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { isSeq, LineCounter, parseDocument } from "yaml";
+import { isNode, LineCounter, parseDocument } from "yaml";
 import { pathsOf, read, TEST_FILE } from "./files.ts";
 import { UsageError } from "./verb.ts";
 
@@ -67,23 +67,32 @@ async function parse(file: string): Promise<TestFile> {
   const document = parseDocument(await read(file, () => readFile(file, "utf8")), { lineCounter: counter, uniqueKeys: true });
   const [broken] = document.errors;
   if (broken) throw new UsageError(`${file}: ${broken.message}`);
+  /** Of a part, or where it is missing of what it is missing in. */
+  const lineAt = (path: readonly unknown[]): number => {
+    const node = path.length === 0 ? document.contents : document.getIn(path, true);
+    if (isNode(node) && node.range) return counter.linePos(node.range[0]).line;
+    return path.length === 0 ? 1 : lineAt(path.slice(0, -1));
+  };
   const parsed = v.safeParse(FileSchema, document.toJS({ maxAliasCount: 0 }));
   if (!parsed.success) {
-    const findings = parsed.issues.map((issue) => `${file}: ${v.getDotPath(issue) ?? "the file"}: ${issue.message}`);
+    const findings = parsed.issues.map((issue) => {
+      const path = (issue.path ?? []).map(({ key }) => key);
+      return `${file}:${lineAt(path)}: ${v.getDotPath(issue) ?? "the file"}: ${wordsFor(issue)}`;
+    });
     throw new UsageError(findings.join("\n"), "docs/why.md describes the format");
   }
   const { trustDomain, resources, tests } = parsed.output;
-  const nodes = document.get("tests");
-  const lineOf = (index: number) => {
-    const node = isSeq(nodes) ? (nodes.items[index] as { readonly range?: readonly [number, number, number] }) : undefined;
-    return node?.range ? counter.linePos(node.range[0]).line : 1;
-  };
   return {
     file,
     trustDomain,
     resources: await resolved(file, resources),
-    tests: tests.map((test, index) => ({ ...test, line: lineOf(index) })),
+    tests: tests.map((test, index) => ({ ...test, line: lineAt(["tests", index]) })),
   };
+}
+
+function wordsFor({ type, expected, message }: v.BaseIssue<unknown>): string {
+  if (type !== "strict_object") return message;
+  return expected === "never" ? "is no known field" : expected === "Object" ? "must be a mapping" : "is missing";
 }
 
 /** A path or a glob, relative to the test file; a glob that matches nothing is a mistake. */

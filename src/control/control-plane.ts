@@ -6,7 +6,7 @@ import { type OpenedAuthority, type SvidManager, spiffeBundle, type WorkloadToke
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
-import { ANNOTATION, parseAddressPort } from "../model/index.ts";
+import { ANNOTATION } from "../model/index.ts";
 import { envoyBootstrap } from "../proxy/bootstrap.ts";
 import { why } from "../why/index.ts";
 import { describeResource } from "../xds/describe.ts";
@@ -23,7 +23,7 @@ import type { JwksKeeper, JwksStatus } from "./jwks.ts";
 import { typeName } from "./observer.ts";
 import { proxyStatus, timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
-import { createRegistrationApi, type RegistrationApiParts } from "./registration-api.ts";
+import { addressIn, createRegistrationApi, type RegistrationApiParts } from "./registration-api.ts";
 import { restartNeeded } from "./restarts.ts";
 import type { Revocations } from "./revocations.ts";
 import { mtlsReport, serviceSummaries } from "./services-view.ts";
@@ -154,12 +154,13 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
         await audit.done({ ...caller, action: "issue-token", targets: [`workload ${key}`] });
         return (await tokens.issue(workload, ttlSeconds === undefined ? undefined : ttlSeconds * 1000)).token;
       };
+      const entry = reconciler.resource(`WorkloadEntry/${key}`);
       return envoyBootstrap({
         workload,
         ...(place.unix ? {} : { token: await issue() }),
         ads,
-        envoyAdmin: addressOf(reconciler, key, ANNOTATION.envoyAdmin),
-        prometheus: addressOf(reconciler, key, ANNOTATION.prometheus),
+        envoyAdmin: addressIn(entry, ANNOTATION.envoyAdmin),
+        prometheus: addressIn(entry, ANNOTATION.prometheus),
         process: mesh().processes.get(key),
       });
     },
@@ -188,11 +189,4 @@ function caAnswer(authority: OpenedAuthority, svids: SvidManager): CaAnswer {
     { expires: timestamp(notAfter), authority: authorityId },
   ]);
   return { ...authority.report(), svids: Object.fromEntries(inUse) };
-}
-
-/** The workload's annotation weft.dev/envoy-admin; undefined (the system chooses a port) where it has none. */
-function addressOf(reconciler: Reconciler, workloadKey: string, annotation: string): { address: string; port: number } | undefined {
-  const text = reconciler.resource(`WorkloadEntry/${workloadKey}`)?.metadata.annotations[annotation];
-  const parsed = text === undefined ? undefined : parseAddressPort(text);
-  return parsed && "value" in parsed ? parsed.value : undefined;
 }

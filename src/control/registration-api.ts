@@ -1,9 +1,10 @@
 /** WorkloadGroups as the admin API serves them: who may register what, and report what. */
 import type { Registrar, RegistrationControl } from "../admin/registration.ts";
-import type { Registered, WorkloadIdentity, WorkloadTokens } from "../ca/index.ts";
+import type { WorkloadIdentity, WorkloadTokens } from "../ca/index.ts";
 import { WeftError } from "../lib/errors.ts";
 import { ANNOTATION, parseAddressPort, resourceFromStored } from "../model/index.ts";
 import { probePlanOf } from "../model/readiness-probe.ts";
+import type { AnyResource } from "../model/resource.ts";
 import { serviceAccountOf } from "../model/workload-group.ts";
 import { envoyBootstrap } from "../proxy/bootstrap.ts";
 import { type AdsPlaces, adsOf } from "./ads-places.ts";
@@ -12,7 +13,7 @@ import { momentOf, preview } from "./findings.ts";
 import { timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { Registrations } from "./registration.ts";
-import { entryOf, type WorkloadGroup } from "./registration-request.ts";
+import { entryOf } from "./registration-request.ts";
 import type { WorkloadHealthKeeper } from "./workload-health.ts";
 
 export interface RegistrationApiParts {
@@ -72,6 +73,7 @@ export function createRegistrationApi({
       });
       const { token, expiresAt } = await tokens.issue(workload, undefined, workload.registered);
       const { probe } = group.spec;
+      const entry = resourceFromStored({ ...entryOf(group, workload.registered), createdAt: timestamp(0) });
       return {
         workload: nameOf(workload),
         expires: timestamp(expiresAt),
@@ -79,8 +81,9 @@ export function createRegistrationApi({
           workload,
           token,
           ads: place,
-          envoyAdmin: envoyAdminOf(group),
-          process: processOf(group, workload),
+          envoyAdmin: addressIn(entry, ANNOTATION.envoyAdmin),
+          prometheus: addressIn(entry, ANNOTATION.prometheus),
+          process: processOf(entry, workload),
         }),
         ...(probe ? { probe: probePlanOf(probe, workload.registered.address) } : {}),
       };
@@ -106,16 +109,16 @@ export function createRegistrationApi({
   }
 
   /** How its Envoy is to be started, which the mesh says once the workload is in it. */
-  function processOf(group: WorkloadGroup, workload: WorkloadIdentity & { readonly registered: Registered }) {
-    const entry = resourceFromStored({ ...entryOf(group, workload.registered), createdAt: timestamp(0) });
+  function processOf(entry: AnyResource, workload: WorkloadIdentity) {
     return preview(momentOf(reconciler), reconciler.trustDomain, { puts: [entry] })?.mesh.processes.get(nameOf(workload));
   }
 }
 
 const nameOf = ({ namespace, name }: { readonly namespace: string; readonly name: string }) => `${namespace}/${name}`;
 
-function envoyAdminOf({ spec }: WorkloadGroup) {
-  const text = spec.metadata?.annotations?.[ANNOTATION.envoyAdmin];
+/** The address that an annotation of a WorkloadEntry names, such as weft.dev/envoy-admin; undefined where it has none. */
+export function addressIn(entry: AnyResource | undefined, annotation: string): { address: string; port: number } | undefined {
+  const text = entry?.metadata.annotations[annotation];
   const parsed = text === undefined ? undefined : parseAddressPort(text);
   return parsed && "value" in parsed ? parsed.value : undefined;
 }

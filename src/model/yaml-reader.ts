@@ -60,7 +60,12 @@ export function* readYaml(text: string, file: string): Generator<void, { documen
     const complain = (name: CodeName, offset: number, message: string, help?: string) => {
       problems.push(problem(name, { message, file, ...places.position(offset), help }));
     };
+    const lines = new Set<number>();
     for (const error of [...document.errors, ...document.warnings].slice(0, MAX_SYNTAX_PROBLEMS)) {
+      const { line } = places.position(error.pos[0]);
+      // One slip of the pen is several errors to the parser; the first of a line is the one to mend.
+      if (lines.has(line)) continue;
+      lines.add(line);
       const tag = error.code === "TAG_RESOLVE_FAILED";
       complain(tag ? "unsupportedYaml" : "syntax", error.pos[0], withoutText(error.message), hintOf(error.code));
     }
@@ -128,6 +133,12 @@ function withoutText(message: string): string {
 
 function hintOf(code: string): string | undefined {
   if (code === "TAB_AS_INDENT") return "indent with spaces";
+  if (code === "BLOCK_AS_IMPLICIT_KEY" || code === "MULTILINE_IMPLICIT_KEY" || code === "BAD_INDENT") {
+    return "look at the indentation: keys of one mapping start in one column; a value with a colon in it needs quotes";
+  }
+  if (code === "UNEXPECTED_TOKEN" || code === "BAD_SCALAR_START" || code === "MISSING_CHAR") {
+    return "put a value in quotes that has one of [ ] { } , : # in it, or close what is open";
+  }
   if (code === "NON_STRING_KEY") return "put the key in quotes; templates such as {{ x }} are not filled in";
   if (code === "TAG_RESOLVE_FAILED") return "remove the tag";
   return undefined;

@@ -101,7 +101,8 @@ export class ValueReader {
       else if (key === "__proto__") this.#complain("unknownField", offset, "__proto__ is no field of any kind");
       else if (seen.has(key)) {
         const first = this.#places.position(seen.get(key) ?? 0).line;
-        this.#complain("duplicateKey", offset, `${JSON.stringify(key)} occurs twice; the first is in line ${first}`);
+        const next = path === "" && key === "apiVersion" ? "where another resource begins, a line with --- goes before it" : undefined;
+        this.#complain("duplicateKey", offset, `${JSON.stringify(key)} occurs twice; the first is in line ${first}`, next);
       } else {
         seen.set(key, offset);
         result[key] = this.#read(pair.value, join(path, key), offset);

@@ -18,11 +18,23 @@ export async function checkApplication(method: ProbeMethod, timeoutMs: number, c
   try {
     return await Promise.race([look(method, over.signal), late]);
   } catch (reason) {
-    return errnoOf(reason) ?? (reason instanceof Error ? reason.message : String(reason));
+    const what = errnoOf(reason) ?? (reason instanceof Error ? reason.message : String(reason));
+    const asked = askedBy(method);
+    return asked === undefined ? what : `${asked}: ${what}`;
   } finally {
     cancel();
     over.abort();
   }
+}
+
+/** What a probe over the network asks, as an operator would ask it by hand. */
+function askedBy(method: ProbeMethod): string | undefined {
+  if (method.type === "http") return urlOf(method);
+  return method.type === "grpc" ? `${LOOPBACK}:${method.port}` : undefined;
+}
+
+function urlOf({ scheme, host = LOOPBACK, port, path }: Http): string {
+  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}${path.startsWith("/") ? "" : "/"}${path}`;
 }
 
 function look(method: ProbeMethod, signal: AbortSignal): Promise<string | undefined> {
@@ -41,11 +53,12 @@ function look(method: ProbeMethod, signal: AbortSignal): Promise<string | undefi
 type Http = Extract<ProbeMethod, { type: "http" }>;
 
 /** Redirects are followed, and certificates not verified, as Istio's agent does: this asks whether the application answers, not who it is. */
-async function checkHttp({ scheme, host = LOOPBACK, port, path, headers }: Http, signal: AbortSignal): Promise<string | undefined> {
+async function checkHttp(probe: Http, signal: AbortSignal): Promise<string | undefined> {
+  const { headers } = probe;
   const all = new Headers({ "user-agent": "weft-probe/1.0", connection: "close" });
   for (const [name] of headers) all.delete(name);
   for (const [name, value] of headers) all.append(name, value);
-  const url = `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}${path.startsWith("/") ? "" : "/"}${path}`;
+  const url = urlOf(probe);
   // http_proxy may name this very sidecar.
   const response = await fetch(url, { headers: all, signal, proxy: false, keepalive: false, tls: { rejectUnauthorized: false } });
   await response.body?.cancel();

@@ -125,11 +125,15 @@ describe("weft test", () => {
 
   test("exits 2 where the tests cannot be run, and names the field", async () => {
     const bad = files({
-      "typo.test.yaml": "tests: [{name: a, request: {to: orders, metod: GET}, expect: {status: 200}}]",
+      "typo.test.yaml": "tests:\n  - name: a\n    request:\n      metod: GET\n    expect: 200\n",
       "nothing.test.yaml": "tests: [{name: a, request: {to: orders}, expect: {}}]",
       "glob.test.yaml": "resources: [none/*.yaml]\ntests: [{name: a, request: {to: orders}, expect: {status: 200}}]",
     });
-    expect(await weft(["test", join(bad, "typo.test.yaml")])).toMatchObject({ code: 2, err: expect.stringContaining("metod") });
+    const typo = await weft(["test", join(bad, "typo.test.yaml")]);
+    expect(typo.code).toBe(2);
+    expect(typo.err).toContain("typo.test.yaml:4: tests.0.request.to: is missing");
+    expect(typo.err).toContain("typo.test.yaml:4: tests.0.request.metod: is no known field");
+    expect(typo.err).toContain("typo.test.yaml:5: tests.0.expect: must be a mapping");
     expect(await weft(["test", join(bad, "nothing.test.yaml")])).toMatchObject({
       code: 2,
       err: expect.stringContaining("expects nothing"),

@@ -166,3 +166,14 @@ test("An instance reports for itself only, and nobody for a workload that was wr
   expect((await health("10.0.0.6", { ready: true })).status).toBe(404);
   expect((await weft.ask("PUT", "/v1/proxies/default/client/health", '{"ready": false}')).status).toBe(404);
 });
+
+test("The bootstrap of a registration has the group's admin port and listener for Prometheus, at the instance's address", async () => {
+  const annotations = '{weft.dev/envoy-admin: "$(ADDRESS):9901", weft.dev/prometheus: "$(ADDRESS):15090"}';
+  const group = MESH.slice(MESH.lastIndexOf("---")).replace("{labels: {app: web}}", `{labels: {app: web}, annotations: ${annotations}}`);
+  await weft.ask("POST", "/v1/apply", group);
+  const at = (port_value: number) => ({ socket_address: { address: "10.0.0.5", port_value } });
+  expect((await register("10.0.0.5", "one")).json.bootstrap).toMatchObject({
+    admin: { address: at(9901) },
+    static_resources: { listeners: [{ name: "prometheus", address: at(15090) }] },
+  });
+});

@@ -102,7 +102,7 @@ describe("Of egress listeners that are not opened a warning says why", () => {
     });
   };
   test.each([
-    ["[{port: {number: 9999, protocol: HTTP}, hosts: ['*/*']}]", "spec.egress[0].hosts: no service that they name has port 9999"],
+    ["[{port: {number: 9999, protocol: HTTP}, hosts: ['*/*']}]", "WF0503 spec.egress[0].hosts: no service that they name has port 9999"],
     ["[{port: {number: 80, protocol: HTTP}, bind: 10.0.0.1, hosts: ['*/*']}]", "10.0.0.1:80 is an inbound port of default/web-1"],
     ["[{port: {number: 15001, protocol: HTTP_PROXY}, hosts: ['*/*']}]", "127.0.0.1:15001 is the outbound listener of default/web-1"],
   ])("%s", (egress, message) => {

@@ -84,6 +84,9 @@ spec:
   });
 });
 
+const INDENT = "look at the indentation: keys of one mapping start in one column; a value with a colon in it needs quotes";
+const QUOTE = "put a value in quotes that has one of [ ] { } , : # in it, or close what is open";
+
 describe("hostile and broken text", () => {
   const expectOne = (text: string, code: string, line?: number, column?: number) => {
     const { resources, problems } = parseDocuments(text, "f");
@@ -150,6 +153,13 @@ describe("hostile and broken text", () => {
     expectOne("kind: [a, b\nx: y", CODES.syntax.code);
     expectOne("a: 'never closed", CODES.syntax.code);
     expectOne("a: *nowhere", CODES.syntax.code);
+  });
+
+  test("one slip in YAML is one problem, with its mend", () => {
+    const helps = (text: string) => parseDocuments(text, "f").problems.map(({ line, help }) => `${line}: ${help}`);
+    expect(helps("metadata:\n  name: a\n   namespace: b\n")).toEqual([`2: ${INDENT}`]);
+    expect(helps("when: [{key: request.header[x], values: [a]}]\n")).toEqual([`1: ${QUOTE}`]);
+    expect(helps("apiVersion: a\nkind: b\napiVersion: c\n")).toEqual(["3: where another resource begins, a line with --- goes before it"]);
   });
 
   test("custom tags, infinite numbers, octal numbers and keys that are no strings are refused", () => {

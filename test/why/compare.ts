@@ -22,6 +22,8 @@ interface Expectation {
   readonly request?: DestinationAnswer["request"];
   readonly location?: string;
   readonly attempts?: number;
+  /** A TCP filter closes the connection: the caller's Envoy sees that it ended, and not why. */
+  readonly closes?: boolean;
   readonly text: string;
 }
 
@@ -36,6 +38,7 @@ function expectations(answer: WhyAnswer, asked: Asked): readonly Expectation[] {
         ...ending,
         workload,
         request: destination.request,
+        closes: one.reason.startsWith("closed by "),
         text: `${ending.verdict} ${ending.status} at ${workload ?? destination.cluster} (${one.reason})`,
       };
     };
@@ -47,10 +50,10 @@ function expectations(answer: WhyAnswer, asked: Asked): readonly Expectation[] {
 }
 
 function mismatch(expected: Expectation, { tcp, path }: Asked, observed: Observed): string | undefined {
-  const { verdict, status, workload, request, location, attempts } = expected;
+  const { verdict, status, workload, request, location, attempts, closes } = expected;
   // On TCP a connection that ends does not say why.
   const sameVerdict = tcp ? (verdict === "allow") === (observed.verdict === "allow") : verdict === observed.verdict;
-  if (!sameVerdict) return `verdict ${verdict}`;
+  if (!sameVerdict && !(closes && observed.verdict === "refused")) return `verdict ${verdict}`;
   if (!tcp && status !== observed.status) return `status ${status}`;
   const written = (text = "") => (hasToken(path) ? text.replace(/\?.*/, "") : text);
   if (location !== undefined && written(location) !== written(observed.location)) return `location ${location}`;

@@ -14,15 +14,16 @@ export function findLostEgressListeners(context: Context): void {
   });
   for (const sidecar of context.of("Sidecar")) {
     const workloads = bySidecar.get(`${sidecar.metadata.namespace}/${sidecar.metadata.name}`) ?? [];
-    for (const [at, listener] of (sidecar.spec.egress ?? []).entries()) {
+    for (const [index, listener] of (sidecar.spec.egress ?? []).entries()) {
       if (!listener.port || workloads.length === 0) continue;
       const bind = egressBind(listener);
       const open = workloads.filter(({ key }) => mesh.outbound.get(key)?.listeners.some((one) => samePlace(one.bind, bind)));
-      const path = ["spec", "egress", at];
+      const path = ["spec", "egress", index];
       if (open.length === 0) {
-        const what = bind.port === 0 ? "can be meant" : `has port ${bind.port}`;
-        const message = `no service that they name ${what}: the listener is not opened`;
-        context.warn("selectsNothing", sidecar, [...path, "hosts"], message);
+        const lost = (what: string) => `no service that they name ${what}: the listener is not opened`;
+        const at = [...path, "hosts"];
+        if (bind.port === 0) context.warn("selectsNothing", sidecar, at, lost("can be meant"));
+        else context.warn("unknownPort", sidecar, at, lost(`has port ${bind.port}`), "weft services lists the ports of services");
         continue;
       }
       const taken = open.filter((workload) => takenBy(workload, bind));
