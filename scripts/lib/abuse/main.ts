@@ -89,7 +89,7 @@ async function play(siege: Siege, attack: Attack, door: Door, base: number): Pro
     ...(broken ? [`${what}: ${broken}`] : []),
     ...(failed > 0 ? [`${what}: ${failed} calls failed meanwhile`] : []),
     ...(peak > base + MOST_MEANWHILE[attack.by] ? [`${what}: ${peak.toFixed(0)} MiB during it`] : []),
-    ...(after > base + MOST_LEFT ? [`${what}: ${after.toFixed(0)} MiB after it`] : []),
+    ...(after > base + MOST_LEFT[attack.by] ? [`${what}: ${after.toFixed(0)} MiB after it`] : []),
   ];
   const memory = [before, peak, after].map((mebibytes) => mebibytes.toFixed(0).padStart(6)).join(" ");
   const serving = broken || failed > 0 ? "NO" : "yes";
