@@ -1,4 +1,6 @@
 /** The CA and what follows from it, joined with logs, metrics and the ledger of ADS. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import {
   type CaObserver,
   type Lifetimes,
@@ -53,6 +55,8 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   const { lifetimes, upstream, keyEncryptionFile: path } = settings;
   let identity: Identity | undefined;
   const look = watchWarnings(metrics, clock);
+  // The first authorities of a new mesh are no news: everything is new then.
+  const isNew = !existsSync(join(data, "ca"));
   const authority: OpenedAuthority = await openAuthority({
     dir: data,
     trustDomain,
@@ -65,6 +69,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
       metrics,
       (type) => (type === "x509" ? identity?.svids : identity?.tokens)?.reissue(),
       () => identity && look(identity.authority),
+      () => isNew && identity === undefined,
     ),
   });
   const svids: SvidManager = new SvidManager({
@@ -96,12 +101,13 @@ export async function checkCa(authority: OpenedAuthority): Promise<string> {
   return warnings.length === 0 ? "ok" : `warning: ${warnings.map(({ message }) => message).join("; ")}`;
 }
 
-function observeCa(metrics: Metrics, reissue: (type: SvidType) => void, looked: () => void): CaObserver {
+function observeCa(metrics: Metrics, reissue: (type: SvidType) => void, looked: () => void, isFirst: () => boolean): CaObserver {
   const log = logger("ca");
+  const level = () => (isFirst() ? "debug" : "info");
   return {
     prepared({ type, id, reason, notAfter }) {
       const until = new Date(notAfter).toISOString();
-      log.info("the next {type} authority {id} is made ({reason}), and in the bundle; it is good until {until}", {
+      log[level()]("the next {type} authority {id} is made ({reason}), and in the bundle; it is good until {until}", {
         type,
         id,
         reason,
@@ -110,7 +116,7 @@ function observeCa(metrics: Metrics, reissue: (type: SvidType) => void, looked: 
     },
     activated({ type, id, reason, leftBehind }) {
       metrics.caRotations.inc({ authority: type, reason });
-      log.info("the {type} authority {id} signs from now on ({reason})", { type, id, reason });
+      log[level()]("the {type} authority {id} signs from now on ({reason})", { type, id, reason });
       if (leftBehind.length > 0) {
         log.warning(
           "{count} proxies do not trust the new {type} authority yet, and were waited for long enough: {names}. Look at `weft proxies`",

@@ -7,6 +7,7 @@ import { REGISTRATION_BASE, REGISTRATION_SAMPLES } from "./registration-samples.
 import { SIDECAR_BASE, SIDECAR_SAMPLES } from "./sidecar-samples.ts";
 import { TELEMETRY_BASE, TELEMETRY_SAMPLES } from "./telemetry-samples.ts";
 import { TOKEN_INJECTION_BASE, TOKEN_INJECTION_SAMPLES } from "./token-injection-samples.ts";
+import { TRUST_DOMAIN_BASE, TRUST_DOMAIN_SAMPLES } from "./trust-domain-samples.ts";
 import { WORKLOAD_GROUP_BASE, WORKLOAD_GROUP_SAMPLES } from "./workload-group-samples.ts";
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -48,6 +49,7 @@ export const BASE: Readonly<Partial<Record<Kind, Json>>> = {
   WorkloadGroup: WORKLOAD_GROUP_BASE,
   WorkloadRegistration: REGISTRATION_BASE,
   TokenInjection: TOKEN_INJECTION_BASE,
+  TrustDomain: TRUST_DOMAIN_BASE,
 };
 
 const SUBSETS = `apiVersion: networking.istio.io/v1
@@ -186,6 +188,7 @@ export const SAMPLES: Table = [
   ...WORKLOAD_GROUP_SAMPLES,
   ...REGISTRATION_SAMPLES,
   ...TOKEN_INJECTION_SAMPLES,
+  ...TRUST_DOMAIN_SAMPLES,
   [/^Gateway\.selector$/, { value: { istio: "other" }, documents: FRONT }],
   [/^Gateway\.servers\[\]\.port\.number$/, { value: 81, documents: FRONT }],
   [/^Gateway\.servers\[\]\.port\.protocol$/, { value: "TCP", documents: FRONT }],

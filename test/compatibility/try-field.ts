@@ -132,7 +132,7 @@ function nested(kind: Kind, field: Field, value: unknown): unknown {
 function outputOf(kind: Kind, spec: Json, sample: Sample): { readonly output: string } | { readonly refused: string } {
   const { isFlat } = KINDS[kind] as KindInfo;
   const [apiVersion] = apiVersionsOf(KINDS[kind]);
-  const namespace = kind === "MeshConfig" ? "weft-system" : "default";
+  const namespace = kind === "MeshConfig" || kind === "TrustDomain" ? "weft-system" : "default";
   const creationTimestamp = "2026-02-02T00:00:00Z";
   const body = isFlat ? (spec as object) : { spec };
   const document = { apiVersion, kind, metadata: { name: "x", namespace, creationTimestamp }, ...body };
@@ -152,7 +152,10 @@ function outputOf(kind: Kind, spec: Json, sample: Sample): { readonly output: st
     ]);
   });
   const processes = [...mesh.processes].map(([key, { concurrency, environment }]) => [key, concurrency, environment]);
+  const federation = mesh.federation.map(({ source: _, ...domain }) => domain);
   const registrations = mesh.registrations.map(({ spiffeId, unix, hint }) => [spiffeId, unix, hint]);
   // What weft itself fetches counts too (a rule's timeout is for that), and how Envoy's process is started.
-  return { output: JSON.stringify([[...mesh.workloads.keys()], output, probes, [...jwksNeeds(mesh)], processes, registrations]) };
+  return {
+    output: JSON.stringify([[...mesh.workloads.keys()], output, probes, [...jwksNeeds(mesh)], processes, registrations, federation]),
+  };
 }
