@@ -107,7 +107,8 @@ function readKind(value: Readonly<Record<string, unknown>>, report: Report): Kin
   const { apiVersion, kind: written } = value;
   if (typeof written !== "string" || typeof apiVersion !== "string") {
     for (const key of ["apiVersion", "kind"]) {
-      if (value[key] === undefined) report("notAResource", `the document has no ${key}`, { help: closeKey(value, key) });
+      if (value[key] === undefined)
+        report("notAResource", `the document has no ${key}`, { help: closeKey(value, key) ?? versionHint(key, written) });
       else if (typeof value[key] !== "string") report("wrongType", "must be a string", { path: [key] });
     }
     return undefined;
@@ -128,7 +129,8 @@ function readKind(value: Readonly<Record<string, unknown>>, report: Report): Kin
   const info: KindInfo = KINDS[kind as Kind];
   const known = apiVersionsOf(info);
   if (!known.includes(apiVersion)) {
-    report("badApiVersion", `must be one of ${known.join(", ")} for ${kind}, not ${JSON.stringify(apiVersion)}`, { path: ["apiVersion"] });
+    const wanted = known.length > 1 ? `one of ${known.join(", ")}` : known.join();
+    report("badApiVersion", `must be ${wanted} for ${kind}, not ${JSON.stringify(apiVersion)}`, { path: ["apiVersion"] });
   }
   return info;
 }
@@ -139,6 +141,12 @@ function closeKey(value: Readonly<Record<string, unknown>>, key: string): string
     Object.keys(value).filter((other) => !ENVELOPE.includes(other)),
   );
   return near && `is ${near} meant to be ${key}?`;
+}
+
+/** What to write where the kind stands there and its version does not. */
+function versionHint(key: string, kind: unknown): string | undefined {
+  if (key !== "apiVersion" || typeof kind !== "string" || !Object.hasOwn(KINDS, kind)) return undefined;
+  return `add apiVersion: ${apiVersionsOf(KINDS[kind as Kind])[0]}`;
 }
 
 /** A field of the spec that stands beside it is the usual reason for an unknown one. */

@@ -1,6 +1,7 @@
 /** An HTTP request through the caller's sidecar: virtual host, route, what the route does, and on to its destinations. */
 import type { HttpRoute } from "../mesh/http-routes.ts";
 import { HTTP_PROXY, type VirtualHost } from "../mesh/route-tables.ts";
+import type { Mesh } from "../mesh/types.ts";
 import type { VerifiedClaims } from "./condition.ts";
 import { preflight } from "./cors.ts";
 import { judge, type Leaving, shareOf } from "./destination.ts";
@@ -38,7 +39,7 @@ export function evaluateHttp(
   const host = table && findVirtualHost(table, request.authority);
   if (!host) {
     const place = view.scope ? `what Sidecar ${view.scope.namespace}/${view.scope.name} lets the caller know` : "the mesh";
-    const reason = `nothing in ${place} is called ${request.authority}`;
+    const reason = `nothing in ${place} is called ${request.authority}${elsewhere(request.authority, mesh)}`;
     return {
       answer: localAnswer("no_route", 404, `404: ${reason}`, [
         ...entry.steps,
@@ -48,6 +49,14 @@ export function evaluateHttp(
     };
   }
   return throughHost({ ...leaving, request }, host, entry.steps, context);
+}
+
+/** A short name means the caller's own namespace; which others have a service of that name. */
+function elsewhere(authority: string, mesh: Mesh): string {
+  const [name = ""] = authority.split(":");
+  if (name === "" || name.includes(".")) return "";
+  const hosts = [...mesh.services.keys()].filter((host) => host.startsWith(`${name}.`) && host.endsWith(`.${mesh.settings.domain}`));
+  return hosts.length === 0 ? "" : `: there is ${hosts.sort().slice(0, 3).join(", ")}`;
 }
 
 /** `leaving.request`: its path as the proxy reads it. */

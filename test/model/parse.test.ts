@@ -162,6 +162,12 @@ describe("hostile and broken text", () => {
     expect(helps("apiVersion: a\nkind: b\napiVersion: c\n")).toEqual(["3: where another resource begins, a line with --- goes before it"]);
   });
 
+  test("a kind without its apiVersion is told which to write, and so is one with another's", () => {
+    expect(parseDocuments("kind: Gateway", "f").problems[0]?.help).toBe("add apiVersion: networking.istio.io/v1");
+    const wrong = "apiVersion: networking.istio.io/v1\nkind: MeshConfig\nmetadata: {name: mesh, namespace: weft-system}\nspec: {}\n";
+    expect(parseDocuments(wrong, "f").problems[0]?.message).toStartWith("apiVersion: must be weft.dev/v1 for MeshConfig");
+  });
+
   test("custom tags, infinite numbers, octal numbers and keys that are no strings are refused", () => {
     for (const text of ["a: !ruby/object {}", "a: .inf", "a: 0755", "{[1]: 2}", "a: !!binary aGk="]) {
       const codes = parseDocuments(text, "f").problems.map((found) => found.code);

@@ -57,6 +57,12 @@ describe("weft why", () => {
     expect(ask(mesh, { path: "/other" })).toMatchObject({ verdict: "no_route", status: 404 });
   });
 
+  test("a short name that the caller's own namespace lacks is told the services that have it in others", () => {
+    const mesh = meshOf(WEB, ...ORDERS, httpService("menu").replace("namespace: default", "namespace: shop"));
+    expect(ask(mesh, { to: "menu:80" }).summary).toBe("404: nothing in the mesh is called menu:80: there is menu.shop.mesh.local");
+    expect(ask(mesh, { to: "nobody" }).summary).toBe("404: nothing in the mesh is called nobody");
+  });
+
   test("destinations that differ in what becomes of the request are told apart", () => {
     const parts = [
       workload("orders-2", "orders", "10.0.0.3", "labels: {version: v2}"),
