@@ -70,6 +70,8 @@ async function startServer(settings: RunSettings, reload: () => Promise<RunSetti
     `weft ${version} is ready\n  ADS    ${listening.ads} and ${listening.ads_socket}\n${more(listening)}  admin  http://${listening.admin} and ${listening.admin_socket}\n` +
       `  next   weft apply -f FILE --data ${settings.data}\n`,
   );
+  // What starting has left behind: weft may do nothing for a long while, and would keep it.
+  Bun.gc(true);
   log.info("ready", { ...listening, trustDomain: settings.trustDomain, store: settings.store });
   const signal = await ended;
   log.info("ending on {signal}: proxies keep their configuration and reconnect", { signal });
