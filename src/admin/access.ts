@@ -50,8 +50,18 @@ export function mayChange({ role, namespaces }: Principal, namespace: string): b
   return role === "admin" || (role === "editor" && namespaces.includes(namespace));
 }
 
+/** Kinds that are about a machine, not about a namespace: whose processes are whose. */
+const MACHINES: ReadonlySet<string> = new Set(["WorkloadRegistration"]);
+
 /** @throws WeftError "forbidden" naming the first of `targets` that lies outside */
-export function checkNamespaces(principal: Principal, targets: readonly { readonly namespace: string; readonly what: string }[]): void {
+export function checkNamespaces(
+  principal: Principal,
+  targets: readonly { readonly kind?: string; readonly namespace: string; readonly what: string }[],
+): void {
+  const machines = targets.find(({ kind }) => kind !== undefined && MACHINES.has(kind));
+  if (machines && principal.role !== "admin") {
+    throw new WeftError("forbidden", `${machines.what}: it says whose processes of a machine are whose, and is for admins`);
+  }
   const outside = targets.find(({ namespace }) => !mayChange(principal, namespace));
   if (!outside) return;
   const own = principal.namespaces.length > 0 ? `namespace ${principal.namespaces.join(", ")}` : "no namespace";

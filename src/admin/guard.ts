@@ -15,6 +15,9 @@ import { principalOfSvid, type SvidPrincipal } from "./svid-principals.ts";
 /** Probes and scrapers come without a token, as does who wants to know whom to trust; nothing secret is there. */
 export const OPEN: ReadonlySet<string> = new Set(["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json", "/v1/bundle"]);
 
+/** What becomes of a call that its sender had no right to, or that could not be read so far as to know. */
+const STRANGERS: ReadonlySet<string> = new Set(["unauthenticated", "invalid", "too_large"]);
+
 /** Calls that take other tokens than the admin's: a WorkloadGroup's, an instance's. They verify them. */
 const OTHERS_TOO = /^\/v1\/(registrations|proxies\/[^/]+\/[^/]+\/health)$/;
 
@@ -91,7 +94,7 @@ export function guard({
       else if (identify && certificates.length > 0) principal = named(identify(certificates).spiffeId, adminPrincipals?.() ?? []);
       if (!principal && presented !== undefined && OTHERS_TOO.test(c.req.path)) {
         await next();
-        if (c.error && WeftError.from(c.error).code === "unauthenticated") failed();
+        if (c.error && STRANGERS.has(WeftError.from(c.error).code)) failed();
         return;
       }
       if (!principal) {

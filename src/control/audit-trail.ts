@@ -11,6 +11,8 @@ import { logger } from "../telemetry/log.ts";
 const WINDOW_MS = 60_000;
 /** Different refusals and deeds within one window that are told apart; what comes after them is counted together. */
 const MOST_KINDS = 200;
+/** Deeds besides: what strangers try must not hide what was done. */
+const MOST_DEEDS = 2_000;
 /** Longest `reason`: it may repeat what an unknown sender wrote. */
 const MOST_REASON = 500;
 
@@ -47,7 +49,7 @@ export class AuditTrail {
     if (this.#clock.monotonic() >= this.#windowEnds) this.#begin();
     const known = this.#repeats.get(keyOf(event));
     if (known) known.count += 1;
-    else if (this.#repeats.size < MOST_KINDS) {
+    else if (this.#repeats.size < MOST_KINDS + MOST_DEEDS) {
       await this.#store.recordAudit(event);
       if (!this.#repeats.has(keyOf(event))) this.#repeats.set(keyOf(event), { event, count: 0 });
     } else this.#overflow(event);

@@ -51,11 +51,15 @@ export class Changes {
   apply(request: ApplyRequest): Promise<ApplyOutcome> {
     return this.#traced(request.parent, async (span) => {
       const { resources, problems: parsed } = await this.#validate(request, span);
-      if (request.principal && !request.dryRun) checkNamespaces(request.principal, resources.map(targetOf));
+      if (request.principal) {
+        // A dry run that says "unchanged" of a Secret would confirm a guess.
+        const asked = request.dryRun ? resources.filter(({ kind }) => kind === "Secret") : resources;
+        checkNamespaces(request.principal, asked.map(targetOf));
+      }
       refuseOwnDomain(resources, this.#options.reconciler.trustDomain);
       const problems = [...parsed, ...findExpiredCertificates(resources, this.#options.clock.now())];
       span.setAttribute(ATTRIBUTE.policyType, policyType(resources.map((resource) => resource.kind)));
-      const puts = await Promise.all(resources.map((resource) => this.#putOf(resource, request.expect)));
+      const puts = await Promise.all(resources.map((resource) => this.#putOf(resource, request)));
       const { reconciler } = this.#options;
       const before = momentOf(reconciler);
       if (request.dryRun) {
@@ -86,7 +90,7 @@ export class Changes {
     if (principal && !dryRun) {
       checkNamespaces(
         principal,
-        items.map(({ kind, namespace, name }) => ({ namespace, what: `${kind} ${namespace}/${name}` })),
+        items.map(({ kind, namespace, name }) => ({ kind, namespace, what: `${kind} ${namespace}/${name}` })),
       );
     }
     span.setAttribute(ATTRIBUTE.policyType, policyType(items.map(({ kind }) => kind)));
@@ -193,11 +197,11 @@ export class Changes {
     });
   }
 
-  async #putOf(resource: AnyResource, expect: ApplyRequest["expect"]): Promise<Put> {
+  async #putOf(resource: AnyResource, { expect, principal }: ApplyRequest): Promise<Put> {
     const id = { kind: resource.kind, namespace: resource.metadata.namespace, name: resource.metadata.name };
     const put = {
       ...id,
-      document: this.#options.seal.close(documentOf(await this.#asWritten(resource, id))),
+      document: this.#options.seal.close(documentOf(await this.#asWritten(resource, id, principal?.role !== "editor"))),
       source: { ...resource.source },
     };
     if (expect === "present") return { ...put, expect: (await this.#find(id)).revision };
@@ -216,13 +220,17 @@ export class Changes {
     return { ...put, expect: Number(resourceVersion) };
   }
 
-  /** Without the creationTimestamp that the store itself gave out: what `weft get` prints must be unchanged when it is applied. */
-  async #asWritten(resource: AnyResource, id: ResourceId): Promise<AnyResource> {
+  /**
+   * Without the creationTimestamp that the store itself gave out: what `weft get` prints must be unchanged when it is applied. Age decides among
+   * resources, of other namespaces' too, so `mayDate` is for those who may change all of them.
+   */
+  async #asWritten(resource: AnyResource, id: ResourceId, mayDate: boolean): Promise<AnyResource> {
     const { creationTimestamp, ...metadata } = resource.metadata;
     if (creationTimestamp === undefined) return resource;
     const found = await this.#options.store.get(id);
     const written = (found?.document.metadata as { readonly creationTimestamp?: string } | undefined)?.creationTimestamp;
-    return written === undefined && found?.createdAt === creationTimestamp ? { ...resource, metadata } : resource;
+    if (written === creationTimestamp) return resource;
+    return !mayDate || (written === undefined && found?.createdAt === creationTimestamp) ? { ...resource, metadata } : resource;
   }
 
   /** What an apply would do, by the same comparison as the store makes; commits nothing. */
@@ -274,8 +282,8 @@ async function parseFiles(request: ApplyRequest): Promise<ParsedDocuments> {
   return { resources, problems };
 }
 
-function targetOf({ kind, metadata: { namespace, name }, source }: AnyResource): { namespace: string; what: string } {
-  return { namespace, what: `${source.file}:${source.lines[""] ?? 1}: ${kind} ${namespace}/${name}` };
+function targetOf({ kind, metadata: { namespace, name }, source }: AnyResource): { kind: string; namespace: string; what: string } {
+  return { kind, namespace, what: `${source.file}:${source.lines[""] ?? 1}: ${kind} ${namespace}/${name}` };
 }
 
 function duplicate(resource: AnyResource, first: AnyResource): Problem {

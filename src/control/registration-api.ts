@@ -71,6 +71,8 @@ export function createRegistrationApi({
         action: "register",
         targets: [`workload ${nameOf(workload)}`],
       });
+      // Again: it may have been revoked while that was written down, and what is issued now is of the new epoch.
+      if (bearer) await tokens.verifyGroupHeader(caller.authorization);
       const { token, expiresAt } = await tokens.issue(workload, undefined, workload.registered);
       const { probe } = group.spec;
       const entry = resourceFromStored({ ...entryOf(group, workload.registered), createdAt: timestamp(0) });

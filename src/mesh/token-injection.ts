@@ -24,6 +24,10 @@ export interface Injection {
   readonly token: TokenNeed;
   /** In lower case. What the application sends under this name is replaced. */
   readonly header: string;
+  /** Namespaces whose services get the token whatever their host: its own, and the root's. */
+  readonly trusted: readonly string[];
+  /** The mesh's service domain. */
+  readonly domain: string;
   readonly source: Provenance;
 }
 
@@ -76,12 +80,14 @@ function isSelective({ selector }: TokenInjection["spec"]): boolean {
   return Object.keys(selector?.matchLabels ?? {}).length > 0;
 }
 
-const injectionOf = memoize((one: TokenInjection, { domain }: Settings): Injection => {
+const injectionOf = memoize((one: TokenInjection, { domain, rootNamespace }: Settings): Injection => {
   const { spec, metadata } = one;
   return {
     hosts: spec.hosts.map((host) => canonicalHost(host, metadata.namespace, domain)),
     token: tokenNeed(spec.audience, prefixOf(spec)),
     header: headerOf(spec),
+    trusted: [metadata.namespace, rootNamespace],
+    domain,
     source: provenanceOf(one, "spec"),
   };
 });
@@ -98,7 +104,11 @@ export function injectionAt(all: WorkloadInjections | undefined, host: string): 
 
 /** The same of a cluster. There is no header to write on a TCP port. */
 export function injectionOn(all: WorkloadInjections | undefined, { service, port }: OutboundCluster): Injection | undefined {
-  return isHttp(port.protocol) ? injectionAt(all, service.host) : undefined;
+  if (!isHttp(port.protocol)) return undefined;
+  const found = injectionAt(all, service.host);
+  // A ServiceEntry of anybody may claim a host: the token goes only to those of the host's own namespace, of the TokenInjection's, or of the root's.
+  const isOwner = (namespace: string) => service.host.endsWith(`.${namespace}.${found?.domain}`);
+  return found && (found.trusted.includes(service.namespace) || isOwner(service.namespace)) ? found : undefined;
 }
 
 /** The tokens that a workload's proxy must have for its clusters, each once, sorted by secret. */

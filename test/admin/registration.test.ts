@@ -61,3 +61,16 @@ describe("The admin API", () => {
     expect((await admin.call("/v1/tokens", post({}))).status).toBe(400);
   });
 });
+
+test("A stranger's body on the calls that judge tokens themselves is small, is no long YAML, and counts as a failed try", async () => {
+  await using admin = await startAdmin();
+  const send = (body: string) => admin.tcp("/v1/registrations", { method: "POST", body, headers: other });
+  expect((await send(`[${"a,".repeat(40_000)}a]`)).status).toBe(413);
+  const began = performance.now();
+  expect((await send(`[${"a,".repeat(20_000)}a]`)).status).toBe(400);
+  expect(performance.now() - began).toBeLessThan(1_000);
+  const statuses: number[] = [];
+  for (let i = 0; i < 60; i++) statuses.push((await send("[]")).status);
+  expect(statuses).toContain(429);
+  expect(admin.control.callers).toEqual([]);
+});

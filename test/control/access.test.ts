@@ -55,3 +55,18 @@ test("An editor tries out what it may not do, and deletes nothing of others", as
   expect((await weft.ask("GET", "/v1/resources?kind=PeerAuthentication")).json).toMatchObject({ items: [{}, {}] });
   expect(await asEditor("DELETE", "/v1/resources/PeerAuthentication/shop/default")).toMatchObject({ status: 200 });
 });
+
+test("An editor neither dates its resources, nor says whose processes are whose, nor guesses at Secrets", async () => {
+  const old = strict("shop").replace("namespace: shop", 'namespace: shop, creationTimestamp: "1970-01-01T00:00:00Z"');
+  expect(await asEditor("POST", "/v1/apply", old)).toMatchObject({ status: 200 });
+  const { json } = await weft.ask("GET", "/v1/resources/PeerAuthentication/shop/default");
+  expect(String((json.metadata as { creationTimestamp: string }).creationTimestamp)).not.toStartWith("1970");
+  const registration =
+    "apiVersion: weft.dev/v1\nkind: WorkloadRegistration\nmetadata: {name: r, namespace: shop}\nspec: {serviceAccount: a, selectors: {unix: {uid: 1001}}}\n";
+  expect(await asEditor("POST", "/v1/apply", registration)).toMatchObject({
+    status: 403,
+    json: { detail: expect.stringContaining("for admins") },
+  });
+  const guess = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: pay}\ntype: Opaque\nstringData: {a: b}\n";
+  expect(await asEditor("POST", "/v1/apply?dryRun=true", guess)).toMatchObject({ status: 403 });
+});

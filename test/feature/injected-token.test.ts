@@ -20,7 +20,14 @@ const TOKEN = { secret: "jwt-svid:orders", audience: "orders", prefix: "Bearer "
 /** The cluster "a" of envoy-lab.ts, with a token. */
 function withToken() {
   const source = { kind: "TokenInjection", namespace: "default", name: "a", file: "a.yaml", line: 1 };
-  const httpFilters = injectingFilters({ hosts: ["a"], token: TOKEN, header: "authorization", source });
+  const httpFilters = injectingFilters({
+    hosts: ["a"],
+    token: TOKEN,
+    header: "authorization",
+    trusted: ["default"],
+    domain: "mesh.local",
+    source,
+  });
   const options = create(HttpProtocolOptionsSchema, {
     upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "httpProtocolOptions", value: {} } } },
     httpFilters,
