@@ -38,6 +38,11 @@ export interface ChangesOptions {
   readonly metrics: Metrics;
 }
 
+/** What a larger input leaves behind, some hundred times as much, is worth a collection of its own: it would stay until the next large one. */
+const LARGE_INPUT = 512 * 1024;
+/** After the answer is out. */
+const GIVE_BACK_MS = 500;
+
 type RemoveRequest = Parameters<ControlPlane["remove"]>[0];
 
 export class Changes {
@@ -49,6 +54,12 @@ export class Changes {
 
   /** Parses, validates and commits all files as one transaction, and returns when the control plane serves the new revision. */
   apply(request: ApplyRequest): Promise<ApplyOutcome> {
+    const size = request.files.reduce((sum, { text }) => sum + text.length, 0);
+    const applied = this.#apply(request);
+    return size < LARGE_INPUT ? applied : applied.finally(() => this.#options.clock.after(GIVE_BACK_MS, () => Bun.gc(true)));
+  }
+
+  #apply(request: ApplyRequest): Promise<ApplyOutcome> {
     return this.#traced(request.parent, async (span) => {
       const { resources, problems: parsed } = await this.#validate(request, span);
       if (request.principal) {
