@@ -12,7 +12,7 @@ const READABLE = /^(application\/(json|x-yaml|yaml|octet-stream|x-www-form-urlen
 /** @throws WeftError "too_large" */
 async function readBytes(request: Request, most: number = MAX_INPUT_BYTES): Promise<Uint8Array> {
   const tooLarge = () =>
-    new WeftError("too_large", `The body is larger than ${most / 1024} KiB`, {
+    new WeftError("too_large", `The body is larger than ${most < 1024 * 1024 ? `${most / 1024} KiB` : `${most / 1024 / 1024} MiB`}`, {
       help: "split it, and apply the parts one after the other",
     });
   if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge();
