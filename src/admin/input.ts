@@ -88,7 +88,8 @@ export async function readObject<S extends v.GenericSchema>(c: AdminContext, sch
   try {
     value = text.length > LONGEST_YAML ? JSON.parse(text) : parse(text, { uniqueKeys: true, maxAliasCount: 0 });
   } catch (cause) {
-    throw new WeftError("invalid", `The body is neither JSON nor YAML: ${WeftError.from(cause).message}`, { cause });
+    const wanted = text.length > LONGEST_YAML ? `not JSON, which a body over ${LONGEST_YAML / 1024} KiB must be` : "neither JSON nor YAML";
+    throw new WeftError("invalid", `The body is ${wanted}: ${WeftError.from(cause).message}`, { cause });
   }
   const result = v.safeParse(schema, value);
   if (result.success) return result.output;

@@ -49,7 +49,7 @@ export class AuditTrail {
     if (this.#clock.monotonic() >= this.#windowEnds) this.#begin();
     const known = this.#repeats.get(keyOf(event));
     if (known) known.count += 1;
-    else if (this.#repeats.size < MOST_KINDS + MOST_DEEDS) {
+    else if (this.#kindsOf("done") < MOST_DEEDS) {
       await this.#store.recordAudit(event);
       if (!this.#repeats.has(keyOf(event))) this.#repeats.set(keyOf(event), { event, count: 0 });
     } else this.#overflow(event);
@@ -61,7 +61,7 @@ export class AuditTrail {
     if (this.#clock.monotonic() >= this.#windowEnds) this.#begin();
     const known = this.#repeats.get(keyOf(event));
     if (known) known.count += 1;
-    else if (this.#repeats.size < MOST_KINDS) {
+    else if (this.#kindsOf("refused") < MOST_KINDS) {
       this.#repeats.set(keyOf(event), { event, count: 0 });
       this.#write(event);
     } else this.#overflow(event);
@@ -91,6 +91,11 @@ export class AuditTrail {
     this.#windowEnds = 0;
   }
 
+  /** Neither may crowd the other out. */
+  #kindsOf(outcome: AuditEvent["outcome"]): number {
+    return this.#repeats.values().reduce((sum, { event }) => sum + (event.outcome === outcome ? 1 : 0), 0);
+  }
+
   #overflow({ outcome }: AuditEvent): void {
     const event: AuditEvent = {
       who: "several",
@@ -98,7 +103,7 @@ export class AuditTrail {
       action: "several",
       outcome,
       targets: [],
-      reason: `more than ${MOST_KINDS} different refusals and deeds within a minute`,
+      reason: `more than ${outcome === "done" ? MOST_DEEDS : MOST_KINDS} different ones within a minute`,
     };
     const known = this.#repeats.get(outcome);
     if (known) known.count += 1;

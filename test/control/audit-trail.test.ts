@@ -64,3 +64,13 @@ test("writes a deed down before it is done, and those like it within a minute as
   await store.close();
   expect(trail.often(deed)).rejects.toMatchObject({ code: "unavailable" });
 });
+
+test("Refusals crowd no deed out of the audit, nor deeds a refusal", async () => {
+  const { trail, store } = start();
+  for (let i = 0; i < 300; i++) trail.refused({ ...REFUSAL, from: `ads 10.0.1.${i}` });
+  const { reason: _, ...deed } = { ...REFUSAL, action: "issue-x509-svid" };
+  for (let i = 0; i < 300; i++) await trail.often({ ...deed, from: `workload ${i}` });
+  const { records } = await store.readAudit({ after: 0, limit: 10_000 });
+  expect(records.filter(({ outcome }) => outcome === "done")).toHaveLength(300);
+  expect(records.filter(({ outcome }) => outcome === "refused")).toHaveLength(200);
+});
