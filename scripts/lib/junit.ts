@@ -21,3 +21,32 @@ export function countTests(report: string, code: number): Counts {
   const failed = failures === 0 && (code !== 0 || total === 0) ? 1 : failures;
   return { passed: Math.max(0, total - failures - skipped), failed, skipped };
 }
+
+export interface Failure {
+  /** "file:line outer > inner > test", as far as the report says. */
+  readonly test: string;
+  readonly message: string;
+}
+
+/** The failed tests of a report, with what each said. */
+export function failuresOf(report: string): Failure[] {
+  let xml = "";
+  try {
+    xml = readFileSync(report, "utf8");
+  } catch {
+    return [];
+  }
+  return [...xml.matchAll(/<testcase\b([^>]*[^/])>\s*<(?:failure|error)\b([^>]*)>/g)].map(([, test = "", failure = ""]) => {
+    const of = (attributes: string, name: string) => unescaped(new RegExp(`\\b${name}="([^"]*)"`).exec(attributes)?.[1] ?? "");
+    const name = [of(test, "classname"), of(test, "name")].filter(Boolean).join(" > ");
+    return { test: `${of(test, "file")}:${of(test, "line")} ${name}`, message: of(failure, "message") };
+  });
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" };
+
+function unescaped(text: string): string {
+  return text.replace(/&(?:#(\d+)|(\w+));/g, (whole, code, name) =>
+    code ? String.fromCodePoint(Number(code)) : (ENTITIES[name] ?? whole),
+  );
+}

@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { countTests } from "./junit.ts";
+import { countTests, type Failure, failuresOf } from "./junit.ts";
 
 interface Step {
   readonly name: string;
@@ -20,6 +20,7 @@ interface Outcome {
   readonly failed: number;
   readonly skipped: number;
   readonly seconds: number;
+  readonly failures: readonly Failure[];
 }
 
 const bin = (name: string) => `node_modules/.bin/${name}`;
@@ -52,6 +53,8 @@ const STEPS: readonly Step[] = [
   { name: "unused", command: [bin("knip")] },
 ];
 
+/** Of each failure, so much is said again at the end: whoever sees only the end of a long output sees what failed. */
+const RECAP_CHARACTERS = 700;
 const LANES = 2;
 /** A step that hangs is ended, and counts as failed. */
 const STEP_LIMIT_MS = 15 * 60_000;
@@ -68,7 +71,13 @@ async function runStep(step: Step): Promise<Outcome> {
   console.log(`\n=== ${step.name}: ${counts.passed} passed, ${counts.failed} failed (${seconds.toFixed(1)} s)`);
   const shown = code === 0 ? onlyNotable(out + err, step) : out + err;
   if (shown.trim()) console.log(shown.trimEnd());
-  return { step, ...counts, seconds };
+  return { step, ...counts, seconds, failures: counts.failed > 0 ? failures(step, report, shown) : [] };
+}
+
+/** What failed in a step: its tests, or the end of its output where no test is named (lint, a crash). */
+function failures(step: Step, report: string, output: string): readonly Failure[] {
+  const named = step.tests ? failuresOf(report) : [];
+  return named.length > 0 ? named : [{ test: "", message: output.trimEnd().slice(-RECAP_CHARACTERS) }];
 }
 
 /** Of a step that passed: the tables of the demo and of the attacks, and whatever was skipped, loudly. */
@@ -107,6 +116,12 @@ for (const { step, passed, failed, skipped, seconds } of outcomes) {
   console.log(
     `${failed > 0 ? "FAILED" : "ok    "} ${step.name.padEnd(11)} ${seconds.toFixed(1).padStart(6)} s  ${passed} passed, ${failed} failed${note}`,
   );
+}
+for (const { step, failures } of outcomes) {
+  for (const { test, message } of failures) {
+    const lines = message.trim().slice(0, RECAP_CHARACTERS).split("\n");
+    console.log([`FAILED ${step.name}: ${test}`, ...lines.map((line) => `    ${line}`)].join("\n"));
+  }
 }
 console.log(`${sum((outcome) => outcome.passed)} passed, ${sum((outcome) => outcome.failed)} failed`);
 process.exit(sum((outcome) => outcome.failed) > 0 ? 1 : 0);
