@@ -46,9 +46,10 @@ const authorizationOf = memoize((ruleSets: readonly AuthorizationRuleSet[], cust
 
 const NO_CUSTOM: CustomAuthorization = { ruleSets: [] };
 
-/** Istio asks one provider for a workload; policies that name several deny what they match (builder.go buildHTTP). */
+/** Istio asks one provider for a workload; policies that name several deny what they match (builder.go buildHTTP). Dry-run ones have no say in it. */
 const customOf = memoize((ruleSets: readonly AuthorizationRuleSet[], providers: AuthorizationProviders): CustomAuthorization => {
-  const names = [...new Set(ruleSets.map(({ provider = "" }) => provider))].sort();
+  const enforced = ruleSets.filter(({ dryRun }) => !dryRun);
+  const names = [...new Set((enforced.length > 0 ? enforced : ruleSets).map(({ provider = "" }) => provider))].sort();
   const [name = ""] = names;
   if (names.length > 1)
     return { ruleSets, error: `the policies name several providers (${names.join(", ")}), and a workload can have one` };

@@ -168,7 +168,7 @@ function toHttps(host: VirtualHost, { authority, path }: HttpRequest, before: re
 function connectionAt(at: AtGateway, taken: Taken, route: TcpRoute, context: WhyContext): Evaluation {
   const { mesh, caller, view, now } = at;
   const { listener, arrival, mtls, steps } = taken;
-  const outcome = tcpOutcome({ mesh }, caller, arrival, mtls, steps);
+  const outcome = tcpOutcome({ mesh, viaSidecar: false }, caller, arrival, mtls, steps);
   const { matched } = outcome;
   if (outcome.verdict !== "allow") return { answer: endsHere(outcome, "tcp"), matched };
   const source = route.sources.find(({ kind }) => kind === "VirtualService") ?? null;

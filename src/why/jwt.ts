@@ -58,10 +58,14 @@ export function authenticate({ rules }: WorkloadAuthentication, request: HttpReq
     const reason = "the request is a CORS preflight, which needs no token";
     return { ...none, answer: { result: "ignored", reason, source: rules[0]?.source ?? null } };
   }
-  const verdicts = rules.map((rule) => {
+  const verdicts: Verdict[] = [];
+  let left = request;
+  for (const rule of rules) {
+    left = withoutOutput(rule, left);
     const isReplaced = rule.locations.headers.some(({ name }) => name.toLowerCase() === injected?.header);
-    return claims && !isReplaced ? ofClaims(rule, claims, rules) : ofRequest(rule, request, known);
-  });
+    verdicts.push(claims && !isReplaced ? ofClaims(rule, claims, rules) : ofRequest(rule, left, known));
+    if (verdicts.at(-1)?.state === "valid") break;
+  }
   const valid = verdicts.find(({ state }) => state === "valid");
   const invalid = verdicts.find(({ state }) => state === "invalid");
   if (valid) {
@@ -71,7 +75,7 @@ export function authenticate({ rules }: WorkloadAuthentication, request: HttpReq
       status: 401,
       claims: valid.claims,
       spaceDelimitedClaims: valid.rule.spaceDelimitedClaims,
-      request: withOutput(valid, request),
+      request: withOutput(valid, left),
       forwarded: valid.rule.forwardOriginalToken,
     };
   }
@@ -83,7 +87,14 @@ export function authenticate({ rules }: WorkloadAuthentication, request: HttpReq
       answer: { result: "invalid", reason: invalid.reason, source: invalid.rule.source },
     };
   const [first] = rules;
-  return { ...none, answer: { result: "missing", reason: "the request carries no token", source: first?.source ?? null } };
+  return { ...none, request: left, answer: { result: "missing", reason: "the request carries no token", source: first?.source ?? null } };
+}
+
+/** Headers that tell of an accepted token are no client's to send: they go before a rule looks for its token (envoy, jwt_authn extractor.cc). */
+function withoutOutput({ outputPayloadToHeader, outputClaimToHeaders }: JwtRule, request: HttpRequest): HttpRequest {
+  const names = [outputPayloadToHeader ?? "", ...outputClaimToHeaders.map(({ header }) => header)].map((name) => name.toLowerCase());
+  if (!names.some((name) => request.headers.has(name))) return request;
+  return { ...request, headers: new Map([...request.headers].filter(([name]) => !names.includes(name))) };
 }
 
 /** A claim iss that is not told is the rule's own, where there is one rule to choose from. */

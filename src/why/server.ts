@@ -175,7 +175,7 @@ function withPeer(request: HttpRequest, { peer }: MtlsAnswer): HttpRequest {
 
 /** The same of a connection. */
 export function tcpOutcome(
-  { mesh, request }: Pick<Incoming, "mesh" | "request">,
+  { mesh, request, viaSidecar }: Pick<Incoming, "mesh" | "request" | "viaSidecar">,
   workload: Workload,
   arrival: Arrival,
   mtls: MtlsAnswer,
@@ -188,7 +188,7 @@ export function tcpOutcome(
   const common = { mtls, jwt: null, authorization: decided.answer, matched: decided.matched, steps };
   const ok = request ? 200 : 0;
   if (decided.answer.result === "deny")
-    return { ...common, verdict: "deny", status: request ? 503 : 0, reason: `closed ${denial(decided.answer)}` };
+    return { ...common, verdict: "deny", status: request && viaSidecar ? 503 : 0, reason: `closed ${denial(decided.answer)}` };
   return { ...common, verdict: "allow", status: ok, reason: request ? "200" : "connected" };
 }
 

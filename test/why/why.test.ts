@@ -126,6 +126,17 @@ describe("weft why", () => {
     expect(ask(meshOf(WEB, ...ORDERS, deny)).verdict).toBe("allow");
   });
 
+  test("a request that a TCP port's policy closes is a 503 of the caller's sidecar; a caller without one only sees the end", () => {
+    const sidecar = resource(
+      "Sidecar",
+      "orders",
+      "{workloadSelector: {labels: {app: orders}}, ingress: [{port: {number: 80, protocol: TCP, name: tcp}}]}",
+    );
+    const mesh = meshOf(WEB, ...ORDERS, sidecar, resource("AuthorizationPolicy", "p", "{}"));
+    expect(ask(mesh)).toMatchObject({ verdict: "deny", status: 503 });
+    expect(ask(mesh, { from: "plaintext" })).toMatchObject({ verdict: "deny", status: 0 });
+  });
+
   test("dry-run policies are told and decide nothing", () => {
     const policy = resource("AuthorizationPolicy", "p", "{action: DENY, rules: [{}]}", 'annotations: {istio.io/dry-run: "true"}');
     const { verdict, authorization } = ask(meshOf(WEB, ...ORDERS, policy));
@@ -215,6 +226,25 @@ describe("tokens", () => {
     const answer = ask(mesh);
     expect(answer.jwt?.result).toBe("missing");
     expect(answer).toMatchObject({ status: 403, authorization: { policy: "default/p", rule: null } });
+  });
+
+  test("headers that tell of a token are no client's to send: only an accepted token sets them", () => {
+    const rules = [
+      { issuer: "https://issuer.test", jwks: JWKS, outputClaimToHeaders: [{ header: "X-User", claim: "sub" }] },
+      { issuer: "https://other.test", jwks: JWKS, fromHeaders: [{ name: "x-jwt" }], outputPayloadToHeader: "X-Payload" },
+    ];
+    const tokens = resource("RequestAuthentication", "r", JSON.stringify({ jwtRules: rules }));
+    const when = (header: string) => `{key: "request.headers[${header}]", values: ["*"]}`;
+    const deny = (header: string) => resource("AuthorizationPolicy", "p", `{action: DENY, rules: [{when: [${when(header)}]}]}`);
+    const user = meshOf(WEB, ...ORDERS, tokens, deny("x-user"));
+    const payload = meshOf(WEB, ...ORDERS, tokens, deny("x-payload"));
+    const forged = { "x-user": "root", "x-payload": "e30" };
+    expect(ask(user, { headers: forged }).status).toBe(200);
+    expect(ask(payload, { headers: forged }).status).toBe(200);
+    const { authorization } = bearer(token(claims)).headers;
+    expect(ask(user, { headers: { ...forged, authorization } }).status).toBe(403);
+    // Envoy stops at the rule that accepts a token: what later rules would take away stays.
+    expect(ask(payload, { headers: { ...forged, authorization } }).status).toBe(403);
   });
 
   test("claims that are told count as a verified token's, and mean nothing where no policy takes tokens", () => {

@@ -49,6 +49,17 @@ describe("Authorization over ECDS", () => {
     for (const { name } of resources()) expect([config(name).rules, config(name).shadowRules]).toEqual([undefined, undefined]);
   });
 
+  test("A CUSTOM policy under dry-run enforces nothing, marks nothing, and names no provider for the others", () => {
+    const custom = (name: string, provider: string, dryRun: boolean) =>
+      authz(name, { action: "CUSTOM", provider: { name: provider }, rules: [{}] }, dryRun ? { "istio.io/dry-run": "true" } : {});
+    for (const port of ["http", "tcp"]) {
+      const dry = config(`authz|${port}|custom`, custom("c", "nobody", true));
+      expect([dry.rules, dry.shadowRules]).toEqual([undefined, undefined]);
+      const both = config(`authz|${port}|custom`, custom("c", "nobody", true), custom("d", "nobody", false));
+      expect(Object.keys(both.rules?.policies ?? {})).toEqual([expect.stringContaining("policy[d]")]);
+    }
+  });
+
   test("An ALLOW policy without rules is enforced, and matches nothing", () => {
     const { rules } = config("authz|http|allow", authz("none", {}));
     expect(rules).toMatchObject({ action: RBAC_Action.ALLOW, policies: {} });

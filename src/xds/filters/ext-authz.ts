@@ -70,15 +70,15 @@ const resources = memoize((custom: CustomAuthorization): readonly EncodedResourc
 
 function mark(port: Port, custom: CustomAuthorization): EncodedResource {
   const { provider, error } = custom;
-  // By HTTP nobody can be asked about a TCP connection: Istio leaves such a policy out there.
-  const idle = custom.ruleSets.length === 0 || (port === "tcp" && provider?.protocol === "HTTP");
+  // A dry-run policy decides nothing, so nobody is asked for it. By HTTP nobody can be asked about a TCP connection: Istio leaves such a policy out there.
+  const idle = custom.ruleSets.every(({ dryRun }) => dryRun) || (port === "tcp" && provider?.protocol === "HTTP");
   const rules = idle ? undefined : policies(port, custom, error === undefined ? "" : "-deny-due-to-bad-CUSTOM-action");
   const common = error === undefined ? { shadowRules: rules, shadowRulesStatPrefix: rules ? MARK_PREFIX : "" } : { rules };
   return extension(MARK_NAME[port], rbacFilter(port, common), idle ? [] : sourcesOf(custom));
 }
 
 function policies(port: Port, { ruleSets }: CustomAuthorization, suffix: string) {
-  const rules = ruleSets.flatMap((set) => set[port]);
+  const rules = ruleSets.filter(({ dryRun }) => !dryRun).flatMap((set) => set[port]);
   return create(RBACSchema, {
     action: rbacAction("deny"),
     policies: Object.fromEntries(rules.map((rule) => [`${rule.name}${suffix}`, rbacPolicy(rule)])),
