@@ -20,8 +20,9 @@ import type { FederatedBundles } from "./federation.ts";
 import { allFindings } from "./findings.ts";
 import type { HealthChecks } from "./health.ts";
 import type { JwksKeeper, JwksStatus } from "./jwks.ts";
+import type { KnownProxies } from "./known-proxies.ts";
 import { typeName } from "./observer.ts";
-import { proxyStatus, timestamp } from "./proxy-status.ts";
+import { awayStatus, proxyStatus, timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
 import { addressIn, createRegistrationApi, type RegistrationApiParts } from "./registration-api.ts";
 import { restartNeeded } from "./restarts.ts";
@@ -39,6 +40,7 @@ export interface ControlPlaneParts extends RegistrationApiParts {
   readonly endStreams: (id: string, message: string) => number;
   readonly reconciler: Reconciler;
   readonly ledger: LedgerReader;
+  readonly known: Pick<KnownProxies, "away">;
   readonly authority: OpenedAuthority;
   readonly svids: SvidManager;
   readonly tokens: WorkloadTokens;
@@ -66,16 +68,17 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     });
   };
   /** Those that left count for as long as their workload is registered: afterwards nobody expects them back. */
-  const known = (record: ProxyRecord) =>
+  const expected = (record: Pick<ProxyRecord, "id" | "disconnectedAt">) =>
     record.disconnectedAt === undefined || reconciler.mesh === undefined || reconciler.mesh.workloads.has(record.id);
-  const statuses = () =>
-    ledger
+  const statuses = () => {
+    const { mesh: now } = reconciler;
+    const told = ledger
       .proxies()
-      .filter(known)
-      .map((record) => {
-        const { mesh: now } = reconciler;
-        return proxyStatus(record, restartNeeded(record, now), now?.unready.get(record.id)?.reason, tooOldFor(record, now));
-      });
+      .filter(expected)
+      .map((record) => proxyStatus(record, restartNeeded(record, now), now?.unready.get(record.id)?.reason, tooOldFor(record, now)));
+    const away = parts.known.away().filter(expected).map(awayStatus);
+    return away.length === 0 ? told : [...told, ...away].sort((a, b) => (a.id < b.id ? -1 : 1));
+  };
   /** What is new of it since `before`: a change tells of what it has to do with. */
   const withRestarts = async <Outcome extends ApplyOutcome>(change: () => Promise<Outcome>): Promise<Outcome> => {
     const before = new Map(statuses().map(({ id, needs_restart }) => [id, needs_restart]));

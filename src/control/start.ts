@@ -29,6 +29,7 @@ import { type CaSettings, checkCa, openIdentity } from "./identity.ts";
 import { Journal } from "./journal.ts";
 import { openJwks } from "./jwks-open.ts";
 import { allJwtAuthorities } from "./jwt-authorities.ts";
+import { KnownProxies } from "./known-proxies.ts";
 import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
 import { trustPropagation } from "./propagation.ts";
@@ -193,6 +194,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
       registrations.follow();
+      known.follow(mesh);
       ads.endStreams((proxy) => attestation.isLost(proxy, mesh), "what proved this stream is not good for its workload any more");
       workloadApi?.changed();
       span.end();
@@ -215,13 +217,19 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     userNumber: (name) => users.uidOf(name),
     clock,
   });
+  const known = new KnownProxies({
+    path: join(data, "proxies.json"),
+    ledger: () => proxies,
+    clock,
+    onTrouble: (message) => log.warning(message),
+  });
   const ads = createAdsServer({
     authenticate: (credentials) => attestation.authenticate(credentials),
     source: registrations.watching(feeds),
     clock,
     // For as long as one that left may come back with an SVID that is still good: a rotation of the CA waits for it.
     rememberMs: Math.max(HOUR_MS, (options.ca?.lifetimes ?? DEFAULT_LIFETIMES).x509SvidMs),
-    observer: createObserver({ metrics, tracing, journal, audit, clock }),
+    observer: createObserver({ metrics, tracing, journal, audit, clock, onStreams: () => known.changed() }),
   });
   proxies = ads.ledger;
   const changes = new Changes({ clock, store, seal, reconciler, journal, tracing, metrics });
@@ -242,6 +250,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(() => ads.close(DRAIN_MS));
   // Before the streams end: they end with weft, and not because instances went away.
   onClose(() => registrations.close());
+  onClose(() => known.close());
   const adsAddress = { host: adsBound.address, port: adsBound.port };
   await ads.listen({ path: adsSocket, mode: 0o660 });
   const publicSocket = options.adsSocket || undefined;
@@ -277,6 +286,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     endStreams: (id, message) => ads.endStreams((proxy) => proxy.id === id, message),
     reconciler,
     ledger: ads.ledger,
+    known,
     authority,
     svids,
     tokens,
