@@ -271,11 +271,14 @@ export interface ControlPlane extends RegistrationControl {
   proxyConfig(id: string): unknown;
   /** @throws WeftError "not_found" where no such WorkloadEntry is stored. */
   issueToken(workload: { namespace: string; name: string }, caller: Caller, ttlSeconds?: number): Promise<IssuedToken>;
-  /** Takes back all tokens of a workload or WorkloadGroup made until now, and ends the workload's streams. It need not exist any more. */
+  /**
+   * Takes back all tokens of a workload or WorkloadGroup made until now, and all X.509-SVIDs of the SPIFFE IDs that it had in the last day
+   * (`spiffe_ids`); ends the streams that they opened. It need not exist any more.
+   */
   revokeTokens(
     holder: { kind: "workload" | "WorkloadGroup"; namespace: string; name: string },
     caller: Caller,
-  ): Promise<{ readonly streams: number }>;
+  ): Promise<{ readonly streams: number; readonly spiffe_ids: readonly string[] }>;
   /**
    * An Envoy bootstrap (JSON object) for the workload, with a token in it where it is not for the Unix socket.
    * @throws WeftError "not_found", "invalid", "unavailable" (ADS is not served over TLS)

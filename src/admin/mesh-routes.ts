@@ -165,7 +165,8 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
     "/v1/tokens/revoke",
     describe({
       id: "revokeTokens",
-      summary: "Takes back all tokens of a workload or WorkloadGroup that were made until now, and ends the workload's streams",
+      summary:
+        "Takes back all tokens of a workload or WorkloadGroup, and all X.509-SVIDs of its SPIFFE IDs, that were made until now; ends the streams that they opened",
       tag: "identity",
       body: RevocationRequestSchema,
       reply: RevocationSchema,
@@ -181,8 +182,8 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       const { namespace, name } = workloadOf(named);
       checkWorkload(c, { namespace, name });
       const kind = workload === undefined ? "WorkloadGroup" : "workload";
-      const { streams } = await control.revokeTokens({ kind, namespace, name }, callerOf(c));
-      return reply(c, { revoked: `${kind} ${namespace}/${name}`, streams });
+      const ended = await control.revokeTokens({ kind, namespace, name }, callerOf(c));
+      return reply(c, { revoked: `${kind} ${namespace}/${name}`, ...ended });
     },
   );
 

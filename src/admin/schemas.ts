@@ -277,5 +277,5 @@ export const RevocationRequestSchema = named(
   "RevocationRequest",
   v.strictObject({ workload: v.optional(text), workload_group: v.optional(text) }),
 );
-export const RevocationSchema = named("Revocation", v.strictObject({ revoked: text, streams: v.number() }));
+export const RevocationSchema = named("Revocation", v.strictObject({ revoked: text, streams: v.number(), spiffe_ids: v.array(text) }));
 export const AnySchema = v.record(text, v.unknown());

@@ -71,13 +71,16 @@ export const tokenCommand = buildCommand({
     const client = await connect(cli.io, flags);
     if (flags.revoke) {
       if (flags.ttl !== undefined) throw new UsageError("--ttl and --revoke exclude each other");
-      const revoked = await client.call<{ revoked: string; streams: number }>("/v1/tokens/revoke", {
+      const revoked = await client.call<{ revoked: string; streams: number; spiffe_ids: readonly string[] }>("/v1/tokens/revoke", {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ [key]: `${namespace}/${name}` }),
       });
       const ended = revoked.streams === 1 ? "1 stream was ended" : `${revoked.streams} streams were ended`;
       cli.print(clean(`all tokens of ${revoked.revoked} are revoked; ${ended}`));
+      // Whoever holds them: its other workloads too.
+      for (const id of revoked.spiffe_ids)
+        cli.print(clean(`X.509-SVIDs of ${id} made before now open no stream and no admin API any more`));
       return 0;
     }
     const body = JSON.stringify({ [key]: `${namespace}/${name}`, ...(flags.ttl === undefined ? {} : { ttl: flags.ttl }) });

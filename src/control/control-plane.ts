@@ -2,7 +2,7 @@
 import type { CaAnswer } from "../admin/ca-schemas.ts";
 import type { ApplyOutcome, ControlPlane, JwksReport } from "../admin/control-plane.ts";
 import type { LedgerReader, ProxyRecord } from "../ads/index.ts";
-import { type OpenedAuthority, type SvidManager, spiffeBundle, type WorkloadTokens } from "../ca/index.ts";
+import { type OpenedAuthority, type SvidManager, spiffeBundle, type TokenHolder, type WorkloadTokens } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
@@ -36,8 +36,10 @@ export interface ControlPlaneParts extends RegistrationApiParts {
   readonly audit: AuditTrail;
   readonly access: AccessTokens;
   readonly revocations: Revocations;
-  /** Ends the streams of a proxy; how many there were. */
-  readonly endStreams: (id: string, message: string) => number;
+  /** Ends the streams of these proxies, and of those whose certificate is revoked; how many there were. */
+  readonly endStreams: (ids: ReadonlySet<string>, message: string) => number;
+  /** What the workload, or the group's instances, may hold SVIDs of. @throws WeftError "unavailable" */
+  readonly spiffeIdsOf: (holder: TokenHolder) => Promise<readonly string[]>;
   readonly reconciler: Reconciler;
   readonly ledger: LedgerReader;
   readonly known: Pick<KnownProxies, "away">;
@@ -138,11 +140,14 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     },
 
     async revokeTokens(holder, caller) {
-      await parts.revocations.revoke(holder, caller);
+      const spiffeIds = await parts.spiffeIdsOf(holder);
+      await parts.revocations.revoke(holder, spiffeIds, caller);
       const key = `${holder.namespace}/${holder.name}`;
       const own =
         holder.kind === "workload" ? [key] : [...mesh().workloads.values()].flatMap((one) => (one.group === key ? [one.key] : []));
-      return { streams: own.reduce((sum, id) => sum + parts.endStreams(id, "the token of this workload was revoked"), 0) };
+      const streams = parts.endStreams(new Set(own), "what proved this stream was revoked");
+      for (const spiffeId of spiffeIds) svids.recheck(spiffeId);
+      return { streams, spiffe_ids: spiffeIds };
     },
 
     async bootstrap(workload, caller, { ttlSeconds, ...place } = {}) {

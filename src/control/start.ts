@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createAdminServer, type SvidPrincipal } from "../admin/index.ts";
 import { createAdsServer, type LedgerReader } from "../ads/index.ts";
-import { DEFAULT_LIFETIMES, openAdminToken, openSealKey, verifyX509Svid, WorkloadTokens } from "../ca/index.ts";
+import { DEFAULT_LIFETIMES, openAdminToken, openSealKey, WorkloadTokens } from "../ca/index.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
@@ -39,6 +39,7 @@ import { Revocations } from "./revocations.ts";
 import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
 import { openServerCertificate } from "./server-certificate.ts";
+import { spiffeIdsOf } from "./spiffe-ids-of.ts";
 import { awaitingTrustFiles } from "./trust-files.ts";
 import { openWorkloadApi, type WorkloadApi, workloadApiCheck } from "./workload-api.ts";
 import { WorkloadHealthKeeper } from "./workload-health.ts";
@@ -130,6 +131,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const audit = new AuditTrail({ store, clock });
   onClose(() => audit.close());
   const access = await AccessTokens.open(store, clock);
+  const revocations = await Revocations.open(store, clock);
   // Nobody is connected before ADS listens, and reading the ledger then finds nobody.
   let proxies: LedgerReader | undefined;
   let workloadApi: WorkloadApi | undefined;
@@ -148,12 +150,12 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     settings: options.ca ?? {},
     propagation: bundleEndpoint ? awaitingPeers(propagation, { clock, refreshHintMs: bundleEndpoint.refreshHintMs }) : propagation,
     credentials: env.CREDENTIALS_DIRECTORY,
+    revokedAt: (spiffeId) => revocations.timeOfSvids(spiffeId),
   });
   onClose(() => identity.close());
   const { authority, svids } = identity;
   onClose(authority.onBundle(() => reconciler.rebuild()));
   onClose(federation.onChange(() => reconciler.rebuild()));
-  const revocations = await Revocations.open(store, clock);
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock, epochOf: (holder) => revocations.epochOf(holder) });
   const adminToken = await openAdminToken({ dir: data });
   const seal = createSeal(await openSealKey({ dir: data }), (message) => log.error(message));
@@ -213,7 +215,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     registrations,
     bundle: () => authority.bundle(),
     mesh: () => reconciler.mesh,
-    revokedAt: (holder) => revocations.timeOf(holder),
+    revocations,
     userNumber: (name) => users.uidOf(name),
     clock,
   });
@@ -283,7 +285,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     audit,
     access,
     revocations,
-    endStreams: (id, message) => ads.endStreams((proxy) => proxy.id === id, message),
+    endStreams: (ids, message) => ads.endStreams((proxy) => ids.has(proxy.id) || attestation.isRevoked(proxy), message),
+    spiffeIdsOf: (holder) => spiffeIdsOf(holder, { store, clock, trustDomain }),
     reconciler,
     ledger: ads.ledger,
     known,
@@ -310,7 +313,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     metrics,
     version,
     adminHosts: options.adminHosts,
-    identify: (certificates) => verifyX509Svid(certificates, authority.bundle(), clock.now()),
+    identify: (certificates) => attestation.identify(certificates),
     adminPrincipals: options.adminPrincipals,
   });
   onClose(() => admin.close());

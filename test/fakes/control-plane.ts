@@ -294,7 +294,7 @@ export class FakeControlPlane implements ControlPlane {
 
   async revokeTokens({ kind, namespace, name }: { kind: string; namespace: string; name: string }) {
     this.revoked.push(`${kind} ${namespace}/${name}`);
-    return { streams: 1 };
+    return { streams: 1, spiffe_ids: ["spiffe://mesh.local/ns/default/sa/orders"] };
   }
 
   async bootstrap(workload: { namespace: string; name: string }) {
