@@ -6,6 +6,7 @@ import { caTree } from "./ca-tree.ts";
 import { type AdminClient, type ConnectFlags, connect, connectFlags, WRITE_LIMIT_MS } from "./client.ts";
 import { clean, json } from "./output.ts";
 import { fetchRoots } from "./roots.ts";
+import { rootsListing } from "./roots-listing.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
 import { type Cli, verb } from "./verb.ts";
 
@@ -137,13 +138,16 @@ async function waitUntilDone(
 const rootsCommand = buildCommand({
   docs: {
     brief: "Print the root certificates that peers must trust now, PEM",
-    fullDescription: "For --ca on other machines. Above each stands its SHA-256, for --ca-fingerprint, and when it ends.",
+    fullDescription:
+      "For --ca on other machines. Above each stands its SHA-256 and when it ends. --ca-fingerprint takes that of the root which signs now, as is said there.",
   },
   parameters: { flags: connectFlags },
   func: verb<ConnectFlags, []>(async (cli, flags) => {
-    for (const root of await fetchRoots(await connect(cli.io, flags))) {
-      cli.print(`# ${root.fingerprint256.replaceAll(":", "").toLowerCase()} until ${new Date(root.validTo).toISOString()}\n${root}`);
-    }
+    const client = await connect(cli.io, flags);
+    const roots = await fetchRoots(client);
+    // The bundle is everybody's to read, the CA's report is not.
+    const ca = await client.call<CaAnswer>("/v1/ca").catch(() => undefined);
+    cli.print(rootsListing(roots, ca).trimEnd());
     return 0;
   }),
 });
