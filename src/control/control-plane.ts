@@ -9,6 +9,7 @@ import type { Mesh, Workload } from "../mesh/types.ts";
 import { ANNOTATION } from "../model/index.ts";
 import { envoyBootstrap } from "../proxy/bootstrap.ts";
 import { why } from "../why/index.ts";
+import type { UnixNames } from "../workload-api/unix-names.ts";
 import { describeResource } from "../xds/describe.ts";
 import { accessControl } from "./access-control.ts";
 import type { AccessTokens } from "./access-tokens.ts";
@@ -42,6 +43,8 @@ export interface ControlPlaneParts extends RegistrationApiParts {
   readonly spiffeIdsOf: (holder: TokenHolder) => Promise<readonly string[]>;
   readonly reconciler: Reconciler;
   readonly ledger: LedgerReader;
+  /** Of this machine. */
+  readonly users: UnixNames;
   readonly known: Pick<KnownProxies, "away">;
   readonly authority: OpenedAuthority;
   readonly svids: SvidManager;
@@ -107,7 +110,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
 
     services: (namespace) => serviceSummaries(mesh(), namespace),
     mtls: (service, namespace) => mtlsReport(mesh(), ledger, service, namespace),
-    check: () => allFindings(reconciler, parts.clock.now(), parts.federation.status()),
+    check: () => allFindings(reconciler, parts.clock.now(), parts.federation.status(), parts.users),
     why: (request) => why(mesh(), request, { now: parts.clock.now(), isConnected }),
     jwks: () => jwks.status().map(jwksReport),
     proxies: statuses,

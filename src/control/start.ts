@@ -234,7 +234,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     observer: createObserver({ metrics, tracing, journal, audit, clock, onStreams: () => known.changed() }),
   });
   proxies = ads.ledger;
-  const changes = new Changes({ clock, store, seal, reconciler, journal, tracing, metrics });
+  const changes = new Changes({ clock, store, seal, reconciler, journal, users, tracing, metrics });
   const health = new HealthChecks(
     {
       store: () => store.checkWritable(),
@@ -290,6 +290,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     reconciler,
     ledger: ads.ledger,
     known,
+    users,
     authority,
     svids,
     tokens,

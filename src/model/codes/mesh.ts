@@ -357,7 +357,7 @@ spec:
     code: "WF0521",
     title: "An identity that no workload has",
     cause:
-      "A WorkloadRegistration names a workload that is not there or has no service account, and gives nobody an identity; or a service account that no workload has, which is often a slip, and right for a program that has no sidecar.",
+      "A WorkloadRegistration names a workload that is not there or has no service account, and gives nobody an identity; or a service account that no workload has, and that looks like one which a workload has. A program without a sidecar may have any.",
     mend: "Compare the name with those of the namespace's WorkloadEntries: a registration's identity is always one of its own namespace.",
     example: `apiVersion: weft.dev/v1
 kind: WorkloadRegistration
@@ -385,6 +385,20 @@ metadata: {name: orders}
 spec:
   rules:
     - from: [{source: {namespaces: [shop]}}]
+`,
+  },
+  unknownUser: {
+    code: "WF0523",
+    title: "A user whom this machine does not know",
+    cause:
+      "The annotation weft.dev/unix-user or a WorkloadRegistration names a user or a group that is not in /etc/passwd or /etc/group of the machine where weft runs, so that no process can be its. It may be added later.",
+    mend: "Correct the name, add the user, or write a number in its place.",
+    example: `apiVersion: weft.dev/v1
+kind: WorkloadRegistration
+metadata: {name: billing, namespace: shop}
+spec:
+  serviceAccount: billing
+  selectors: {unix: {user: biling, path: /usr/bin/billing}}
 `,
   },
 } as const satisfies Record<string, CodeEntry>;
