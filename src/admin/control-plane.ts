@@ -274,10 +274,12 @@ export interface ControlPlane extends RegistrationControl {
   /**
    * Takes back all tokens of a workload or WorkloadGroup made until now, and all X.509-SVIDs of the SPIFFE IDs that it had in the last day
    * (`spiffe_ids`); ends the streams that they opened. It need not exist any more.
+   * @throws WeftError "not_found" where it never did, unless `ahead`
    */
   revokeTokens(
     holder: { kind: "workload" | "WorkloadGroup"; namespace: string; name: string },
     caller: Caller,
+    options?: { readonly ahead?: boolean },
   ): Promise<{ readonly streams: number; readonly spiffe_ids: readonly string[] }>;
   /**
    * An Envoy bootstrap (JSON object) for the workload, with a token in it where it is not for the Unix socket.

@@ -170,11 +170,11 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       tag: "identity",
       body: RevocationRequestSchema,
       reply: RevocationSchema,
-      problems: [400, 503],
+      problems: [400, 404, 503],
     }),
     async (c) => {
       queryOf(c, []);
-      const { workload, workload_group: group } = await readObject(c, RevocationRequestSchema);
+      const { workload, workload_group: group, ignore_not_found: ahead } = await readObject(c, RevocationRequestSchema);
       const named = workload ?? group;
       if (named === undefined || (workload !== undefined && group !== undefined)) {
         throw new WeftError("invalid", "The body must name either workload or workload_group");
@@ -182,7 +182,7 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       const { namespace, name } = workloadOf(named);
       checkWorkload(c, { namespace, name });
       const kind = workload === undefined ? "WorkloadGroup" : "workload";
-      const ended = await control.revokeTokens({ kind, namespace, name }, callerOf(c));
+      const ended = await control.revokeTokens({ kind, namespace, name }, callerOf(c), { ahead });
       return reply(c, { revoked: `${kind} ${namespace}/${name}`, ...ended });
     },
   );

@@ -275,7 +275,7 @@ export const BootstrapRequestSchema = named(
 );
 export const RevocationRequestSchema = named(
   "RevocationRequest",
-  v.strictObject({ workload: v.optional(text), workload_group: v.optional(text) }),
+  v.strictObject({ workload: v.optional(text), workload_group: v.optional(text), ignore_not_found: v.optional(v.boolean()) }),
 );
 export const RevocationSchema = named("Revocation", v.strictObject({ revoked: text, streams: v.number(), spiffe_ids: v.array(text) }));
 export const AnySchema = v.record(text, v.unknown());

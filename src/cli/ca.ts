@@ -1,7 +1,7 @@
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { CaAnswer, CaRotateTarget } from "../admin/ca-schemas.ts";
 import { sleep } from "../lib/clock.ts";
-import { parseDuration } from "../lib/duration.ts";
+import { parsePeriod } from "../lib/duration.ts";
 import { caTree } from "./ca-tree.ts";
 import { type AdminClient, type ConnectFlags, connect, connectFlags, WRITE_LIMIT_MS } from "./client.ts";
 import { clean, json } from "./output.ts";
@@ -78,7 +78,7 @@ type Types = readonly ("x509" | "jwt")[];
 
 function parseWait(text: string): number {
   if (text === "") return DEFAULT_WAIT_MS;
-  const milliseconds = parseDuration(text);
+  const milliseconds = parsePeriod(text);
   if (milliseconds === undefined || milliseconds <= 0) throw new Error(`write a duration such as 30s, not "${text}"`);
   return milliseconds;
 }

@@ -41,6 +41,7 @@ export interface ControlPlaneParts extends RegistrationApiParts {
   readonly endStreams: (ids: ReadonlySet<string>, message: string) => number;
   /** What the workload, or the group's instances, may hold SVIDs of. @throws WeftError "unavailable" */
   readonly spiffeIdsOf: (holder: TokenHolder) => Promise<readonly string[]>;
+  readonly wasEverThere: (holder: TokenHolder) => Promise<boolean>;
   readonly reconciler: Reconciler;
   readonly ledger: LedgerReader;
   /** Of this machine. */
@@ -142,7 +143,16 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       return { token, expires: timestamp(expiresAt), workload: key };
     },
 
-    async revokeTokens(holder, caller) {
+    async revokeTokens(holder, caller, { ahead = false } = {}) {
+      if (!ahead && !(await parts.wasEverThere(holder))) {
+        throw new WeftError(
+          "not_found",
+          `there is no ${holder.kind} ${holder.namespace}/${holder.name}, and there was none: nothing was revoked`,
+          {
+            help: "look at the name and its namespace; --ignore-not-found (ignore_not_found over HTTP) revokes all the same",
+          },
+        );
+      }
       const spiffeIds = await parts.spiffeIdsOf(holder);
       await parts.revocations.revoke(holder, spiffeIds, caller);
       const key = `${holder.namespace}/${holder.name}`;

@@ -23,6 +23,12 @@ export async function spiffeIdsOf(
   return [...accounts].sort().map((account) => `spiffe://${trustDomain}/ns/${namespace}/sa/${account}`);
 }
 
+/** Whether there is such a workload or WorkloadGroup, or was, as far back as the store's history goes. @throws WeftError "unavailable" */
+export async function wasEverThere({ kind, namespace, name }: TokenHolder, store: Pick<Store, "get" | "history">): Promise<boolean> {
+  const id = { kind: kind === "WorkloadGroup" ? kind : "WorkloadEntry", namespace, name };
+  return (await store.get(id)) !== undefined || (await store.history({ ...id, limit: 1 })).length > 0;
+}
+
 function accountOfEntry(document: Document): readonly string[] {
   const account = part(document, "spec").serviceAccount;
   return typeof account === "string" && account !== "" ? [account] : [];

@@ -39,7 +39,7 @@ import { Revocations } from "./revocations.ts";
 import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
 import { openServerCertificate } from "./server-certificate.ts";
-import { spiffeIdsOf } from "./spiffe-ids-of.ts";
+import { spiffeIdsOf, wasEverThere } from "./spiffe-ids-of.ts";
 import { awaitingTrustFiles } from "./trust-files.ts";
 import { openWorkloadApi, type WorkloadApi, workloadApiCheck } from "./workload-api.ts";
 import { WorkloadHealthKeeper } from "./workload-health.ts";
@@ -286,6 +286,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     access,
     revocations,
     endStreams: (ids, message) => ads.endStreams((proxy) => ids.has(proxy.id) || attestation.isRevoked(proxy), message),
+    wasEverThere: (holder) => wasEverThere(holder, store),
     spiffeIdsOf: (holder) => spiffeIdsOf(holder, { store, clock, trustDomain }),
     reconciler,
     ledger: ads.ledger,

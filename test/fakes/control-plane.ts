@@ -292,7 +292,12 @@ export class FakeControlPlane implements ControlPlane {
 
   readonly revoked: string[] = [];
 
-  async revokeTokens({ kind, namespace, name }: { kind: string; namespace: string; name: string }) {
+  async revokeTokens(
+    { kind, namespace, name }: { kind: string; namespace: string; name: string },
+    _: Caller,
+    { ahead = false }: { readonly ahead?: boolean } = {},
+  ) {
+    if (name === "ghost" && !ahead) throw new WeftError("not_found", `there is no ${kind} ${namespace}/${name}, and there was none`);
     this.revoked.push(`${kind} ${namespace}/${name}`);
     return { streams: 1, spiffe_ids: ["spiffe://mesh.local/ns/default/sa/orders"] };
   }
