@@ -41,7 +41,9 @@ const rotateCommand = buildCommand({
     fullDescription:
       "A new authority is made and put into the bundle; when every connected proxy has acknowledged it, it begins to sign, and every SVID is\n" +
       "issued again. The old one stays trusted until the last SVID under it has expired. No request is dropped. Proxies that are away are waited\n" +
-      "for as long as an SVID lives. With --wait it goes on until every SVID in use is signed by the new one; exit 1 where that takes too long.",
+      "for as long as an SVID lives. A JWT authority signs after five minutes at the earliest, because who verifies tokens fetches the bundle that\n" +
+      "often. Where a rotation that was asked for is under way, this joins it. With --wait it goes on until every SVID in use is signed by the new\n" +
+      "one; exit 1 where that takes too long.",
   },
   parameters: {
     flags: {
@@ -65,10 +67,12 @@ const rotateCommand = buildCommand({
   func: verb<RotateFlags, []>(async (cli, flags) => {
     const client = await connect(cli.io, flags);
     const types = flags.authority === "all" ? (["x509", "jwt"] as const) : [flags.authority];
-    const before = activeIds(await client.call<CaAnswer>("/v1/ca"), types);
+    const found = await client.call<CaAnswer>("/v1/ca");
+    const before = activeIds(found, types);
     const body = JSON.stringify({ authority: flags.authority });
     const headers = { "content-type": "application/json" };
     const ca = await client.call<CaAnswer>("/v1/ca/rotate", { method: "POST", body, headers, limitMs: WRITE_LIMIT_MS });
+    for (const line of joined(found, ca, types)) cli.print(clean(line));
     for (const line of stageLines(ca, types, before)) cli.print(clean(line));
     return flags.wait === undefined ? 0 : await waitUntilDone(cli, client, types, before, flags.wait);
   }),
@@ -86,6 +90,15 @@ function parseWait(text: string): number {
 const activeOf = (ca: CaAnswer, type: Types[number]) => ca[type].find(({ state }) => state === "active");
 const activeIds = (ca: CaAnswer, types: Types) => new Map(types.map((type) => [type, activeOf(ca, type)?.id]));
 
+/** One line an authority whose rotation somebody asked for earlier. */
+function joined(found: CaAnswer, ca: CaAnswer, types: Types): string[] {
+  return types.flatMap((type) => {
+    const of = ({ rotations }: CaAnswer) => rotations.find((one) => one.type === type && one.reason === "forced");
+    const [earlier, now] = [of(found), of(ca)];
+    return earlier && earlier.since === now?.since ? [`${type}: joins the rotation that was asked for at ${earlier.since}`] : [];
+  });
+}
+
 /** One line an authority: how far it is. */
 function stageLines(ca: CaAnswer, types: Types, before: ReadonlyMap<string, string | undefined>): string[] {
   return types.map((type) => {
@@ -94,9 +107,12 @@ function stageLines(ca: CaAnswer, types: Types, before: ReadonlyMap<string, stri
       const left = type === "x509" ? notYet(ca, active.id).length : 0;
       return `${type}: ${active.id} signs${left > 0 ? `; ${left} SVIDs are still of the one before` : ""}`;
     }
-    const waitingFor = ca.rotations.find((rotation) => rotation.type === type)?.waitingFor ?? [];
+    const { waitingFor = [], notBefore } = ca.rotations.find((rotation) => rotation.type === type) ?? {};
     const next = ca[type].find(({ state }) => state === "prepared");
-    return `${type}: ${next ? `${next.id} is in the bundle` : "a new one is being made"}${waitingFor.length > 0 ? `, and waits for ${waitingFor.join(", ")}` : ""}`;
+    // A moment that is near passes before it is read.
+    const from = type === "jwt" && notBefore !== undefined ? `, signs not before ${notBefore}` : "";
+    const who = waitingFor.length > 0 ? `, and waits for ${waitingFor.join(", ")}` : "";
+    return `${type}: ${next ? `${next.id} is in the bundle` : "a new one is being made"}${from}${who}`;
   });
 }
 

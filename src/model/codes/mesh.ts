@@ -231,7 +231,7 @@ spec:
     code: "WF0513",
     title: "A rule that can never match",
     cause: "What the rule asks for cannot occur at the workloads that it holds for.",
-    mend: "Read the message: usually a port, a protocol, a trust domain or the mutual TLS mode does not fit.",
+    mend: "Read the message: usually a port, a protocol, a trust domain or the mutual TLS mode does not fit. Another mesh's trust domain becomes known by a TrustDomain (weft.dev/v1).",
     example: `${ORDERS}---
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
