@@ -21,7 +21,8 @@ export function caTree(ca: CaAnswer, now: number): string[] {
     ),
     ...ca.rotations.map(({ type, reason, since, notBefore, waitingFor }) => {
       const who = waitingFor.length > 0 ? `, waits for ${waitingFor.join(", ")}` : "";
-      const from = notBefore !== undefined && Date.parse(notBefore) > now ? `, signs not before ${notBefore} (${distance(notBefore, now)})` : "";
+      const from =
+        notBefore !== undefined && Date.parse(notBefore) > now ? `, signs not before ${notBefore} (${distance(notBefore, now)})` : "";
       return `\nrotation of the ${type === "x509" ? "X.509" : "JWT"} authority (${reason}) since ${since}${from}${who}`;
     }),
     ...ca.warnings.map(({ message, help }) => `\nwarning: ${message}\n    help: ${help}`),
