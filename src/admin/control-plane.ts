@@ -1,6 +1,6 @@
 /** What the HTTP edge needs from the control plane; src/control implements it, tests may fake it. Shapes are the API's JSON. */
 import type { SpanContext } from "@opentelemetry/api";
-import type { AuditEvent, AuditPage } from "../lib/audit.ts";
+import type { AuditEvent, AuditPage, RevisionsPage } from "../lib/audit.ts";
 import type { Problem } from "../lib/problem.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import type { Principal, Role } from "./access.ts";
@@ -302,6 +302,8 @@ export interface ControlPlane extends RegistrationControl {
   };
   /** Part of the audit, oldest first. */
   audit(filter: { readonly after: number; readonly limit: number }): Promise<AuditPage>;
+  /** What the history says of the revisions after `after`, oldest first, in pages. */
+  revisions(after: number): Promise<RevisionsPage>;
   /** Puts a refusal on record; never throws. */
   refused(refusal: Omit<AuditEvent, "outcome" | "count"> & { readonly reason: string }): void;
   ca(): CaAnswer;

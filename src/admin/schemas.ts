@@ -71,6 +71,15 @@ export const AccessRequestSchema = named(
 
 const MarkSchema = v.strictObject({ sequence: revision, hash: text });
 
+export const RevisionsPageSchema = named(
+  "RevisionsPage",
+  v.strictObject({
+    revision,
+    compacted: revision,
+    revisions: v.array(v.strictObject({ revision, targets: v.array(text) })),
+  }),
+);
+
 export const AuditPageSchema = named(
   "AuditPage",
   v.strictObject({

@@ -134,6 +134,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
 
     access: accessControl(parts.access),
     audit: (filter) => audit.read(filter),
+    revisions: (after) => audit.revisions(after),
     refused: (refusal) => audit.refused(refusal),
 
     async issueToken(workload, caller, ttlSeconds) {
