@@ -34,12 +34,12 @@ test("a user or group that this machine does not have is told of by an apply and
   const told = async (method: string, path: string, body?: string) => {
     const { status, json } = await weft.ask(method, path, body);
     expect(status).toBe(200);
-    return (json.problems as Parameters<typeof place>[0][]).filter(({ code }) => code === "WF0523").map(place);
+    return (json.problems as Parameters<typeof place>[0][]).filter(({ code }) => code === "WF0406").map(place);
   };
   const expected = [
-    'WF0523 5 there is no user "weft-nosuch" on this machine: its proxy needs a token',
-    'WF0523 15 there is no user "weft-nosuch" on this machine: no process gets an identity by this',
-    'WF0523 16 there is no group "weft-nogroup" on this machine: no process gets an identity by this',
+    'WF0406 5 there is no user "weft-nosuch" on this machine: its proxy needs a token',
+    'WF0406 15 there is no user "weft-nosuch" on this machine: no process gets an identity by this',
+    'WF0406 16 there is no group "weft-nogroup" on this machine: no process gets an identity by this',
   ];
   expect(await told("POST", "/v1/apply?file=users.yaml&dryRun=true", ENTRIES("weft-nosuch", "weft-nogroup"))).toEqual(expected);
   expect(await told("POST", "/v1/apply?file=users.yaml", ENTRIES("weft-nosuch", "weft-nogroup"))).toEqual(expected);
