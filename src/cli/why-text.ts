@@ -66,5 +66,5 @@ function obstacleOf({ verdict, steps }: WhyAnswer): Step | undefined {
 function nameOf(obstacle: Step | undefined): string {
   if (obstacle?.source?.kind === "Sidecar") return "what the caller knows";
   if (obstacle?.result === "no_listener") return "listeners";
-  return obstacle?.stage === "route" ? "route, the last that does not match" : "nothing";
+  return obstacle?.stage === "route" ? "routes, none of which matches" : "nothing";
 }
