@@ -1,9 +1,9 @@
-/** GET /v1/audit: the chain of records (lib/audit.ts), oldest first, in pages. */
+/** GET /v1/audit: the chain of records (lib/audit.ts), oldest first, in pages; and what the history says of the same changes. */
 import type { Hono } from "hono";
 import { WeftError } from "../lib/errors.ts";
 import { type AdminEnv, queryOf, type RouteContext, reply } from "./context.ts";
 import { describe, query } from "./openapi.ts";
-import { AuditPageSchema } from "./schemas.ts";
+import { AuditPageSchema, RevisionsPageSchema } from "./schemas.ts";
 
 const LARGEST_PAGE = 1_000;
 
@@ -33,6 +33,22 @@ export function auditRoute(app: Hono<AdminEnv>, { control }: RouteContext): void
       const newest = wholeOf(last, "last", 1, LARGEST_PAGE);
       const { head } = await control.audit({ after: 0, limit: 1 });
       return reply(c, await control.audit({ after: Math.max(0, head.sequence - newest), limit: Math.min(newest, most) }));
+    },
+  );
+
+  app.get(
+    "/v1/audit/revisions",
+    describe({
+      id: "listRevisions",
+      summary: "What changed in each revision whose history is kept, oldest first, in the words of the audit: to compare the two",
+      tag: "audit",
+      parameters: [query("after", "Only revisions after this one; the last of a page is the next page's.", "integer")],
+      reply: RevisionsPageSchema,
+      problems: [400],
+    }),
+    async (c) => {
+      const { after } = queryOf(c, ["after"]);
+      return reply(c, await control.revisions(after === undefined ? 0 : wholeOf(after, "after", 0, Number.MAX_SAFE_INTEGER)));
     },
   );
 }

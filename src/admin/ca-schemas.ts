@@ -29,7 +29,16 @@ export const CaSchema = named(
     sequence: v.number(),
     x509: list(authority),
     jwt: list(authority),
-    rotations: list(v.strictObject({ type: v.picklist(["x509", "jwt"]), reason: text, since: text, waitingFor: list(text) })),
+    rotations: list(
+      v.strictObject({
+        type: v.picklist(["x509", "jwt"]),
+        reason: text,
+        since: text,
+        /** The new authority does not sign before. */
+        notBefore: v.optional(text),
+        waitingFor: list(text),
+      }),
+    ),
     warnings: list(v.strictObject({ code: text, message: text, help: text })),
     /** The X.509-SVIDs in use, by SPIFFE ID: when each expires, and the id of the authority that signed it. */
     svids: v.record(text, v.strictObject({ expires: text, authority: text })),

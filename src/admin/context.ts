@@ -1,7 +1,7 @@
 /** What every route of the admin API shares: its surroundings, strict query parameters, replies. */
 import type { Context } from "hono";
 import type { Clock } from "../lib/clock.ts";
-import { parseDuration } from "../lib/duration.ts";
+import { parsePeriod } from "../lib/duration.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { PeerCredentials } from "../lib/peer-credentials.ts";
 import { readNamespace } from "../model/index.ts";
@@ -112,9 +112,9 @@ export function workloadOf(text: string): { namespace: string; name: string } {
 
 /** Whole seconds from a duration such as "1h". @throws WeftError "invalid" */
 export function secondsOf(text: string, name: string): number {
-  const milliseconds = parseDuration(text);
+  const milliseconds = parsePeriod(text);
   if (milliseconds === undefined || milliseconds < 1000) {
-    throw new WeftError("invalid", `${name} must be a duration of a second or more, such as "1h", not "${text}"`);
+    throw new WeftError("invalid", `${name} must be a duration of a second or more, such as "1h" or "7d", not "${text}"`);
   }
   return Math.floor(milliseconds / 1000);
 }

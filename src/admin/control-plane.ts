@@ -1,6 +1,6 @@
 /** What the HTTP edge needs from the control plane; src/control implements it, tests may fake it. Shapes are the API's JSON. */
 import type { SpanContext } from "@opentelemetry/api";
-import type { AuditEvent, AuditPage } from "../lib/audit.ts";
+import type { AuditEvent, AuditPage, RevisionsPage } from "../lib/audit.ts";
 import type { Problem } from "../lib/problem.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import type { Principal, Role } from "./access.ts";
@@ -271,11 +271,16 @@ export interface ControlPlane extends RegistrationControl {
   proxyConfig(id: string): unknown;
   /** @throws WeftError "not_found" where no such WorkloadEntry is stored. */
   issueToken(workload: { namespace: string; name: string }, caller: Caller, ttlSeconds?: number): Promise<IssuedToken>;
-  /** Takes back all tokens of a workload or WorkloadGroup made until now, and ends the workload's streams. It need not exist any more. */
+  /**
+   * Takes back all tokens of a workload or WorkloadGroup made until now, and all X.509-SVIDs of the SPIFFE IDs that it had in the last day
+   * (`spiffe_ids`); ends the streams that they opened. It need not exist any more.
+   * @throws WeftError "not_found" where it never did, unless `ahead`
+   */
   revokeTokens(
     holder: { kind: "workload" | "WorkloadGroup"; namespace: string; name: string },
     caller: Caller,
-  ): Promise<{ readonly streams: number }>;
+    options?: { readonly ahead?: boolean },
+  ): Promise<{ readonly streams: number; readonly spiffe_ids: readonly string[] }>;
   /**
    * An Envoy bootstrap (JSON object) for the workload, with a token in it where it is not for the Unix socket.
    * @throws WeftError "not_found", "invalid", "unavailable" (ADS is not served over TLS)
@@ -297,6 +302,8 @@ export interface ControlPlane extends RegistrationControl {
   };
   /** Part of the audit, oldest first. */
   audit(filter: { readonly after: number; readonly limit: number }): Promise<AuditPage>;
+  /** What the history says of the revisions after `after`, oldest first, in pages. */
+  revisions(after: number): Promise<RevisionsPage>;
   /** Puts a refusal on record; never throws. */
   refused(refusal: Omit<AuditEvent, "outcome" | "count"> & { readonly reason: string }): void;
   ca(): CaAnswer;

@@ -98,8 +98,10 @@ export function guard({
         return;
       }
       if (!principal) {
-        throw new WeftError("unauthenticated", presented ? "The token is none of this weft's" : "This call needs the admin token", {
-          help: 'send "Authorization: Bearer $(weft token)", or use the Unix socket admin.sock in the data directory, which needs none',
+        throw new WeftError("unauthenticated", presented ? "The token is none of this weft's" : "This call needs a token", {
+          help:
+            'send "Authorization: Bearer TOKEN", the admin token (weft token) or one with a role (weft access create); over TLS an X.509-SVID of ' +
+            "adminPrincipals does; the Unix socket admin.sock in the data directory needs neither",
         });
       }
     } catch (reason) {

@@ -165,15 +165,16 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
     "/v1/tokens/revoke",
     describe({
       id: "revokeTokens",
-      summary: "Takes back all tokens of a workload or WorkloadGroup that were made until now, and ends the workload's streams",
+      summary:
+        "Takes back all tokens of a workload or WorkloadGroup, and all X.509-SVIDs of its SPIFFE IDs, that were made until now; ends the streams that they opened",
       tag: "identity",
       body: RevocationRequestSchema,
       reply: RevocationSchema,
-      problems: [400, 503],
+      problems: [400, 404, 503],
     }),
     async (c) => {
       queryOf(c, []);
-      const { workload, workload_group: group } = await readObject(c, RevocationRequestSchema);
+      const { workload, workload_group: group, ignore_not_found: ahead } = await readObject(c, RevocationRequestSchema);
       const named = workload ?? group;
       if (named === undefined || (workload !== undefined && group !== undefined)) {
         throw new WeftError("invalid", "The body must name either workload or workload_group");
@@ -181,8 +182,8 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       const { namespace, name } = workloadOf(named);
       checkWorkload(c, { namespace, name });
       const kind = workload === undefined ? "WorkloadGroup" : "workload";
-      const { streams } = await control.revokeTokens({ kind, namespace, name }, callerOf(c));
-      return reply(c, { revoked: `${kind} ${namespace}/${name}`, streams });
+      const ended = await control.revokeTokens({ kind, namespace, name }, callerOf(c), { ahead });
+      return reply(c, { revoked: `${kind} ${namespace}/${name}`, ...ended });
     },
   );
 

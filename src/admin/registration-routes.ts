@@ -44,7 +44,8 @@ export function registrationRoutes(app: Hono<AdminEnv>, { control }: RouteContex
     "/v1/registrations",
     describe({
       id: "register",
-      summary: "Registers an instance of a WorkloadGroup: its bootstrap, with a token in it. Takes a group's token besides the admin token",
+      summary:
+        "Registers an instance of a WorkloadGroup: its bootstrap, with a token in it. Takes a group's token besides an admin's or editor's",
       tag: "identity",
       body: RegistrationRequestSchema,
       reply: RegistrationSchema,
@@ -62,7 +63,7 @@ export function registrationRoutes(app: Hono<AdminEnv>, { control }: RouteContex
     "/v1/proxies/:namespace/:name/health",
     describe({
       id: "reportHealth",
-      summary: "Whether the application of a WorkloadGroup's instance is ready. Takes the instance's own token besides the admin token",
+      summary: "Whether the application of a WorkloadGroup's instance is ready. Takes the instance's own token besides an admin's",
       tag: "proxies",
       body: HealthReportSchema,
       reply: DoneSchema,

@@ -71,6 +71,15 @@ export const AccessRequestSchema = named(
 
 const MarkSchema = v.strictObject({ sequence: revision, hash: text });
 
+export const RevisionsPageSchema = named(
+  "RevisionsPage",
+  v.strictObject({
+    revision,
+    compacted: revision,
+    revisions: v.array(v.strictObject({ revision, targets: v.array(text) })),
+  }),
+);
+
 export const AuditPageSchema = named(
   "AuditPage",
   v.strictObject({
@@ -275,7 +284,7 @@ export const BootstrapRequestSchema = named(
 );
 export const RevocationRequestSchema = named(
   "RevocationRequest",
-  v.strictObject({ workload: v.optional(text), workload_group: v.optional(text) }),
+  v.strictObject({ workload: v.optional(text), workload_group: v.optional(text), ignore_not_found: v.optional(v.boolean()) }),
 );
-export const RevocationSchema = named("Revocation", v.strictObject({ revoked: text, streams: v.number() }));
+export const RevocationSchema = named("Revocation", v.strictObject({ revoked: text, streams: v.number(), spiffe_ids: v.array(text) }));
 export const AnySchema = v.record(text, v.unknown());

@@ -21,6 +21,7 @@ import { presentedCertificates } from "../lib/server-tls.ts";
 import { Connections } from "./connections.ts";
 import { within } from "./deadline.ts";
 import { toConnectError } from "./errors.ts";
+import { sayPlainly } from "./grpc-message.ts";
 import { Ledger, type LedgerReader } from "./ledger.ts";
 import { type AdsLimits, DEFAULT_LIMITS } from "./limits.ts";
 import {
@@ -242,7 +243,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       // Gone already where the peer reset the stream, or the connection.
       if (!session || session.destroyed) return;
       if (!toLocalhost(request)) return void request.stream.close();
-      if (connections.mayCall(session)) return handler(request, response);
+      if (connections.mayCall(session)) return handler(request, sayPlainly(response));
       const { remoteAddress, remotePort } = session.socket ?? {};
       const address = transport === "unix" ? "unix" : `${remoteAddress ?? ""}:${remotePort ?? ""}`;
       observer.refused?.({ code: "rate_limited", reason: "too many calls on one connection", address });

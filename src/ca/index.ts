@@ -2,7 +2,7 @@ export { type AdminToken, openAdminToken } from "./admin-token.ts";
 export { type SpiffeBundle, spiffeBundle } from "./bundle.ts";
 export { verifyJwtSvid } from "./jwt-svid.ts";
 export type { CaObserver } from "./lifecycle-options.ts";
-export { DEFAULT_LIFETIMES, type Lifetimes } from "./lifetimes.ts";
+export { DEFAULT_LIFETIMES, type Lifetimes, X509_SVID_BOUNDS } from "./lifetimes.ts";
 export { type OpenedAuthority, openAuthority } from "./open-authority.ts";
 export { parseSpiffeBundle } from "./parse-bundle.ts";
 export { openSealKey } from "./seal-key.ts";

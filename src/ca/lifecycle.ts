@@ -95,12 +95,18 @@ export class Lifecycle {
     };
   }
 
-  /** Replaces the authority as soon as everybody trusts a new one. On the disk when this resolves. @throws WeftError "unavailable" */
+  /**
+   * Replaces the authority as soon as everybody trusts a new one; where that was asked for before and is not done yet, it goes on: beginning anew
+   * with each call would put it off for ever. On the disk when this resolves. @throws WeftError "unavailable"
+   */
   async rotate(types: readonly SvidType[]): Promise<void> {
     await this.#exclusively(async () => {
+      const { rotations } = this.#journal;
       const since = this.#options.clock.now();
-      const asked = Object.fromEntries(types.map((type) => [type, { reason: "forced" as const, since }]));
-      await this.#commit({ rotations: { ...this.#journal.rotations, ...asked } });
+      const fresh = types.filter((type) => rotations[type]?.reason !== "forced");
+      if (fresh.length === 0) return;
+      const asked = Object.fromEntries(fresh.map((type) => [type, { reason: "forced" as const, since }]));
+      await this.#commit({ rotations: { ...rotations, ...asked } });
     });
     await this.run();
     // Where it runs by itself, the next look is now much sooner than it was.

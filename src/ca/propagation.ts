@@ -36,11 +36,16 @@ export function mayActivate(input: PropagationInput): { readonly leftBehind: rea
   if (now >= latest) return { leftBehind: all };
   const waiting = (names: readonly string[], until: number) => ({ waiting: { names, until: Math.min(until, latest) } });
 
-  const publishedUntil = entry.preparedAt + PUBLISHED_AT_LEAST_MS[entry.type];
+  const published = publishedUntil(entry);
   if (missing.connected.length > 0) return waiting(all, latest);
   const svidsEnd = entry.preparedAt + lifetimes.x509SvidMs;
   if (missing.away.length > 0 && now < svidsEnd) return waiting(all, svidsEnd);
   if (uptimeMs < RECONNECT_GRACE_MS && now < svidsEnd) return waiting(["proxies that may reconnect"], now + RECONNECT_GRACE_MS - uptimeMs);
-  if (now < publishedUntil) return waiting(["who reads the bundle"], publishedUntil);
+  if (now < published) return waiting(["who reads the bundle"], published);
   return { leftBehind: all };
+}
+
+/** Before this a new authority does not sign while another can; milliseconds since the epoch. */
+export function publishedUntil({ preparedAt, type }: JournalEntry): number {
+  return preparedAt + PUBLISHED_AT_LEAST_MS[type];
 }

@@ -24,6 +24,8 @@ export interface RenewalsOptions<S extends Ending> {
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** When an SVID of `key` that was made before is to be replaced, whatever its age: ms since the epoch. Never where absent. */
+  readonly replaceAt?: (key: string) => number | undefined;
   /** Both are called synchronously, and must not throw. */
   readonly issued?: (svid: S, milliseconds: number) => void;
   readonly failed?: (failure: Failure) => void;
@@ -99,6 +101,14 @@ export class Renewals<S extends Ending> {
     this.#schedule();
   }
 
+  /** To be called when RenewalsOptions.replaceAt has changed for `key`. */
+  recheck(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry?.due === undefined) return;
+    entry.due = Math.min(entry.due, this.#replaceAt(key));
+    this.#schedule();
+  }
+
   /** notAfter of the SVID that ends first, or undefined where there is none; ms since the epoch. */
   nextExpiry(): number | undefined {
     let next: number | undefined;
@@ -129,7 +139,7 @@ export class Renewals<S extends Ending> {
   /** Never rejects. */
   async #issue(entry: Entry<S>): Promise<void> {
     const { issue, clock, issued, failed } = this.#options;
-    const started = clock.monotonic();
+    const [started, startedAt] = [clock.monotonic(), clock.now()];
     entry.due = undefined;
     entry.reissueAt = undefined;
     try {
@@ -137,7 +147,12 @@ export class Renewals<S extends Ending> {
       if (!this.#alive(entry)) return;
       entry.svid = svid;
       entry.failures = 0;
-      entry.due = Math.min(this.#renewalTime(svid), entry.reissueAt ?? Number.POSITIVE_INFINITY);
+      const replaceAt = this.#replaceAt(entry.key);
+      entry.due = Math.min(
+        this.#renewalTime(svid),
+        entry.reissueAt ?? Number.POSITIVE_INFINITY,
+        replaceAt > startedAt ? replaceAt : Number.POSITIVE_INFINITY,
+      );
       issued?.(svid, clock.monotonic() - started);
     } catch (reason) {
       if (!this.#alive(entry)) return;
@@ -150,6 +165,10 @@ export class Renewals<S extends Ending> {
     }
     this.#schedule();
     for (const listener of [...entry.listeners]) if (entry.svid) listener(entry.svid);
+  }
+
+  #replaceAt(key: string): number {
+    return this.#options.replaceAt?.(key) ?? Number.POSITIVE_INFINITY;
   }
 
   #alive(entry: Entry<S>): boolean {

@@ -5,7 +5,8 @@ import type { Lifecycle } from "./lifecycle.ts";
 import { SVID_TYPES } from "./lifecycle.ts";
 import { ACTIVATE_AT, type Lifetimes, UPSTREAM_WARNING_MS, UPSTREAM_WARNING_PART } from "./lifetimes.ts";
 import { describeCertificate, parseCertificates } from "./pem.ts";
-import { activateAt, isUsable, prepareAt, type ScheduleInput } from "./schedule.ts";
+import { publishedUntil } from "./propagation.ts";
+import { activateAt, isUsable, latestActivation, prepareAt, type ScheduleInput } from "./schedule.ts";
 import type { AuthorityReport, CaReport, CaWarning, CertificateReport, RotationReport, SvidType } from "./types.ts";
 import type { UpstreamWatch } from "./upstream-watch.ts";
 
@@ -26,7 +27,17 @@ export function caReport({ lifecycle, lifetimes, upstream }: ReportParts): CaRep
   const rotations = SVID_TYPES.flatMap((type): RotationReport[] => {
     const rotation = journal.rotations[type];
     const waitingFor = lifecycle.waiting.get(type)?.names ?? [];
-    return rotation ? [{ type, reason: rotation.reason, since: iso(rotation.since), waitingFor }] : [];
+    if (!rotation) return [];
+    const notBefore = signsNotBefore(lifecycle.schedule(type));
+    return [
+      {
+        type,
+        reason: rotation.reason,
+        since: iso(rotation.since),
+        ...(notBefore === undefined ? {} : { notBefore: iso(notBefore) }),
+        waitingFor,
+      },
+    ];
   });
   return {
     trustDomain: journal.trustDomain,
@@ -36,6 +47,16 @@ export function caReport({ lifecycle, lifetimes, upstream }: ReportParts): CaRep
     rotations,
     warnings: caWarnings({ lifecycle, lifetimes, upstream }),
   };
+}
+
+function signsNotBefore(schedule: ScheduleInput): number | undefined {
+  const { entries, lifetimes, rotation } = schedule;
+  const prepared = entries.find(({ state }) => state === "prepared");
+  const active = entries.find(({ state }) => state === "active");
+  // Where nothing signs, the new one does at once.
+  if (!prepared || !active || !isUsable(active, schedule)) return undefined;
+  const published = Math.min(publishedUntil(prepared), latestActivation(active, prepared, lifetimes));
+  return rotation?.reason === "scheduled" ? Math.max(published, activateAt(active, lifetimes)) : published;
 }
 
 function describe(entry: JournalEntry, schedule: ScheduleInput): AuthorityReport {

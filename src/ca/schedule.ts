@@ -103,7 +103,7 @@ export function activateAt(active: JournalEntry, lifetimes: Lifetimes): number {
 }
 
 /** From here on the active one would cut SVIDs short, or the prepared one is old before it begins. */
-function latestActivation(active: JournalEntry, prepared: JournalEntry, lifetimes: Lifetimes): number {
+export function latestActivation(active: JournalEntry, prepared: JournalEntry, lifetimes: Lifetimes): number {
   const stragglers = prepared.preparedAt + (endOf(prepared, lifetimes) - prepared.preparedAt) * STRAGGLERS_HOLD;
   return Math.min(active.notAfter - active.leafMs, stragglers);
 }

@@ -106,6 +106,8 @@ export interface RotationReport {
   readonly reason: "scheduled" | "forced" | "upstream" | "key-lost" | "expired";
   /** RFC 3339. */
   readonly since: string;
+  /** RFC 3339: the new authority does not sign before, whoever knows it; absent until it is made. */
+  readonly notBefore?: string;
   /** Who does not have the new authority yet. */
   readonly waitingFor: readonly string[];
 }

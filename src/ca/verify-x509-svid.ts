@@ -35,19 +35,25 @@ export function verifyX509Svid(presented: readonly Uint8Array[], bundle: TrustBu
   const [leaf, ...others] = presented.map(parse);
   if (!leaf) throw refuse("no certificate was presented");
   const spiffeId = leafId(leaf, bundle.trustDomain);
-  const path = pathOf(
-    leaf,
-    others,
-    bundle.x509.map((pem) => parse(new X509Certificate(pem).raw)),
-  );
-  if (!path) throw refuse(`no authority in the trust bundle of ${bundle.trustDomain} has signed the certificate of ${spiffeId}`);
-  if (path.slice(0, -1).some(hasUnknownCritical))
-    throw refuse(`the certificate of ${spiffeId} has a critical extension that weft does not know`);
-  for (const { notBefore, notAfter } of path) {
-    if (now < notBefore) throw refuse(`the certificate of ${spiffeId} is not valid before ${iso(notBefore)}: are both clocks right?`);
-    if (now >= notAfter) throw refuse(`the certificate of ${spiffeId} expired at ${iso(notAfter)}`);
+  const roots = bundle.x509.map((pem) => parse(new X509Certificate(pem).raw));
+  let trouble: WeftError | undefined;
+  // An authority that is cross-signed, or was made anew with its key, leads to roots by several paths: one that is good is enough (RFC 5280, 6.1).
+  for (const path of pathsOf(leaf, others, roots)) {
+    const found = troubleOf(path, spiffeId, now);
+    if (!found) return { spiffeId, notBefore: leaf.notBefore, notAfter: Math.min(...path.map(({ notAfter }) => notAfter)) };
+    trouble ??= found;
   }
-  return { spiffeId, notBefore: leaf.notBefore, notAfter: Math.min(...path.map(({ notAfter }) => notAfter)) };
+  throw trouble ?? refuse(`no authority in the trust bundle of ${bundle.trustDomain} has signed the certificate of ${spiffeId}`);
+}
+
+function troubleOf(path: readonly Parsed[], spiffeId: string, now: number): WeftError | undefined {
+  if (path.slice(0, -1).some(hasUnknownCritical))
+    return refuse(`the certificate of ${spiffeId} has a critical extension that weft does not know`);
+  for (const { notBefore, notAfter } of path) {
+    if (now < notBefore) return refuse(`the certificate of ${spiffeId} is not valid before ${iso(notBefore)}: are both clocks right?`);
+    if (now >= notAfter) return refuse(`the certificate of ${spiffeId} expired at ${iso(notAfter)}`);
+  }
+  return undefined;
 }
 
 /** X509-SVID, 2, 3.1, 4.1, 4.3, 4.4 and 5.2. */
@@ -81,16 +87,13 @@ function idOf(spiffeId: string) {
   }
 }
 
-/** From the leaf to below the root, or undefined where none leads there. Names choose who may have signed, signatures decide. */
-function pathOf(last: Parsed, others: readonly Parsed[], roots: readonly Parsed[], below = 0): readonly Parsed[] | undefined {
-  const root = roots.find((one) => signed(one, last, below));
-  if (root) return [last, root];
+/** From the leaf to a root, all that lead there. Names choose who may have signed, signatures decide. */
+function* pathsOf(last: Parsed, others: readonly Parsed[], roots: readonly Parsed[], below = 0): Generator<readonly Parsed[]> {
+  for (const root of roots) if (signed(root, last, below)) yield [last, root];
   for (const [index, next] of others.entries()) {
     if (!signed(next, last, below)) continue;
-    const rest = pathOf(next, others.toSpliced(index, 1), roots, below + 1);
-    if (rest) return [last, ...rest];
+    for (const rest of pathsOf(next, others.toSpliced(index, 1), roots, below + 1)) yield [last, ...rest];
   }
-  return undefined;
 }
 
 /** Those that are judged here; RFC 5280, 4.2: a certificate with another critical one MUST be rejected. Roots are trusted as they are. */

@@ -39,7 +39,7 @@ const createCommand = buildCommand({
         kind: "parsed",
         parse: parseText,
         optional: true,
-        brief: "How long it is good, such as 24h; 90 days where absent",
+        brief: "How long it is good, such as 24h or 7d; 90 days where absent",
         placeholder: "TIME",
       },
       ...connectFlags,

@@ -1,7 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import type { ApplyOutcome, ControlPlane } from "../admin/control-plane.ts";
 import { sleep } from "../lib/clock.ts";
-import { parseDuration } from "../lib/duration.ts";
+import { parsePeriod } from "../lib/duration.ts";
 import { formatProblem } from "../lib/problem.ts";
 import { type AdminClient, type ConnectFlags, connect, connectFlags, WRITE_LIMIT_MS } from "./client.ts";
 import { type FileFlags, fileFlag, readInputs } from "./files.ts";
@@ -22,7 +22,7 @@ const LONGEST_POLL_MS = 250;
 /** Milliseconds; "" (the flag alone) is the default. */
 function parseWait(text: string): number {
   if (text === "") return DEFAULT_WAIT_MS;
-  const milliseconds = parseDuration(text);
+  const milliseconds = parsePeriod(text);
   if (milliseconds === undefined || milliseconds <= 0) throw new Error(`write a duration such as 30s, not "${text}"`);
   return milliseconds;
 }

@@ -1,7 +1,7 @@
 import { buildCommand } from "@stricli/core";
-import { type AuditMark, type AuditPage, type AuditRecord, ChainVerifier } from "../lib/audit.ts";
-import { WeftError } from "../lib/errors.ts";
-import { type AdminClient, connect, connectFlags } from "./client.ts";
+import type { AuditMark, AuditPage, AuditRecord } from "../lib/audit.ts";
+import { auditPages, type Verification, verifyAudit } from "./audit-verify.ts";
+import { connect, connectFlags } from "./client.ts";
 import { clean, json, table } from "./output.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
 import { UsageError, verb } from "./verb.ts";
@@ -34,8 +34,9 @@ export const auditCommand = buildCommand({
   docs: {
     brief: "Show who changed what, and what was refused; --verify checks that nothing in it was altered",
     fullDescription:
-      "The newest records, oldest of them first. Each holds the hash of the one before: --verify reads all and checks the chain. Keep the head that it\n" +
-      "prints elsewhere, and give it to a later --verify --expect: a log that was rewritten as a whole is then found too.",
+      "The newest records, oldest of them first. Each holds the hash of the one before: --verify reads all and checks the chain, and compares each\n" +
+      "change with the store's history. Keep the head that it prints elsewhere, and give it to a later --verify --expect: a log that was rewritten\n" +
+      "as a whole, or cut off, is then found too.",
   },
   parameters: {
     flags: {
@@ -58,14 +59,14 @@ export const auditCommand = buildCommand({
     if (flags.expect && !flags.verify) throw new UsageError("--expect goes with --verify");
     const client = await connect(cli.io, flags);
     if (flags.verify) {
-      const result = await verify(client, flags.expect);
+      const result = await verifyAudit(client, flags.expect);
       if (flags.output === "json") cli.print(json(result));
-      else if (result.ok) cli.print(`${result.records} records, from ${result.first} to ${result.last}, are whole\nhead ${result.head}`);
+      else if (result.ok) cli.print(told(result).join("\n"));
       else cli.print(clean(`the audit is broken: ${result.problem}`));
       return result.ok ? 0 : 1;
     }
     const records: AuditRecord[] = [];
-    if (flags.all) for await (const page of pages(client)) records.push(...page.records);
+    if (flags.all) for await (const page of auditPages(client)) records.push(...page.records);
     else records.push(...(await client.call<AuditPage>("/v1/audit", { query: { last: String(flags.last) } })).records);
     if (flags.output === "json") cli.print(json(records));
     else if (records.length === 0) cli.complain("nothing is on record yet");
@@ -74,73 +75,19 @@ export const auditCommand = buildCommand({
   }),
 });
 
+function told({ records, first, last, head, compared }: Verification): string[] {
+  const { from, to, missing } = compared;
+  const gone = missing === 0 ? "" : `; of ${missing} earlier ones the history is not kept`;
+  return [
+    `${records} records, from ${first} to ${last}, are whole`,
+    ...(to >= from ? [`revisions ${from} to ${to} are in the store's history as they are on record${gone}`] : []),
+    `head ${head}`,
+  ];
+}
+
 function row(record: AuditRecord): string[] {
   const { sequence, at, revision, who, from, action, outcome, targets, reason, count } = record;
   const times = count === undefined ? "" : ` (${count} times)`;
   const what = [targets.join(", "), reason ?? ""].filter((part) => part !== "").join("; ");
   return [String(sequence), at, String(revision), who, from, action, outcome, `${what}${times}`];
-}
-
-interface Verification {
-  readonly ok: boolean;
-  readonly records: number;
-  readonly first: number;
-  readonly last: number;
-  /** SEQUENCE:HASH of the newest good record. */
-  readonly head: string;
-  readonly problem?: string;
-}
-
-/** The hashes are computed here, not taken from the server. */
-async function verify(client: AdminClient, expected: AuditMark | undefined): Promise<Verification> {
-  let verifier: ChainVerifier | undefined;
-  let records = 0;
-  let first = 0;
-  let problem: string | undefined;
-  let head: AuditMark | undefined;
-  let found = false;
-  for await (const page of pages(client)) {
-    if (!verifier) {
-      verifier = new ChainVerifier(page.anchor);
-      first = page.anchor.sequence + 1;
-      found = sameMark(page.anchor, expected);
-    }
-    // Of the first page: what is added while this reads is no gap.
-    head ??= page.head;
-    for (const record of page.records) {
-      problem = verifier.take(record);
-      if (problem !== undefined) break;
-      records += 1;
-      found ||= sameMark(verifier.last, expected);
-    }
-    if (problem !== undefined) break;
-  }
-  const last = verifier?.last ?? { sequence: 0, hash: "" };
-  if (problem === undefined && head && last.sequence < head.sequence) {
-    problem = `record ${last.sequence + 1} is missing: the log ends before its head, ${head.sequence}`;
-  }
-  if (problem === undefined && expected && !found) {
-    problem =
-      expected.sequence < first
-        ? `record ${expected.sequence} was dropped by age: it cannot be compared`
-        : `record ${expected.sequence} is not the one that was noted`;
-  }
-  const report = { records, first, last: last.sequence, head: `${last.sequence}:${last.hash}` };
-  return problem === undefined ? { ok: true, ...report } : { ok: false, ...report, problem };
-}
-
-function sameMark(mark: AuditMark, expected: AuditMark | undefined): boolean {
-  return expected?.sequence === mark.sequence && expected.hash === mark.hash;
-}
-
-async function* pages(client: AdminClient): AsyncGenerator<AuditPage> {
-  let after = 0;
-  for (;;) {
-    const page = await client.call<AuditPage>("/v1/audit", { query: { after: String(after), limit: String(PAGE) } });
-    yield page;
-    const last = page.records.at(-1);
-    if (!last || page.records.length < PAGE) return;
-    if (last.sequence <= after) throw new WeftError("internal", "the audit's pages go backwards; this is a defect of weft");
-    after = last.sequence;
-  }
 }

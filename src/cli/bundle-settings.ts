@@ -1,5 +1,5 @@
 /** The settings of `weft run` that are about the bundle endpoint, from which other trust domains fetch this one's bundle. */
-import { parseDuration } from "../lib/duration.ts";
+import { parsePeriod } from "../lib/duration.ts";
 import { WeftError } from "../lib/errors.ts";
 
 export interface BundleSettings {
@@ -43,7 +43,7 @@ export function readBundleSettings(pick: Pick, parseHostPort: HostPort): BundleS
 }
 
 function hintOf(text: string): number | undefined {
-  const milliseconds = parseDuration(text);
+  const milliseconds = parsePeriod(text);
   return milliseconds !== undefined && milliseconds >= HINT.shortest && milliseconds <= HINT.longest ? milliseconds : undefined;
 }
 

@@ -1,6 +1,6 @@
 /** The settings of `weft run` that are about the CA: how long what it signs lives, and where an operator's files are. */
 import { join } from "node:path";
-import { parseDuration } from "../lib/duration.ts";
+import { parsePeriod } from "../lib/duration.ts";
 import { WeftError } from "../lib/errors.ts";
 
 /** Lifetimes in milliseconds; paths, "" where there is none. The CA holds the lifetimes to their bounds. */
@@ -57,7 +57,7 @@ function fileOf(text: string, credentials: string | undefined): string | undefin
 }
 
 function positive(text: string): number | undefined {
-  const milliseconds = parseDuration(text);
+  const milliseconds = parsePeriod(text);
   return milliseconds !== undefined && milliseconds > 0 ? milliseconds : undefined;
 }
 

@@ -19,9 +19,11 @@ export function caTree(ca: CaAnswer, now: number): string[] {
       (authority, index) =>
         `${branch(index === ca.jwt.length - 1)}${authority.state.padEnd(8)}  kid ${authority.id}, ${end(authority, now)}${next(authority, now)}`,
     ),
-    ...ca.rotations.map(({ type, reason, since, waitingFor }) => {
+    ...ca.rotations.map(({ type, reason, since, notBefore, waitingFor }) => {
       const who = waitingFor.length > 0 ? `, waits for ${waitingFor.join(", ")}` : "";
-      return `\nrotation of the ${type === "x509" ? "X.509" : "JWT"} authority (${reason}) since ${since}${who}`;
+      const from =
+        notBefore !== undefined && Date.parse(notBefore) > now ? `, signs not before ${notBefore} (${distance(notBefore, now)})` : "";
+      return `\nrotation of the ${type === "x509" ? "X.509" : "JWT"} authority (${reason}) since ${since}${from}${who}`;
     }),
     ...ca.warnings.map(({ message, help }) => `\nwarning: ${message}\n    help: ${help}`),
   ];

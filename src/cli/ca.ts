@@ -1,11 +1,12 @@
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { CaAnswer, CaRotateTarget } from "../admin/ca-schemas.ts";
 import { sleep } from "../lib/clock.ts";
-import { parseDuration } from "../lib/duration.ts";
+import { parsePeriod } from "../lib/duration.ts";
 import { caTree } from "./ca-tree.ts";
 import { type AdminClient, type ConnectFlags, connect, connectFlags, WRITE_LIMIT_MS } from "./client.ts";
 import { clean, json } from "./output.ts";
 import { fetchRoots } from "./roots.ts";
+import { rootsListing } from "./roots-listing.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
 import { type Cli, verb } from "./verb.ts";
 
@@ -40,7 +41,9 @@ const rotateCommand = buildCommand({
     fullDescription:
       "A new authority is made and put into the bundle; when every connected proxy has acknowledged it, it begins to sign, and every SVID is\n" +
       "issued again. The old one stays trusted until the last SVID under it has expired. No request is dropped. Proxies that are away are waited\n" +
-      "for as long as an SVID lives. With --wait it goes on until every SVID in use is signed by the new one; exit 1 where that takes too long.",
+      "for as long as an SVID lives. A JWT authority signs after five minutes at the earliest, because who verifies tokens fetches the bundle that\n" +
+      "often. Where a rotation that was asked for is under way, this joins it. With --wait it goes on until every SVID in use is signed by the new\n" +
+      "one; exit 1 where that takes too long.",
   },
   parameters: {
     flags: {
@@ -64,10 +67,12 @@ const rotateCommand = buildCommand({
   func: verb<RotateFlags, []>(async (cli, flags) => {
     const client = await connect(cli.io, flags);
     const types = flags.authority === "all" ? (["x509", "jwt"] as const) : [flags.authority];
-    const before = activeIds(await client.call<CaAnswer>("/v1/ca"), types);
+    const found = await client.call<CaAnswer>("/v1/ca");
+    const before = activeIds(found, types);
     const body = JSON.stringify({ authority: flags.authority });
     const headers = { "content-type": "application/json" };
     const ca = await client.call<CaAnswer>("/v1/ca/rotate", { method: "POST", body, headers, limitMs: WRITE_LIMIT_MS });
+    for (const line of joined(found, ca, types)) cli.print(clean(line));
     for (const line of stageLines(ca, types, before)) cli.print(clean(line));
     return flags.wait === undefined ? 0 : await waitUntilDone(cli, client, types, before, flags.wait);
   }),
@@ -77,13 +82,22 @@ type Types = readonly ("x509" | "jwt")[];
 
 function parseWait(text: string): number {
   if (text === "") return DEFAULT_WAIT_MS;
-  const milliseconds = parseDuration(text);
+  const milliseconds = parsePeriod(text);
   if (milliseconds === undefined || milliseconds <= 0) throw new Error(`write a duration such as 30s, not "${text}"`);
   return milliseconds;
 }
 
 const activeOf = (ca: CaAnswer, type: Types[number]) => ca[type].find(({ state }) => state === "active");
 const activeIds = (ca: CaAnswer, types: Types) => new Map(types.map((type) => [type, activeOf(ca, type)?.id]));
+
+/** One line an authority whose rotation somebody asked for earlier. */
+function joined(found: CaAnswer, ca: CaAnswer, types: Types): string[] {
+  return types.flatMap((type) => {
+    const of = ({ rotations }: CaAnswer) => rotations.find((one) => one.type === type && one.reason === "forced");
+    const [earlier, now] = [of(found), of(ca)];
+    return earlier && earlier.since === now?.since ? [`${type}: joins the rotation that was asked for at ${earlier.since}`] : [];
+  });
+}
 
 /** One line an authority: how far it is. */
 function stageLines(ca: CaAnswer, types: Types, before: ReadonlyMap<string, string | undefined>): string[] {
@@ -93,9 +107,12 @@ function stageLines(ca: CaAnswer, types: Types, before: ReadonlyMap<string, stri
       const left = type === "x509" ? notYet(ca, active.id).length : 0;
       return `${type}: ${active.id} signs${left > 0 ? `; ${left} SVIDs are still of the one before` : ""}`;
     }
-    const waitingFor = ca.rotations.find((rotation) => rotation.type === type)?.waitingFor ?? [];
+    const { waitingFor = [], notBefore } = ca.rotations.find((rotation) => rotation.type === type) ?? {};
     const next = ca[type].find(({ state }) => state === "prepared");
-    return `${type}: ${next ? `${next.id} is in the bundle` : "a new one is being made"}${waitingFor.length > 0 ? `, and waits for ${waitingFor.join(", ")}` : ""}`;
+    // A moment that is near passes before it is read.
+    const from = type === "jwt" && notBefore !== undefined ? `, signs not before ${notBefore}` : "";
+    const who = waitingFor.length > 0 ? `, and waits for ${waitingFor.join(", ")}` : "";
+    return `${type}: ${next ? `${next.id} is in the bundle` : "a new one is being made"}${from}${who}`;
   });
 }
 
@@ -137,13 +154,16 @@ async function waitUntilDone(
 const rootsCommand = buildCommand({
   docs: {
     brief: "Print the root certificates that peers must trust now, PEM",
-    fullDescription: "For --ca on other machines. Above each stands its SHA-256, for --ca-fingerprint, and when it ends.",
+    fullDescription:
+      "For --ca on other machines. Above each stands its SHA-256 and when it ends. --ca-fingerprint takes that of the root which signs now, as is said there.",
   },
   parameters: { flags: connectFlags },
   func: verb<ConnectFlags, []>(async (cli, flags) => {
-    for (const root of await fetchRoots(await connect(cli.io, flags))) {
-      cli.print(`# ${root.fingerprint256.replaceAll(":", "").toLowerCase()} until ${new Date(root.validTo).toISOString()}\n${root}`);
-    }
+    const client = await connect(cli.io, flags);
+    const roots = await fetchRoots(client);
+    // The bundle is everybody's to read, the CA's report is not.
+    const ca = await client.call<CaAnswer>("/v1/ca").catch(() => undefined);
+    cli.print(rootsListing(roots, ca).trimEnd());
     return 0;
   }),
 });

@@ -2,14 +2,13 @@
  * Whom the command line talks to over TLS: a weft whose certificate is an X.509-SVID, under a root that the operator named. Nobody else's root
  * counts, and no name but weft's own SPIFFE ID.
  */
-import { X509Certificate } from "node:crypto";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
-import { connect, type PeerCertificate } from "node:tls";
+import type { PeerCertificate } from "node:tls";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
-import { sha256 } from "../lib/hash.ts";
 import { certificatesIn } from "../lib/pem.ts";
-import { presentedCertificates } from "../lib/server-tls.ts";
+import { rootByFingerprint } from "./root-by-fingerprint.ts";
+import { isSameRoots, rootsListing } from "./roots-listing.ts";
 import { UsageError } from "./verb.ts";
 
 export interface TlsFlags {
@@ -30,15 +29,13 @@ export const tlsFlags = {
   },
   caFingerprint: {
     ...optional,
-    brief: "Instead of --ca: the SHA-256 of a root (weft ca roots prints it) [$WEFT_CA_FINGERPRINT]",
+    brief: "Instead of --ca: the SHA-256 of the root that signs now (weft ca roots prints it) [$WEFT_CA_FINGERPRINT]",
     placeholder: "HEX",
   },
   cert: { ...optional, brief: "Call as this X.509-SVID, PEM [$WEFT_CERT]", placeholder: "FILE" },
   key: { ...optional, brief: "Its key, PEM [$WEFT_KEY]", placeholder: "FILE" },
 } as const;
 
-/** How long a server may take to present its certificate, milliseconds. */
-const HANDSHAKE_MS = 10_000;
 /** SPIFFE-ID, 2.1 and 2.2: of the weft of some trust domain. */
 const WEFT = /^URI:spiffe:\/\/([a-z0-9._-]{1,255})\/ns\/weft-system\/sa\/weft$/;
 
@@ -90,10 +87,11 @@ export class ServerTrust {
 
   /** What weft says it is to be trusted by from now on: also in the file of --ca, for the next time. @returns whether it is news */
   async learn(roots: string): Promise<boolean> {
-    if (roots === this.#roots) return false;
+    // A file that holds the same certificates keeps its comments.
+    if (this.#roots !== undefined && isSameRoots(roots, this.#roots)) return false;
     const { ca } = this.#flags;
     this.#roots = roots;
-    if (ca !== undefined) await replaceFile(ca, roots);
+    if (ca !== undefined) await replaceFile(ca, rootsListing(roots));
     return true;
   }
 
@@ -132,39 +130,4 @@ async function replaceFile(path: string, text: string): Promise<void> {
     await rm(next, { force: true });
     throw new WeftError("unavailable", `${path} cannot be kept up to date: ${WeftError.from(cause).message}`, { cause });
   }
-}
-
-/** The certificate of that SHA-256 among those that `server` presents: nothing is said to it before. */
-async function rootByFingerprint(server: URL, fingerprint: string, clock: Clock): Promise<string> {
-  const wanted = fingerprint.toLowerCase().replaceAll(":", "");
-  if (!/^[0-9a-f]{64}$/.test(wanted)) throw new UsageError("--ca-fingerprint must be the SHA-256 of a root: 64 hex digits");
-  for (const der of await presentedBy(server, clock)) {
-    if (sha256(der) !== wanted) continue;
-    const certificate = new X509Certificate(der);
-    if (certificate.ca) return certificate.toString();
-  }
-  throw new WeftError("unavailable", `What answers at ${server.origin} does not have a root of that fingerprint`, {
-    help: "weft ca roots prints the fingerprints; a root that was replaced is no longer served",
-  });
-}
-
-function presentedBy(server: URL, clock: Clock): Promise<readonly Uint8Array[]> {
-  return new Promise((resolve, reject) => {
-    const host = server.hostname.replace(/^\[|\]$/g, "");
-    const fail = (cause: unknown) => {
-      socket.destroy();
-      reject(new WeftError("unavailable", `Cannot talk to weft at ${server.origin}: ${WeftError.from(cause).message}`, { cause }));
-    };
-    const cancel = clock.after(HANDSHAKE_MS, () => fail(new Error(`no handshake within ${HANDSHAKE_MS / 1000} s`)));
-    const socket = connect({ host, port: Number(server.port || 443), rejectUnauthorized: false, ALPNProtocols: ["http/1.1"] }, () => {
-      cancel();
-      const presented = presentedCertificates(socket);
-      socket.destroy();
-      resolve(presented);
-    });
-    socket.once("error", (reason) => {
-      cancel();
-      fail(reason);
-    });
-  });
 }

@@ -20,7 +20,13 @@ const text = (input: string) => input;
 export const connectFlags = {
   data: { kind: "parsed", parse: text, optional: true, brief: "Data directory of the weft to talk to [$WEFT_DATA]", placeholder: "DIR" },
   server: { kind: "parsed", parse: text, optional: true, brief: "Talk to the admin API at this URL instead", placeholder: "URL" },
-  token: { kind: "parsed", parse: text, optional: true, brief: "Admin token for --server [$WEFT_TOKEN]", placeholder: "TOKEN" },
+  token: {
+    kind: "parsed",
+    parse: text,
+    optional: true,
+    brief: "Token for --server: weft token or weft access create prints one [$WEFT_TOKEN]",
+    placeholder: "TOKEN",
+  },
   ...tlsFlags,
 } as const;
 

@@ -3,6 +3,7 @@ import type { ApiResource } from "../admin/control-plane.ts";
 import { type ConnectFlags, connect, connectFlags } from "./client.ts";
 import { KIND_NAMES, namespaceFlag, parseKind, parseText, proposeKinds, resourcePath } from "./names.ts";
 import { age, clean, json, table, yaml } from "./output.ts";
+import { summaryOf } from "./resource-summary.ts";
 import { UsageError, verb } from "./verb.ts";
 
 const FORMATS = ["table", "wide", "json", "yaml", "name"] as const;
@@ -76,34 +77,11 @@ function resourceTable(items: readonly ApiResource[], now: number, wide: boolean
     return [
       namespace,
       name,
-      summary(item),
+      summaryOf(item),
       resourceVersion,
       age(creationTimestamp, now),
       ...(wide ? [item.apiVersion, String(uid ?? "")] : []),
     ];
   });
   return table(header, rows);
-}
-
-/** What a person wants to know first about a resource of its kind. */
-function summary({ kind, spec }: ApiResource): string {
-  const fields = (spec ?? {}) as Readonly<Record<string, unknown>>;
-  const list = (value: unknown) => (Array.isArray(value) ? value.join(",") : "");
-  switch (kind) {
-    case "ServiceEntry":
-    case "VirtualService":
-      return list(fields.hosts);
-    case "DestinationRule":
-      return String(fields.host ?? "");
-    case "WorkloadEntry":
-      return String(fields.address ?? "");
-    case "PeerAuthentication":
-      return String((fields.mtls as { mode?: unknown } | undefined)?.mode ?? "");
-    case "AuthorizationPolicy":
-      return String(fields.action ?? "ALLOW");
-    case "WorkloadRegistration":
-      return String(fields.serviceAccount ?? fields.workload ?? "");
-    default:
-      return "";
-  }
 }

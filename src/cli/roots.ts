@@ -7,15 +7,13 @@ interface Bundle {
   readonly keys: readonly { readonly use?: string; readonly x5c?: readonly string[] }[];
 }
 
-/** In the bundle's order. @throws WeftError as AdminClient.call, "unavailable" where there is none */
-export async function fetchRoots(client: AdminClient): Promise<readonly X509Certificate[]> {
+/** PEM, in the bundle's order. @throws WeftError as AdminClient.call, "unavailable" where there is none */
+export async function fetchRoots(client: AdminClient): Promise<string> {
   const { keys } = await client.call<Bundle>("/v1/bundle");
   const encoded = keys.flatMap(({ use, x5c = [] }) => (use === "x509-svid" ? x5c.slice(0, 1) : []));
   if (encoded.length === 0) throw new WeftError("unavailable", `${client.target} has no root certificate in its bundle`);
-  return encoded.map((der) => new X509Certificate(Buffer.from(der, "base64")));
+  return encoded.map((der) => new X509Certificate(Buffer.from(der, "base64")).toString()).join("");
 }
-
-export const pemOf = (roots: readonly X509Certificate[]): string => roots.map((root) => root.toString()).join("");
 
 /**
  * The roots that are true now, for as long as `client` is used: it trusts those from then on, and so does whoever asks. Undefined where it talks to a
@@ -26,7 +24,7 @@ export function followRoots(client: AdminClient, onTrouble: (message: string) =>
   if (!trust) return undefined;
   let told = false;
   return async () => {
-    const roots = pemOf(await fetchRoots(client));
+    const roots = await fetchRoots(client);
     await trust.learn(roots).catch((reason) => {
       if (!told) onTrouble(WeftError.from(reason).message);
       told = true;

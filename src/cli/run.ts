@@ -37,7 +37,7 @@ export const runCommand = buildCommand({
       config: flag("Configuration file: /etc/weft/weft.yaml, where there is one [$WEFT_CONFIG]", "FILE"),
       logLevel: flag(`${LOG_LEVELS.join(", ")}: info [$WEFT_LOG]`, "LEVEL"),
       jwksAllow: flag(
-        "Addresses, ranges and host names, with commas, that are not public and may be asked for keys (jwksUri) [$WEFT_JWKS_ALLOW]",
+        "Addresses, ranges and host names, with commas, that are not public and may be asked for keys (jwksUri) and bundles (TrustDomain) [$WEFT_JWKS_ALLOW]",
         "LIST",
       ),
       svidLifetime: flag("How long an X.509-SVID lives: 1h [$WEFT_SVID_LIFETIME]", "TIME"),

@@ -13,6 +13,7 @@ interface Flags extends ConnectFlags {
   readonly workloadGroup?: string;
   readonly ttl?: string;
   readonly revoke: boolean;
+  readonly ignoreNotFound: boolean;
 }
 
 export const tokenCommand = buildCommand({
@@ -42,7 +43,7 @@ export const tokenCommand = buildCommand({
         kind: "parsed",
         parse: parseText,
         optional: true,
-        brief: "How long the workload's or group's token is good, such as 1h",
+        brief: "How long the workload's or group's token is good, such as 1h or 90d",
         placeholder: "TIME",
       },
       revoke: {
@@ -50,11 +51,18 @@ export const tokenCommand = buildCommand({
         default: false,
         brief: "Take back all tokens of the workload or group instead, and end the streams that they opened",
       },
+      ignoreNotFound: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "With --revoke: also where no such workload or group is or was",
+      },
       ...connectFlags,
     },
   },
   func: verb<Flags, []>(async (cli, flags) => {
     const { workload, workloadGroup } = flags;
+    if (flags.ignoreNotFound && !flags.revoke) throw new UsageError("--ignore-not-found goes with --revoke");
     if (workload !== undefined && workloadGroup !== undefined)
       throw new UsageError("A token is for a workload or for a group: give one of them");
     const named = workload ?? workloadGroup;
@@ -71,13 +79,16 @@ export const tokenCommand = buildCommand({
     const client = await connect(cli.io, flags);
     if (flags.revoke) {
       if (flags.ttl !== undefined) throw new UsageError("--ttl and --revoke exclude each other");
-      const revoked = await client.call<{ revoked: string; streams: number }>("/v1/tokens/revoke", {
+      const revoked = await client.call<{ revoked: string; streams: number; spiffe_ids: readonly string[] }>("/v1/tokens/revoke", {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify({ [key]: `${namespace}/${name}` }),
+        body: JSON.stringify({ [key]: `${namespace}/${name}`, ...(flags.ignoreNotFound ? { ignore_not_found: true } : {}) }),
       });
       const ended = revoked.streams === 1 ? "1 stream was ended" : `${revoked.streams} streams were ended`;
       cli.print(clean(`all tokens of ${revoked.revoked} are revoked; ${ended}`));
+      // Whoever holds them: its other workloads too.
+      for (const id of revoked.spiffe_ids)
+        cli.print(clean(`X.509-SVIDs of ${id} made before now open no stream and no admin API any more`));
       return 0;
     }
     const body = JSON.stringify({ [key]: `${namespace}/${name}`, ...(flags.ttl === undefined ? {} : { ttl: flags.ttl }) });

@@ -41,7 +41,9 @@ function aligned(steps: readonly Step[]): string[] {
 }
 
 /** Each once, the last to decide first. */
-function decisions({ route, mtls, jwt, authorization, verdict }: WhyAnswer): string[] {
+function decisions(answer: WhyAnswer): string[] {
+  const { route, mtls, jwt, authorization, verdict } = answer;
+  const obstacle = obstacleOf(answer);
   const found: (readonly [string, Provenance | null | undefined])[] = [
     ["authorization", authorization?.policy ? authorization.source : undefined],
     ["token", jwt?.result === "none" ? undefined : jwt?.source],
@@ -49,7 +51,20 @@ function decisions({ route, mtls, jwt, authorization, verdict }: WhyAnswer): str
     ["client's TLS", mtls?.client_source],
     ["route", route?.source],
   ];
+  if (obstacle?.result === "no_listener" || !found.some(([, source]) => source)) found.unshift([nameOf(obstacle), obstacle?.source]);
   const shown = found.flatMap(([what, source]) => (source ? [`  ${what}: ${formatProvenance(source)}`] : []));
   if (shown.length === 0) return ["", `nothing but defaults decided${verdict === "allow" ? "" : " (or nothing was found)"}`];
   return ["", "decided by", ...shown];
+}
+
+/** The step at which a request that has nowhere to go came to its end. */
+function obstacleOf({ verdict, steps }: WhyAnswer): Step | undefined {
+  if (verdict !== "no_route") return undefined;
+  return steps.find(({ result }) => result === "no_listener") ?? steps.findLast(({ result }) => result === "no_match");
+}
+
+function nameOf(obstacle: Step | undefined): string {
+  if (obstacle?.source?.kind === "Sidecar") return "what the caller knows";
+  if (obstacle?.result === "no_listener") return "listeners";
+  return obstacle?.stage === "route" ? "routes, none of which matches" : "nothing";
 }

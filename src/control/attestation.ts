@@ -3,19 +3,19 @@
  * latter two may be good for several workloads; the node.id then chooses among those, and is never a proof itself.
  */
 import type { Credentials, Entitlement, ProxyIdentity } from "../ads/types.ts";
-import { type TokenHolder, type TrustBundle, verifyX509Svid, type WorkloadTokens } from "../ca/index.ts";
+import { type TrustBundle, type VerifiedX509Svid, verifyX509Svid, type WorkloadTokens } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
 import type { Registrations } from "./registration.ts";
+import type { Revocations } from "./revocations.ts";
 
 export interface AttestationOptions {
   readonly tokens: Pick<WorkloadTokens, "verifyHeader">;
   readonly registrations: Pick<Registrations, "admit">;
   readonly bundle: () => TrustBundle;
   readonly mesh: () => Mesh | undefined;
-  /** Until when the tokens of `holder` were taken back, milliseconds since the epoch; 0 where none ever was. */
-  readonly revokedAt: (holder: TokenHolder) => number;
+  readonly revocations: Pick<Revocations, "timeOf" | "timeOfSvids">;
   /** The number of the user of that name, on this machine; undefined where there is none. */
   readonly userNumber: (name: string) => number | undefined;
   readonly clock: Clock;
@@ -27,8 +27,8 @@ interface Proof {
   readonly who: string;
   readonly covers: (workload: Workload) => boolean;
   readonly expiresAt?: number;
-  /** When it was made, or somewhat earlier, where that is known: what was revoked later ends it. */
-  readonly madeAt?: number;
+  /** Of a certificate: what was revoked after it was made ends it. */
+  readonly svid?: VerifiedX509Svid;
 }
 
 export class Attestation {
@@ -69,10 +69,32 @@ export class Attestation {
     return workload !== undefined && !this.holds(proxy, workload);
   }
 
-  #byCertificate(presented: readonly Uint8Array[]): Proof {
+  /**
+   * Whose the certificates are that somebody presented in a TLS handshake.
+   * @throws WeftError "unauthenticated": they are no good X.509-SVID, or one that a workload had which was revoked since
+   */
+  identify(presented: readonly Uint8Array[]): VerifiedX509Svid {
     const { bundle, clock } = this.#options;
-    const { spiffeId, notBefore, notAfter } = verifyX509Svid(presented, bundle(), clock.now());
-    return { who: spiffeId, covers: (workload) => workload.spiffeId === spiffeId, expiresAt: notAfter, madeAt: notBefore };
+    const svid = verifyX509Svid(presented, bundle(), clock.now());
+    if (this.#isRevoked(svid)) throw revoked(svid.spiffeId);
+    return svid;
+  }
+
+  /** Whether the proxy proved itself by a certificate that was revoked since. */
+  isRevoked(proxy: ProxyIdentity): boolean {
+    const svid = this.#proofs.get(proxy)?.svid;
+    return svid !== undefined && this.#isRevoked(svid);
+  }
+
+  /** notBefore lies somewhat before the making: who has a certificate from just after a revocation is refused, and nobody with one from before let in. */
+  #isRevoked({ spiffeId, notBefore }: VerifiedX509Svid): boolean {
+    return notBefore <= this.#options.revocations.timeOfSvids(spiffeId);
+  }
+
+  #byCertificate(presented: readonly Uint8Array[]): Proof {
+    const svid = this.identify(presented);
+    const { spiffeId, notAfter } = svid;
+    return { who: spiffeId, covers: (workload) => workload.spiffeId === spiffeId, expiresAt: notAfter, svid };
   }
 
   #byUser(uid: number): Proof {
@@ -113,13 +135,20 @@ export class Attestation {
     throw new WeftError("forbidden", `${who} is that of several workloads (${names.join(", ")}): name one, node.id "sidecar~${names[0]}"`);
   }
 
-  #checkRevocation({ who, madeAt }: Proof, { namespace, name, key }: Workload): void {
-    if (madeAt === undefined || madeAt > this.#options.revokedAt({ kind: "workload", namespace, name })) return;
-    throw new WeftError(
-      "unauthenticated",
-      `the proofs of workload ${key} were revoked after this certificate of ${who} was made: begin anew with a token, weft token --workload ${key}`,
-    );
+  /** Again: it may have come between the handshake and the first request. */
+  #checkRevocation({ svid }: Proof, { namespace, name }: Workload): void {
+    if (svid && (this.#isRevoked(svid) || svid.notBefore <= this.#options.revocations.timeOf({ kind: "workload", namespace, name }))) {
+      throw revoked(svid.spiffeId);
+    }
   }
+}
+
+function revoked(spiffeId: string): WeftError {
+  return new WeftError(
+    "unauthenticated",
+    `this certificate of ${spiffeId} was made before a workload of that service account was revoked, and opens nothing any more: ` +
+      "begin anew with a token (weft token --workload NS/NAME), or with the next certificate, which proxies get some two minutes after a revocation",
+  );
 }
 
 /** "ns/name" of the workload that a node.id names ("sidecar~NS/NAME", as weft's bootstraps have it, or "NS/NAME"); undefined where it names none. */

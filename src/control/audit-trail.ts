@@ -2,7 +2,7 @@
  * What the audit says besides changes of resources: refusals, and what is done with keys and tokens. Refusals cost their sender nothing, so
  * like ones within a minute are one record with a count: a flood must not become a flood of disk writes.
  */
-import type { AuditEvent, AuditPage } from "../lib/audit.ts";
+import type { AuditEvent, AuditPage, RevisionsPage } from "../lib/audit.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { AuditFilter, Store } from "../store/store.ts";
@@ -17,7 +17,7 @@ const MOST_DEEDS = 2_000;
 const MOST_REASON = 500;
 
 export interface AuditTrailOptions {
-  readonly store: Pick<Store, "recordAudit" | "readAudit">;
+  readonly store: Pick<Store, "recordAudit" | "readAudit" | "revisions">;
   readonly clock: Clock;
 }
 
@@ -65,6 +65,11 @@ export class AuditTrail {
       this.#repeats.set(keyOf(event), { event, count: 0 });
       this.#write(event);
     } else this.#overflow(event);
+  }
+
+  /** What the history says of the revisions after `after`: Store.revisions. @throws WeftError "unavailable" */
+  async revisions(after: number): Promise<RevisionsPage> {
+    return await this.#store.revisions(after);
   }
 
   read(filter: AuditFilter): Promise<AuditPage> {

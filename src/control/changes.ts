@@ -21,11 +21,13 @@ import { canonicalJson } from "../store/canonical.ts";
 import type { ApplyResult, Change, Delete, Put, ResourceId, Store, StoredResource, Transaction } from "../store/store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { ATTRIBUTE, failSpan, policyType, type Span, type SpanContext, type Tracing } from "../telemetry/tracing.ts";
+import type { UnixNames } from "../workload-api/unix-names.ts";
 import { findingsOfChange, momentOf, preview } from "./findings.ts";
 import type { Journal } from "./journal.ts";
 import { refuseOwnDomain } from "./own-trust-domain.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { Seal } from "./seal.ts";
+import { findUnknownUsers } from "./unknown-users.ts";
 
 export interface ChangesOptions {
   readonly clock: Clock;
@@ -34,6 +36,8 @@ export interface ChangesOptions {
   readonly seal: Pick<Seal, "close">;
   readonly reconciler: Reconciler;
   readonly journal: Journal;
+  /** Of this machine. */
+  readonly users: UnixNames;
   readonly tracing: Tracing;
   readonly metrics: Metrics;
 }
@@ -68,7 +72,8 @@ export class Changes {
         checkNamespaces(request.principal, asked.map(targetOf));
       }
       refuseOwnDomain(resources, this.#options.reconciler.trustDomain);
-      const problems = [...parsed, ...findExpiredCertificates(resources, this.#options.clock.now())];
+      const { clock, users } = this.#options;
+      const problems = [...parsed, ...findExpiredCertificates(resources, clock.now()), ...findUnknownUsers(resources, users)];
       span.setAttribute(ATTRIBUTE.policyType, policyType(resources.map((resource) => resource.kind)));
       const puts = await Promise.all(resources.map((resource) => this.#putOf(resource, request)));
       const { reconciler } = this.#options;

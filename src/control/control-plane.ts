@@ -2,13 +2,14 @@
 import type { CaAnswer } from "../admin/ca-schemas.ts";
 import type { ApplyOutcome, ControlPlane, JwksReport } from "../admin/control-plane.ts";
 import type { LedgerReader, ProxyRecord } from "../ads/index.ts";
-import { type OpenedAuthority, type SvidManager, spiffeBundle, type WorkloadTokens } from "../ca/index.ts";
+import { type OpenedAuthority, type SvidManager, spiffeBundle, type TokenHolder, type WorkloadTokens } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
 import { ANNOTATION } from "../model/index.ts";
 import { envoyBootstrap } from "../proxy/bootstrap.ts";
 import { why } from "../why/index.ts";
+import type { UnixNames } from "../workload-api/unix-names.ts";
 import { describeResource } from "../xds/describe.ts";
 import { accessControl } from "./access-control.ts";
 import type { AccessTokens } from "./access-tokens.ts";
@@ -20,8 +21,9 @@ import type { FederatedBundles } from "./federation.ts";
 import { allFindings } from "./findings.ts";
 import type { HealthChecks } from "./health.ts";
 import type { JwksKeeper, JwksStatus } from "./jwks.ts";
+import type { KnownProxies } from "./known-proxies.ts";
 import { typeName } from "./observer.ts";
-import { proxyStatus, timestamp } from "./proxy-status.ts";
+import { awayStatus, proxyStatus, timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
 import { addressIn, createRegistrationApi, type RegistrationApiParts } from "./registration-api.ts";
 import { restartNeeded } from "./restarts.ts";
@@ -35,10 +37,16 @@ export interface ControlPlaneParts extends RegistrationApiParts {
   readonly audit: AuditTrail;
   readonly access: AccessTokens;
   readonly revocations: Revocations;
-  /** Ends the streams of a proxy; how many there were. */
-  readonly endStreams: (id: string, message: string) => number;
+  /** Ends the streams of these proxies, and of those whose certificate is revoked; how many there were. */
+  readonly endStreams: (ids: ReadonlySet<string>, message: string) => number;
+  /** What the workload, or the group's instances, may hold SVIDs of. @throws WeftError "unavailable" */
+  readonly spiffeIdsOf: (holder: TokenHolder) => Promise<readonly string[]>;
+  readonly wasEverThere: (holder: TokenHolder) => Promise<boolean>;
   readonly reconciler: Reconciler;
   readonly ledger: LedgerReader;
+  /** Of this machine. */
+  readonly users: UnixNames;
+  readonly known: Pick<KnownProxies, "away">;
   readonly authority: OpenedAuthority;
   readonly svids: SvidManager;
   readonly tokens: WorkloadTokens;
@@ -66,16 +74,17 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     });
   };
   /** Those that left count for as long as their workload is registered: afterwards nobody expects them back. */
-  const known = (record: ProxyRecord) =>
+  const expected = (record: Pick<ProxyRecord, "id" | "disconnectedAt">) =>
     record.disconnectedAt === undefined || reconciler.mesh === undefined || reconciler.mesh.workloads.has(record.id);
-  const statuses = () =>
-    ledger
+  const statuses = () => {
+    const { mesh: now } = reconciler;
+    const told = ledger
       .proxies()
-      .filter(known)
-      .map((record) => {
-        const { mesh: now } = reconciler;
-        return proxyStatus(record, restartNeeded(record, now), now?.unready.get(record.id)?.reason, tooOldFor(record, now));
-      });
+      .filter(expected)
+      .map((record) => proxyStatus(record, restartNeeded(record, now), now?.unready.get(record.id)?.reason, tooOldFor(record, now)));
+    const away = parts.known.away().filter(expected).map(awayStatus);
+    return away.length === 0 ? told : [...told, ...away].sort((a, b) => (a.id < b.id ? -1 : 1));
+  };
   /** What is new of it since `before`: a change tells of what it has to do with. */
   const withRestarts = async <Outcome extends ApplyOutcome>(change: () => Promise<Outcome>): Promise<Outcome> => {
     const before = new Map(statuses().map(({ id, needs_restart }) => [id, needs_restart]));
@@ -102,7 +111,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
 
     services: (namespace) => serviceSummaries(mesh(), namespace),
     mtls: (service, namespace) => mtlsReport(mesh(), ledger, service, namespace),
-    check: () => allFindings(reconciler, parts.clock.now(), parts.federation.status()),
+    check: () => allFindings(reconciler, parts.clock.now(), parts.federation.status(), parts.users),
     why: (request) => why(mesh(), request, { now: parts.clock.now(), isConnected }),
     jwks: () => jwks.status().map(jwksReport),
     proxies: statuses,
@@ -125,6 +134,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
 
     access: accessControl(parts.access),
     audit: (filter) => audit.read(filter),
+    revisions: (after) => audit.revisions(after),
     refused: (refusal) => audit.refused(refusal),
 
     async issueToken(workload, caller, ttlSeconds) {
@@ -134,12 +144,24 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       return { token, expires: timestamp(expiresAt), workload: key };
     },
 
-    async revokeTokens(holder, caller) {
-      await parts.revocations.revoke(holder, caller);
+    async revokeTokens(holder, caller, { ahead = false } = {}) {
+      if (!ahead && !(await parts.wasEverThere(holder))) {
+        throw new WeftError(
+          "not_found",
+          `there is no ${holder.kind} ${holder.namespace}/${holder.name}, and there was none: nothing was revoked`,
+          {
+            help: "look at the name and its namespace; --ignore-not-found (ignore_not_found over HTTP) revokes all the same",
+          },
+        );
+      }
+      const spiffeIds = await parts.spiffeIdsOf(holder);
+      await parts.revocations.revoke(holder, spiffeIds, caller);
       const key = `${holder.namespace}/${holder.name}`;
       const own =
         holder.kind === "workload" ? [key] : [...mesh().workloads.values()].flatMap((one) => (one.group === key ? [one.key] : []));
-      return { streams: own.reduce((sum, id) => sum + parts.endStreams(id, "the token of this workload was revoked"), 0) };
+      const streams = parts.endStreams(new Set(own), "what proved this stream was revoked");
+      for (const spiffeId of spiffeIds) svids.recheck(spiffeId);
+      return { streams, spiffe_ids: spiffeIds };
     },
 
     async bootstrap(workload, caller, { ttlSeconds, ...place } = {}) {

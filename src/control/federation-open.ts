@@ -8,7 +8,7 @@ import { logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { FederatedBundles, type FederationStatus } from "./federation.ts";
 import { fetchBundleWith } from "./federation-fetch.ts";
-import { federationFile } from "./federation-file.ts";
+import { KEPT_BUNDLES, keptDocuments } from "./kept-documents.ts";
 
 export interface OpenFederationOptions {
   readonly data: string;
@@ -22,8 +22,8 @@ export function openFederation({ data, clock, metrics, allow }: OpenFederationOp
   const log = logger("federation");
   const failing = new Set<string>();
   /** Once when it begins to fail, once when it works again. */
-  const tell = ({ trustDomain, url, state, error: reason }: FederationStatus) => {
-    const about = { trustDomain, url, reason };
+  const tell = ({ trustDomain, url, state, error }: FederationStatus, detail: string | undefined) => {
+    const about = { trustDomain, url, reason: detail === undefined ? error : `${error} (${detail})` };
     if (state === "ok") log.info("the bundle of trust domain {trustDomain} is fetched from {url} again", about);
     else if (state === "stale")
       log.error("the bundle of trust domain {trustDomain} cannot be renewed: {reason}; the last good one stays in use", about);
@@ -32,13 +32,13 @@ export function openFederation({ data, clock, metrics, allow }: OpenFederationOp
   const federated = new FederatedBundles({
     clock,
     random: Math.random,
-    cache: federationFile(join(data, "federation.json"), (message) => log.warning(message)),
+    cache: keptDocuments(join(data, "federation.json"), KEPT_BUNDLES, (message) => log.warning(message)),
     fetch: fetchBundleWith({
       clock,
       allowed: () => parseAllowedPeers(allow()) ?? NO_PEERS,
       resolve: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     }),
-    onPolled(status) {
+    onPolled(status, detail) {
       const { trustDomain, state, fetchedAt } = status;
       const ok = state === "ok";
       metrics.bundleFetches.inc({ result: ok ? "ok" : "error" });
@@ -47,7 +47,7 @@ export function openFederation({ data, clock, metrics, allow }: OpenFederationOp
       if (ok === !failing.has(trustDomain)) return;
       if (ok) failing.delete(trustDomain);
       else failing.add(trustDomain);
-      tell(status);
+      tell(status, detail);
     },
     onForgotten(trustDomain) {
       failing.delete(trustDomain);

@@ -8,6 +8,7 @@ import { WeftError } from "../lib/errors.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import type { FederatedDomain } from "../mesh/federation.ts";
 import { judgeBundle } from "./federation-judge.ts";
+import { detailOf } from "./jwks-fetch.ts";
 
 /** Hints are kept to between these: sooner is no use to anybody, later a new authority may sign before its bundle is here. */
 export const REFRESH_MS = { shortest: 5_000, longest: 3_600_000 } as const;
@@ -63,8 +64,8 @@ export interface FederationOptions {
   readonly random: () => number;
   readonly fetch: FetchBundle;
   readonly cache: FederationCache;
-  /** Each poll's end. */
-  readonly onPolled: (status: FederationStatus) => void;
+  /** Each poll's end. `detail`: of a failure, for the log only. */
+  readonly onPolled: (status: FederationStatus, detail?: string) => void;
   readonly onForgotten: (trustDomain: string) => void;
 }
 
@@ -164,6 +165,7 @@ export class FederatedBundles {
     const { domain } = entry;
     const { trustDomain } = domain;
     const isLive = () => this.#entries.get(trustDomain) === entry;
+    let detail: string | undefined;
     try {
       const document = await fetch(domain, (name) => this.#entries.get(name)?.bundle);
       if (!isLive()) return;
@@ -184,10 +186,11 @@ export class FederatedBundles {
     } catch (reason) {
       if (!isLive()) return;
       entry.error = WeftError.from(reason).message;
+      detail = detailOf(reason);
       entry.failures += 1;
     }
     entry.cancel = clock.after(this.#pause(entry), () => void this.#poll(entry));
-    onPolled(statusOf(entry));
+    onPolled(statusOf(entry), detail);
   }
 
   #pause({ bundle, failures }: Entry): number {

@@ -4,9 +4,11 @@ import { affectedBy, analyzeInSteps, findExpiredCertificates } from "../mesh/ana
 import { buildMesh } from "../mesh/build.ts";
 import type { Mesh } from "../mesh/types.ts";
 import { type AnyResource, resourceKey } from "../model/resource.ts";
+import type { UnixNames } from "../workload-api/unix-names.ts";
 import type { FederationStatus } from "./federation.ts";
 import { federationFindings } from "./federation-findings.ts";
 import type { Reconciler } from "./reconciler.ts";
+import { findUnknownUsers } from "./unknown-users.ts";
 
 /** The mesh at a moment, with the resources that it was built of; undefined before the first load. */
 export type Moment = { readonly mesh: Mesh; readonly resources: readonly AnyResource[] } | undefined;
@@ -41,10 +43,12 @@ export async function allFindings(
   reconciler: Reconciler,
   now: number,
   federation: readonly FederationStatus[],
+  users: UnixNames,
 ): Promise<{ readonly revision: number; readonly problems: readonly Problem[] }> {
   const moment = momentOf(reconciler);
-  const expired = findExpiredCertificates(moment?.resources ?? [], now);
-  return { revision: moment?.mesh.revision ?? 0, problems: [...(await findingsOf(moment)), ...expired, ...federationFindings(federation)] };
+  const { resources = [] } = moment ?? {};
+  const outside = [...findExpiredCertificates(resources, now), ...findUnknownUsers(resources, users), ...federationFindings(federation)];
+  return { revision: moment?.mesh.revision ?? 0, problems: [...(await findingsOf(moment)), ...outside] };
 }
 
 /** The findings about the touched resources, and those that the change from `before` to `after` caused elsewhere. */

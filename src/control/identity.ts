@@ -33,6 +33,8 @@ export interface IdentityOptions {
   readonly propagation: TrustPropagation;
   /** $CREDENTIALS_DIRECTORY: where systemd puts what LoadCredential= names. */
   readonly credentials: string | undefined;
+  /** As SvidManagerOptions has it. */
+  readonly revokedAt: (spiffeId: string) => number;
 }
 
 export interface Identity {
@@ -76,6 +78,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     authority,
     clock,
     random: Math.random,
+    revokedAt: options.revokedAt,
     observer: observeSvids(metrics, () => svids.nextExpiry()),
   });
   const tokens = new TokenManager({ authority, clock, random: Math.random, observer: observeTokens(metrics) });

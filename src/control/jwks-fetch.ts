@@ -2,13 +2,16 @@
  * Fetches a key set: GET, at most three redirects, a limit on time and size. A host's name is resolved once and the connection goes to the
  * address that was judged, so that another answer of the DNS (rebinding) leads nowhere. Each redirect is judged as the first URL was, and may
  * not leave https. No proxy of the environment is used: it would resolve the name again, elsewhere.
+ *
+ * Whoever may write a policy reads why a fetch failed, and must not learn by it which names there are on the inside, and what they lead to: that
+ * stands in the error's `cause`, for the log.
  */
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { isIP } from "node:net";
 import type { PeerCertificate } from "node:tls";
 import type { Clock } from "../lib/clock.ts";
-import { WeftError } from "../lib/errors.ts";
+import { errnoOf, WeftError } from "../lib/errors.ts";
 import { parseJwks, usableJwks } from "../lib/jwks.ts";
 import { type AllowedPeers, mayConnect } from "../lib/public-address.ts";
 import type { JwksSource } from "../mesh/request-authentication.ts";
@@ -135,6 +138,11 @@ function shown(url: URL): string {
   return `${url.origin}${url.pathname}`;
 }
 
+interface Failure {
+  readonly address: string;
+  readonly reason: unknown;
+}
+
 /** From the first of the host's allowed addresses that can be reached. */
 async function getFromAllowed(url: URL, options: FetchJwksOptions, limit: AbortSignal): Promise<IncomingMessage> {
   const host = url.hostname.replace(/^\[|\]$/g, "");
@@ -142,30 +150,48 @@ async function getFromAllowed(url: URL, options: FetchJwksOptions, limit: AbortS
   const peers = options.allowed();
   const allowed = addresses.filter((address) => mayConnect(host, address, peers));
   if (allowed.length === 0) {
-    const found = isIP(host) ? "" : ` (${addresses.join(", ") || "no address"})`;
-    throw new WeftError(
-      "forbidden",
-      `${host}${found} is no public address: weft fetches keys from such ones only if weft run --jwks-allow names it`,
-    );
+    if (!isIP(host)) throw noAddress(host, `it leads to ${addresses.join(", ") || "nothing"}`);
+    throw new WeftError("forbidden", `${host} is no public address: weft fetches from such ones only if weft run --jwks-allow names it`);
   }
-  let failure: unknown;
+  let failure: Failure | undefined;
   for (const address of allowed) {
     try {
       return await get(url, address, options, limit);
     } catch (reason) {
-      failure = reason;
+      failure = { address, reason };
       if (limit.aborted) break;
     }
   }
-  throw new WeftError("unavailable", `${shown(url)} cannot be reached: ${failure instanceof Error ? failure.message : String(failure)}`);
+  throw unreachable(url, host, failure);
+}
+
+/** The same for a name that does not exist as for one on the inside. */
+function noAddress(host: string, found: string): WeftError {
+  return new WeftError(
+    "forbidden",
+    `${host} leads to no public address: weft fetches from others only if weft run --jwks-allow names them. Its log says what was found`,
+    { cause: new Error(found) },
+  );
+}
+
+function unreachable(url: URL, host: string, failure: Failure | undefined): WeftError {
+  const { address = "", reason } = failure ?? {};
+  const message = reason instanceof Error ? reason.message : String(reason);
+  // Texts of system errors name addresses; those of TLS say what is wrong with the certificate.
+  const code = errnoOf(reason);
+  const told = code !== undefined && /^E[A-Z]+$/.test(code) ? code : message.replaceAll(address, host);
+  return new WeftError("unavailable", `${shown(url)} cannot be reached: ${told}`, { cause: new Error(`${address}: ${message}`) });
+}
+
+/** What the log says of a failure besides its message; undefined where there is no more. */
+export function detailOf(reason: unknown): string | undefined {
+  return reason instanceof WeftError && reason.cause instanceof Error ? reason.cause.message : undefined;
 }
 
 function resolveWithin(host: string, { resolve }: FetchJwksOptions, limit: AbortSignal): Promise<readonly string[]> {
   return new Promise((done, fail) => {
     limit.addEventListener("abort", () => fail(new WeftError("unavailable", `${host} was not resolved in time`)), { once: true });
-    resolve(host).then(done, (reason: unknown) =>
-      fail(new WeftError("unavailable", `${host} cannot be resolved: ${reason instanceof Error ? reason.message : String(reason)}`)),
-    );
+    resolve(host).then(done, (reason: unknown) => fail(noAddress(host, reason instanceof Error ? reason.message : String(reason))));
   });
 }
 

@@ -8,7 +8,7 @@ import { WeftError } from "../lib/errors.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import { sameProvenance } from "../mesh/policy-scope.ts";
 import type { JwksNeed } from "../mesh/request-authentication.ts";
-import type { FetchJwks } from "./jwks-fetch.ts";
+import { detailOf, type FetchJwks } from "./jwks-fetch.ts";
 
 /** Istio's (PILOT_JWT_PUB_KEY_REFRESH_INTERVAL); a server that lets its keys be kept for less is asked sooner. */
 const LONGEST_REFRESH_MS = 20 * 60_000;
@@ -47,8 +47,8 @@ export interface JwksKeeperOptions {
   readonly cache: JwksCache;
   /** `keys` changed. */
   readonly onChange: () => void;
-  /** Each fetch's end. */
-  readonly onFetched: (status: JwksStatus, ok: boolean) => void;
+  /** Each fetch's end. `detail`: of a failure, for the log only. */
+  readonly onFetched: (status: JwksStatus, ok: boolean, detail?: string) => void;
   /** The URI is asked for no more. */
   readonly onForgotten?: (uri: string) => void;
 }
@@ -117,6 +117,7 @@ export class JwksKeeper {
     const { clock, fetch, onChange, onFetched } = this.#options;
     const live = () => this.#entries.get(key) === entry;
     let wait: number;
+    let detail: string | undefined;
     try {
       const { jwks, maxAgeMs = LONGEST_REFRESH_MS } = await fetch(entry.need.source, entry.need.timeoutMs);
       if (!live()) return;
@@ -132,11 +133,12 @@ export class JwksKeeper {
     } catch (reason) {
       if (!live()) return;
       entry.error = WeftError.from(reason).message;
+      detail = detailOf(reason);
       wait = Math.min(RETRY_MS.first * 2 ** Math.min(entry.failures, 16), RETRY_MS.longest);
       entry.failures += 1;
     }
     entry.cancel = clock.after(wait, () => void this.#fetch(key, entry));
-    onFetched(statusOf(entry), entry.error === undefined);
+    onFetched(statusOf(entry), entry.error === undefined, detail);
   }
 
   #save(): void {

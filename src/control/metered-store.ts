@@ -21,6 +21,7 @@ export function meteredStore(store: Store, metrics: Metrics, clock: Clock): Stor
     get: (id) => timed("get", () => store.get(id)),
     apply: (transaction) => timed("apply", () => store.apply(transaction)),
     history: (filter) => timed("history", () => store.history(filter)),
+    revisions: (after) => timed("revisions", () => store.revisions(after)),
     checkWritable: () => timed("check", () => store.checkWritable()),
     recordAudit: (event) => timed("audit", () => store.recordAudit(event)),
     readAudit: (filter) => timed("read-audit", () => store.readAudit(filter)),

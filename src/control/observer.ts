@@ -35,8 +35,10 @@ export function createObserver(options: {
   readonly journal: Journal;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  /** A stream came or went. */
+  readonly onStreams: () => void;
 }): AdsObserver {
-  const { metrics, tracing, journal, audit, clock } = options;
+  const { metrics, tracing, journal, audit, clock, onStreams } = options;
   const log = logger("ads");
   /** Push spans that wait for their answer, by "proxy nonce"; only of changes that are remembered, only when tracing. */
   const pushes = new Map<string, Span>();
@@ -62,10 +64,12 @@ export function createObserver(options: {
   return {
     streamOpened({ proxy, protocol, node, address }) {
       metrics.streams.inc({ protocol });
+      onStreams();
       log.info("proxy {proxy} connected", { proxy: proxy.id, protocol, node, address });
     },
     streamClosed({ proxy, protocol, reason }) {
       metrics.streams.dec({ protocol });
+      onStreams();
       for (const [key, span] of pushes) {
         if (!key.startsWith(`${proxy.id} `)) continue;
         pushes.delete(key);

@@ -1,6 +1,7 @@
 /** The ledger of ADS in the API's words. */
 import type { ProxyStatus, TypeStatus } from "../admin/control-plane.ts";
 import type { ProxyRecord, TypeRecord } from "../ads/index.ts";
+import type { ProxyAway } from "./known-proxies.ts";
 import { typeName } from "./observer.ts";
 
 /** `restart`: what a restart would change; `unready`: why its application gets no calls; `tooOld`: what its Envoy goes without. */
@@ -23,6 +24,11 @@ export function proxyStatus(record: ProxyRecord, restart?: string, unready?: str
     ...(tooOld === undefined ? {} : { too_old: tooOld }),
     types: record.types.map(typeStatus),
   };
+}
+
+/** Of one that this process has not seen, or not for long: what it had taken is not known. */
+export function awayStatus({ id, node, envoyVersion, protocol, address, connectedAt, disconnectedAt }: ProxyAway): ProxyStatus {
+  return proxyStatus({ id, node, envoyVersion, protocol, address, connectedAt, disconnectedAt, status: "PENDING", types: [] });
 }
 
 function typeStatus(record: TypeRecord): TypeStatus {

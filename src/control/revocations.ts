@@ -1,6 +1,9 @@
 /**
  * Which tokens of workloads and WorkloadGroups were taken back. Each token carries the epoch of its holder at its making; to revoke is to raise
  * the epoch, so that all older tokens are refused whatever clocks say, and a new one can be made at once.
+ *
+ * An X.509-SVID is shared by all workloads of its SPIFFE ID, and says neither which of them holds it nor an epoch. So with a workload its SPIFFE
+ * ID is revoked: what was made before, by the clock that dates it, opens nothing, whoever shows it.
  */
 import * as v from "valibot";
 import type { Caller } from "../admin/context.ts";
@@ -50,15 +53,29 @@ export class Revocations {
     return this.#times.get(keyOf(holder)) ?? 0;
   }
 
-  /** All tokens of `holder` made until now are refused from now on, also after a restart. @throws WeftError "unavailable": nothing was revoked */
-  async revoke(holder: TokenHolder, caller: Caller): Promise<void> {
-    const id = keyOf(holder);
-    const epoch = this.epochOf(holder) + 1;
+  /** As timeOf, of the X.509-SVIDs of a SPIFFE ID. */
+  timeOfSvids(spiffeId: string): number {
+    return this.#times.get(spiffeId) ?? 0;
+  }
+
+  /**
+   * All tokens of `holder` and all X.509-SVIDs of `spiffeIds` made until now are refused from now on, also after a restart.
+   * @throws WeftError "unavailable": nothing was revoked
+   */
+  async revoke(holder: TokenHolder, spiffeIds: readonly string[], caller: Caller): Promise<void> {
     const at = this.#clock.now();
-    const audit = { ...caller, action: "revoke-token", outcome: "done", targets: [id] } as const;
-    await this.#store.writePrivate({ collection: COLLECTION, puts: [{ id, value: { epoch, at } }], deletes: [], audit });
-    this.#epochs.set(id, epoch);
-    this.#times.set(id, at);
+    const targets = [keyOf(holder), ...spiffeIds];
+    const puts = targets.map((id) => ({ id, value: { epoch: (this.#epochs.get(id) ?? 0) + 1, at } }));
+    await this.#store.writePrivate({
+      collection: COLLECTION,
+      puts,
+      deletes: [],
+      audit: { ...caller, action: "revoke-token", outcome: "done", targets },
+    });
+    for (const { id, value } of puts) {
+      this.#epochs.set(id, value.epoch);
+      this.#times.set(id, value.at);
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createAdminServer, type SvidPrincipal } from "../admin/index.ts";
 import { createAdsServer, type LedgerReader } from "../ads/index.ts";
-import { DEFAULT_LIFETIMES, openAdminToken, openSealKey, verifyX509Svid, WorkloadTokens } from "../ca/index.ts";
+import { DEFAULT_LIFETIMES, openAdminToken, openSealKey, WorkloadTokens } from "../ca/index.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
@@ -29,6 +29,7 @@ import { type CaSettings, checkCa, openIdentity } from "./identity.ts";
 import { Journal } from "./journal.ts";
 import { openJwks } from "./jwks-open.ts";
 import { allJwtAuthorities } from "./jwt-authorities.ts";
+import { KnownProxies } from "./known-proxies.ts";
 import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
 import { trustPropagation } from "./propagation.ts";
@@ -38,6 +39,7 @@ import { Revocations } from "./revocations.ts";
 import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
 import { openServerCertificate } from "./server-certificate.ts";
+import { spiffeIdsOf, wasEverThere } from "./spiffe-ids-of.ts";
 import { awaitingTrustFiles } from "./trust-files.ts";
 import { openWorkloadApi, type WorkloadApi, workloadApiCheck } from "./workload-api.ts";
 import { WorkloadHealthKeeper } from "./workload-health.ts";
@@ -129,6 +131,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const audit = new AuditTrail({ store, clock });
   onClose(() => audit.close());
   const access = await AccessTokens.open(store, clock);
+  const revocations = await Revocations.open(store, clock);
   // Nobody is connected before ADS listens, and reading the ledger then finds nobody.
   let proxies: LedgerReader | undefined;
   let workloadApi: WorkloadApi | undefined;
@@ -147,12 +150,12 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     settings: options.ca ?? {},
     propagation: bundleEndpoint ? awaitingPeers(propagation, { clock, refreshHintMs: bundleEndpoint.refreshHintMs }) : propagation,
     credentials: env.CREDENTIALS_DIRECTORY,
+    revokedAt: (spiffeId) => revocations.timeOfSvids(spiffeId),
   });
   onClose(() => identity.close());
   const { authority, svids } = identity;
   onClose(authority.onBundle(() => reconciler.rebuild()));
   onClose(federation.onChange(() => reconciler.rebuild()));
-  const revocations = await Revocations.open(store, clock);
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock, epochOf: (holder) => revocations.epochOf(holder) });
   const adminToken = await openAdminToken({ dir: data });
   const seal = createSeal(await openSealKey({ dir: data }), (message) => log.error(message));
@@ -193,6 +196,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
       registrations.follow();
+      known.follow(mesh);
       ads.endStreams((proxy) => attestation.isLost(proxy, mesh), "what proved this stream is not good for its workload any more");
       workloadApi?.changed();
       span.end();
@@ -211,9 +215,15 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     registrations,
     bundle: () => authority.bundle(),
     mesh: () => reconciler.mesh,
-    revokedAt: (holder) => revocations.timeOf(holder),
+    revocations,
     userNumber: (name) => users.uidOf(name),
     clock,
+  });
+  const known = new KnownProxies({
+    path: join(data, "proxies.json"),
+    ledger: () => proxies,
+    clock,
+    onTrouble: (message) => log.warning(message),
   });
   const ads = createAdsServer({
     authenticate: (credentials) => attestation.authenticate(credentials),
@@ -221,10 +231,10 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     clock,
     // For as long as one that left may come back with an SVID that is still good: a rotation of the CA waits for it.
     rememberMs: Math.max(HOUR_MS, (options.ca?.lifetimes ?? DEFAULT_LIFETIMES).x509SvidMs),
-    observer: createObserver({ metrics, tracing, journal, audit, clock }),
+    observer: createObserver({ metrics, tracing, journal, audit, clock, onStreams: () => known.changed() }),
   });
   proxies = ads.ledger;
-  const changes = new Changes({ clock, store, seal, reconciler, journal, tracing, metrics });
+  const changes = new Changes({ clock, store, seal, reconciler, journal, users, tracing, metrics });
   const health = new HealthChecks(
     {
       store: () => store.checkWritable(),
@@ -242,6 +252,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(() => ads.close(DRAIN_MS));
   // Before the streams end: they end with weft, and not because instances went away.
   onClose(() => registrations.close());
+  onClose(() => known.close());
   const adsAddress = { host: adsBound.address, port: adsBound.port };
   await ads.listen({ path: adsSocket, mode: 0o660 });
   const publicSocket = options.adsSocket || undefined;
@@ -274,9 +285,13 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     audit,
     access,
     revocations,
-    endStreams: (id, message) => ads.endStreams((proxy) => proxy.id === id, message),
+    endStreams: (ids, message) => ads.endStreams((proxy) => ids.has(proxy.id) || attestation.isRevoked(proxy), message),
+    wasEverThere: (holder) => wasEverThere(holder, store),
+    spiffeIdsOf: (holder) => spiffeIdsOf(holder, { store, clock, trustDomain }),
     reconciler,
     ledger: ads.ledger,
+    known,
+    users,
     authority,
     svids,
     tokens,
@@ -300,7 +315,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     metrics,
     version,
     adminHosts: options.adminHosts,
-    identify: (certificates) => verifyX509Svid(certificates, authority.bundle(), clock.now()),
+    identify: (certificates) => attestation.identify(certificates),
     adminPrincipals: options.adminPrincipals,
   });
   onClose(() => admin.close());

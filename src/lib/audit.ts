@@ -50,6 +50,37 @@ export interface AuditPage {
   readonly records: readonly AuditRecord[];
 }
 
+/** What the store's history says of revisions, in the words of the audit: both were written in the same commit, so they must say the same. */
+export interface RevisionsPage {
+  /** The store's, now. */
+  readonly revision: number;
+  /** The newest revision whose history was dropped to keep it within its bound; 0 while none was. What comes after it is there without a gap. */
+  readonly compacted: number;
+  /** In their order. */
+  readonly revisions: readonly RevisionTargets[];
+}
+
+export interface RevisionTargets {
+  readonly revision: number;
+  /** As AuditEvent's. */
+  readonly targets: readonly string[];
+}
+
+/** "VirtualService shop/orders updated": a change, in the words of the audit. */
+export function targetOf({
+  kind,
+  namespace,
+  name,
+  action,
+}: {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly action: string;
+}): string {
+  return `${kind} ${namespace}/${name} ${action}`;
+}
+
 export const GENESIS: AuditMark = { sequence: 0, hash: "0".repeat(64) };
 
 /** @param at RFC 3339, UTC */

@@ -10,6 +10,7 @@
 import { parseDuration } from "../lib/duration.ts";
 import { usableJwks } from "../lib/jwks.ts";
 import type { Provenance } from "../lib/provenance.ts";
+import { takesSvids } from "../model/request-authentication.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
 import { byAge, reuseMap, selects } from "./policy-scope.ts";
@@ -27,7 +28,11 @@ export type JwtKeys = {
   readonly jwks?: string;
   /** Absent where the policy holds the keys itself, and for a trust domain. */
   readonly from?: JwksSource;
-  /** The trust domain whose JWT authorities these are, as its issuer: "spiffe://mesh.local". They follow its rotations by themselves. */
+  /**
+   * The trust domain whose JWT authorities these are, as its issuer: "spiffe://mesh.local". They follow its rotations by themselves. What they sign
+   * are JWT-SVIDs, of which the standard asks more than of other tokens: an audience (3.2; a rule without audiences, which an earlier weft may have
+   * stored, takes none), an expiry (3.3), and a subject of that trust domain, which alone its keys vouch for (3.1).
+   */
   readonly authority?: string;
   /** How long fetching may take, in milliseconds. */
   readonly timeoutMs: number;
@@ -140,8 +145,7 @@ function keysOf(rule: RuleSpec, fetched: Jwks, authorities: Jwks): JwtKeys {
   const { jwks, jwksUri, issuer = "", timeout } = rule;
   const timeoutMs = parseDuration(timeout ?? "") ?? DEFAULT_TIMEOUT_MS;
   if (jwks) return { ...inlineKeys(rule), timeoutMs };
-  // Nobody publishes a trust domain's keys at a spiffe: URL; the mesh knows them.
-  if (!jwksUri && isTrustDomainId(issuer)) return { jwks: authorities.get(issuer), authority: issuer, timeoutMs };
+  if (takesSvids(rule)) return { jwks: authorities.get(issuer), authority: issuer, timeoutMs };
   // Without keys and a place to get them, the issuer's discovery document names the place (OpenID Connect Discovery 1.0, 4).
   const from: JwksSource = jwksUri
     ? { url: jwksUri, discovery: false }
@@ -170,11 +174,6 @@ function ruleOf(rule: RuleSpec, keys: JwtKeys, source: Provenance): JwtRule {
 /** The issuer that the JWT-SVIDs of a trust domain name, which is the trust domain's SPIFFE ID. */
 export function issuerOf(trustDomain: string): string {
   return `spiffe://${trustDomain}`;
-}
-
-/** "spiffe://mesh.local": an issuer whose keys are those of a trust domain. */
-function isTrustDomainId(issuer: string): boolean {
-  return /^spiffe:\/\/[a-z0-9._-]+$/.test(issuer);
 }
 
 export interface JwksNeed {

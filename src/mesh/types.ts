@@ -48,6 +48,8 @@ export interface Settings {
   readonly tracing?: WorkloadTracing;
   /** What it counts: likewise. */
   readonly metrics?: WorkloadMetrics;
+  /** Whether the Envoys that these settings are for keep statistics of metrics in a scope (xds/envoy-version.ts). */
+  readonly statsScope?: boolean;
   /** Whether clusters and endpoints say what metrics tell of them: only where those are made. */
   readonly tellDestinations?: boolean;
   /** What else MeshConfig says where nothing else does; absent where it says nothing. */

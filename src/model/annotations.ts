@@ -117,10 +117,11 @@ export function parseTypeAnnotation(text: string): Parsed<ProxyType> {
 export function parseUnixUser(text: string): Parsed<string> {
   if (text === "root" || /^0+$/.test(text))
     return { error: "root is no user of a workload's own: run its Envoy as another, or with a token" };
-  // 2^32 - 1 means "no user", 65534 every user that has no number here (user_namespaces(7)).
-  if (/^[1-9]\d{0,9}$/.test(text))
-    return Number(text) < 0xffff_ffff && text !== "65534" ? { value: text } : { error: `${text} is no user's number` };
-  if (/^[a-z_][a-z0-9_-]{0,31}$/.test(text) && text !== "nobody") return { value: text };
+  if (text === "nobody" || text === "65534")
+    return { error: `${text} is whoever has no number of their own here, so no one workload: run its Envoy as a user of its own` };
+  // user_namespaces(7) for 65534, above; 2^32 - 1 means "no user" (chown(2)).
+  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text) < 0xffff_ffff ? { value: text } : { error: `${text} is no user's number` };
+  if (/^[a-z_][a-z0-9_-]{0,31}$/.test(text)) return { value: text };
   return { error: `${JSON.stringify(text)} is no user: write a number, such as "1001", or a name in lower case` };
 }
 

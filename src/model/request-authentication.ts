@@ -39,6 +39,22 @@ const jwksUri = () =>
     }
   });
 
+/**
+ * Whether the rule's tokens are JWT-SVIDs, verified by the keys of the trust domain that is their issuer: "spiffe://mesh.local". Nobody publishes
+ * those at a spiffe: URL; the mesh knows them.
+ */
+export function takesSvids({
+  issuer = "",
+  jwks,
+  jwksUri,
+}: {
+  readonly issuer?: string;
+  readonly jwks?: string;
+  readonly jwksUri?: string;
+}): boolean {
+  return !jwks && !jwksUri && /^spiffe:\/\/[a-z0-9._-]+$/.test(issuer);
+}
+
 const jwtRule = object(
   {
     issuer: text(),
@@ -58,6 +74,11 @@ const jwtRule = object(
   (rule, report) => {
     if (rule.jwks && rule.jwksUri) report("exclusive", "may have only one of jwks, jwksUri");
     if (!rule.issuer && !rule.jwksUri) report("missing", "needs issuer or jwksUri", { help: "issuer is what the token's claim iss says" });
+    if (takesSvids(rule) && !rule.audiences?.length) {
+      report("missing", `needs audiences: whoever gets a JWT-SVID for another service could show it here (JWT-SVID, 3.2)`, {
+        help: "write audiences: [...], what callers ask for in their tokens: the audience of TokenInjections for this service",
+      });
+    }
   },
 );
 

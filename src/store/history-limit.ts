@@ -15,6 +15,9 @@ export const DEFAULT_HISTORY_LIMIT: HistoryLimit = { revisions: 10_000, bytes: 2
 /** Records kept in the audit. A busy mesh makes a few hundred a day; a million at some 400 bytes are as much as the history may hold. */
 export const AUDIT_LIMIT = 1_000_000;
 
+/** Changes that one answer of Store.revisions holds, where its first revision has no more: some 600 kB. */
+export const MOST_CHANGES = 10_000;
+
 /** A store whose history can be cut by hand. */
 export interface Compactable {
   /** Forgets the history before the newest `keepRevisions` (at least 1); what is stored now stays. Watches from before it are lost. */

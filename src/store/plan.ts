@@ -2,7 +2,7 @@
  * What a transaction does, decided without I/O, so that every backend decides alike: it looks the current rows up, asks for a plan, and
  * writes the plan down in one transaction of its own.
  */
-import type { AuditEvent } from "../lib/audit.ts";
+import { type AuditEvent, targetOf } from "../lib/audit.ts";
 import { WeftError } from "../lib/errors.ts";
 import { sha256 } from "../lib/hash.ts";
 import { canonicalJson } from "./canonical.ts";
@@ -150,7 +150,7 @@ export function planTransaction(
 }
 
 function auditOf({ puts, who, from }: EncodedTransaction, log: readonly LogRow[]): AuditEvent {
-  const targets = log.map(({ action, row }) => `${row.kind} ${row.namespace}/${row.name} ${action}`);
+  const targets = log.map(({ action, row }) => targetOf({ ...row, action }));
   return { who, from, action: puts.length > 0 ? "apply" : "delete", outcome: "done", targets };
 }
 

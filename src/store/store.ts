@@ -3,7 +3,7 @@
  * on revisions, and a watch can lose its place. A store keeps documents; it neither reads nor judges them.
  */
 
-import type { AuditEvent, AuditPage, AuditRecord } from "../lib/audit.ts";
+import type { AuditEvent, AuditPage, AuditRecord, RevisionsPage } from "../lib/audit.ts";
 
 /** What a document is filed under. */
 export interface ResourceId {
@@ -148,6 +148,11 @@ export interface Store {
   watch(since: number, signal: AbortSignal): AsyncIterable<RevisionEvent | LostEvent>;
   /** Newest first. */
   history(filter?: ListFilter & { readonly limit?: number; readonly since?: number }): Promise<readonly HistoryEntry[]>;
+  /**
+   * What changed in each revision after `after` whose history is kept, whole revisions, at most some 10,000 changes at a time; empty where there are
+   * no more.
+   */
+  revisions(after: number): Promise<RevisionsPage>;
   /** Durably appends to the audit what is no change of a resource: a refusal, a token, a rotation. @throws WeftError "unavailable" */
   recordAudit(event: AuditEvent): Promise<AuditRecord>;
   /** Part of the audit, oldest first, with the ends of its chain, read in one snapshot. */

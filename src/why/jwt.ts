@@ -100,7 +100,7 @@ function withoutOutput({ outputPayloadToHeader, outputClaimToHeaders }: JwtRule,
 /** A claim iss that is not told is the rule's own, where there is one rule to choose from. */
 function ofClaims(rule: JwtRule, told: Claims, rules: readonly JwtRule[]): Verdict {
   const claims = told.iss === undefined && rules.length === 1 && rule.issuer ? { iss: rule.issuer, ...told } : told;
-  const error = issuerError(rule, claims) ?? audienceError(rule, claims);
+  const error = issuerError(rule, claims) ?? audienceError(rule, claims) ?? svidError(rule, claims);
   return error
     ? { rule, state: "invalid", reason: error, status: statusOf(rule, claims) }
     : { rule, state: "valid", reason: `a token of ${String(claims.iss)}, as told`, claims };
@@ -123,6 +123,19 @@ function audienceError({ audiences }: JwtRule, claims: Claims): string | undefin
   return undefined;
 }
 
+/** What JWT-SVIDs must say besides (request-authentication.ts). */
+function svidError({ keys: { authority }, audiences }: JwtRule, { sub }: Claims): string | undefined {
+  if (authority === undefined) return undefined;
+  if (audiences.length === 0) return "the rule names no audiences, and a JWT-SVID is for one";
+  const isOwn = typeof sub === "string" && sub.startsWith(`${authority}/`);
+  return isOwn ? undefined : `the token's subject is ${JSON.stringify(sub ?? "")}, and ${authority} vouches for its own identities only`;
+}
+
+/** 0 is no time to Envoy. */
+function expiryError({ keys: { authority } }: JwtRule, { exp }: Claims): string | undefined {
+  return authority === undefined || (typeof exp === "number" && exp >= 1) ? undefined : "the token has no expiry, and a JWT-SVID has one";
+}
+
 function ofRequest(rule: JwtRule, request: HttpRequest, { injected, now }: Known): Verdict {
   const found = tokensOf(rule, request);
   let failed: Verdict | undefined;
@@ -135,8 +148,8 @@ function ofRequest(rule: JwtRule, request: HttpRequest, { injected, now }: Known
     const { claims } = token;
     // Envoy looks at the times before the audience, and at the keys last (jwt_authn, authenticator.cc).
     const early = issuerError(rule, claims) ?? timeError(claims, now);
-    const reason =
-      early ?? audienceError(rule, claims) ?? (text === injected?.token ? authorityError(rule, injected) : keyError(token, rule.keys));
+    const late = audienceError(rule, claims) ?? svidError(rule, claims) ?? expiryError(rule, claims);
+    const reason = early ?? late ?? (text === injected?.token ? authorityError(rule, injected) : keyError(token, rule.keys));
     if (!reason) return { rule, state: "valid", reason: `a token of ${String(claims.iss)}`, claims, header, parameter };
     failed ??= { rule, state: "invalid", reason, status: early ? undefined : statusOf(rule, claims) };
   }

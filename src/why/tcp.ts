@@ -35,7 +35,23 @@ export function evaluateTcp(
     ...unreachable(leaving, called),
     { stage: "route", result: "match", reason, source: routed ?? service.source },
   ];
-  return routedBy(own, tcp, { virtual_host: name, name: "", source: routed ?? service.source }, steps, context);
+  const led = routedBy(own, tcp, { virtual_host: name, name: "", source: routed ?? service.source }, steps, context);
+  const [none] = unreachable(leaving, called);
+  return none ? withoutListener(led, none) : led;
+}
+
+/** Nobody can connect; where a listener would lead stays in the answer. */
+function withoutListener({ answer }: Evaluation, { reason }: Step): Evaluation {
+  return {
+    answer: {
+      ...answer,
+      verdict: "no_route",
+      status: 0,
+      mixed: false,
+      summary: `no listener: ${reason}; it would lead to: ${answer.summary}`,
+    },
+    matched: [],
+  };
 }
 
 /** At an egress listener of the caller's Sidecar; `sni`: the name that a TLS client asks for. */
@@ -77,7 +93,7 @@ function routedBy(leaving: Leaving, tcp: TcpRoute, route: RouteAnswer, steps: re
 /** A sidecar takes TCP at an address of the service's, or where its annotation says. */
 function unreachable({ caller }: Leaving, called: OutboundPort): Step[] {
   if (localPlaces(caller, called).length > 0) return [];
-  const reason = `the sidecar of ${caller.key} has no local port for it: annotation weft.dev/listen gives one`;
+  const reason = `the sidecar of ${caller.key} has no local port for ${called.service.host}:${called.port.number}: annotation weft.dev/listen gives one`;
   return [{ stage: "service", result: "no_listener", reason, source: caller.source }];
 }
 

@@ -18,7 +18,7 @@ function raw(port: number, lines: readonly string[]): Promise<string> {
 }
 
 describe("The admin API", () => {
-  test("needs the admin token on TCP and says how to get it", async () => {
+  test("needs a token on TCP and says how to get it", async () => {
     await using admin = await startAdmin();
     for (const authorization of ["", "Bearer wrong", `Basic ${admin.token}`, `Bearer ${admin.token}x`]) {
       const response = await admin.tcp("/v1/services", { headers: { authorization } });

@@ -158,6 +158,7 @@ describe("Metrics and description", () => {
       "/v1/access/{name}",
       "/v1/apply",
       "/v1/audit",
+      "/v1/audit/revisions",
       "/v1/bootstrap",
       "/v1/bundle",
       "/v1/ca",

@@ -134,7 +134,7 @@ describe("the admin API over TCP", () => {
     const elsewhere = ["services", "--server", server, "--data", newDirectory()];
     expect(await run([...elsewhere, "--token", token])).toEqual(own);
     expect(await run(elsewhere, { env: { WEFT_TOKEN: token } })).toEqual(own);
-    expectRefusal(await run(elsewhere), "needs the admin token", "weft token");
+    expectRefusal(await run(elsewhere), "needs a token", "weft token");
     expectRefusal(await run([...elsewhere, "--token", "wrong"]), "none of this weft's");
   });
 

@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { cp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { CaObserver } from "../../src/ca/lifecycle-options.ts";
-import { DEFAULT_LIFETIMES, type Lifetimes, RECONNECT_GRACE_MS } from "../../src/ca/lifetimes.ts";
+import { DEFAULT_LIFETIMES, type Lifetimes, PUBLISHED_AT_LEAST_MS, RECONNECT_GRACE_MS } from "../../src/ca/lifetimes.ts";
 import { type AuthorityOptions, type OpenedAuthority, openAuthority } from "../../src/ca/open-authority.ts";
 import type { SvidType, TrustBundle } from "../../src/ca/types.ts";
 import { FakeClock } from "../fakes/clock.ts";
@@ -282,6 +282,36 @@ describe("A forced rotation", () => {
       expect(idOf(after, "prepared")).toBe(prepared);
       await at(clock, after, 1_000);
       expect(idOf(after, "active")).toBe(prepared);
+    }));
+
+  test("that is asked for again while it is under way goes on: nothing begins anew, also after a restart.", () =>
+    inTemporaryDirectory(async (dir) => {
+      const clock = new FakeClock();
+      const start = clock.now();
+      const before = await open(dir, clock);
+      await before.rotate(["jwt"]);
+      const { notBefore = "" } = before.report().rotations[0] ?? {};
+      expect(Date.parse(notBefore) - start).toBe(PUBLISHED_AT_LEAST_MS.jwt);
+      const next = before.report().jwt.find(({ state }) => state === "prepared")?.id;
+      await at(clock, before, 100_000);
+      await before.rotate(["x509", "jwt"]);
+      const sinces = before.report().rotations.map(({ type, since }) => [type, Date.parse(since) - start]);
+      expect(sinces).toEqual(
+        expect.arrayContaining([
+          ["jwt", 0],
+          ["x509", 100_000],
+        ]),
+      );
+      before.close();
+      const after = await open(dir, clock);
+      await after.rotate(["jwt"]);
+      await at(clock, after, 199_000);
+      expect(after.report().jwt.find(({ state }) => state === "prepared")?.id).toBe(next);
+      await at(clock, after, 2_000);
+      expect(after.report().jwt.find(({ state }) => state === "active")?.id).toBe(next);
+      // Once it is done, the next call is a rotation of its own.
+      await after.rotate(["jwt"]);
+      expect(after.report().rotations).toMatchObject([{ type: "jwt", reason: "forced" }]);
     }));
 
   test("does not use a next one that was made before: its key may be known too.", () =>

@@ -1,5 +1,12 @@
 import { expect, test } from "bun:test";
-import { DEFAULT_LIFETIMES, LINGER_MS, RETRY_FIRST_MS, RETRY_LONGEST_MS, WALL_CLOCK_CHECK_MS } from "../../src/ca/lifetimes.ts";
+import {
+  DEFAULT_LIFETIMES,
+  LINGER_MS,
+  NOT_BEFORE_BACKDATE_MS,
+  RETRY_FIRST_MS,
+  RETRY_LONGEST_MS,
+  WALL_CLOCK_CHECK_MS,
+} from "../../src/ca/lifetimes.ts";
 import { SvidManager } from "../../src/ca/svid-manager.ts";
 import type { X509Svid } from "../../src/ca/types.ts";
 import { WeftError } from "../../src/lib/errors.ts";
@@ -10,7 +17,7 @@ const BILLING = "spiffe://mesh.local/ns/default/sa/billing";
 const MINUTE = 60_000;
 
 /** An authority without cryptography: serials count up, and `broken` makes it refuse. */
-function setUp({ random = 0.5 } = {}) {
+function setUp({ random = 0.5, revokedAt = (_spiffeId: string): number => 0 } = {}) {
   const clock = new FakeClock();
   const start = clock.now();
   const state = { issued: 0, broken: false };
@@ -27,6 +34,7 @@ function setUp({ random = 0.5 } = {}) {
     authority,
     clock,
     random: () => random,
+    revokedAt,
     observer: {
       failed: ({ error, attempt, retryInMs, expires }) => failures.push({ message: error.message, attempt, retryInMs, expires }),
     },
@@ -203,4 +211,28 @@ test("After close nothing is issued, told or kept.", async () => {
   expect(clock.pending).toBe(0);
   expect(manager.current(ORDERS)).toBeUndefined();
   expect(() => manager.subscribe(ORDERS, record)).toThrow("shutting down");
+});
+
+test("After a revocation an identity has a certificate whose notBefore lies after it as soon as that can be, whoever asks for it when; others are left alone.", async () => {
+  const times = new Map<string, number>();
+  const { clock, manager, seen, record } = setUp({ revokedAt: (id) => times.get(id) ?? 0 });
+  manager.subscribe(ORDERS, record);
+  manager.subscribe(BILLING, () => {});
+  await clock.advance(5 * MINUTE);
+  times.set(ORDERS, clock.now());
+  manager.recheck(ORDERS);
+  const wait = NOT_BEFORE_BACKDATE_MS + 1_000;
+  await clock.advance(wait - 1);
+  expect(seen).toEqual(["1@0"]);
+  await clock.advance(1);
+  expect(seen[1]).toStartWith("3@7.0");
+  times.set("late", clock.now());
+  const late: X509Svid[] = [];
+  manager.recheck("late");
+  await clock.advance(MINUTE);
+  manager.subscribe("late", (svid) => late.push(svid));
+  await clock.advance(wait - MINUTE);
+  expect(late.length).toBe(2);
+  await clock.advance(15 * MINUTE);
+  expect([late.length, seen.length, manager.current(BILLING)?.serial]).toEqual([2, 2, "2"]);
 });

@@ -47,7 +47,11 @@ describe("weft audit", () => {
     const records = log(2_500);
     await using here = await start(records);
     const { code, out } = await here.weft(["audit", "--verify"]);
-    expect({ code, out }).toEqual({ code: 0, out: `2500 records, from 1 to 2500, are whole\nhead 2500:${records.at(-1)?.hash}\n` });
+    expect({ code, out }).toEqual({
+      code: 0,
+      out: expect.stringMatching(/^2500 records, from 1 to 2500, are whole\nrevisions 1 to 2500 are in the store's history/),
+    });
+    expect(out).toEndWith(`head 2500:${records.at(-1)?.hash}\n`);
   });
 
   test("--verify says which record was altered, left out or cut off, and exits 1", async () => {
@@ -85,5 +89,60 @@ describe("weft audit", () => {
       code: 1,
       out: expect.stringContaining("dropped by age"),
     });
+  });
+
+  test("--verify --expect says of a noted record beyond the log's end that the log was cut off", async () => {
+    const noted = `5:${log(5)[4]?.hash}`;
+    await using here = await start(log(3));
+    expect(await here.weft(["audit", "--verify", "--expect", noted])).toMatchObject({
+      code: 1,
+      out: "the audit is broken: record 5, which was noted, is not there: the log was cut off after record 3, or is another one\n",
+    });
+  });
+
+  test("--verify compares each change with the store's history, as far as that is kept, and says what differs", async () => {
+    const history = log(4).map(({ revision, targets }) => ({ revision, targets }));
+    const verified = async (revisions: typeof history, { revision = 4, compacted = 0, records = log(4) } = {}) => {
+      await using here = await start(records);
+      here.control.history = { revision, compacted, revisions };
+      const { code, out } = await here.weft(["audit", "--verify"]);
+      return [code, out.split("\n")[code === 0 ? 1 : 0]];
+    };
+    expect(await verified(history)).toEqual([0, "revisions 1 to 4 are in the store's history as they are on record"]);
+    expect(await verified(history.slice(2), { compacted: 2 })).toEqual([
+      0,
+      "revisions 3 to 4 are in the store's history as they are on record; of 2 earlier ones the history is not kept",
+    ]);
+    const broken = (problem: string) => [1, `the audit is broken: ${problem}`];
+    expect(await verified(history.toSpliced(1, 1))).toEqual(broken("revision 2, of record 2, is not in the store's history"));
+    expect(await verified(history.slice(0, 3))).toEqual(broken("revision 4, of record 4, is not in the store's history"));
+    expect(await verified(history.with(2, { revision: 3, targets: ["Gateway shop/g3 created", "Gateway shop/g3b created"] }))).toEqual(
+      broken("record 3 and the store's history differ on revision 3: the history alone has Gateway shop/g3b created"),
+    );
+    expect(await verified(history.with(0, { revision: 1, targets: [] }))).toEqual(
+      broken("record 1 and the store's history differ on revision 1: the audit alone has Gateway shop/g1 created"),
+    );
+    // An audit that was cut off, and one out of which a change was taken, with a new chain.
+    expect(await verified(history, { records: log(3) })).toEqual(
+      broken("revision 4 is in the store's history, and no record is of it: Gateway shop/g4 created"),
+    );
+    const without: AuditRecord[] = [];
+    for (const { at, revision, ...event } of log(4).toSpliced(1, 1)) without.push(chain(without.at(-1) ?? GENESIS, event, at, revision));
+    expect(await verified(history, { records: without })).toEqual(
+      broken("revision 2 is in the store's history, and no record is of it: Gateway shop/g2 created"),
+    );
+    // What is made while this reads is on one side only, and no fault.
+    expect(await verified(history, { revision: 3, records: log(3) })).toEqual([
+      0,
+      "revisions 1 to 3 are in the store's history as they are on record",
+    ]);
+    // An older weft made changes and had no audit.
+    const event = { who: "weft", from: "weft", outcome: "done", targets: [] } as const;
+    const begun = chain(GENESIS, { ...event, action: "rotate-ca" }, "", 3);
+    const fourth = chain(begun, { ...event, action: "apply", targets: ["Gateway shop/g4 created"] }, "", 4);
+    expect(await verified(history, { records: [begun, fourth] })).toEqual([
+      0,
+      "revisions 4 to 4 are in the store's history as they are on record",
+    ]);
   });
 });

@@ -310,6 +310,24 @@ describe("Reports", () => {
     here.control.ca = () => stages[1] ?? before;
     const late = await here.weft(["ca", "rotate", "--wait", "100ms"]);
     expect(late).toMatchObject({ code: 1, err: expect.stringContaining("it goes on by itself") });
+    expect(late.out).toStartWith("x509: joins the rotation that was asked for at 2026-01-01T00:00:00Z\n");
+    expect(out).not.toContain("joins");
+  });
+
+  test("ca rotate of the JWT authority says from when on the new one may sign", async () => {
+    await using here = await start();
+    const before = here.control.caReport;
+    const rotation = { type: "jwt" as const, reason: "forced", since: "2026-01-01T00:00:00Z", notBefore: "2026-01-01T00:05:00Z" };
+    here.control.caReport = {
+      ...before,
+      jwt: [...before.jwt, { id: "next", state: "prepared", notBefore: "2026-01-01T00:00:00Z", notAfter: "2026-01-02T00:00:00Z" }],
+      rotations: [{ ...rotation, waitingFor: ["who reads the bundle"] }],
+    };
+    here.control.ca = () => before;
+    expect((await here.weft(["ca", "rotate", "--authority", "jwt"])).out).toBe(
+      "jwt: next is in the bundle, signs not before 2026-01-01T00:05:00Z, and waits for who reads the bundle\n",
+    );
+    expect((await here.weft(["ca", "rotate", "--help"])).out).toContain("A JWT authority signs after five minutes at the earliest");
   });
 });
 

@@ -39,6 +39,29 @@ describe("weft why", () => {
     expect(denied.out).toMatch(/decided by\n {2}authorization: AuthorizationPolicy default\/deny \(.*mesh\.yaml:\d+\)/);
   });
 
+  test("names the Sidecar that keeps a service from the caller", async () => {
+    const sidecar = resource("Sidecar", "narrow", '{workloadSelector: {labels: {app: web}}, egress: [{hosts: ["~/*"]}]}');
+    const narrow = files({ "mesh.yaml": [...MESH, sidecar].join("\n---\n") });
+    const hidden = await weft(["why", "-f", join(narrow, "mesh.yaml"), "--from", "web-1", "--to", "orders"]);
+    expect(hidden.code).toBe(1);
+    expect(hidden.out).toMatch(/decided by\n {2}what the caller knows: Sidecar default\/narrow \(.*mesh\.yaml:\d+\)/);
+    expect(hidden.out).not.toContain("nothing but defaults");
+  });
+
+  test("exits 1 where nobody can connect, for the sidecar has no local port for the TCP service, and tells where one would lead", async () => {
+    const tcp = httpService("db", "", "[{number: 5432, name: tls, protocol: TLS}]");
+    const there = workload("db-1", "db", "10.0.0.3");
+    const mesh = files({ "mesh.yaml": [...MESH, tcp, there].join("\n---\n") });
+    const ask = (...more: string[]) => weft(["why", "-f", join(mesh, "mesh.yaml"), "--from", "web-1", "--to", "db:5432", ...more]);
+    const refused = await ask();
+    expect(refused.code).toBe(1);
+    expect(refused.out).toStartWith(
+      "no listener: the sidecar of default/web-1 has no local port for db.default.mesh.local:5432: annotation weft.dev/listen gives one; it would lead to: ",
+    );
+    expect(refused.out).toMatch(/decided by\n {2}listeners: WorkloadEntry default\/web-1 \(/);
+    expect(v.parse(WhyAnswerSchema, JSON.parse((await ask("-o", "json")).out))).toMatchObject({ verdict: "no_route", status: 0 });
+  });
+
   test("takes headers, claims and methods, and answers as JSON of the shape that the API describes", async () => {
     const { code, out } = await offline(
       "--to",

@@ -167,4 +167,20 @@ describe("The admin API over TLS", () => {
       await impostor.stop(true);
     }
   });
+
+  test("serves no certificate from before the revocation of a workload with that SPIFFE ID, also after a restart", async () => {
+    const admin = { headers: { authorization: `Bearer ${token()}` } };
+    const holder = entry("ops").replace("serviceAccount: web", "serviceAccount: deployer");
+    expect((await call("/v1/apply", { ...admin, method: "POST", body: holder })).status).toBe(200);
+    const tls = as("deployer");
+    expect((await call("/v1/services", { tls })).status).toBe(200);
+    expect((await call("/v1/tokens/revoke", { ...admin, method: "POST", body: JSON.stringify({ workload: "ops/web-1" }) })).status).toBe(
+      200,
+    );
+    const refused = await call("/v1/services", { tls });
+    expect([refused.status, refused.json().detail]).toEqual([401, expect.stringContaining("was revoked, and opens nothing any more")]);
+    await weft.close();
+    weft = await start();
+    expect((await call("/v1/services", { tls })).status).toBe(401);
+  });
 });

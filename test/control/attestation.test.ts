@@ -75,6 +75,8 @@ describe("At ADS", () => {
       "/v1/apply",
       entry("web-1", "web") +
         entry("web-2", "web") +
+        entry("stolen-1", "shared") +
+        entry("stolen-2", "shared") +
         entry("admin-1", "admin") +
         entry("own", "own", `, annotations: {weft.dev/unix-user: "47003"}`),
     );
@@ -116,12 +118,34 @@ describe("At ADS", () => {
     expect((await byTls("default/web-1", svid, "nonsense").end())?.code).toBe(Code.Unauthenticated);
   });
 
-  test("a certificate from before a revocation opens no stream", async () => {
-    const svid = await svidOf("web-1");
-    await byTls("default/web-1", svid).next(TYPE.secret);
-    await ask("POST", "/v1/tokens/revoke", { workload: "default/web-1" });
-    await eventually(async () => expect(await connected()).not.toContain("default/web-1"));
-    expect((await byTls("default/web-1", svid).end())?.rawMessage).toContain("were revoked after this certificate");
+  test("a certificate from before a revocation opens no stream, neither of the workload nor of another with its service account", async () => {
+    const svid = await svidOf("stolen-1");
+    await byTls("default/stolen-1", svid).next(TYPE.secret);
+    await byTls("default/stolen-2", svid).next(TYPE.secret);
+    const byToken = client(place(weft.listening.ads), { token: await tokenOf("stolen-2") });
+    await byToken.next(TYPE.secret);
+    const revoked = await ask("POST", "/v1/tokens/revoke", { workload: "default/stolen-1" });
+    // A token of its own is no certificate: that stream stays.
+    expect(revoked).toMatchObject({ streams: 2, spiffe_ids: ["spiffe://mesh.local/ns/default/sa/shared"] as never });
+    await eventually(async () => expect(await connected()).not.toContain("default/stolen-1"));
+    expect(await connected()).toContain("default/stolen-2");
+    for (const name of ["stolen-1", "stolen-2"]) {
+      const refused = await byTls(`default/${name}`, svid).end();
+      expect(refused).toMatchObject({
+        code: Code.Unauthenticated,
+        rawMessage: expect.stringContaining("was revoked, and opens nothing any more"),
+      });
+    }
+    byToken.close();
+  });
+
+  test("a workload's certificate opens nothing after its revocation, although its WorkloadEntry has another service account by then, or is gone", async () => {
+    await ask("POST", "/v1/apply", entry("moved-1", "moved") + entry("moved-2", "moved"));
+    const svid = await svidOf("moved-1");
+    await ask("POST", "/v1/apply", entry("moved-1", "elsewhere"));
+    await ask("DELETE", "/v1/resources/WorkloadEntry/default/moved-1");
+    await ask("POST", "/v1/tokens/revoke", { workload: "default/moved-1" });
+    expect((await byTls("default/moved-2", svid).end())?.rawMessage).toContain("was revoked");
   });
 
   test("who proved one service account gets nothing of another that its workload is given later", async () => {

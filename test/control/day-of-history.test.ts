@@ -1,4 +1,5 @@
 /** A day of a mesh in seconds, on a real data directory: what was done, what was refused, and what the CA went through, can all be read afterwards. */
+import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -78,7 +79,9 @@ describe("A day of history, made with the injected clock:", () => {
   test("weft audit --verify finds it whole, and every hour's deeds and refusals are in it", async () => {
     const verified = await cli(["audit", "--verify", "--data", data]);
     expect({ code: verified.code, err: verified.err }).toEqual({ code: 0, err: "" });
-    expect(verified.out).toMatch(/^(\d+) records, from 1 to \1, are whole\nhead \1:[0-9a-f]+\n$/);
+    expect(verified.out).toMatch(
+      /^(\d+) records, from 1 to \1, are whole\nrevisions 1 to 24 are in the store's history as they are on record\nhead \1:[0-9a-f]+\n$/,
+    );
     const { out } = await cli(["audit", "--all", "-o", "json", "--data", data]);
     const records = JSON.parse(out) as { at: string; action: string; outcome: string; count?: number }[];
     const count = (action: string, outcome: string) => records.filter((one) => one.action === action && one.outcome === outcome).length;
@@ -109,5 +112,23 @@ describe("A day of history, made with the injected clock:", () => {
     const shown = await cli(["ca", "show", "--data", data], { clock });
     expect(shown).toMatchObject({ code: 0, err: "" });
     expect(shown.out).toContain("mesh.local");
+  });
+
+  test("weft audit --verify finds a change that somebody took out of the store's history behind weft's back, or slipped in", async () => {
+    await weft.close();
+    const database = new Database(join(data, "weft.db"));
+    database.run("DELETE FROM history WHERE revision = 9");
+    database.close();
+    await start();
+    expect(await cli(["audit", "--verify", "--data", data])).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/^the audit is broken: revision 9, of record \d+, is not in the store's history\n$/),
+    });
+    await weft.close();
+    const again = new Database(join(data, "weft.db"));
+    again.run("UPDATE history SET revision = 9 WHERE revision = 10");
+    again.close();
+    await start();
+    expect((await cli(["audit", "--verify", "--data", data])).out).toMatch(/revision 10, of record \d+, is not in the store's history/);
   });
 });

@@ -220,7 +220,7 @@ describe("JWT-SVIDs of another trust domain", () => {
 
     const resources = resourcesOf(
       workload("orders-1", "orders", "10.0.0.1"),
-      resource("RequestAuthentication", "tokens", `{jwtRules: [{issuer: 'spiffe://${OTHER}'}]}`),
+      resource("RequestAuthentication", "tokens", `{jwtRules: [{issuer: 'spiffe://${OTHER}', audiences: [orders]}]}`),
     );
     const [rule] = buildMesh(resources, { ...OPTIONS, jwtAuthorities: authorities }).authentication.get("default/orders-1")?.rules ?? [];
     expect(rule?.keys.jwks).toBe(authorities.get(`spiffe://${OTHER}`));

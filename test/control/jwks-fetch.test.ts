@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { fetchJwksWith } from "../../src/control/jwks-fetch.ts";
+import { detailOf, fetchJwksWith } from "../../src/control/jwks-fetch.ts";
 import { systemClock } from "../../src/lib/clock.ts";
+import { WeftError } from "../../src/lib/errors.ts";
 import { NO_PEERS, parseAllowedPeers } from "../../src/lib/public-address.ts";
 
 const KEY = { kty: "EC", crv: "P-256", x: "3TMbKG9DkCAB2L1b2N4nZvaHLIMS7TvedUTXJwSjcnw", y: "HJEDGoTRlv1zC_OF1cWnkM9bdQIfxTposHUnZxc_xd8" };
@@ -37,11 +38,15 @@ interface Options {
   readonly names?: readonly (readonly string[])[];
   readonly timeoutMs?: number;
   readonly discovery?: boolean;
+  readonly resolve?: (host: string) => Promise<readonly string[]>;
 }
 
-function fetchJwks(url: string, { allow = ["127.0.0.1"], names = [["127.0.0.1"]], timeoutMs = 5_000, discovery = false }: Options = {}) {
+function fetchJwks(
+  url: string,
+  { allow = ["127.0.0.1"], names = [["127.0.0.1"]], timeoutMs = 5_000, discovery = false, ...more }: Options = {},
+) {
   let lookups = 0;
-  const resolve = async () => names[Math.min(lookups++, names.length - 1)] ?? [];
+  const { resolve = async () => names[Math.min(lookups++, names.length - 1)] ?? [] } = more;
   const allowed = () => parseAllowedPeers(allow) ?? NO_PEERS;
   return fetchJwksWith({ clock: systemClock, allowed, resolve })({ url, discovery }, timeoutMs);
 }
@@ -86,9 +91,11 @@ describe("Fetching keys", () => {
 
   test("connects to nothing that is not public, unless it is allowed", async () => {
     const { port, asked } = await serve((_, response) => response.end(SET));
-    const refused = "is no public address: weft fetches keys from such ones only if weft run --jwks-allow names it";
+    const refused = "is no public address: weft fetches from such ones only if weft run --jwks-allow names it";
     expect(await failure(fetchJwks(`http://127.0.0.1:${port}/`, { allow: [] }))).toBe(`127.0.0.1 ${refused}`);
-    expect(await failure(fetchJwks(`http://issuer.example:${port}/`, { allow: [] }))).toBe(`issuer.example (127.0.0.1) ${refused}`);
+    expect(await failure(fetchJwks(`http://issuer.example:${port}/`, { allow: [] }))).toContain(
+      "issuer.example leads to no public address: weft fetches from others only if",
+    );
     for (const host of ["127.1", "2130706433", "0x7f.1", "0", "[::ffff:127.0.0.1]", "[::1]"]) {
       expect(await failure(fetchJwks(`http://${host}:${port}/`, { allow: [] }))).toContain(refused);
     }
@@ -102,7 +109,7 @@ describe("Fetching keys", () => {
     expect((await fetchJwks(`http://issuer.example:${port}/`, { names })).jwks).toBe(SET);
     expect(asked).toHaveLength(1);
     const rebinding = [["192.168.7.7"], ["127.0.0.1"]];
-    expect(await failure(fetchJwks(`http://issuer.example:${port}/`, { names: rebinding }))).toContain("192.168.7.7");
+    expect(await failure(fetchJwks(`http://issuer.example:${port}/`, { names: rebinding }))).toContain("leads to no public address");
     expect(asked).toHaveLength(1);
   });
 
@@ -147,6 +154,30 @@ describe("Fetching keys", () => {
     expect(await failure(fetchJwks(`http://issuer.example:${port}/keys`))).toContain(
       `http://issuer.example:${port}/keys cannot be reached`,
     );
-    expect(await failure(fetchJwks(`http://issuer.example:${port}/keys`, { names: [[]] }))).toContain("issuer.example (no address)");
+    expect(await failure(fetchJwks(`http://issuer.example:${port}/keys`, { names: [[]] }))).toContain(
+      "issuer.example leads to no public address",
+    );
+  });
+
+  test("tells who writes policies nothing of names on the inside: not whether they are there, nor where; the log has it", async () => {
+    const reasonOf = async (promise: Promise<unknown>) => {
+      const reason = await promise.then(
+        () => undefined,
+        (one: unknown) => one,
+      );
+      if (!(reason instanceof WeftError)) throw new Error("no failure");
+      return { message: reason.message, detail: detailOf(reason) ?? "" };
+    };
+    const { port } = await serve((_, response) => response.end(SET));
+    servers.pop()?.close();
+    const url = `http://vault.internal:${port}/keys`;
+    const there = await reasonOf(fetchJwks(url, { names: [["10.1.2.3"]] }));
+    const absent = await reasonOf(fetchJwks(url, { resolve: () => Promise.reject(new Error("getaddrinfo ENOTFOUND vault.internal")) }));
+    expect(absent.message).toBe(there.message);
+    expect([there.detail, absent.detail]).toEqual(["it leads to 10.1.2.3", "getaddrinfo ENOTFOUND vault.internal"]);
+    const closed = await reasonOf(fetchJwks(url, { allow: ["127.0.0.0/8"], names: [["127.0.0.7"]] }));
+    expect(closed.message).toStartWith(`${url} cannot be reached: `);
+    expect(closed.message).not.toContain("127.0.0.7");
+    expect(closed.detail).toContain("127.0.0.7");
   });
 });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type JwksCache, JwksKeeper, type JwksStatus, type KeptJwks } from "../../src/control/jwks.ts";
 import type { FetchedJwks } from "../../src/control/jwks-fetch.ts";
-import { jwksFile } from "../../src/control/jwks-file.ts";
+import { KEPT_BUNDLES, KEPT_KEYS, keptDocuments } from "../../src/control/kept-documents.ts";
 import { WeftError } from "../../src/lib/errors.ts";
 import type { JwksNeed } from "../../src/mesh/request-authentication.ts";
 import { FakeClock } from "../fakes/clock.ts";
@@ -141,14 +141,20 @@ describe("The file of fetched keys", () => {
     try {
       const path = join(directory, "jwks.json");
       const troubles: string[] = [];
-      const file = jwksFile(path, (message) => troubles.push(message));
+      const file = keptDocuments(path, KEPT_KEYS, (message) => troubles.push(message));
       expect([file.load().size, troubles]).toEqual([0, []]);
       const kept = new Map([[URI, { jwks: SET, fetchedAt: 7 }]]);
       file.save(new Map([...kept, ["https://odd.example", { jwks: '{"keys":[]}', fetchedAt: 8 }]]));
       expect(file.load()).toEqual(kept);
       expect(statSync(path).mode & 0o777).toBe(0o600);
+      const bundles = keptDocuments(join(directory, "federation.json"), KEPT_BUNDLES, (message) => troubles.push(message));
+      bundles.save(new Map([["other.example", { document: "{}", fetchedAt: 9, bootstrap: "{ }" }]]));
+      expect(bundles.load()).toEqual(new Map([["other.example", { document: "{}", fetchedAt: 9, bootstrap: "{ }" }]]));
       writeFileSync(path, "{");
-      expect([file.load().size, troubles.length]).toEqual([0, 1]);
+      writeFileSync(join(directory, "federation.json"), '{"other.example": {"document": 7}}');
+      expect([file.load().size, bundles.load().size, troubles.length]).toEqual([0, 0, 2]);
+      expect(troubles[0]).toContain("the keys in it are fetched again");
+      expect(troubles[1]).toContain("the bundles in it are fetched again");
     } finally {
       rmSync(directory, { recursive: true });
     }

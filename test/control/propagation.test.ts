@@ -20,7 +20,11 @@ const RESOURCES = resourcesOf(
   workload("web-1", "web", "10.0.0.1"),
   workload("orders-1", "orders", "10.0.0.2"),
   workload("billing-1", "billing", "10.0.0.3"),
-  resource("RequestAuthentication", "own", '{selector: {matchLabels: {app: orders}}, jwtRules: [{issuer: "spiffe://mesh.local"}]}'),
+  resource(
+    "RequestAuthentication",
+    "own",
+    '{selector: {matchLabels: {app: orders}}, jwtRules: [{issuer: "spiffe://mesh.local", audiences: [orders]}]}',
+  ),
   resource(
     "RequestAuthentication",
     "other",

@@ -324,6 +324,7 @@ test("A store that cannot write is tried again", async () => {
     get: (id) => memory.get(id),
     watch: (since, signal) => memory.watch(since, signal),
     history: (filter) => memory.history(filter),
+    revisions: (after) => memory.revisions(after),
     recordAudit: (event) => memory.recordAudit(event),
     readAudit: (filter) => memory.readAudit(filter),
     readPrivate: (collection) => memory.readPrivate(collection),

@@ -16,11 +16,15 @@ export interface TestWeft {
     path: string,
     body?: string,
   ): Promise<{ readonly status: number; readonly json: Record<string, unknown>; readonly text: string }>;
+  /** Ends it, and leaves its data directory for another one. */
+  stop(): Promise<void>;
   close(): Promise<void>;
 }
 
-export async function openTestWeft(env: Readonly<Record<string, string>> = {}): Promise<TestWeft> {
-  const data = mkdtempSync(join(tmpdir(), "weft-control-"));
+export async function openTestWeft(
+  env: Readonly<Record<string, string>> = {},
+  data = mkdtempSync(join(tmpdir(), "weft-control-")),
+): Promise<TestWeft> {
   const anywhere = { host: "127.0.0.1", port: 0 };
   const weft = await startWeft({
     data,
@@ -44,6 +48,7 @@ export async function openTestWeft(env: Readonly<Record<string, string>> = {}): 
       const isJson = (response.headers.get("content-type") ?? "").includes("json");
       return { status: response.status, json: isJson ? JSON.parse(text) : {}, text };
     },
+    stop: () => weft.close(),
     async close() {
       await weft.close();
       rmSync(data, { recursive: true, force: true });

@@ -23,7 +23,7 @@ import type {
 import type { Registrar, RegistrationBody } from "../../src/admin/registration.ts";
 import { accessControl } from "../../src/control/access-control.ts";
 import { AccessTokens } from "../../src/control/access-tokens.ts";
-import { type AuditEvent, type AuditMark, type AuditRecord, chain, GENESIS } from "../../src/lib/audit.ts";
+import { type AuditEvent, type AuditMark, type AuditRecord, chain, GENESIS, type RevisionsPage } from "../../src/lib/audit.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { WeftError } from "../../src/lib/errors.ts";
 import type { Problem } from "../../src/lib/problem.ts";
@@ -292,9 +292,14 @@ export class FakeControlPlane implements ControlPlane {
 
   readonly revoked: string[] = [];
 
-  async revokeTokens({ kind, namespace, name }: { kind: string; namespace: string; name: string }) {
+  async revokeTokens(
+    { kind, namespace, name }: { kind: string; namespace: string; name: string },
+    _: Caller,
+    { ahead = false }: { readonly ahead?: boolean } = {},
+  ) {
+    if (name === "ghost" && !ahead) throw new WeftError("not_found", `there is no ${kind} ${namespace}/${name}, and there was none`);
     this.revoked.push(`${kind} ${namespace}/${name}`);
-    return { streams: 1 };
+    return { streams: 1, spiffe_ids: ["spiffe://mesh.local/ns/default/sa/orders"] };
   }
 
   async bootstrap(workload: { namespace: string; name: string }) {
@@ -305,6 +310,16 @@ export class FakeControlPlane implements ControlPlane {
   async audit({ after, limit }: { after: number; limit: number }) {
     const { sequence, hash } = this.records.at(-1) ?? GENESIS;
     return { head: { sequence, hash }, anchor: this.anchor, records: this.records.filter((one) => one.sequence > after).slice(0, limit) };
+  }
+
+  /** What the history says where it is not what the records say. */
+  history: RevisionsPage | undefined;
+
+  async revisions(after: number): Promise<RevisionsPage> {
+    const changes = this.records.filter(({ action, outcome }) => action === "apply" && outcome === "done");
+    const told = changes.map(({ revision, targets }) => ({ revision, targets }));
+    const { revisions, ...ends } = this.history ?? { revision: told.at(-1)?.revision ?? 0, compacted: 0, revisions: told };
+    return { ...ends, revisions: revisions.filter(({ revision }) => revision > after).slice(0, 1_000) };
   }
 
   refused(refusal: Omit<AuditEvent, "outcome" | "count"> & { readonly reason: string }) {

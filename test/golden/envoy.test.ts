@@ -16,6 +16,9 @@ const NEEDS_FILES = new Set(["client-tls", "gateway-certificates", "gateway-secr
 /** Refused by Envoys before this version: commands in header values that came later. weft knows those of the newest, and tells where an Envoy refuses one. */
 const SINCE: Readonly<Record<string, string>> = { "header-values": "1.38" };
 
+/** Deprecated in favour of another kind of cluster, which EnvoyFilters for clusters would have to know. */
+const LEFT = new Set(["envoy.config.cluster.v3.Cluster.dns_refresh_rate", "envoy.config.cluster.v3.Cluster.respect_dns_ttl"]);
+
 const version = envoy === undefined ? "" : versionOf(envoy);
 const isOlder = (since = "0") => version.localeCompare(since, "en", { numeric: true }) < 0;
 
@@ -27,14 +30,17 @@ describe.skipIf(!envoy)("Envoy accepts", () => {
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   for (const name of caseNames().filter((candidate) => !NEEDS_FILES.has(candidate))) {
-    test(`everything that ${name}.yaml makes${SINCE[name] ? `, from ${SINCE[name]} on` : ""}`, async () => {
+    test(`everything that ${name}.yaml makes, by no deprecated field${SINCE[name] ? `, from ${SINCE[name]} on` : ""}`, async () => {
       const expected = isOlder(SINCE[name]) ? 1 : 0;
       for (const [workload, snapshot] of snapshotsOf(meshOf(readCase(name)), abilitiesOf(version))) {
         const path = join(directory, `${name}-${workload.replace("/", "-")}.json`);
         writeFileSync(path, JSON.stringify(staticConfig(snapshot)));
-        const run = Bun.spawn([envoy ?? "", "--mode", "validate", "-c", path, "-l", "error"], { stdout: "ignore", stderr: "pipe" });
+        const run = Bun.spawn([envoy ?? "", "--mode", "validate", "-c", path, "-l", "warning"], { stdout: "ignore", stderr: "pipe" });
         const [errors, code] = await Promise.all([new Response(run.stderr).text(), run.exited]);
         expect(`${workload}: ${code} ${code === expected ? "" : errors}`).toBe(`${workload}: ${expected} `);
+        expect(
+          [...errors.matchAll(/Using deprecated option '([^']*)'/g)].flatMap(([, field = ""]) => (LEFT.has(field) ? [] : field)),
+        ).toEqual([]);
       }
     }, 60_000);
   }

@@ -57,6 +57,9 @@ export function httpService(name: string, metadata = "", ports = "[{number: 80, 
   );
 }
 
+/** A service with an address, where sidecars take its TCP connections. */
+export const reachable = (service: string, address = "10.9.0.1"): string => service.replace("{hosts:", `{addresses: [${address}], hosts:`);
+
 export function workload(name: string, app: string, address: string, metadata = "", more = ""): string {
   return resource(
     "WorkloadEntry",

@@ -134,6 +134,21 @@ describe("The metrics of a workload", () => {
     expect(new Set(logs(telemetry("a", [PROMETHEUS])))).toEqual(new Set([true]));
   });
 
+  test("have their names begin as the Envoy's version is told it, since 1.39 by a scope", () => {
+    const mesh = meshOf(httpService("orders"), workload("orders-1", "orders", "10.0.0.1"), telemetry("a", [PROMETHEUS]));
+    const listeners = (envoy: string) => {
+      const shot = buildSnapshot(mesh, "default/orders-1", [], abilitiesOf(envoy));
+      return JSON.stringify([...(shot?.resources.get(TYPE.listener)?.values() ?? [])].map(describeResource));
+    };
+    for (const [envoy, said, unsaid] of [
+      ["1.38.3", '"statPrefix":"istio"', '"statsScope"'],
+      ["1.39.0", '"statsScope":{"prefix":"istio"}', '"statPrefix":"istio"'],
+    ] as const) {
+      expect(listeners(envoy)).toContain(said);
+      expect(listeners(envoy)).not.toContain(unsaid);
+    }
+  });
+
   test("change nothing for an Envoy that is too old to count but what is known of destinations", () => {
     const around = [httpService("orders"), workload("orders-1", "orders", "10.0.0.1")];
     const versions = (documents: string[], envoy: string) => {

@@ -2,7 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { analyze } from "../../src/mesh/analysis/index.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
 import { injectionAt, tokensNeeded } from "../../src/mesh/token-injection.ts";
+import type { AnyResource } from "../../src/model/resource.ts";
 import { why } from "../../src/why/index.ts";
+import { jwtResource } from "../../src/xds/filters/jwt.ts";
 import { httpService, meshOf, OPTIONS, resource, resourcesOf, workload } from "./harness.ts";
 
 const ISSUER = "spiffe://mesh.local";
@@ -30,8 +32,8 @@ const SERVICES = [
 
 const at = (yaml: string[], caller: string, host = "orders.default.mesh.local") =>
   injectionAt(meshOf(...SERVICES, ...yaml).injections.get(`default/${caller}`), host)?.token.audience;
-const findings = (...yaml: string[]) => {
-  const resources = resourcesOf(...SERVICES, ...yaml);
+const findings = (...yaml: string[]) => findingsOf(resourcesOf(...SERVICES, ...yaml));
+const findingsOf = (resources: readonly AnyResource[]) => {
   return analyze(resources, buildMesh(resources, OPTIONS))
     .filter(({ resource: about }) => about?.kind === "TokenInjection" || about?.kind === "RequestAuthentication")
     .map(({ message }) => message)
@@ -112,8 +114,21 @@ describe("weft check", () => {
     ]);
   });
 
-  test("tells of a rule that takes every token of the mesh, and of one whose issuer nobody knows", () => {
-    expect(findings(authentication(`{issuer: "${ISSUER}"}`))).toEqual([expect.stringContaining("names no audiences")]);
+  test("tells of a rule without audiences that an earlier weft took, which takes no token any more", () => {
+    const adding = injection("to-orders", "{hosts: [orders], audience: orders}");
+    const stored = resourcesOf(...SERVICES, adding, authentication(`{issuer: "${ISSUER}", audiences: [a]}`)).map((one) =>
+      one.kind === "RequestAuthentication" ? { ...one, spec: { ...one.spec, jwtRules: [{ issuer: ISSUER }] } } : one,
+    );
+    expect(findingsOf(stored)).toContainEqual(expect.stringContaining("names no audiences"));
+    const mesh = buildMesh(stored, { ...OPTIONS, jwtAuthorities: new Map([[ISSUER, '{"keys":[{"kty":"EC","kid":"known"}]}']]) });
+    expect(why(mesh, { from: "default/web-1", to: "orders" }, { now: 0 })).toMatchObject({ status: 401, jwt: { result: "invalid" } });
+    const authenticationOfOrders = mesh.authentication.get("default/orders-1");
+    if (!authenticationOfOrders) throw new Error("no rules");
+    const sent = new TextDecoder().decode(jwtResource(authenticationOfOrders).any);
+    expect([sent.includes('"kid":"none"'), sent.includes("known")]).toEqual([true, false]);
+  });
+
+  test("tells of a rule whose issuer nobody knows", () => {
     expect(findings(authentication('{issuer: "spiffe://elsewhere", audiences: [a]}'))).toEqual([
       expect.stringContaining("the keys of spiffe://elsewhere are not known here"),
     ]);
@@ -174,7 +189,7 @@ describe("The mesh's own tokens", () => {
     expect(asked("*")).toEqual(["allow", 200, "valid"]);
     expect(asked("*", { audience: "billing" })).toEqual(["deny", 403, "invalid"]);
     expect(asked("*", { header: "x-token" })).toEqual(["deny", 403, "missing"]);
-    expect(asked("*", { header: "x-token", rule: `{issuer: "${ISSUER}", fromHeaders: [{name: X-Token}]}` })).toEqual([
+    expect(asked("*", { header: "x-token", rule: `{issuer: "${ISSUER}", audiences: [orders], fromHeaders: [{name: X-Token}]}` })).toEqual([
       "allow",
       200,
       "valid",

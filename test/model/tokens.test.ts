@@ -14,6 +14,10 @@ describe("RequestAuthentication", () => {
     "nothing but a selector": { selector: { matchLabels: { app: "orders" } } },
     "no rules": {},
     "an issuer alone, whose keys are found by discovery": rule({}),
+    "the issuer of a trust domain, with audiences": { jwtRules: [{ issuer: "spiffe://mesh.local", audiences: ["orders"] }] },
+    "the issuer of a trust domain with keys of its own, without": {
+      jwtRules: [{ issuer: "spiffe://mesh.local", jwksUri: "https://issuer.example/keys" }],
+    },
     "keys by URI and no issuer": { jwtRules: [{ jwksUri: "http://issuer.example/keys" }] },
     "inline keys, of any type": jwks(KEY, { kty: "RSA", n: "AQAB", e: "AQAB" }, { kty: "OKP", crv: "Ed25519", x: "AQAB" }),
     "a single key for a set": rule({ jwks: JSON.stringify(KEY) }),
@@ -35,6 +39,11 @@ describe("RequestAuthentication", () => {
       { jwtRules: [{ jwks: JSON.stringify({ keys: [KEY] }) }] },
       "missing",
       "spec.jwtRules[0]: needs issuer or jwksUri",
+    ],
+    "the issuer of a trust domain without audiences": [
+      { jwtRules: [{ issuer: "spiffe://mesh.local" }] },
+      "missing",
+      "spec.jwtRules[0]: needs audiences",
     ],
     "an empty audience": [rule({ audiences: [""] }), "badValue", at("audiences[0]")],
     "keys by file": [rule({ jwksUri: "file:///etc/keys" }), "badValue", at("jwksUri: must be an http or https URL")],

@@ -24,6 +24,13 @@ test("weft.dev/unix-user is a user's number, or a name in lower case", () => {
   }
 });
 
+test("nobody cannot be the user of a workload, and the reason says so", () => {
+  for (const user of ["nobody", "65534"]) {
+    const [problem, ...more] = parseDocuments(entry(user), "web.yaml").problems;
+    expect([problem?.message, more.length]).toEqual([expect.stringContaining("run its Envoy as a user of its own"), 0]);
+  }
+});
+
 test("root cannot be the user of a workload, by whichever name", () => {
   for (const user of ["root", "0", "00"]) {
     const problems = parseDocuments(entry(user), "web.yaml").problems.map(({ code, line, message }) => ({ code, line, message }));

@@ -62,16 +62,17 @@ test("registrations that did not change stay the same list, so that nobody who w
   expect(after.registrations).toBe(before.registrations);
 });
 
-test("a registration of a workload or a service account that is not there is told of", () => {
+test("a registration of a workload that is not there is told of, and of a service account that looks like a slip for another", () => {
   const resources = resourcesOf(
-    registered("a", "{serviceAccount: reports, selectors: {unix: {uid: 7}}}", OLD),
+    registered("a", "{serviceAccount: biling, selectors: {unix: {uid: 7}}}", OLD),
+    registered("program", "{serviceAccount: reports, selectors: {unix: {uid: 7}}}", OLD),
     registered("b", "{workload: billing-2, selectors: {unix: {uid: 7}}}", OLD),
     registered("c", "{serviceAccount: billing, selectors: {unix: {uid: 7}}}", OLD),
     workload("billing-1", "billing", "10.0.0.1"),
   );
   const found = analyze(resources, buildMesh(resources, OPTIONS)).filter(({ code }) => code === "WF0521");
-  expect(found.map(({ message, resource }) => `${resource?.name} ${message}`)).toEqual([
-    'a spec.serviceAccount: no workload of namespace default has service account "reports"',
-    "b spec.workload: there is no workload default/billing-2: nobody gets an identity by this",
+  expect(found.map(({ message, resource, help }) => `${resource?.name} ${message} (${help})`)).toEqual([
+    'a spec.serviceAccount: no workload of namespace default has service account "biling" (did you mean billing?)',
+    "b spec.workload: there is no workload default/billing-2: nobody gets an identity by this (there are: billing-1)",
   ]);
 });

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type AuditEvent, type AuditRecord, ChainVerifier } from "../../src/lib/audit.ts";
+import { MOST_CHANGES } from "../../src/store/history-limit.ts";
 import type { Compactable, Store } from "../../src/store/index.ts";
 import { apply, clockAt, codeOf, idOf, type OpenForTest, opener, put, remove } from "./harness.ts";
 
@@ -116,6 +117,30 @@ export function auditContract(name: string, open: OpenForTest): void {
       expect(await brokenAt(store)).toBeUndefined();
     });
 
+    test("tells what changed in the revisions that are kept, whole revisions, not all at once", async () => {
+      const store: Store & Compactable = await start();
+      const many = Array.from({ length: MOST_CHANGES + 1 }, (_, index) => put(`r${index}`, 0));
+      await apply(store, put("a", 1));
+      await apply(store, ...many);
+      await apply(store, put("a", 2));
+      await remove(store, "a");
+      const pageAfter = async (after: number) =>
+        (await store.revisions(after)).revisions.map(({ revision, targets }) => [revision, targets.length]);
+      expect(await pageAfter(0)).toEqual([[1, 1]]);
+      expect(await pageAfter(1)).toEqual([[2, MOST_CHANGES + 1]]);
+      expect(await pageAfter(2)).toEqual([
+        [3, 1],
+        [4, 1],
+      ]);
+      expect(await pageAfter(4)).toEqual([]);
+      await store.compact(1);
+      expect(await store.revisions(0)).toEqual({
+        revision: 4,
+        compacted: 3,
+        revisions: [{ revision: 4, targets: ["VirtualService default/a deleted"] }],
+      });
+    });
+
     test("has exactly one record of each revision, whatever is done", async () => {
       const step = fc.record({
         name: fc.constantFrom("a", "b", "c"),
@@ -131,8 +156,12 @@ export function auditContract(name: string, open: OpenForTest): void {
             else await store.recordAudit(REFUSAL);
           }
           const revisions = new Set((await store.history()).map(({ revision }) => revision));
-          const audited = (await whole(store)).filter(({ outcome }) => outcome === "done").map(({ revision }) => revision);
-          expect(audited).toEqual([...revisions].sort((a, b) => a - b));
+          const done = (await whole(store)).filter(({ outcome }) => outcome === "done");
+          expect(done.map(({ revision }) => revision)).toEqual([...revisions].sort((a, b) => a - b));
+          const told = await store.revisions(0);
+          expect(told.revisions).toEqual(done.map(({ revision, targets }) => ({ revision, targets })));
+          expect(told).toMatchObject({ revision: done.length, compacted: 0 });
+          expect((await store.revisions(3)).revisions).toEqual(told.revisions.slice(3));
           expect(await brokenAt(store)).toBeUndefined();
         }),
         { numRuns: 30 },

@@ -9,7 +9,10 @@ const ANY = resource("ServiceEntry", "any", `{hosts: ["*.example.com"], resoluti
 const OPEN = resource("Sidecar", "open", "{outboundTrafficPolicy: {mode: ALLOW_ANY}}");
 const ORIGINATED = resource("DestinationRule", "any", '{host: "*.example.com", trafficPolicy: {tls: {mode: SIMPLE}}}');
 const LOCKED = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: all}\nspec: {mtls: {mode: STRICT}}\n";
-const CALLER = workload("web-1", "web", "10.0.0.1");
+const CALLER = workload("web-1", "web", "10.0.0.1", 'annotations: {weft.dev/listen: "*.example.com:443=127.0.0.1:15443"}').replace(
+  'annotations: {weft.dev/app: "http=127.0.0.1:9001"}, ',
+  "",
+);
 
 const ask = (to: string, more: readonly string[] = [], method?: string) =>
   why(meshOf(CALLER, ANY, ...more), { from: "default/web-1", to, method }, { now: NOW });

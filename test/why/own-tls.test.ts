@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { why } from "../../src/why/index.ts";
-import { httpService, meshOf, resource, workload } from "../mesh/harness.ts";
+import { httpService, meshOf, reachable, resource, workload } from "../mesh/harness.ts";
 
 const VAULT = "[{number: 9443, name: tls-vault, protocol: TLS}, {number: 9090, name: tcp, protocol: TCP}]";
 const mesh = (...more: string[]) =>
   meshOf(
-    httpService("orders", "", VAULT),
+    reachable(httpService("orders", "", VAULT)),
     workload("web-1", "web", "10.0.0.1"),
     workload("orders-1", "orders", "10.0.0.2"),
     workload("legacy-1", "legacy", "10.0.0.3").replace("serviceAccount: legacy", 'serviceAccount: ""'),

@@ -2,13 +2,13 @@
 import { describe, expect, test } from "bun:test";
 import { parseDocuments } from "../../src/model/index.ts";
 import { type WhyRequest, why } from "../../src/why/index.ts";
-import { httpService, meshOf, resource, workload } from "../mesh/harness.ts";
+import { httpService, meshOf, reachable, resource, workload } from "../mesh/harness.ts";
 
 const PORTS =
   "[{number: 80, name: http, protocol: HTTP, targetPort: 8080}, {number: 81, name: http-admin, protocol: HTTP}, {number: 90, name: tcp, protocol: TCP}]";
 const ROOT = "namespace: weft-system";
 const town = [
-  httpService("orders", "", PORTS),
+  reachable(httpService("orders", "", PORTS)),
   workload("web-1", "web", "10.0.0.1"),
   workload("orders-1", "orders", "10.0.0.2"),
   workload("legacy-1", "legacy", "10.0.0.3").replace("serviceAccount: legacy", 'serviceAccount: ""'),

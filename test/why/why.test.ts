@@ -2,13 +2,13 @@ import { describe, expect, test } from "bun:test";
 import { buildMesh } from "../../src/mesh/build.ts";
 import type { Mesh } from "../../src/mesh/types.ts";
 import { type WhyAnswer, type WhyRequest, why } from "../../src/why/index.ts";
-import { httpService, meshOf, OPTIONS, resource, resourcesOf, workload } from "../mesh/harness.ts";
+import { httpService, meshOf, OPTIONS, reachable, resource, resourcesOf, workload } from "../mesh/harness.ts";
 import { JWKS, token } from "./vocabulary.ts";
 
 const NOW = Date.parse("2026-06-01T00:00:00Z");
 const WEB = workload("web-1", "web", "10.0.0.1");
 const ORDERS = [
-  httpService("orders", "", "[{number: 80, name: http, protocol: HTTP}, {number: 9090, name: tcp, protocol: TCP}]"),
+  reachable(httpService("orders", "", "[{number: 80, name: http, protocol: HTTP}, {number: 9090, name: tcp, protocol: TCP}]")),
   workload("orders-1", "orders", "10.0.0.2", "labels: {version: v1}"),
 ];
 

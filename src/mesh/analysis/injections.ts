@@ -111,8 +111,8 @@ function checkRules(context: Context, policy: Resource<"RequestAuthentication">)
         `this mesh's issuer is ${issuerOf(trustDomain)}; of others write jwks`,
       );
     } else if (audiences.length === 0) {
-      const message = "names no audiences: a token that a workload shows to any other service is taken here too";
-      context.warn("surprising", policy, path, message, "write audiences: what TokenInjections for this service say");
+      const message = "names no audiences, and JWT-SVIDs are for one: its tokens are refused";
+      context.warn("neverMatches", policy, path, message, "write audiences: what TokenInjections for this service say");
     }
   }
 }

@@ -1,4 +1,5 @@
 /** WorkloadRegistrations whose identity is nobody's. */
+import { nearest } from "../../model/suggest.ts";
 import { type Context, some } from "./context.ts";
 
 export function findLostRegistrations(context: Context): void {
@@ -13,9 +14,14 @@ export function findLostRegistrations(context: Context): void {
       const help = found ? "give its WorkloadEntry a serviceAccount" : known(there.map(({ name }) => name));
       context.warn("unknownIdentity", one, ["spec", "workload"], `${message}: nobody gets an identity by this`, help);
     } else if (serviceAccount !== undefined && !there.some((other) => other.serviceAccount === serviceAccount)) {
-      const accounts = [...new Set(there.flatMap((other) => other.serviceAccount ?? []))];
+      // A program without a sidecar has no WorkloadEntry: its account is nobody else's. One that is nearly another's is likely to be meant for it.
+      const meant = nearest(
+        serviceAccount,
+        there.flatMap((other) => other.serviceAccount ?? []),
+      );
+      if (meant === undefined) continue;
       const message = `no workload of namespace ${namespace} has service account ${JSON.stringify(serviceAccount)}`;
-      context.warn("unknownIdentity", one, ["spec", "serviceAccount"], message, known(accounts));
+      context.warn("unknownIdentity", one, ["spec", "serviceAccount"], message, `did you mean ${meant}?`);
     }
   }
 }

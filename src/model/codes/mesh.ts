@@ -231,7 +231,7 @@ spec:
     code: "WF0513",
     title: "A rule that can never match",
     cause: "What the rule asks for cannot occur at the workloads that it holds for.",
-    mend: "Read the message: usually a port, a protocol, a trust domain or the mutual TLS mode does not fit.",
+    mend: "Read the message: usually a port, a protocol, a trust domain or the mutual TLS mode does not fit. Another mesh's trust domain becomes known by a TrustDomain (weft.dev/v1).",
     example: `${ORDERS}---
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
@@ -357,7 +357,7 @@ spec:
     code: "WF0521",
     title: "An identity that no workload has",
     cause:
-      "A WorkloadRegistration names a workload that is not there or has no service account, and gives nobody an identity; or a service account that no workload has, which is often a slip, and right for a program that has no sidecar.",
+      "A WorkloadRegistration names a workload that is not there or has no service account, and gives nobody an identity; or a service account that no workload has, and that looks like one which a workload has. A program without a sidecar may have any.",
     mend: "Compare the name with those of the namespace's WorkloadEntries: a registration's identity is always one of its own namespace.",
     example: `apiVersion: weft.dev/v1
 kind: WorkloadRegistration

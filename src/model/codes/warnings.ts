@@ -64,4 +64,18 @@ spec:
   bundleEndpoint: {url: "https://127.0.0.1:9/", profile: https_web}
 `,
   },
+  unknownUser: {
+    code: "WF0406",
+    title: "A user whom this machine does not know",
+    cause:
+      "The annotation weft.dev/unix-user or a WorkloadRegistration names a user or a group that is not in /etc/passwd or /etc/group of the machine where weft runs, so that no process can be its. It may be added later.",
+    mend: "Correct the name, add the user, or write a number in its place.",
+    example: `apiVersion: weft.dev/v1
+kind: WorkloadRegistration
+metadata: {name: billing, namespace: shop}
+spec:
+  serviceAccount: billing
+  selectors: {unix: {user: biling, path: /usr/bin/billing}}
+`,
+  },
 } as const satisfies Record<string, CodeEntry>;

@@ -1,9 +1,19 @@
 /** A store that forgets: for tests, for `--store memory:`, and as the plainest statement of what a store does. */
-import { type AuditEvent, type AuditMark, type AuditPage, type AuditRecord, chain, GENESIS } from "../../lib/audit.ts";
+import {
+  type AuditEvent,
+  type AuditMark,
+  type AuditPage,
+  type AuditRecord,
+  chain,
+  GENESIS,
+  type RevisionsPage,
+  type RevisionTargets,
+  targetOf,
+} from "../../lib/audit.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { WeftError } from "../../lib/errors.ts";
 import { follow, lostReason, Wakeups } from "../follow.ts";
-import { AUDIT_LIMIT, type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit } from "../history-limit.ts";
+import { AUDIT_LIMIT, type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit, MOST_CHANGES } from "../history-limit.ts";
 import {
   encodeTransaction,
   idKey,
@@ -112,6 +122,20 @@ class MemoryStore implements Store, Compactable {
   async compact(keepRevisions: number): Promise<void> {
     this.#checkOpen();
     this.#trim({ revisions: keepRevisions, bytes: Number.POSITIVE_INFINITY });
+  }
+
+  async revisions(after: number): Promise<RevisionsPage> {
+    this.#checkOpen();
+    const revisions: RevisionTargets[] = [];
+    let count = 0;
+    for (const [index, log] of this.#log.entries()) {
+      const revision = this.#compacted + index + 1;
+      if (revision <= after) continue;
+      count += log.length;
+      if (count > MOST_CHANGES && revisions.length > 0) break;
+      revisions.push({ revision, targets: log.map(({ action, row }) => targetOf({ ...row, action })) });
+    }
+    return { revision: this.#revision, compacted: this.#compacted, revisions };
   }
 
   async recordAudit(event: AuditEvent): Promise<AuditRecord> {

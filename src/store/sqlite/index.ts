@@ -2,10 +2,10 @@
  * The store in one SQLite file: what is stored now, and a log of every revision. Documents are JSON as the user wrote them; keys, tokens
  * and certificates have no place here, for the log never forgets on demand.
  */
-import type { AuditEvent, AuditPage, AuditRecord } from "../../lib/audit.ts";
+import type { AuditEvent, AuditPage, AuditRecord, RevisionsPage } from "../../lib/audit.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { follow, lostReason, Wakeups } from "../follow.ts";
-import { AUDIT_LIMIT, type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit } from "../history-limit.ts";
+import { AUDIT_LIMIT, type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit, MOST_CHANGES } from "../history-limit.ts";
 import { encodeTransaction, type Plan, planTransaction, toHistoryEntry, toResource, toRevisionEvent } from "../plan.ts";
 import type {
   ApplyResult,
@@ -35,6 +35,7 @@ import {
   readNextRevision,
   readResource,
   readResources,
+  readTargets,
   removeResource,
   writeLog,
   writeMeta,
@@ -131,6 +132,16 @@ class SqliteStore implements Store, Compactable {
       const meta = readMeta(db);
       writeMeta(db, this.#trim(meta, { revisions: keepRevisions, bytes: Number.POSITIVE_INFINITY }));
     });
+  }
+
+  async revisions(after: number): Promise<RevisionsPage> {
+    const db = this.#connection;
+    return this.#decode(() =>
+      db.read(() => {
+        const { revision, compacted } = readMeta(db);
+        return { revision, compacted, revisions: readTargets(db, after, MOST_CHANGES) };
+      }),
+    );
   }
 
   async recordAudit(event: AuditEvent): Promise<AuditRecord> {

@@ -1,4 +1,5 @@
 /** Every SQL statement on the store's tables but health's. Times are RFC 3339. */
+import { type RevisionTargets, targetOf } from "../../lib/audit.ts";
 import { sha256 } from "../../lib/hash.ts";
 import { idKey, type LogRow, type StoredRow } from "../plan.ts";
 import type { ListFilter, ResourceId } from "../store.ts";
@@ -79,6 +80,19 @@ export function readHistory(connection: Connection, filter: ListFilter & { limit
   const { where, bindings } = conditions(filter, "revision > $since");
   const sql = `SELECT ${HISTORY} FROM history ${where} ORDER BY revision DESC, sequence LIMIT $limit`;
   return connection.all<HistoryRow>(sql, { ...bindings, since: filter.since ?? 0, limit: filter.limit ?? -1 }).map(toLogRow);
+}
+
+/** What changed in the revisions after `after`: at most `limit` changes, and the whole first revision. */
+export function readTargets(connection: Connection, after: number, limit: number): readonly RevisionTargets[] {
+  const rows = connection.all<Omit<HistoryRow, "row">>(
+    `SELECT revision, action, kind, namespace, name FROM history WHERE revision > $after AND revision <= coalesce(
+       max((SELECT revision FROM history WHERE revision > $after ORDER BY revision, sequence LIMIT 1 OFFSET $limit) - 1,
+           (SELECT min(revision) FROM history WHERE revision > $after)),
+       9007199254740991) ORDER BY revision, sequence`,
+    { after, limit },
+  );
+  const byRevision = Map.groupBy(rows, ({ revision }) => revision);
+  return [...byRevision].map(([revision, changes]) => ({ revision, targets: changes.map(targetOf) }));
 }
 
 /** Deletes the history up to and including `revision`. @returns the bytes that this gives back to its limit */

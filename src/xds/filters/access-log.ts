@@ -24,7 +24,9 @@ export function listenerSettings(mesh: Mesh, workload: Workload, abilities: Envo
   const logged = logs ? withAccessLogs(mesh.settings, logs) : mesh.settings;
   const traced = tracing ? withTracing(logged, tracing) : logged;
   const metrics = abilities.statsAccessLog ? mesh.metrics.get(workload.key) : undefined;
-  return metrics ? withMetrics(traced, metrics) : traced;
+  if (!metrics) return traced;
+  const counted = withMetrics(traced, metrics);
+  return abilities.statsScope ? withScope(counted) : counted;
 }
 
 const withAccessLogs = memoize(
@@ -34,6 +36,8 @@ const withAccessLogs = memoize(
 const withTracing = memoize((settings: Settings, tracing: NonNullable<Settings["tracing"]>): Settings => ({ ...settings, tracing }));
 
 const withMetrics = memoize((settings: Settings, metrics: NonNullable<Settings["metrics"]>): Settings => ({ ...settings, metrics }));
+
+const withScope = memoize((settings: Settings): Settings => ({ ...settings, statsScope: true }));
 
 /**
  * What Telemetry says of calls out (client) or in (server), else MeshConfig's accessLogFile and accessLogFormat; Envoy's own format where none is

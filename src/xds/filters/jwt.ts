@@ -86,10 +86,14 @@ function any(requirements: Requirement[]): Requirement {
 
 function provider(rule: JwtRule): MessageInitShape<typeof JwtProviderSchema> {
   const { headers, params, cookies } = rule.locations;
+  const { authority } = rule.keys;
+  // To Envoy no audiences are any.
+  const jwks = authority !== undefined && rule.audiences.length === 0 ? undefined : rule.keys.jwks;
   return {
     issuer: rule.issuer,
     audiences: [...rule.audiences],
-    jwksSourceSpecifier: { case: "localJwks", value: { specifier: { case: "inlineString", value: rule.keys.jwks ?? NO_KEYS } } },
+    jwksSourceSpecifier: { case: "localJwks", value: { specifier: { case: "inlineString", value: jwks ?? NO_KEYS } } },
+    ...(authority === undefined ? {} : { subjects: { matchPattern: { case: "prefix", value: `${authority}/` } }, requireExpiration: true }),
     forward: rule.forwardOriginalToken,
     fromHeaders: headers.map(({ name, prefix }) => ({ name, valuePrefix: prefix })),
     fromParams: [...params],

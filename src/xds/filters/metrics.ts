@@ -25,7 +25,8 @@ type Tags = readonly (readonly [string, string])[];
 type Filter = NonNullable<MessageInitShape<typeof AccessLogFilterSchema>["filterSpecifier"]>;
 
 /** gRPC apart from other requests: its status is a tag of its own. `server`: undefined for calls out. */
-export function httpMetrics({ metrics: workload }: Settings, server?: Server): AccessLog[] {
+export function httpMetrics(settings: Settings, server?: Server): AccessLog[] {
+  const { metrics: workload } = settings;
   const metrics = metricsOf(workload, server);
   if (!workload || !metrics) return [];
   const parties = partiesOf(workload, server);
@@ -39,10 +40,12 @@ export function httpMetrics({ metrics: workload }: Settings, server?: Server): A
   const grpc = tags("grpc", ["grpc_response_status", "%GRPC_STATUS_NUMBER%"]);
   return [
     ...logger(
+      settings,
       isGrpc(false),
       REQUEST.flatMap((name) => statOf(metrics, name, tags("http"))),
     ),
     ...logger(
+      settings,
       isGrpc(true),
       REQUEST.flatMap((name) => statOf(metrics, name, grpc)),
     ),
@@ -53,16 +56,18 @@ export function httpMetrics({ metrics: workload }: Settings, server?: Server): A
  * A connection is counted when the other side is connected or cannot be, and its bytes when it ends. A server's Envoy is connected to its
  * application before its client's handshake is done, so that it does not know the client yet where it counts the connection as opened.
  */
-export function tcpMetrics({ metrics: workload }: Settings, server?: Server): AccessLog[] {
+export function tcpMetrics(settings: Settings, server?: Server): AccessLog[] {
+  const { metrics: workload } = settings;
   const metrics = metricsOf(workload, server);
   if (!workload || !metrics) return [];
   const tagsOf = (parties: Tags): Tags => [...parties, ["request_protocol", "tcp"], ...outcomeOf(server)];
   const tags = tagsOf(partiesOf(workload, server));
   const opened = statOf(metrics, "TCP_OPENED_CONNECTIONS", tagsOf(partiesOf(workload, server, UNKNOWN_PEER)));
   return [
-    ...logger(ofType(AccessLogType.TcpUpstreamConnected), opened),
-    ...logger(NEVER_CONNECTED, opened),
+    ...logger(settings, ofType(AccessLogType.TcpUpstreamConnected), opened),
+    ...logger(settings, NEVER_CONNECTED, opened),
     ...logger(
+      settings,
       ofType(AccessLogType.TcpConnectionEnd),
       CLOSED.flatMap((name) => statOf(metrics, name, tags)),
     ),
@@ -104,11 +109,11 @@ function statOf(metrics: readonly Metric[], name: MetricName, standard: Tags): S
   return [{ ...VALUES[name], name: metric.prometheusName, tags: [...tags] }];
 }
 
-function logger(filter: Filter, stats: readonly Stat[]): AccessLog[] {
+function logger({ statsScope }: Settings, filter: Filter, stats: readonly Stat[]): AccessLog[] {
   if (stats.length === 0) return [];
   const stat = ({ name, tags }: Stat) => ({ name, tags: tags.map(([tag, valueFormat]) => ({ name: tag, valueFormat })) });
   const config = create(ConfigSchema, {
-    statPrefix: STAT_PREFIX,
+    ...(statsScope ? { statsScope: { prefix: STAT_PREFIX } } : { statPrefix: STAT_PREFIX }),
     histograms: stats.flatMap((one) => ("histogram" in one ? [{ stat: stat(one), unit: one.unit, valueFormat: one.histogram }] : [])),
     counters: stats.flatMap((one) => {
       if ("histogram" in one) return [];

@@ -64,10 +64,8 @@ function permissionCondition(condition: Condition): Permission {
     }
     case "metadata": {
       const value = stringValue(condition.match);
-      return permission({
-        case: "metadata",
-        value: metadataMatcher(condition.filter, [condition.key], condition.list ? oneOf(value) : value),
-      });
+      const matcher = metadataMatcher(condition.filter, [condition.key], condition.list ? oneOf(value) : value);
+      return permission({ case: "sourcedMetadata", value: { metadataMatcher: matcher } });
     }
     default:
       return never(condition.kind);
@@ -97,7 +95,7 @@ function principalCondition(condition: Condition): Principal {
 }
 
 function claim(path: readonly string[], value: Value): Principal {
-  return principal({ case: "metadata", value: claimMatcher(path, value) });
+  return principal({ case: "sourcedMetadata", value: { metadataMatcher: claimMatcher(path, value) } });
 }
 
 function stringValue(match: TextMatch): Value {

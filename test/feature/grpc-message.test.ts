@@ -1,0 +1,43 @@
+import { afterEach, expect, test } from "bun:test";
+import { connect } from "node:http2";
+import { plainly } from "../../src/ads/grpc-message.ts";
+import { WeftError } from "../../src/lib/errors.ts";
+import { cleanUp, onCleanup, start } from "./fixture.ts";
+
+afterEach(cleanUp);
+
+/** As it stands on the wire: what Envoy logs. */
+function refusal({ address, port }: { readonly address: string; readonly port: number }): Promise<string> {
+  const session = connect(`http://${address}:${port}`);
+  onCleanup(() => session.destroy());
+  const call = session.request({
+    ":method": "POST",
+    ":path": "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  call.end(Buffer.alloc(5));
+  return new Promise((resolve, reject) => {
+    const seen = (headers: Record<string, unknown>) => {
+      if (typeof headers["grpc-message"] === "string") resolve(headers["grpc-message"]);
+    };
+    call.on("response", seen).on("trailers", seen).on("error", reject).resume();
+  });
+}
+
+test("a refusal is sent in words that Envoy logs as they are, and nothing is encoded that gRPC does not ask for", async () => {
+  const { bound } = await start();
+  expect(await refusal(bound)).toBe("no valid workload token; run: weft token --workload NAME");
+});
+
+test("what a refusal repeats cannot break out of its field", async () => {
+  const authenticate = () => Promise.reject(new WeftError("unauthenticated", " 100%\r\ngrpc-status: 0 ü "));
+  const { bound } = await start({ authenticate });
+  expect(await refusal(bound)).toBe("%20100%25%0D%0Agrpc-status: 0 %C3%BC%20");
+});
+
+test("a message that is encoded by other rules stays as it is", () => {
+  for (const text of ["%", "%zz", "%ff"]) expect(plainly(text)).toBe(text);
+  for (const text of ["", "a b", "100%", "ü", "\u{1f600}", "\n", " a"])
+    expect(decodeURIComponent(plainly(encodeURIComponent(text)))).toBe(text);
+});
