@@ -13,7 +13,7 @@ import type {
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Problem } from "../lib/problem.ts";
-import { inTurns } from "../lib/turns.ts";
+import { eachInTurns, inTurns } from "../lib/turns.ts";
 import { findExpiredCertificates } from "../mesh/analysis/index.ts";
 import { documentOf, type ParsedDocuments, parseInSteps, problem, shownDocument } from "../model/index.ts";
 import { type AnyResource, resourceKey } from "../model/resource.ts";
@@ -75,7 +75,7 @@ export class Changes {
       const { clock, users } = this.#options;
       const problems = [...parsed, ...findExpiredCertificates(resources, clock.now()), ...findUnknownUsers(resources, users)];
       span.setAttribute(ATTRIBUTE.policyType, policyType(resources.map((resource) => resource.kind)));
-      const puts = await Promise.all(resources.map((resource) => this.#putOf(resource, request)));
+      const puts = await eachInTurns(resources, (resource) => this.#putOf(resource, request));
       const { reconciler } = this.#options;
       const before = momentOf(reconciler);
       if (request.dryRun) {
@@ -251,14 +251,13 @@ export class Changes {
 
   /** What an apply would do, by the same comparison as the store makes; commits nothing. */
   async #dryRun(puts: readonly Put[], problems: readonly Problem[]): Promise<ApplyOutcome> {
-    const applied: Applied[] = [];
-    for (const put of puts) {
+    const applied = await eachInTurns(puts, async (put): Promise<Applied> => {
       const found = await this.#options.store.get(put);
       checkExpected(put, put.expect, found);
       const same = found && canonicalJson(found.document) === canonicalJson(put.document);
       const action = same ? "unchanged" : found ? "updated" : "created";
-      applied.push({ ...idOf(put), action, resourceVersion: found ? String(found.revision) : "" });
-    }
+      return { ...idOf(put), action, resourceVersion: found ? String(found.revision) : "" };
+    });
     return { revision: this.#options.reconciler.mesh?.revision ?? 0, applied, problems };
   }
 }

@@ -79,7 +79,8 @@ export class KnownProxies {
 
   /** To be called while the streams are still there: they end with weft, and not because proxies went away. */
   close(): void {
-    this.#cancel?.();
+    if (!this.#cancel) return;
+    this.#cancel();
     this.#cancel = undefined;
     this.#save();
   }

@@ -11,3 +11,13 @@ export async function inTurns<T>(steps: Generator<void, T>): Promise<T> {
     if (count % STEPS_IN_A_TURN === 0) await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }
+
+/** `work` on each item, one after the other, in turns likewise; what it returns, in their order. @throws what `work` throws, and goes no further */
+export async function eachInTurns<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const done: R[] = [];
+  for (const item of items) {
+    done.push(await work(item));
+    if (done.length % STEPS_IN_A_TURN === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  return done;
+}

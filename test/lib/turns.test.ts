@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { inTurns } from "../../src/lib/turns.ts";
+import { eachInTurns, inTurns } from "../../src/lib/turns.ts";
 
 function* counting(steps: number, log: string[]): Generator<void, number> {
   for (let step = 0; step < steps; step++) {
@@ -25,4 +25,25 @@ test("a computation that fails, fails where it is awaited", async () => {
     throw new Error("no");
   };
   await expect(inTurns(failing())).rejects.toThrow("no");
+});
+
+test("work on many things lets other work go first now and then, keeps their order, and ends with the first that fails", async () => {
+  const log: string[] = [];
+  const items = Array.from({ length: 40 }, (_, index) => index);
+  const work = async (item: number) => {
+    log.push(`item ${item}`);
+    return item * 2;
+  };
+  const result = eachInTurns(items, work);
+  setImmediate(() => log.push("other"));
+  expect(await result).toEqual(items.map((item) => item * 2));
+  expect(log.indexOf("other")).toBeGreaterThan(0);
+  expect(log.indexOf("other")).toBeLessThan(log.indexOf("item 39"));
+  const seen: number[] = [];
+  const failing = eachInTurns(items, async (item) => {
+    seen.push(item);
+    if (item === 2) throw new Error("no");
+  });
+  await expect(failing).rejects.toThrow("no");
+  expect(seen).toEqual([0, 1, 2]);
 });
