@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import type { ProxyStatus } from "../admin/control-plane.ts";
 import { WeftError } from "../lib/errors.ts";
+import { BRIEF } from "./briefs.ts";
 import { connect, connectFlags } from "./client.ts";
 import { nackLines } from "./nacks.ts";
 import { parseText, parseWorkload } from "./names.ts";
@@ -16,7 +17,7 @@ interface Flags extends ReportFlags {
 
 export const proxiesCommand = buildCommand({
   docs: {
-    brief: "Show proxies: what each has taken, and what it refused and why",
+    brief: BRIEF.proxies,
     fullDescription:
       "A refusal (NACK) stands, with Envoy's words and the YAML line that it comes from, until the proxy accepts what replaces it.",
   },
