@@ -25,6 +25,7 @@ import type {
 import { appendAudit, readAudit } from "./audit.ts";
 import type { Connection } from "./connection.ts";
 import { damaged } from "./errors.ts";
+import { GroupCommit } from "./group-commit.ts";
 import { checkWritable } from "./health.ts";
 import { openConnection } from "./open.ts";
 import {
@@ -80,10 +81,12 @@ class SqliteStore implements Store, Compactable {
   readonly #auditLimit: number;
   readonly #newUid: () => string;
   readonly #wakeups = new Wakeups();
+  readonly #commits: GroupCommit;
 
   constructor(connection: Connection, options: SqliteStoreOptions) {
     this.name = `sqlite:${options.path}`;
     this.#connection = connection;
+    this.#commits = new GroupCommit(connection);
     this.#clock = options.clock;
     this.#limit = options.historyLimit ?? DEFAULT_HISTORY_LIMIT;
     this.#auditLimit = options.auditLimit ?? AUDIT_LIMIT;
@@ -104,15 +107,15 @@ class SqliteStore implements Store, Compactable {
   async apply(transaction: Transaction): Promise<ApplyResult> {
     const db = this.#connection;
     const encoded = encodeTransaction(transaction);
-    const at = new Date(this.#clock.now()).toISOString();
-    const plan = db.write(() => {
+    const plan = await this.#commits.write(() => {
+      const at = this.#now();
       const meta = readMeta(db);
       const stamp = { revision: meta.revision, at, newUid: this.#newUid };
       const made = this.#decode(() => planTransaction(encoded, (id) => readResource(db, id), stamp));
       this.#write(made, meta);
       if (made.audit) appendAudit(db, made.audit, { at, revision: made.revision, limit: this.#auditLimit });
       return made;
-    });
+    }, transaction.puts.length + transaction.deletes.length);
     if (plan.log.length > 0) this.#wakeups.wakeAll();
     return { revision: plan.revision, changes: plan.changes };
   }
@@ -127,7 +130,7 @@ class SqliteStore implements Store, Compactable {
 
   async compact(keepRevisions: number): Promise<void> {
     const db = this.#connection;
-    db.write(() => {
+    await this.#commits.write(() => {
       const meta = readMeta(db);
       writeMeta(db, this.#trim(meta, { revisions: keepRevisions, bytes: Number.POSITIVE_INFINITY }));
     });
@@ -135,8 +138,7 @@ class SqliteStore implements Store, Compactable {
 
   async recordAudit(event: AuditEvent): Promise<AuditRecord> {
     const db = this.#connection;
-    const at = new Date(this.#clock.now()).toISOString();
-    return db.write(() => appendAudit(db, event, { at, revision: readMeta(db).revision, limit: this.#auditLimit }));
+    return this.#commits.write(() => appendAudit(db, event, { at: this.#now(), revision: readMeta(db).revision, limit: this.#auditLimit }));
   }
 
   async readAudit(filter: AuditFilter): Promise<AuditPage> {
@@ -152,23 +154,27 @@ class SqliteStore implements Store, Compactable {
 
   async writePrivate({ collection, puts, deletes, audit }: PrivateChange): Promise<void> {
     const db = this.#connection;
-    const at = new Date(this.#clock.now()).toISOString();
-    db.write(() => {
+    await this.#commits.write(() => {
       for (const id of deletes) db.run("DELETE FROM private WHERE collection = $collection AND id = $id", { collection, id });
       for (const { id, value } of puts) {
         db.run("INSERT OR REPLACE INTO private VALUES ($collection, $id, $value)", { collection, id, value: JSON.stringify(value) });
       }
-      appendAudit(db, audit, { at, revision: readMeta(db).revision, limit: this.#auditLimit });
-    });
+      appendAudit(db, audit, { at: this.#now(), revision: readMeta(db).revision, limit: this.#auditLimit });
+    }, puts.length + deletes.length);
   }
 
   async checkWritable(): Promise<void> {
-    checkWritable(this.#connection, new Date(this.#clock.now()).toISOString());
+    checkWritable(this.#connection, this.#now());
   }
 
   async close(): Promise<void> {
+    if (!this.#connection.closed) this.#commits.flush();
     this.#connection.close();
     this.#wakeups.wakeAll();
+  }
+
+  #now(): string {
+    return new Date(this.#clock.now()).toISOString();
   }
 
   #next(after: number): RevisionEvent | LostEvent | undefined {

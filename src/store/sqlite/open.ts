@@ -15,8 +15,14 @@ import { verifyResources } from "./rows.ts";
  */
 const BUSY_TIMEOUT_MS = 1_000;
 
-/** SQLite's default checkpoint size: after one large apply the log is cut back to this. */
-const WAL_LIMIT_BYTES = 4 * 1024 * 1024;
+/**
+ * The write-ahead log is carried over into the database after so many pages of 4 KiB, four times SQLite's default: the write that does it
+ * waits for it, and pages that were written several times meanwhile are carried over once.
+ */
+const WAL_PAGES = 4_000;
+
+/** What WAL_PAGES need: after one large apply the log is cut back to this. */
+const WAL_LIMIT_BYTES = 16 * 1024 * 1024;
 
 /** @throws WeftError "unavailable" naming the file and the mend */
 export function openConnection(path: string): Connection {
@@ -37,6 +43,7 @@ export function openConnection(path: string): Connection {
     // FULL: a commit in WAL mode is synced before it is acknowledged. https://www.sqlite.org/pragma.html#pragma_synchronous
     connection.script("PRAGMA synchronous = FULL");
     connection.script("PRAGMA foreign_keys = ON");
+    connection.script(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}`);
     connection.script(`PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`);
     checkIsWhole(connection);
     migrate(connection);
