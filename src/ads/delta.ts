@@ -3,7 +3,7 @@ import type { EncodedResource } from "../lib/encoded.ts";
 import type { ResourceMap } from "./diff.ts";
 import type { Answer, Content, Phase } from "./push.ts";
 import { Subscription } from "./subscription.ts";
-import { hasWildcard, WILDCARD } from "./traits.ts";
+import { hasWildcard, replacesAtOnce, WILDCARD } from "./traits.ts";
 
 /** A DeltaDiscoveryRequest, without what only the stream needs. */
 export interface DeltaRequest {
@@ -88,8 +88,10 @@ export class DeltaSubscription extends Subscription {
   protected compose(phase: Phase, map: ResourceMap): Content | undefined {
     const resources: EncodedResource[] = [];
     const removed: string[] = [];
+    const along: string[] = [];
+    const atOnce = replacesAtOnce(this.typeUrl);
     for (const name of this.dirty) {
-      if (phase === "additions" && !this.maySend(name)) continue;
+      if (phase === "additions" && !this.maySend(name) && !(atOnce && !map.has(name))) continue;
       const forced = this.forced.has(name);
       if (phase === "additions" && map.has(name)) {
         const resource = forced ? this.client.deliverable(name) : this.client.lacks(name) ? map.get(name) : undefined;
@@ -100,8 +102,10 @@ export class DeltaSubscription extends Subscription {
         // that resource's name in the removed_resources field" (Knowing When a Requested Resource Does Not Exist): at once, for the client
         // waits. "The server signals the client that a resource should be deleted via the removed_resources field" (Deleting Resources).
         if (forced ? phase === "additions" : phase === "removals" && this.client.isLeftover(name)) removed.push(name);
+        else if (atOnce && this.client.isLeftover(name)) along.push(name);
       }
     }
+    if (resources.length > 0) removed.push(...along);
     const nothing = resources.length === 0 && removed.length === 0;
     if (nothing && !(phase === "additions" && this.due)) return undefined;
     return { resources, removed, gone: removed };

@@ -1,19 +1,27 @@
 /** In which order one stream's types are answered: the sequence of "Eventual consistency considerations" in Envoy's xDS protocol. Pure. */
-import { type ProxySnapshot, TYPE, type TypeUrl } from "../lib/encoded.ts";
+import { type EncodedResource, type ProxySnapshot, TYPE, type TypeUrl } from "../lib/encoded.ts";
 import { NO_RESOURCES } from "./diff.ts";
 import type { Push } from "./push.ts";
 import { SotwSubscription } from "./sotw.ts";
 import type { Subscription } from "./subscription.ts";
 
-/** "CDS updates (if any) must always be pushed first"; then EDS, LDS, RDS, and what listeners and clusters refer to. */
-export const ORDER: readonly TypeUrl[] = [TYPE.cluster, TYPE.endpoint, TYPE.listener, TYPE.route, TYPE.secret, TYPE.extension];
+/** "CDS updates (if any) must always be pushed first"; then EDS, LDS, RDS, VHDS, and what listeners and clusters refer to. */
+export const ORDER: readonly TypeUrl[] = [
+  TYPE.cluster,
+  TYPE.endpoint,
+  TYPE.listener,
+  TYPE.route,
+  TYPE.virtualHost,
+  TYPE.secret,
+  TYPE.extension,
+];
 
 /**
  * What refers to others goes before what it refers to: Envoy ignores a removed route or secret, but a route to a removed cluster answers with
  * 503. Extensions are never taken away: connections that drain under a listener's old filter chains still use them, and would get 500;
- * Envoy unsubscribes when the last is gone. docs/design.md, "xDS order", has the trials.
+ * Envoy unsubscribes when the last is gone. docs/design.md, "xDS order", has the trials. (Virtual hosts go with what replaces them: traits.ts.)
  */
-const REMOVAL_ORDER: readonly TypeUrl[] = [TYPE.listener, TYPE.route, TYPE.cluster, TYPE.endpoint, TYPE.secret];
+const REMOVAL_ORDER: readonly TypeUrl[] = [TYPE.listener, TYPE.route, TYPE.virtualHost, TYPE.cluster, TYPE.endpoint, TYPE.secret];
 
 /** What Envoy fetches while a resource of the type warms up ("Resource warming"). */
 const WARMED_BY: Readonly<Record<string, readonly TypeUrl[]>> = {
@@ -22,7 +30,7 @@ const WARMED_BY: Readonly<Record<string, readonly TypeUrl[]>> = {
 };
 
 /** "LDS updates must arrive after corresponding CDS/EDS updates", and routes are not warmed: their clusters must be in place before. */
-const AFTER_CLUSTERS: ReadonlySet<string> = new Set<string>([TYPE.listener, TYPE.route]);
+const AFTER_CLUSTERS: ReadonlySet<string> = new Set<string>([TYPE.listener, TYPE.route, TYPE.virtualHost]);
 
 export function isTypeUrl(typeUrl: string): typeUrl is TypeUrl {
   return ORDER.some((known) => known === typeUrl);
@@ -143,9 +151,21 @@ export class Subscriptions<S extends Subscription> {
   /** By convention of weft's resources, the assignment of an EDS cluster has the cluster's name. */
   private prepareWarming(push: Push): void {
     if (push.typeUrl === TYPE.cluster) this.byType.get(TYPE.endpoint)?.resend(push.changed);
+    if (push.typeUrl === TYPE.route) this.prepareVirtualHosts(push.resources);
     for (const typeUrl of WARMED_BY[push.typeUrl] ?? []) {
       const subscription = this.byType.get(typeUrl);
       if (subscription instanceof SotwSubscription) subscription.expectRepeat();
     }
+  }
+
+  /**
+   * Envoy asks for all virtual hosts once a stream, and says nothing when it begins anew to want those of a route configuration, whose listener
+   * would wait for them for ever (source/common/router/vhds.cc, use_namespace_matching_): they follow the route configuration, whenever it is sent.
+   */
+  private prepareVirtualHosts(routes: readonly EncodedResource[]): void {
+    const subscription = this.byType.get(TYPE.virtualHost);
+    const all = this.snapshot?.resources.get(TYPE.virtualHost);
+    if (!subscription || !all) return;
+    for (const { name } of routes) subscription.resend([...all.keys()].filter((host) => host.startsWith(`${name}/`)));
   }
 }

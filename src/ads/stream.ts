@@ -137,7 +137,7 @@ export class AdsStream<Request, Response, S extends Subscription> {
     const take = (snapshot: ProxySnapshot) => {
       if (this.subscriptions.update(snapshot)) this.wake();
     };
-    this.unsubscribe = source.subscribe(proxy, take, { envoyVersion: info.envoyVersion });
+    this.unsubscribe = source.subscribe(proxy, take, { envoyVersion: info.envoyVersion, protocol });
   }
 
   private sent(push: Push): void {
