@@ -73,6 +73,11 @@ export class Subscriptions<S extends Subscription> {
     return this.byType.values();
   }
 
+  /** The stream has ended. */
+  close(): void {
+    for (const subscription of this.byType.values()) subscription.close();
+  }
+
   /** A newer snapshot. Returns whether there may be something to send: types whose map is the same are not looked at. */
   update(snapshot: ProxySnapshot): boolean {
     this.latest = snapshot;

@@ -107,12 +107,13 @@ export class AdsStream<Request, Response, S extends Subscription> {
     if (!known && this.subscriptions.size >= limits.maxTypes) {
       throw new WeftError("too_large", `a stream may ask for at most ${limits.maxTypes} resource types`);
     }
+    // First: with a snapshot, what the request leads to is the same for all who see the same.
+    if (!this.entry) this.begin(node);
     const subscription = known ?? this.subscriptions.of(typeUrl);
     const answer = this.variant.apply(subscription, request);
     if (subscription.subscribed > limits.maxNames) {
       throw new WeftError("too_large", `a stream may subscribe to at most ${limits.maxNames} resources of a type`);
     }
-    if (!this.entry) this.begin(node);
     this.answered(typeUrl, answer);
     this.wake();
   }
@@ -171,6 +172,7 @@ export class AdsStream<Request, Response, S extends Subscription> {
     this.ended ??= { reason: "the connection was lost" };
     this.unsubscribe?.();
     this.unsubscribe = undefined;
+    this.subscriptions.close();
     if (!this.entry) return;
     const { ledger, observer } = this.options;
     ledger.close(this.entry);

@@ -11,6 +11,7 @@ import { WeftError } from "../lib/errors.ts";
 import { DeltaSubscription } from "./delta.ts";
 import { deltaResponse, sotwResponse } from "./encode.ts";
 import type { Answer, Push } from "./push.ts";
+import { RequestContents } from "./request-content.ts";
 import { SotwSubscription } from "./sotw.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -22,18 +23,19 @@ export interface Variant<Request, Response, S extends Subscription> {
   response(push: Push): Response;
 }
 
+const contents = new RequestContents();
+
 export const delta: Variant<DeltaDiscoveryRequest, DeltaDiscoveryResponse, DeltaSubscription> = {
   protocol: "delta",
   create: (typeUrl) => new DeltaSubscription(typeUrl),
   head: (request) => ({ typeUrl: request.typeUrl, node: request.node }),
-  apply: (subscription, request) =>
-    subscription.request({
-      subscribe: request.resourceNamesSubscribe,
-      unsubscribe: request.resourceNamesUnsubscribe,
-      initialVersions: request.initialResourceVersions,
-      nonce: request.responseNonce,
-      error: request.errorDetail?.message,
-    }),
+  apply: (subscription, request) => {
+    const { resourceNamesSubscribe: subscribe, resourceNamesUnsubscribe: unsubscribe, initialResourceVersions: initialVersions } = request;
+    const had = Object.entries(initialVersions).map(([name, version]) => `${name}\0${version}`);
+    const content = contents.of("delta", subscribe, unsubscribe, had);
+    const { responseNonce: nonce, errorDetail } = request;
+    return subscription.request({ subscribe, unsubscribe, initialVersions, nonce, error: errorDetail?.message, content });
+  },
   response: deltaResponse,
 };
 
@@ -41,13 +43,12 @@ export const sotw: Variant<DiscoveryRequest, DiscoveryResponse, SotwSubscription
   protocol: "sotw",
   create: (typeUrl) => new SotwSubscription(typeUrl),
   head: (request) => ({ typeUrl: request.typeUrl, node: request.node }),
-  apply: (subscription, request) =>
-    subscription.request({
-      names: request.resourceNames,
-      version: request.versionInfo,
-      nonce: request.responseNonce,
-      error: request.errorDetail?.message,
-    }),
+  apply: (subscription, request) => {
+    const { resourceNames: names, versionInfo: version, responseNonce: nonce, errorDetail } = request;
+    // The version says something on the first request only, which is also the one that asks for something new.
+    const content = contents.of(`sotw ${subscription.begun ? "" : version}`, names);
+    return subscription.request({ names, version, nonce, error: errorDetail?.message, content });
+  },
   response: sotwResponse,
 };
 
