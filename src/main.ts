@@ -9,6 +9,10 @@ process.exitCode = await runCli(
     clock: systemClock,
     version: packageJson.version,
     // Loaded only here: the other verbs start in a tenth of the time without it.
-    startServer: async (settings, reload) => (await import("./serve.ts")).startServer(settings, reload),
+    startServer: async (settings, reload) => {
+      // Before anything that uses decorators' metadata (@peculiar/x509): the bundler may put modules of one import in another order.
+      await import("reflect-metadata");
+      return (await import("./serve.ts")).startServer(settings, reload);
+    },
   }),
 );
