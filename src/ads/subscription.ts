@@ -168,7 +168,7 @@ export abstract class Subscription<R extends Request = never, S extends State<R>
 
   /** Where nothing is left to send, the present revision is in force. Returns whether it is so. */
   private note(): boolean {
-    if (!this.state.map || !this.state.settled) return false;
+    if (!this.state.map || !this.state.begun || !this.state.settled) return false;
     this.answered = this.current;
     if (this.state.clean) this.acked = this.current;
     return true;
