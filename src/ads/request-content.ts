@@ -16,12 +16,14 @@ interface Known {
   readonly characters: number;
 }
 
+/** Of all that count. */
+let lastId = 0;
+
 export class RequestContents {
   /** By what costs nothing to compare; the oldest first. */
   private readonly known = new Map<string, readonly Known[]>();
   private requests = 0;
   private characters = 0;
-  private lastId = 0;
 
   /** undefined where a list names something twice. `text`: what is to be the same besides. */
   of(text: string, ...lists: readonly (readonly string[])[]): number | undefined {
@@ -36,9 +38,9 @@ export class RequestContents {
   }
 
   private remember(key: string, candidates: readonly Known[], lists: Known["lists"], sets: Known["sets"]): Known {
-    this.lastId += 1;
+    lastId += 1;
     const characters = lists.flat().reduce((sum, name) => sum + name.length, key.length);
-    const known = { id: this.lastId, lists, sets, characters };
+    const known = { id: lastId, lists, sets, characters };
     const kept = [known, ...candidates].slice(0, MAX_COMPARED);
     this.known.delete(key);
     this.known.set(key, kept);
