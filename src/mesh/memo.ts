@@ -48,7 +48,8 @@ export function retain(owner: object, dependency: unknown): void {
 const numbers = new WeakMap<object, number>();
 let lastNumber = 0;
 
-function numberOf(object: object): number {
+/** The same for the same object, and no other's ever. */
+export function numberOf(object: object): number {
   const known = numbers.get(object);
   if (known !== undefined) return known;
   lastNumber += 1;
@@ -73,23 +74,20 @@ export function internList<T extends object>(elements: readonly T[]): readonly T
   return list;
 }
 
-/**
- * Values kept by their content: one object for each key, and the object of the build before where there was one. Only what a build asks
- * for lives on to the next.
- */
+/** Values kept by their content: one object for each key, for as long as anybody holds it. */
 export class Pool {
-  readonly #before: ReadonlyMap<string, unknown>;
-  readonly #now = new Map<string, unknown>();
-
-  constructor(before?: Pool) {
-    this.#before = before ? before.#now : new Map();
-  }
+  readonly #values = new Map<string, WeakRef<object>>();
+  readonly #forgotten = new FinalizationRegistry<string>((key) => {
+    if (this.#values.get(key)?.deref() === undefined) this.#values.delete(key);
+  });
 
   /** `key` must say all that `make` depends on. */
-  keep<T>(key: string, make: () => T): T {
-    const known = this.#now.get(key) ?? this.#before.get(key);
-    const value = known === undefined ? make() : (known as T);
-    this.#now.set(key, value);
+  keep<T extends object>(key: string, make: () => T): T {
+    const known = this.#values.get(key)?.deref();
+    if (known !== undefined) return known as T;
+    const value = make();
+    this.#values.set(key, new WeakRef(value));
+    this.#forgotten.register(value, key);
     return value;
   }
 
