@@ -135,7 +135,7 @@ export interface MtlsReport {
 }
 
 export interface TypeStatus {
-  /** "CDS", "EDS", "LDS", "RDS", "SDS", "ECDS". */
+  /** "CDS", "EDS", "LDS", "RDS", "VHDS", "SDS", "ECDS". */
   readonly type: string;
   readonly status: "SYNCED" | "PENDING" | "NACKED" | "NOT_SUBSCRIBED";
   readonly sent_revision?: number;

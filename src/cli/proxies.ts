@@ -9,7 +9,7 @@ import { age, clean, json, table } from "./output.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
 import { UsageError, verb } from "./verb.ts";
 
-const TYPES = ["CDS", "EDS", "LDS", "RDS", "SDS", "ECDS"] as const;
+const TYPES = ["CDS", "EDS", "LDS", "RDS", "VHDS", "SDS", "ECDS"] as const;
 
 interface Flags extends ReportFlags {
   readonly config: boolean;

@@ -68,7 +68,7 @@ export class ProxyFeeds implements SnapshotSource {
   subscribe(proxy: ProxyIdentity, onSnapshot: (snapshot: ProxySnapshot) => void, client?: ProxyClient): () => void {
     const feed: Feed = {
       proxy,
-      abilities: abilitiesOf(client?.envoyVersion ?? ""),
+      abilities: client ? abilitiesOf(client.envoyVersion, client.protocol) : abilitiesOf(""),
       onSnapshot,
       spiffeId: undefined,
       tokens: NO_TOKENS,

@@ -15,6 +15,7 @@ export const TYPE_NAMES: ReadonlyMap<TypeUrl, string> = new Map([
   [TYPE.endpoint, "EDS"],
   [TYPE.listener, "LDS"],
   [TYPE.route, "RDS"],
+  [TYPE.virtualHost, "VHDS"],
   [TYPE.secret, "SDS"],
   [TYPE.extension, "ECDS"],
 ]);

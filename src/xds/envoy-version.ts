@@ -3,15 +3,19 @@
 export interface EnvoyAbilities {
   /** envoy.access_loggers.stats: from 1.37 on; an older Envoy refuses a listener that has it. */
   readonly statsAccessLog: boolean;
+  /** Virtual hosts as resources of an aggregated stream (VHDS): from 1.37 on, and over delta alone; an older Envoy refuses the route configuration. */
+  readonly virtualHosts: boolean;
 }
 
-/** The newest that weft supports. */
-export const ALL_ABILITIES: EnvoyAbilities = { statsAccessLog: true };
+/** Of the newest that weft supports, whichever variant of the protocol it speaks. */
+export const ALL_ABILITIES: EnvoyAbilities = { statsAccessLog: true, virtualHosts: false };
 
 /** `version`: "1.40.0", as Envoy's node says; one that says nothing readable is taken for the oldest. */
-export function abilitiesOf(version: string): EnvoyAbilities {
+export function abilitiesOf(version: string, protocol: "delta" | "sotw" = "sotw"): EnvoyAbilities {
   const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10) || 0);
-  return major > 1 || minor >= 37 ? ALL_ABILITIES : WITHOUT_STATS;
+  if (major <= 1 && minor < 37) return OLDEST;
+  return protocol === "delta" ? OVER_DELTA : ALL_ABILITIES;
 }
 
-const WITHOUT_STATS: EnvoyAbilities = { ...ALL_ABILITIES, statsAccessLog: false };
+const OLDEST: EnvoyAbilities = { statsAccessLog: false, virtualHosts: false };
+const OVER_DELTA: EnvoyAbilities = { ...ALL_ABILITIES, virtualHosts: true };

@@ -6,6 +6,7 @@ import type { GatewayView } from "../mesh/gateways.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { OutboundView } from "../mesh/outbound.ts";
 import type { LoadAssignment, OutboundCluster } from "../mesh/outbound-clusters.ts";
+import { HTTP_PROXY } from "../mesh/route-tables.ts";
 import { type Injection, injectionOn, type WorkloadInjections } from "../mesh/token-injection.ts";
 import type { Mesh, Settings, Workload } from "../mesh/types.ts";
 import { type Carried, clusterResource } from "./cluster.ts";
@@ -21,6 +22,7 @@ import { destinationSettings } from "./peer-metadata.ts";
 import { routeResource } from "./route.ts";
 import { credentialResources } from "./secret.ts";
 import { systemRootsFor } from "./system-roots.ts";
+import { discoveredTable, discoverPatched } from "./virtual-hosts.ts";
 
 type Resources = ReadonlyMap<string, EncodedResource>;
 
@@ -34,14 +36,19 @@ export function buildSnapshot(
   secrets: readonly EncodedResource[],
   abilities: EnvoyAbilities = ALL_ABILITIES,
 ): ProxySnapshot | undefined {
-  const snapshot = unpatchedSnapshot(mesh, workloadKey, secrets, abilities);
+  const patches = mesh.envoyPatches.get(workloadKey);
+  // Patches are for whole tables.
+  const snapshot = unpatchedSnapshot(mesh, workloadKey, secrets, patches ? { ...abilities, virtualHosts: false } : abilities);
   const workload = mesh.workloads.get(workloadKey);
   if (!snapshot || !workload) return snapshot;
-  const patches = mesh.envoyPatches.get(workloadKey);
   const logged = toldListeners(snapshot.resources, mesh.accessLogs.get(workloadKey));
   const traced = toldListeners(logged, mesh.tracing.get(workloadKey));
   const resources = toldListeners(traced, mesh.metrics.get(workloadKey));
-  return { ...snapshot, resources: patches ? applyEnvoyPatches(resources, patches, workload) : resources };
+  if (!patches) return { ...snapshot, resources };
+  const patched = applyEnvoyPatches(resources, patches, workload);
+  if (!abilities.virtualHosts || mesh.gateways.has(workloadKey)) return { ...snapshot, resources: patched };
+  const table = mesh.outbound.get(workloadKey)?.routes.get(HTTP_PROXY);
+  return { ...snapshot, resources: discoverPatched(mesh.settings, table, patched) };
 }
 
 function unpatchedSnapshot(
@@ -66,7 +73,7 @@ function unpatchedSnapshot(
         listed(inbound.listeners),
       ),
     ],
-    [TYPE.route, routeTables(mesh.settings, view)],
+    ...routeTables(mesh.settings, view, abilities),
     [TYPE.secret, allSecrets(mesh, workload, view, secrets)],
     [TYPE.extension, listed(inbound.extensions)],
   ]);
@@ -159,9 +166,18 @@ const assignments = memoize((settings: Settings, all: readonly LoadAssignment[])
 );
 
 /** A view is new whenever a cluster changed, though its tables may not be. */
-function routeTables(settings: Settings, { routes }: OutboundView): Resources {
-  return tables(settings, ...routes.values());
+function routeTables(settings: Settings, { routes }: OutboundView, { virtualHosts }: EnvoyAbilities): [TypeUrl, Resources][] {
+  const proxy = virtualHosts ? routes.get(HTTP_PROXY) : undefined;
+  if (!proxy) return [[TYPE.route, tables(settings, ...routes.values())]];
+  const discovered = discoveredTable(settings, proxy);
+  const others = [...routes.values()].filter((table) => table !== proxy);
+  return [
+    [TYPE.route, union(alone(discovered.route), tables(settings, ...others))],
+    [TYPE.virtualHost, discovered.virtualHosts],
+  ];
 }
+
+const alone = memoize((resource: EncodedResource): Resources => byName([resource]));
 
 const tables = memoize((settings: Settings, ...all: Parameters<typeof routeResource>[1][]) =>
   byName(all.map((table) => routeResource(settings, table))),

@@ -83,8 +83,7 @@ async function open(
   };
   closers.push(() => rmSync(directory, { recursive: true, force: true }), close);
   const source = all.watching(silent);
-  const subscribe: (proxy: ProxyIdentity, onSnapshot: () => void, client: ProxyClient) => () => void =
-    source.subscribe;
+  const subscribe: (proxy: ProxyIdentity, onSnapshot: () => void, client: ProxyClient) => () => void = source.subscribe;
   const stream = (proxy: ProxyIdentity) => subscribe(proxy, () => {}, { envoyVersion: "1.40.0", protocol: "delta" });
   return {
     clock,
