@@ -4,8 +4,9 @@ import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { ProxySnapshot } from "../lib/encoded.ts";
 import { WeftError } from "../lib/errors.ts";
-import { sizeOf } from "./encode.ts";
+import { nonceField, sizeOf } from "./encode.ts";
 import { toConnectError } from "./errors.ts";
+import type { GrpcCall } from "./grpc-call.ts";
 import type { Ledger } from "./ledger.ts";
 import type { LedgerEntry } from "./ledger-entry.ts";
 import type { AdsLimits } from "./limits.ts";
@@ -27,24 +28,28 @@ export interface StreamOptions {
   readonly observer: AdsObserver;
   readonly clock: Clock;
   readonly limits: AdsLimits;
+  /** Called once, when the stream ends. */
+  readonly onEnd?: () => void;
 }
 
-export class AdsStream<Request, Response, S extends Subscription> {
+export class AdsStream<Request, S extends Subscription> {
   private readonly options: StreamOptions;
-  private readonly variant: Variant<Request, Response, S>;
+  private readonly variant: Variant<Request, S>;
+  private readonly call: GrpcCall;
   private readonly subscriptions: Subscriptions<S>;
   private readonly sentAt = new Map<string, number>();
   private entry: LedgerEntry | undefined;
   private identity: ProxyIdentity | undefined;
   private unsubscribe: (() => void) | undefined;
+  private cancelFirst: (() => void) | undefined;
   private count = 0;
-  private ended: { readonly reason: string; readonly error?: ConnectError } | undefined;
+  private ended = false;
   private awake = false;
-  private wakeUp: (() => void) | undefined;
 
-  constructor(options: StreamOptions, variant: Variant<Request, Response, S>) {
+  constructor(options: StreamOptions, variant: Variant<Request, S>, call: GrpcCall) {
     this.options = options;
     this.variant = variant;
+    this.call = call;
     this.subscriptions = new Subscriptions((typeUrl) => variant.create(typeUrl));
   }
 
@@ -55,44 +60,40 @@ export class AdsStream<Request, Response, S extends Subscription> {
 
   /** Ends the stream: with a status where there is an error, else cleanly. The first call counts. */
   end(reason: string, error?: ConnectError): void {
-    this.ended ??= { reason, error };
-    this.wake();
+    if (this.ended) return;
+    this.ended = true;
+    this.call.end(error);
+    this.close(reason);
+  }
+
+  /** Serves requests from now on, until it is ended. */
+  start(): void {
+    const { clock, limits } = this.options;
+    this.cancelFirst = clock.after(limits.firstRequestMs, () => {
+      if (!this.entry) this.end("no request", new ConnectError("no request came in time", Code.DeadlineExceeded));
+    });
+    this.call.start({
+      message: (bytes) => this.receive(this.variant.decode(bytes)),
+      finished: () => this.end("ended by the proxy"),
+      failed: (error) => this.end(error.rawMessage, error),
+      ready: () => this.wake(),
+      closed: () => this.end("the connection was lost"),
+    });
   }
 
   /**
-   * The responses. Each is made when the transport asks for it, which it does when the peer has taken the one before: what changes
-   * meanwhile is in the next, once.
+   * Sends what there is to send, one response at a time: each is made when the peer has taken the one before, so what changes meanwhile is in
+   * the next, once.
    */
-  async *run(requests: AsyncIterable<Request>): AsyncGenerator<Response> {
-    const { clock, limits } = this.options;
-    const cancel = clock.after(limits.firstRequestMs, () => {
-      if (!this.entry) this.end("no request", new ConnectError("no request came in time", Code.DeadlineExceeded));
-    });
-    void this.read(requests);
+  private send(): void {
+    this.awake = false;
     try {
-      while (!this.ended) {
+      while (!this.ended && this.call.ready) {
         const push = this.subscriptions.take(`${this.options.id}.${this.count + 1}`);
-        if (push) {
-          this.sent(push);
-          yield this.variant.response(push);
-        } else {
-          await this.sleep();
-        }
+        if (!push) return;
+        this.sent(push);
+        this.call.send(nonceField(push.nonce), this.variant.body(push.parcel));
       }
-      if (this.ended.error) throw this.ended.error;
-    } finally {
-      cancel();
-      this.close();
-    }
-  }
-
-  private async read(requests: AsyncIterable<Request>): Promise<void> {
-    try {
-      for await (const request of requests) {
-        if (this.ended) return;
-        this.receive(request);
-      }
-      this.end("ended by the proxy");
     } catch (reason) {
       const error = toConnectError(reason);
       this.end(error.rawMessage, error);
@@ -168,30 +169,23 @@ export class AdsStream<Request, Response, S extends Subscription> {
     return this.identity && isTypeUrl(typeUrl) ? { proxy: this.identity, typeUrl, revision, nonce } : undefined;
   }
 
-  private close(): void {
-    this.ended ??= { reason: "the connection was lost" };
+  private close(reason: string): void {
+    this.cancelFirst?.();
     this.unsubscribe?.();
     this.unsubscribe = undefined;
     this.subscriptions.close();
+    this.options.onEnd?.();
     if (!this.entry) return;
     const { ledger, observer } = this.options;
     ledger.close(this.entry);
-    if (this.identity) observer.streamClosed?.({ proxy: this.identity, protocol: this.variant.protocol, reason: this.ended.reason });
+    if (this.identity) observer.streamClosed?.({ proxy: this.identity, protocol: this.variant.protocol, reason });
   }
 
+  /** What is to be sent is sent when all that is known now is taken in. */
   private wake(): void {
+    if (this.awake || this.ended) return;
     this.awake = true;
-    this.wakeUp?.();
-  }
-
-  private async sleep(): Promise<void> {
-    if (!this.awake) {
-      await new Promise<void>((resolve) => {
-        this.wakeUp = resolve;
-      });
-    }
-    this.awake = false;
-    this.wakeUp = undefined;
+    queueMicrotask(() => this.send());
   }
 }
 

@@ -1,33 +1,47 @@
 /** The two wire forms of ADS, as one stream sees them; and of the discovery service of one type. */
+import { fromBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
-import type {
-  DeltaDiscoveryRequest,
-  DeltaDiscoveryResponse,
-  DiscoveryRequest,
-  DiscoveryResponse,
+import {
+  type DeltaDiscoveryRequest,
+  DeltaDiscoveryRequestSchema,
+  type DiscoveryRequest,
+  DiscoveryRequestSchema,
 } from "../gen/weft/ads/v1/discovery_pb.ts";
 import { TYPE } from "../lib/encoded.ts";
 import { WeftError } from "../lib/errors.ts";
 import { DeltaSubscription } from "./delta.ts";
-import { deltaResponse, sotwResponse } from "./encode.ts";
-import type { Answer, Push } from "./push.ts";
+import { deltaBody, sotwBody } from "./encode.ts";
+import type { Answer, Parcel } from "./push.ts";
 import { RequestContents } from "./request-content.ts";
 import { SotwSubscription } from "./sotw.ts";
 import type { Subscription } from "./subscription.ts";
 
-export interface Variant<Request, Response, S extends Subscription> {
+export interface Variant<Request, S extends Subscription> {
   readonly protocol: "delta" | "sotw";
   create(typeUrl: string): S;
+  /** @throws ConnectError INVALID_ARGUMENT */
+  decode(bytes: Uint8Array): Request;
   head(request: Request): { readonly typeUrl: string; readonly node: Node | undefined };
   apply(subscription: S, request: Request): Answer;
-  response(push: Push): Response;
+  /** The response without its nonce (encode.ts). */
+  body(parcel: Parcel): Uint8Array;
+}
+
+function readable<Request>(read: () => Request): Request {
+  try {
+    return read();
+  } catch (reason) {
+    throw new ConnectError("the request is no message of its type", Code.InvalidArgument, undefined, undefined, reason);
+  }
 }
 
 const contents = new RequestContents();
 
-export const delta: Variant<DeltaDiscoveryRequest, DeltaDiscoveryResponse, DeltaSubscription> = {
+export const delta: Variant<DeltaDiscoveryRequest, DeltaSubscription> = {
   protocol: "delta",
   create: (typeUrl) => new DeltaSubscription(typeUrl),
+  decode: (bytes) => readable(() => fromBinary(DeltaDiscoveryRequestSchema, bytes)),
   head: (request) => ({ typeUrl: request.typeUrl, node: request.node }),
   apply: (subscription, request) => {
     const { resourceNamesSubscribe: subscribe, resourceNamesUnsubscribe: unsubscribe, initialResourceVersions: initialVersions } = request;
@@ -36,12 +50,13 @@ export const delta: Variant<DeltaDiscoveryRequest, DeltaDiscoveryResponse, Delta
     const { responseNonce: nonce, errorDetail } = request;
     return subscription.request({ subscribe, unsubscribe, initialVersions, nonce, error: errorDetail?.message, content });
   },
-  response: deltaResponse,
+  body: deltaBody,
 };
 
-export const sotw: Variant<DiscoveryRequest, DiscoveryResponse, SotwSubscription> = {
+export const sotw: Variant<DiscoveryRequest, SotwSubscription> = {
   protocol: "sotw",
   create: (typeUrl) => new SotwSubscription(typeUrl),
+  decode: (bytes) => readable(() => fromBinary(DiscoveryRequestSchema, bytes)),
   head: (request) => ({ typeUrl: request.typeUrl, node: request.node }),
   apply: (subscription, request) => {
     const { resourceNames: names, versionInfo: version, responseNonce: nonce, errorDetail } = request;
@@ -49,16 +64,14 @@ export const sotw: Variant<DiscoveryRequest, DiscoveryResponse, SotwSubscription
     const content = contents.of(`sotw ${subscription.begun ? "" : version}`, names);
     return subscription.request({ names, version, nonce, error: errorDetail?.message, content });
   },
-  response: sotwResponse,
+  body: sotwBody,
 };
 
 /**
  * A stream of the secret discovery service: "type_url ... is required for ADS and implicit for singleton APIs" (DiscoveryRequest), and there is
  * no other type on it.
  */
-export function secretsOnly<Request, Response, S extends Subscription>(
-  variant: Variant<Request, Response, S>,
-): Variant<Request, Response, S> {
+export function secretsOnly<Request, S extends Subscription>(variant: Variant<Request, S>): Variant<Request, S> {
   return {
     ...variant,
     head(request) {
