@@ -12,6 +12,7 @@ import type { Mesh, Settings, Workload } from "../mesh/types.ts";
 import { type Carried, clusterResource } from "./cluster.ts";
 import { ANONYMOUS, type Caller, callerWith, IDENTIFIED } from "./cluster-tls.ts";
 import { endpointResource } from "./endpoint.ts";
+import { encodeList, layered } from "./encoded-lists.ts";
 import { applyEnvoyPatches } from "./envoy-filter/index.ts";
 import { ALL_ABILITIES, type EnvoyAbilities } from "./envoy-version.ts";
 import { listenerSettings } from "./filters/access-log.ts";
@@ -64,8 +65,8 @@ function unpatchedSnapshot(
   if (gateway) return gatewaySnapshot(mesh, workload, { view, gateway, abilities }, secrets);
   const inbound = inboundResources(mesh, workload, abilities);
   const resources = new Map<TypeUrl, Resources>([
-    [TYPE.cluster, union(clustersFor(mesh, workload, view), listed(inbound.clusters))],
-    [TYPE.endpoint, assignments(destinationSettings(mesh), view.assignments)],
+    [TYPE.cluster, layered(clustersFor(mesh, workload, view), listed(inbound.clusters))],
+    [TYPE.endpoint, assignments(view.assignments, destinationSettings(mesh))],
     [
       TYPE.listener,
       union(
@@ -109,7 +110,7 @@ function gatewaySnapshot(
   const listeners = authentication && authorization ? gatewayListeners(listenerSettings(mesh, workload, abilities), gateway) : NO_RESOURCES;
   const resources = new Map<TypeUrl, Resources>([
     [TYPE.cluster, clustersFor(mesh, workload, view)],
-    [TYPE.endpoint, assignments(destinationSettings(mesh), view.assignments)],
+    [TYPE.endpoint, assignments(view.assignments, destinationSettings(mesh))],
     [TYPE.listener, listeners],
     [TYPE.route, tables(settings, ...gateway.tables)],
     [TYPE.secret, allSecrets(mesh, workload, view, secrets)],
@@ -128,19 +129,16 @@ const union = memoize((one: Resources, other: Resources): Resources => new Map([
 
 function clustersFor(mesh: Mesh, workload: Workload, { clusters }: OutboundView): Resources {
   const injections = mesh.injections.get(workload.key) ?? NO_INJECTIONS;
-  return outboundClusters(destinationSettings(mesh), ...callersOf(mesh, workload), clusters, injections);
+  return outboundClusters(clusters, destinationSettings(mesh), ...callersOf(mesh, workload), injections);
 }
 
 /** `forSecrets`: the caller as far as Secrets matter; the others' clusters are the same for all callers with an identity. */
-const outboundClusters = memoize(
-  (settings: Settings, caller: Caller, forSecrets: Caller, clusters: readonly OutboundCluster[], injections: WorkloadInjections) =>
-    byName(
-      clusters.flatMap((cluster) => {
-        const injection = injectionOn(injections, cluster);
-        const who = cluster.policy.tls?.credentialName ? forSecrets : caller;
-        return clusterResource(settings, who, cluster, injection ? carrying(injection) : NOTHING) ?? [];
-      }),
-    ),
+const outboundClusters = encodeList(
+  (cluster: OutboundCluster, settings: Settings, caller: Caller, forSecrets: Caller, injections: WorkloadInjections) => {
+    const injection = injectionOn(injections, cluster);
+    const who = cluster.policy.tls?.credentialName ? forSecrets : caller;
+    return clusterResource(settings, who, cluster, injection ? carrying(injection) : NOTHING);
+  },
 );
 
 const NOTHING: Carried = {};
@@ -161,9 +159,7 @@ function allSecrets(mesh: Mesh, { key }: Workload, { clusters }: OutboundView, o
   return union(union(listed(own), listed(stored)), listed(systemRootsFor(clusters)));
 }
 
-const assignments = memoize((settings: Settings, all: readonly LoadAssignment[]) =>
-  byName(all.map((assignment) => endpointResource(settings, assignment))),
-);
+const assignments = encodeList((assignment: LoadAssignment, settings: Settings) => endpointResource(settings, assignment));
 
 /** A view is new whenever a cluster changed, though its tables may not be. */
 function routeTables(settings: Settings, { routes }: OutboundView, { virtualHosts }: EnvoyAbilities): [TypeUrl, Resources][] {
