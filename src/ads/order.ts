@@ -1,6 +1,6 @@
 /** In which order one stream's types are answered: the sequence of "Eventual consistency considerations" in Envoy's xDS protocol. Pure. */
 import { type EncodedResource, type ProxySnapshot, TYPE, type TypeUrl } from "../lib/encoded.ts";
-import { NO_RESOURCES } from "./diff.ts";
+import { NO_RESOURCES, type ResourceMap } from "./diff.ts";
 import type { Push } from "./push.ts";
 import { SotwSubscription } from "./sotw.ts";
 import type { Subscription } from "./subscription.ts";
@@ -98,7 +98,8 @@ export class Subscriptions<S extends Subscription> {
   }
 
   private keptBack(): boolean {
-    if (!this.clustersUnderWay()) return false;
+    // What was asked for before the first snapshot waits for that one.
+    if (!this.snapshot || !this.clustersUnderWay()) return false;
     for (const typeUrl of AFTER_CLUSTERS) if (this.byType.get(typeUrl)?.pending) return true;
     return false;
   }
@@ -171,6 +172,17 @@ export class Subscriptions<S extends Subscription> {
     const subscription = this.byType.get(TYPE.virtualHost);
     const all = this.snapshot?.resources.get(TYPE.virtualHost);
     if (!subscription || !all) return;
-    for (const { name } of routes) subscription.resend([...all.keys()].filter((host) => host.startsWith(`${name}/`)));
+    for (const { name } of routes) subscription.resend(hostsOf(all, name));
   }
+}
+
+const hosts = new WeakMap<ResourceMap, Map<string, readonly string[]>>();
+
+/** Names of the virtual hosts of a route configuration: the same array for all streams that get the same ones. */
+function hostsOf(all: ResourceMap, route: string): readonly string[] {
+  const byRoute = hosts.get(all) ?? new Map<string, readonly string[]>();
+  hosts.set(all, byRoute);
+  const known = byRoute.get(route) ?? [...all.keys()].filter((host) => host.startsWith(`${route}/`));
+  byRoute.set(route, known);
+  return known;
 }
