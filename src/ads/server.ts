@@ -17,6 +17,7 @@ import { limitConnections } from "../lib/connection-limit.ts";
 import { WeftError } from "../lib/errors.ts";
 import { type PeerCredentials, peerCredentials } from "../lib/peer-credentials.ts";
 import { presentedCertificates } from "../lib/server-tls.ts";
+import { Admission } from "./admission.ts";
 import { Connections } from "./connections.ts";
 import { within } from "./deadline.ts";
 import { toConnectError } from "./errors.ts";
@@ -94,6 +95,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   const { authenticate, source, clock, observer = {}, newId = randomUUID } = options;
   const limits: AdsLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const ledger = new Ledger({ clock, keepMs: options.rememberMs });
+  const admission = new Admission({ clock, atOnce: limits.syncsAtOnce, patienceMs: limits.syncPatienceMs });
   const instance = newId().slice(0, 8);
   const streams = new Set<Pick<AdsStream<never, Subscription>, "end" | "proxy">>();
   const listening: Listening[] = [];
@@ -170,7 +172,9 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
             cancelExpiry();
           },
           // Nobody's statistics: the self-test is no proxy.
-          ...(admitted.selfTest ? { source: nothing, ledger: new Ledger({ clock }), observer: {} } : { source, ledger, observer }),
+          ...(admitted.selfTest
+            ? { source: nothing, ledger: new Ledger({ clock }), observer: {} }
+            : { source, ledger, observer, admission }),
         },
         variant,
         call,

@@ -2,8 +2,9 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { ProxySnapshot } from "../lib/encoded.ts";
+import { type ProxySnapshot, TYPE } from "../lib/encoded.ts";
 import { WeftError } from "../lib/errors.ts";
+import type { Admission, Place } from "./admission.ts";
 import { nonceField, sizeOf } from "./encode.ts";
 import { toConnectError } from "./errors.ts";
 import type { GrpcCall } from "./grpc-call.ts";
@@ -28,6 +29,8 @@ export interface StreamOptions {
   readonly observer: AdsObserver;
   readonly clock: Clock;
   readonly limits: AdsLimits;
+  /** Says when the first request may be taken in. Absent: at once. */
+  readonly admission?: Admission;
   /** Called once, when the stream ends. */
   readonly onEnd?: () => void;
 }
@@ -42,6 +45,9 @@ export class AdsStream<Request, S extends Subscription> {
   private identity: ProxyIdentity | undefined;
   private unsubscribe: (() => void) | undefined;
   private cancelFirst: (() => void) | undefined;
+  private place: Place | undefined;
+  /** Requests that came before the stream's turn; undefined from then on. */
+  private early: Request[] | undefined = [];
   private count = 0;
   private ended = false;
   private awake = false;
@@ -70,10 +76,10 @@ export class AdsStream<Request, S extends Subscription> {
   start(): void {
     const { clock, limits } = this.options;
     this.cancelFirst = clock.after(limits.firstRequestMs, () => {
-      if (!this.entry) this.end("no request", new ConnectError("no request came in time", Code.DeadlineExceeded));
+      this.end("no request", new ConnectError("no request came in time", Code.DeadlineExceeded));
     });
     this.call.start({
-      message: (bytes) => this.receive(this.variant.decode(bytes)),
+      message: (bytes) => this.request(this.variant.decode(bytes)),
       finished: () => this.end("ended by the proxy"),
       failed: (error) => this.end(error.rawMessage, error),
       ready: () => this.wake(),
@@ -90,7 +96,10 @@ export class AdsStream<Request, S extends Subscription> {
     try {
       while (!this.ended && this.call.ready) {
         const push = this.subscriptions.take(`${this.options.id}.${this.count + 1}`);
-        if (!push) return;
+        if (!push) {
+          if (this.place && this.inSync) this.leavePlace();
+          return;
+        }
         this.sent(push);
         this.call.send(nonceField(push.nonce), this.variant.body(push.parcel));
       }
@@ -98,6 +107,46 @@ export class AdsStream<Request, S extends Subscription> {
       const error = toConnectError(reason);
       this.end(error.rawMessage, error);
     }
+  }
+
+  private request(request: Request): void {
+    if (!this.early) {
+      this.receive(request);
+      return;
+    }
+    this.early.push(request);
+    if (this.early.length > 1) return;
+    this.cancelFirst?.();
+    const { admission } = this.options;
+    if (!admission) {
+      this.begun();
+      return;
+    }
+    this.place = admission.enter(() => this.begun());
+    if (this.ended) this.leavePlace();
+    // What it sends meanwhile waits with it.
+    else if (this.early) this.call.pause();
+  }
+
+  /** It is this stream's turn. */
+  private begun(): void {
+    const early = this.early ?? [];
+    this.early = undefined;
+    this.call.resume();
+    try {
+      for (const request of early) if (!this.ended) this.receive(request);
+    } catch (reason) {
+      const error = toConnectError(reason);
+      this.end(error.rawMessage, error);
+    }
+  }
+
+  /** With its listeners answered it has all that it takes to serve, but for what those refer to, which it asks for now. */
+  private get inSync(): boolean {
+    const listeners = this.subscriptions.get(TYPE.listener);
+    if (listeners?.settledRevision === undefined) return false;
+    for (const subscription of this.subscriptions.all()) if (subscription.answerDue || subscription.pending) return false;
+    return true;
   }
 
   private receive(request: Request): void {
@@ -169,8 +218,14 @@ export class AdsStream<Request, S extends Subscription> {
     return this.identity && isTypeUrl(typeUrl) ? { proxy: this.identity, typeUrl, revision, nonce } : undefined;
   }
 
+  private leavePlace(): void {
+    this.place?.leave();
+    this.place = undefined;
+  }
+
   private close(reason: string): void {
     this.cancelFirst?.();
+    this.leavePlace();
     this.unsubscribe?.();
     this.unsubscribe = undefined;
     this.subscriptions.close();
