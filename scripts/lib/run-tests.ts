@@ -45,6 +45,7 @@ const STEPS: readonly Step[] = [
   tests("store", "test/store"),
   tests("feature", "test/feature", "test/control", "test/workload-api"),
   tests("spiffe", "test/spiffe"),
+  tests("bench", "test/bench"),
   { name: "attacks", command: ["scripts/abuse", "--quick"] },
   tests("abuse", "test/abuse", "test/docs"),
   tests("edges", "test/admin", "test/cli", "test/proxy"),

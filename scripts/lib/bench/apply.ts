@@ -19,9 +19,9 @@ export async function apply({ processes, command, directory, load, options, say 
   const applied: Applied[] = [];
   for (const services of SERVICES) {
     const prepared = await prepare(processes, command, join(directory, String(services)), { services, streams: STREAMS });
-    const dumps = await dumpMesh(processes, load, prepared, "delta", options.change);
-    const run = { protocol: "delta", change: options.change, dumps, syncs: 1, changes: CHANGES } as const;
-    const report = await measureWeft(processes, load, prepared, run);
+    const run = { ...options, protocol: "delta" } as const;
+    const dumps = await dumpMesh(processes, load, prepared, run);
+    const report = await measureWeft(processes, load, prepared, { ...run, dumps, syncs: 1, changes: CHANGES });
     applied.push({ services, report });
     say(`${services} services: ${formatMilliseconds(median(report.changes.map((one) => one.p50_ms)))}`);
   }

@@ -10,8 +10,8 @@ import { figures, formatMilliseconds, formatRatio, median, type Ratio, ratio, ta
 export type ServerName = "weft" | "go-control-plane" | "floor";
 /** Mass connects of each run: the first, in which weft also signs everybody's certificate, and one as after a restart of the network. */
 const SYNCS = 2;
-/** Changes of each run, there and back. */
-const ROUND_TRIPS = 3;
+/** Changes of each run, half of them there and half back. */
+const CHANGES = { full: 6, quick: 2 };
 
 export interface Compared {
   readonly protocol: Protocol;
@@ -65,7 +65,7 @@ export async function compare(bench: Bench): Promise<readonly Compared[]> {
   const compared: { protocol: Protocol; reports: Partial<Record<ServerName, LoadReport[]>>; dumps: Dumps }[] = [];
   for (const protocol of options.protocols) {
     say(`taking what weft pushes to ${options.streams} proxies, ${protocol}`);
-    const dumps = await dumpMesh(bench.processes, bench.load, prepared, protocol, options.change);
+    const dumps = await dumpMesh(bench.processes, bench.load, prepared, { ...options, protocol });
     compared.push({ protocol, reports: {}, dumps });
   }
   for (let round = 1; round <= options.rounds; round += 1) {
@@ -90,8 +90,9 @@ async function prepareAndSay({ processes, command, directory, options, say }: Be
 }
 
 async function measure(bench: Bench, prepared: Prepared, name: ServerName, protocol: Protocol, dumps: Dumps): Promise<LoadReport> {
-  const run = { protocol, dumps, syncs: SYNCS, changes: 2 * ROUND_TRIPS };
-  if (name === "weft") return measureWeft(bench.processes, bench.load, prepared, { ...run, change: bench.options.change });
+  const { change, quick } = bench.options;
+  const run = { protocol, change, quick, dumps, syncs: SYNCS, changes: quick ? CHANGES.quick : CHANGES.full };
+  if (name === "weft") return measureWeft(bench.processes, bench.load, prepared, run);
   const server = await startPeer(bench.processes, bench.peer, dumps, name === "floor" ? ["-raw"] : []);
   try {
     return await runLoad({ program: bench.load, server, streams: bench.options.streams, tokens: prepared.tokens, ...run });

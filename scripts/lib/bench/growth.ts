@@ -29,8 +29,8 @@ export async function growth(bench: Bench): Promise<readonly Grown[]> {
     const { processes, command, directory, load, options, say } = bench;
     const prepared = await prepare(processes, command, join(directory, `${size.services}-${size.streams}`), size);
     const protocol = options.protocols[0] ?? "delta";
-    const dumps = await dumpMesh(processes, load, prepared, protocol, options.change);
-    const run = { protocol, change: options.change, dumps, syncs: 2, changes: 4 };
+    const dumps = await dumpMesh(processes, load, prepared, { ...options, protocol });
+    const run = { ...options, protocol, dumps, syncs: 2, changes: 4 };
     const report = await measureWeft(processes, load, prepared, run);
     grown.push({ size, applySeconds: prepared.applySeconds, report });
     say(

@@ -55,8 +55,8 @@ export interface LoadRun {
   readonly dumps?: Dumps;
   /** Write dumps, in place of changes. */
   readonly write?: Dumps;
-  /** Seconds that a mass connect may take. */
-  readonly limit?: number;
+  /** Rest less between the parts of the run. */
+  readonly quick: boolean;
 }
 
 /** @throws Error with what the client said, where a stream did not get what it was to get */
@@ -66,7 +66,8 @@ export async function runLoad(run: LoadRun): Promise<LoadReport> {
   const args = [
     ...["-address", server.ads, "-node", NODE_ID, "-tokens", run.tokens, "-streams", run.streams, "-pid", server.process.pid],
     ...(run.protocol === "delta" ? ["-delta"] : []),
-    ...["-syncs", run.syncs ?? 1, "-changes", run.changes ?? 0, "-limit", `${run.limit ?? 600}s`],
+    ...["-syncs", run.syncs ?? 1, "-changes", run.changes ?? 0, "-limit", "600s"],
+    ...(run.quick ? ["-settle", "200ms", "-quiet", "1s"] : []),
     ...["-trigger-a", trigger.url("a"), "-trigger-b", trigger.url("b")],
     ...(trigger.unix ? ["-trigger-unix", trigger.unix] : []),
     ...(trigger.body ? ["-body-a", trigger.body("a"), "-body-b", trigger.body("b")] : []),

@@ -13,6 +13,8 @@ export interface Options {
   readonly change: ChangeKind;
   readonly rounds: number;
   readonly mode: Mode;
+  /** A small mesh, and short rests: to see that all works, not to measure. */
+  readonly quick: boolean;
   /** Whether go-control-plane and the floor run too. */
   readonly peers: boolean;
   /** weft as it stands in src, not as built. */
@@ -64,6 +66,7 @@ export function readOptions(args: readonly string[]): Options {
     change,
     rounds: count("--rounds", values.rounds, values.quick ? 1 : 3),
     mode: modes[0] ?? "compare",
+    quick: values.quick,
     peers: !values["weft-only"],
     sources: values.sources,
     json: values.json,

@@ -80,40 +80,32 @@ async function ask(data: string, path: string, type: string, body: string): Prom
   return text;
 }
 
+export interface Run {
+  readonly protocol: Protocol;
+  readonly change: ChangeKind;
+  readonly quick: boolean;
+}
+
 /** What every proxy has in both states of a change, taken from weft by the load client; weft is in state a afterwards. */
-export async function dumpMesh(
-  processes: Processes,
-  load: string,
-  prepared: Prepared,
-  protocol: Protocol,
-  change: ChangeKind,
-): Promise<Dumps> {
+export async function dumpMesh(processes: Processes, load: string, prepared: Prepared, { protocol, change, quick }: Run): Promise<Dumps> {
   const { directory, tokens, size } = prepared;
   const dumps = { a: join(directory, `${protocol}-${change}-a.dump`), b: join(directory, `${protocol}-${change}-b.dump`) };
   const server = await startWeft(processes, prepared, change);
-  await runLoad({ program: load, server, protocol, streams: size.streams, tokens, write: dumps });
-  await restore(prepared, change, size);
-  await server.stop();
+  try {
+    await runLoad({ program: load, server, protocol, streams: size.streams, tokens, quick, write: dumps });
+    await ask(prepared.data, "/v1/apply", "application/yaml", changeDocument(change, size, "a"));
+  } finally {
+    await server.stop();
+  }
   return dumps;
 }
 
-/** Weft in state a again, while it runs. */
-export async function restore(prepared: Prepared, change: ChangeKind, size: MeshSize): Promise<void> {
-  await ask(prepared.data, "/v1/apply", "application/yaml", changeDocument(change, size, "a"));
-}
-
-/** One run of a weft that has just started. */
+/** One run of a weft that has just started. `syncs` mass connects, then `changes`, an even number: so weft is in state a again. */
 export async function measureWeft(
   processes: Processes,
   load: string,
   prepared: Prepared,
-  run: {
-    readonly protocol: Protocol;
-    readonly change: ChangeKind;
-    readonly dumps: Dumps;
-    readonly syncs: number;
-    readonly changes: number;
-  },
+  run: Run & { readonly dumps: Dumps; readonly syncs: number; readonly changes: number },
 ): Promise<LoadReport> {
   const { tokens, size } = prepared;
   const server = await startWeft(processes, prepared, run.change);

@@ -19,7 +19,7 @@ type options struct {
 	address, node, tokens                         string
 	streams, dialing, window, pid, syncs, changes int
 	delta                                         bool
-	settle, limit                                 time.Duration
+	settle, quiet, limit                          time.Duration
 	triggerUnix, triggerA, triggerB, bodyA, bodyB string
 	dumpA, dumpB, writeA, writeB                  string
 }
@@ -54,6 +54,7 @@ func main() {
 	flag.IntVar(&o.syncs, "syncs", 1, "so many times all connect; between them all connections are closed")
 	flag.IntVar(&o.changes, "changes", 0, "changes, from state a to b and back")
 	flag.DurationVar(&o.settle, "settle", time.Second, "rest after each mass connect")
+	flag.DurationVar(&o.quiet, "quiet", 3*time.Second, "how long nothing may have come for a state to be whole, before it is written")
 	flag.DurationVar(&o.limit, "limit", 2*time.Minute, "of each mass connect, and of each change")
 	flag.StringVar(&o.triggerUnix, "trigger-unix", "", "Unix socket of the trigger's HTTP server")
 	flag.StringVar(&o.triggerA, "trigger-a", "", "URL that brings state a")
@@ -63,7 +64,7 @@ func main() {
 	flag.StringVar(&o.dumpA, "dump-a", "", "what the streams have in state a: what differs from b is what a change is to bring")
 	flag.StringVar(&o.dumpB, "dump-b", "", "what they have in state b")
 	flag.StringVar(&o.writeA, "write-dump-a", "", "write what the streams have after the connect")
-	flag.StringVar(&o.writeB, "write-dump-b", "", "then bring state b, wait for 3 s without a response, and write again")
+	flag.StringVar(&o.writeB, "write-dump-b", "", "then bring state b, wait until nothing comes, and write again")
 	flag.Parse()
 	debug.SetGCPercent(400)
 	keepBodies = o.writeA != ""
@@ -152,6 +153,6 @@ func writeDumps(o *options, f *fleet) error {
 			return fmt.Errorf("nothing came after the change to state b")
 		}
 	}
-	quiet(3*time.Second, o.limit)
+	quiet(o.quiet, o.limit)
 	return dump.Write(o.writeB, dumpOf(f.streams))
 }
