@@ -1,7 +1,7 @@
 /**
  * How long a change takes from the store's revision to the encoded bytes of every proxy, by the size of the mesh: the reconciler's build, and the
  * snapshots of the connected proxies. No network, no disk. Run: bun scripts/lib/bench-rebuild.ts [--services 100,1000,10000] [--proxies 1000]
- * [--rounds 7]; prints a table of milliseconds, medians.
+ * [--rounds 7] [--change "one address"]; prints a table of milliseconds, medians.
  */
 import { parseArgs } from "node:util";
 import { changedNames } from "../../src/ads/diff.ts";
@@ -20,6 +20,7 @@ const { values } = parseArgs({
     services: { type: "string", default: "100,1000,10000" },
     proxies: { type: "string", default: "1000" },
     rounds: { type: "string", default: "7" },
+    change: { type: "string", default: "" },
   },
 });
 
@@ -162,6 +163,7 @@ async function measure(services: number, proxies: number, rounds: number): Promi
     process.stdout.write(`| ${services} | ${name} | ${numbers.map((one) => one.toFixed(1)).join(" | ")} |\n`);
   row(`first build, then ${connected} proxies connect`, first, connect, 0, 0);
   for (const [name, change] of Object.entries(CHANGES)) {
+    if (!name.includes(values.change)) continue;
     const timed: Timed = { build: [], snapshots: [], diffs: [], changed: 0 };
     for (let round = 0; round < rounds + 2; round++) {
       for (const [id, snapshot] of latest) before.set(id, snapshot);

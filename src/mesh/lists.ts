@@ -6,7 +6,10 @@ import { numberOf } from "./memo.ts";
 const patches = new WeakMap<readonly object[], Map<string, WeakRef<readonly object[]>>>();
 const predecessors = new WeakMap<readonly object[], WeakRef<readonly object[]>>();
 
-/** The list with some elements in the place of others, sorted by name as it is; the same object for the same change of the same list. */
+/**
+ * The list with some elements in the place of others, sorted by name as it is, of which no two have the same; the same object for the same change of
+ * the same list.
+ */
 export function patchSorted<T extends object>(
   list: readonly T[],
   before: readonly T[],
@@ -22,10 +25,12 @@ export function patchSorted<T extends object>(
   const found = known.get(key)?.deref();
   // Numbers are never given twice: this is the same change.
   if (found) return found as readonly T[];
-  const copy = [...list];
+  const copy = list.slice();
   for (const one of gone) {
     const at = placeOf(copy, nameOf(one), nameOf);
-    if (copy[at] === one) copy.splice(at, 1);
+    const found = copy[at];
+    // By name: what is like it may have been made again since.
+    if (found && nameOf(found) === nameOf(one)) copy.splice(at, 1);
   }
   for (const one of added) copy.splice(placeOf(copy, nameOf(one), nameOf), 0, one);
   known.set(key, new WeakRef(copy));

@@ -57,8 +57,6 @@ export interface ViewState {
   readonly view: OutboundView;
   readonly inputs: ViewInputs;
   readonly frame: Frame;
-  /** For each known service. */
-  readonly built: readonly Built[];
 }
 
 /** What of a view does not depend on endpoints. */
@@ -78,9 +76,9 @@ interface Built {
 /** `listening`: those of the caller's workloads that say where they listen; `before`: the caller's view in the build before. */
 export function buildView(caller: Caller, listening: readonly Workload[], inputs: ViewInputs, before: ViewState | undefined): ViewState {
   const frame = frameOf(caller, listening, inputs, before);
-  const { built, clusters, assignments } = (before && patched(caller, frame, inputs, before)) ?? whole(caller, frame, inputs, before);
+  const { clusters, assignments } = (before && patched(caller, frame, inputs, before)) ?? whole(caller, frame, inputs, before);
   const view = { namespace: caller.namespace, unknown: caller.unknown, ...frame.rest, clusters, assignments };
-  return { view: before && sameView(before.view, view) ? before.view : view, inputs, frame, built };
+  return { view: before && sameView(before.view, view) ? before.view : view, inputs, frame };
 }
 
 function frameOf(caller: Caller, listening: readonly Workload[], inputs: ViewInputs, before: ViewState | undefined): Frame {
@@ -165,7 +163,7 @@ function builtAt(caller: Caller, { parts, service }: KnownService, { surrounding
 
 const NOBODY: readonly Endpoint[] = [];
 
-type Clusters = Pick<OutboundView, "clusters" | "assignments"> & Pick<ViewState, "built">;
+type Clusters = Pick<OutboundView, "clusters" | "assignments">;
 
 function whole(caller: Caller, frame: Frame, inputs: ViewInputs, before: ViewState | undefined): Clusters {
   const built = frame.known.map((one) => builtAt(caller, one, frame, inputs));
@@ -175,7 +173,7 @@ function whole(caller: Caller, frame: Frame, inputs: ViewInputs, before: ViewSta
   const assignments = internList(built.flatMap((one) => one.assignments).sort((a, b) => compareText(a.cluster, b.cluster)));
   linkLists(before?.view.clusters, clusters);
   linkLists(before?.view.assignments, assignments);
-  return { built, clusters, assignments };
+  return { clusters, assignments };
 }
 
 /** Undefined where more than the instances of services changed. */
@@ -188,18 +186,15 @@ function patched(caller: Caller, frame: Frame, inputs: ViewInputs, before: ViewS
     namespacesOf(known).every((namespace) => before.inputs.namespaceTls(namespace) === inputs.namespaceTls(namespace));
   if (!isSame) return undefined;
   let { clusters, assignments } = before.view;
-  const built = [...before.built];
   const places = placesOf(known);
   for (const key of inputs.changed) {
-    const at = places.get(key) ?? -1;
-    const [one, old] = [known[at], built[at]];
-    if (!one || !old) continue;
-    const now = builtAt(caller, one, frame, inputs);
-    built[at] = now;
+    const one = known[places.get(key) ?? -1];
+    if (!one) continue;
+    const [old, now] = [builtAt(caller, one, before.frame, before.inputs), builtAt(caller, one, frame, inputs)];
     clusters = patchSorted(clusters, old.clusters, now.clusters, ({ name }) => name);
     assignments = patchSorted(assignments, old.assignments, now.assignments, ({ cluster }) => cluster);
   }
-  return { built, clusters, assignments };
+  return { clusters, assignments };
 }
 
 const namespacesOf = memoize((known: readonly KnownService[]) => [...new Set(known.map(({ service }) => service.namespace))]);

@@ -58,7 +58,7 @@ function patched(list: readonly AnyResource[], changes: readonly ResourceChange[
     const gone = new Set(changes.map(({ before }) => before));
     return [...list.filter((one) => !gone.has(one)), ...added].sort(byAge);
   }
-  const copy = [...list];
+  const copy = list.slice();
   for (const { before } of changes) if (before) copy.splice(placeOf(copy, before), 1);
   for (const one of added) copy.splice(firstAfter(copy, one), 0, one);
   return copy;
@@ -89,6 +89,8 @@ export function keepList<T>(before: readonly T[] | undefined, list: readonly T[]
 /** What of two lists is only in the one (gone), or only in the other (added), by identity. */
 export function listChange<T>(before: readonly T[], after: readonly T[]): { readonly gone: readonly T[]; readonly added: readonly T[] } {
   if (before === after) return { gone: [], added: [] };
+  const inPlace = before.length === after.length ? replacedInPlace(before, after) : undefined;
+  if (inPlace) return inPlace;
   let start = 0;
   while (start < before.length && start < after.length && before[start] === after[start]) start += 1;
   let [end, afterEnd] = [before.length, after.length];
@@ -99,4 +101,16 @@ export function listChange<T>(before: readonly T[], after: readonly T[]): { read
   const [old, now] = [before.slice(start, end), after.slice(start, afterEnd)];
   const [known, present] = [new Set(old), new Set(now)];
   return { gone: old.filter((one) => !present.has(one)), added: now.filter((one) => !known.has(one)) };
+}
+
+/** Few elements with others in their places, however far apart; undefined where that is not all. */
+function replacedInPlace<T>(before: readonly T[], after: readonly T[]): ReturnType<typeof listChange<T>> | undefined {
+  const places: number[] = [];
+  for (let at = 0; at < before.length; at++) {
+    if (before[at] === after[at]) continue;
+    places.push(at);
+    if (places.length > MANY) return undefined;
+  }
+  const [old, now] = [places.map((at) => before[at] as T), places.map((at) => after[at] as T)];
+  return { gone: old.filter((one) => !now.includes(one)), added: now.filter((one) => !old.includes(one)) };
 }

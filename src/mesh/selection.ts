@@ -126,7 +126,7 @@ class ListEdits<R extends Resource> {
   #edit(key: string): R[] {
     const known = this.#edited.get(key);
     if (known) return known;
-    const copy = [...(this.#before.get(key) ?? [])];
+    const copy = this.#before.get(key)?.slice() ?? [];
     this.#edited.set(key, copy);
     return copy;
   }

@@ -11,8 +11,8 @@ import { type Injection, injectionOn, type WorkloadInjections } from "../mesh/to
 import type { Mesh, Settings, Workload } from "../mesh/types.ts";
 import { type Carried, clusterResource } from "./cluster.ts";
 import { ANONYMOUS, type Caller, callerWith, IDENTIFIED } from "./cluster-tls.ts";
-import { endpointResource } from "./endpoint.ts";
 import { encodeList, layered } from "./encoded-lists.ts";
+import { endpointResource } from "./endpoint.ts";
 import { applyEnvoyPatches } from "./envoy-filter/index.ts";
 import { ALL_ABILITIES, type EnvoyAbilities } from "./envoy-version.ts";
 import { listenerSettings } from "./filters/access-log.ts";
@@ -66,7 +66,7 @@ function unpatchedSnapshot(
   const inbound = inboundResources(mesh, workload, abilities);
   const resources = new Map<TypeUrl, Resources>([
     [TYPE.cluster, layered(clustersFor(mesh, workload, view), listed(inbound.clusters))],
-    [TYPE.endpoint, assignments(view.assignments, destinationSettings(mesh))],
+    [TYPE.endpoint, assignmentResources(mesh, view)],
     [
       TYPE.listener,
       union(
@@ -110,7 +110,7 @@ function gatewaySnapshot(
   const listeners = authentication && authorization ? gatewayListeners(listenerSettings(mesh, workload, abilities), gateway) : NO_RESOURCES;
   const resources = new Map<TypeUrl, Resources>([
     [TYPE.cluster, clustersFor(mesh, workload, view)],
-    [TYPE.endpoint, assignments(view.assignments, destinationSettings(mesh))],
+    [TYPE.endpoint, assignmentResources(mesh, view)],
     [TYPE.listener, listeners],
     [TYPE.route, tables(settings, ...gateway.tables)],
     [TYPE.secret, allSecrets(mesh, workload, view, secrets)],
@@ -159,7 +159,11 @@ function allSecrets(mesh: Mesh, { key }: Workload, { clusters }: OutboundView, o
   return union(union(listed(own), listed(stored)), listed(systemRootsFor(clusters)));
 }
 
-const assignments = encodeList((assignment: LoadAssignment, settings: Settings) => endpointResource(settings, assignment));
+export function assignmentResources(mesh: Mesh, { assignments }: OutboundView): Resources {
+  return assignmentList(assignments, destinationSettings(mesh));
+}
+
+const assignmentList = encodeList((assignment: LoadAssignment, settings: Settings) => endpointResource(settings, assignment));
 
 /** A view is new whenever a cluster changed, though its tables may not be. */
 function routeTables(settings: Settings, { routes }: OutboundView, { virtualHosts }: EnvoyAbilities): [TypeUrl, Resources][] {

@@ -1,9 +1,12 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
+import { changedNames, listVersion, typeVersion } from "../../src/ads/diff.ts";
 import type { EncodedResource, ProxySnapshot } from "../../src/lib/encoded.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
 import type { Mesh } from "../../src/mesh/types.ts";
 import type { AnyResource } from "../../src/model/resource.ts";
+import { ALL_ABILITIES } from "../../src/xds/envoy-version.ts";
+import { ProxySnapshots } from "../../src/xds/proxy-snapshots.ts";
 import { buildSnapshot } from "../../src/xds/snapshot.ts";
 import { httpService, OPTIONS, resource, resourcesOf, workload } from "./harness.ts";
 
@@ -148,6 +151,52 @@ const document = fc.oneof(
     );
   }),
   fc
+    .tuple(name, fc.constantFrom("default", "shop", "weft-system"), service, fc.constantFrom("STRICT", "PERMISSIVE", "DISABLE"))
+    .map(([policy, namespace, app, mode]) =>
+      resource(
+        "PeerAuthentication",
+        policy,
+        `{selector: {matchLabels: {app: ${app}}}, mtls: {mode: ${mode}}, portLevelMtls: {80: {mode: PERMISSIVE}}}`,
+        `namespace: ${namespace}, creationTimestamp: "2024-01-01T00:00:00Z"`,
+      ),
+    ),
+  fc
+    .constantFrom("STRICT", "DISABLE")
+    .map((mode) => resource("PeerAuthentication", "mesh", `{mtls: {mode: ${mode}}}`, "namespace: weft-system")),
+  fc
+    .tuple(name, fc.constantFrom("default", "shop", "weft-system"), service, fc.constantFrom("GET", "POST"))
+    .map(([policy, namespace, app, method]) =>
+      resource(
+        "AuthorizationPolicy",
+        `${policy}-selecting`,
+        `{selector: {matchLabels: {app: ${app}}}, rules: [{to: [{operation: {methods: [${method}]}}]}]}`,
+        `namespace: ${namespace}`,
+      ),
+    ),
+  fc
+    .tuple(service, metadata, fc.constantFrom("", ", serviceAccount: inline"))
+    .map(([app, meta, account]) =>
+      resource(
+        "ServiceEntry",
+        `${app}-inline`,
+        `{hosts: [${app}], location: MESH_INTERNAL, resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}], endpoints: [{address: 10.0.3.1${account}}]}`,
+        meta,
+      ),
+    ),
+  fc
+    .tuple(name, service, fc.constantFrom("80", "8080"))
+    .map(([at, app, port]) =>
+      resource(
+        "WorkloadEntry",
+        `listening-${at}`,
+        `{address: 10.0.4.1, labels: {app: ${app}}}`,
+        `annotations: {weft.dev/listen: "web.default.mesh.local:${port}=127.0.0.1:1${port}"}`,
+      ),
+    ),
+  fc
+    .constantFrom("{defaultServiceExportTo: ['.']}", "{defaultProviders: {metrics: [prometheus]}}", "{enableAutoMtls: false}")
+    .map((spec) => resource("MeshConfig", "default", spec, "namespace: weft-system")),
+  fc
     .tuple(name, metadata)
     .map(([policy, meta]) =>
       resource("AuthorizationPolicy", policy, "{action: ALLOW, rules: [{to: [{operation: {methods: [GET]}}]}]}", meta),
@@ -176,11 +225,11 @@ const parsed = document.map((text) => {
 const resources = fc.uniqueArray(parsed, { selector: key, maxLength: 14 });
 
 /** Name and version of everything that every proxy gets: equal exactly when the bytes are. */
-function fingerprint(mesh: Mesh): Record<string, string[]> {
+function fingerprint(mesh: Mesh, of = snapshot): Record<string, string[]> {
   return Object.fromEntries(
     [...mesh.workloads.keys()].map((id) => [
       id,
-      all(snapshot(mesh, id)).map((r) => `${r.typeUrl} ${r.name} ${r.version} ${JSON.stringify(r.sources)}`),
+      all(of(mesh, id)).map((r) => `${r.typeUrl} ${r.name} ${r.version} ${JSON.stringify(r.sources)}`),
     ]),
   );
 }
@@ -193,6 +242,18 @@ function snapshot(mesh: Mesh, id: string): ProxySnapshot {
 
 function all({ resources: byType }: ProxySnapshot): EncodedResource[] {
   return [...byType.values()].flatMap((byName) => [...byName.values()]);
+}
+
+const NO_SECRETS: readonly EncodedResource[] = [];
+
+/** What ADS finds to have changed is what did, and the version of the whole is that of the content. */
+function expectDifferences(before: ProxySnapshot, after: ProxySnapshot): void {
+  for (const [type, now] of after.resources) {
+    const old = before.resources.get(type) ?? new Map<string, EncodedResource>();
+    const names = [...new Set([...old.keys(), ...now.keys()])].filter((id) => old.get(id)?.version !== now.get(id)?.version);
+    expect([...changedNames(old, now)].sort()).toEqual(names.sort());
+    expect(typeVersion(now)).toBe(listVersion([...now.values()].reverse()));
+  }
 }
 
 describe("A mesh", () => {
@@ -208,19 +269,34 @@ describe("A mesh", () => {
     );
   });
 
-  test("built step by step is the mesh built from scratch, byte for byte", () => {
-    const steps = fc.array(fc.tuple(fc.boolean(), parsed), { maxLength: 8 });
+  test("built step by step is the mesh built from scratch, byte for byte, and so is what each proxy is given at each step", () => {
+    // Several changes may come as one step.
+    const steps = fc.array(fc.array(fc.tuple(fc.boolean(), parsed), { minLength: 1, maxLength: 3 }), { maxLength: 10 });
     fc.assert(
       fc.property(resources, steps, (list, edits) => {
         const current = new Map(list.map((one) => [key(one), one]));
+        const proxies = new Map<string, { readonly snapshots: ProxySnapshots; last?: ProxySnapshot }>();
+        const given = (of: Mesh, id: string) => {
+          const proxy = proxies.get(id) ?? { snapshots: new ProxySnapshots() };
+          proxies.set(id, proxy);
+          const next = proxy.snapshots.next(of, id, NO_SECRETS, ALL_ABILITIES);
+          if (!next) throw new Error(`no snapshot for ${id}`);
+          if (proxy.last) expectDifferences(proxy.last, next);
+          proxy.last = next;
+          return next;
+        };
         let mesh = buildMesh([...current.values()], OPTIONS);
-        for (const [removes, one] of edits) {
-          if (removes) current.delete(key(one));
-          else current.set(key(one), one);
+        fingerprint(mesh, given);
+        for (const step of edits) {
+          for (const [removes, one] of step) {
+            if (removes) current.delete(key(one));
+            else current.set(key(one), one);
+          }
           mesh = buildMesh([...current.values()], OPTIONS, mesh);
+          const stepped = fingerprint(mesh, given);
+          const copies = [...current.values()].map((one) => structuredClone(one));
+          expect(stepped).toEqual(fingerprint(buildMesh(copies, OPTIONS)));
         }
-        const copies = [...current.values()].map((one) => structuredClone(one));
-        expect(fingerprint(mesh)).toEqual(fingerprint(buildMesh(copies, OPTIONS)));
       }),
       { numRuns: 100 },
     );
