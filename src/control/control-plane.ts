@@ -97,7 +97,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     apply: (request) => withRestarts(() => changes.apply(request)),
     remove: (request) => withRestarts(() => changes.remove(request)),
     removeAll: (request) => withRestarts(() => changes.removeAll(request)),
-    list: (filter) => changes.list(filter),
+    list: (filter, page) => changes.list(filter, page),
     get: (kind, namespace, name) => changes.get(kind, namespace, name),
     watch: (since, signal) => changes.watch(since, signal),
 

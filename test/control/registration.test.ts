@@ -320,6 +320,7 @@ test("A store that cannot write is tried again", async () => {
   const store: Store = {
     name: memory.name,
     list: (filter) => memory.list(filter),
+    listPage: (filter, page) => memory.listPage(filter, page),
     get: (id) => memory.get(id),
     watch: (since, signal) => memory.watch(since, signal),
     history: (filter) => memory.history(filter),

@@ -1,10 +1,11 @@
 /**
  * What every store promises (src/store/store.ts), as tests that each backend runs: `storeContract("sqlite", open)`. Reading and writing
- * are here; its audit in contract-audit.ts, writes at the same time in contract-together.ts, watching and the past in contract-watch.ts, any sequence of transactions against a model in contract-property.ts.
+ * are here; its audit in contract-audit.ts, pages in contract-pages.ts, writes at the same time in contract-together.ts, watching and the past in contract-watch.ts, any sequence of transactions against a model in contract-property.ts.
  */
 import { describe, expect, test } from "bun:test";
 import type { Store } from "../../src/store/index.ts";
 import { auditContract } from "./contract-audit.ts";
+import { pageContract } from "./contract-pages.ts";
 import { storeProperty } from "./contract-property.ts";
 import { togetherContract } from "./contract-together.ts";
 import { watchContract } from "./contract-watch.ts";
@@ -208,6 +209,7 @@ export function storeContract(name: string, open: OpenForTest): void {
     });
   });
   auditContract(name, open);
+  pageContract(name, open);
   togetherContract(name, open);
   watchContract(name, open);
   storeProperty(name, open);
