@@ -32,8 +32,10 @@ const WARMED_BY: Readonly<Record<string, readonly TypeUrl[]>> = {
 /** "LDS updates must arrive after corresponding CDS/EDS updates", and routes are not warmed: their clusters must be in place before. */
 const AFTER_CLUSTERS: ReadonlySet<string> = new Set<string>([TYPE.listener, TYPE.route, TYPE.virtualHost]);
 
+const KNOWN: ReadonlySet<string> = new Set<string>(ORDER);
+
 export function isTypeUrl(typeUrl: string): typeUrl is TypeUrl {
-  return ORDER.some((known) => known === typeUrl);
+  return KNOWN.has(typeUrl);
 }
 
 /**
@@ -42,6 +44,9 @@ export function isTypeUrl(typeUrl: string): typeUrl is TypeUrl {
  */
 export class Subscriptions<S extends Subscription> {
   private readonly byType = new Map<string, S>();
+  /** Those of `byType`, in ORDER and in REMOVAL_ORDER. */
+  private additions: readonly S[] = [];
+  private removals: readonly S[] = [];
   private snapshot: ProxySnapshot | undefined;
   private latest: ProxySnapshot | undefined;
   private readonly create: (typeUrl: string) => S;
@@ -56,6 +61,8 @@ export class Subscriptions<S extends Subscription> {
     if (!subscription) {
       subscription = this.create(typeUrl);
       this.byType.set(typeUrl, subscription);
+      this.additions = [...this.inOrder(ORDER)];
+      this.removals = [...this.inOrder(REMOVAL_ORDER)];
       if (this.snapshot) this.show(subscription, this.snapshot);
     }
     return subscription;
@@ -117,7 +124,7 @@ export class Subscriptions<S extends Subscription> {
   }
 
   private takeAddition(nonce: string): Push | undefined {
-    for (const subscription of this.inOrder(ORDER)) {
+    for (const subscription of this.additions) {
       if (AFTER_CLUSTERS.has(subscription.typeUrl) && this.clustersUnderWay()) continue;
       const push = subscription.take("additions", nonce);
       if (push) {
@@ -134,7 +141,7 @@ export class Subscriptions<S extends Subscription> {
    */
   private takeRemoval(nonce: string): Push | undefined {
     for (const subscription of this.byType.values()) if (subscription.answerDue) return undefined;
-    for (const subscription of this.inOrder(REMOVAL_ORDER)) {
+    for (const subscription of this.removals) {
       const push = subscription.take("removals", nonce);
       if (push) return push;
     }
