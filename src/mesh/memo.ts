@@ -16,7 +16,7 @@ export function memoize<Args extends readonly object[], Result>(compute: (...arg
       const value = compute(...args);
       node.result = { value };
       // A list that is only an argument would be collected, and the result forgotten, though a Mesh still holds the result.
-      if (typeof value === "object" && value !== null) retain(value, args);
+      if (typeof value === "object" && value !== null) retain(value, args, root);
     }
     return node.result.value;
   };
@@ -36,13 +36,16 @@ function next<Result>(node: TrieNode<Result>, step: object): TrieNode<Result> {
   return created;
 }
 
-const retained = new WeakMap<object, Set<unknown>>();
+const retained = new WeakMap<object, Map<unknown, unknown>>();
 
-/** Keeps `dependency` alive as long as `owner` lives. */
-export function retain(owner: object, dependency: unknown): void {
+/**
+ * Keeps `dependency` alive as long as `owner` lives, or until another takes its place: for each `place` the last one. What is made of ever new
+ * parts and stays the same object would else keep all that it was ever made of.
+ */
+export function retain(owner: object, dependency: unknown, place: unknown = dependency): void {
   const known = retained.get(owner);
-  if (known) known.add(dependency);
-  else retained.set(owner, new Set([dependency]));
+  if (known) known.set(place, dependency);
+  else retained.set(owner, new Map([[place, dependency]]));
 }
 
 const numbers = new WeakMap<object, number>();

@@ -28,7 +28,7 @@ export function encodeList<Context extends readonly object[], T extends object>(
       holder.made = PersistentMap.of(list.flatMap(named));
     }
     // For the next list, which is patched from this one as long as somebody holds its resources.
-    retain(holder.made, list);
+    retain(holder.made, list, holders);
     return holder.made;
   };
 }

@@ -19,6 +19,25 @@ describe("A memoized function", () => {
     Bun.gc(true);
     expect(sum(internList(elements))).toBe(held);
   });
+
+  test("keeps only the last of all the arguments that gave one and the same result", async () => {
+    const always = { the: "same" };
+    const made = memoize((_list: readonly object[]) => always);
+    const arguments_: WeakRef<readonly object[]>[] = [];
+    for (let count = 0; count < 100; count++) {
+      const list = [{ count }];
+      arguments_.push(new WeakRef(list));
+      made(list);
+      // A WeakRef holds what it refers to until the end of the turn.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    Bun.gc(true);
+    await new Promise((resolve) => setImmediate(resolve));
+    Bun.gc(true);
+    // The collector is conservative about the stack, so not exactly one.
+    expect(arguments_.filter((one) => one.deref()).length).toBeLessThan(20);
+    expect(made([always])).toBe(always);
+  });
 });
 
 describe("An interned list", () => {
