@@ -10,7 +10,12 @@ export interface AdmissionOptions {
   readonly atOnce: number;
   /** How long one may keep its place, milliseconds: whoever is slow goes on all the same, but holds up nobody. */
   readonly patienceMs: number;
+  /** Called when a crowd has passed: nobody waits any more, though many did. */
+  readonly onPassed?: () => void;
 }
+
+/** So many that waited leave more behind than what comes and goes anyway. */
+const CROWD = 100;
 
 /** What a stream has from its first request on. */
 export interface Place {
@@ -23,6 +28,8 @@ export class Admission {
   private readonly waiting = new Set<() => void>();
   private underWay = 0;
   private scheduled = false;
+  /** Since somebody had to wait. */
+  private waited = 0;
 
   constructor(options: AdmissionOptions) {
     this.options = options;
@@ -41,6 +48,7 @@ export class Admission {
         cancel();
         this.underWay -= 1;
         this.next();
+        if (this.underWay === 0 && this.waiting.size === 0) this.passed();
       };
       start();
     };
@@ -53,8 +61,17 @@ export class Admission {
       },
     };
     if (this.waiting.size === 0 && this.underWay < this.options.atOnce) begin();
-    else this.waiting.add(begin);
+    else {
+      this.waiting.add(begin);
+      this.waited += 1;
+    }
     return place;
+  }
+
+  private passed(): void {
+    const { waited } = this;
+    this.waited = 0;
+    if (waited >= CROWD) this.options.onPassed?.();
   }
 
   /** One at a turn of the event loop: what came meanwhile, requests and changes, goes first. */

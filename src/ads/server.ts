@@ -82,6 +82,9 @@ interface Admitted {
 
 type Serve = (call: GrpcCall, peer: Peer, admitted: Admitted) => void;
 
+/** After the last of many has come into sync: what they left behind would stay until the next large allocation. */
+const GIVE_BACK_MS = 1_000;
+
 const SHUTTING_DOWN = "weft is shutting down";
 const PROOF_ENDED = "the token or certificate that opened this stream has ended: connect again with a new one";
 
@@ -95,7 +98,12 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   const { authenticate, source, clock, observer = {}, newId = randomUUID } = options;
   const limits: AdsLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const ledger = new Ledger({ clock, keepMs: options.rememberMs });
-  const admission = new Admission({ clock, atOnce: limits.syncsAtOnce, patienceMs: limits.syncPatienceMs });
+  const admission = new Admission({
+    clock,
+    atOnce: limits.syncsAtOnce,
+    patienceMs: limits.syncPatienceMs,
+    onPassed: () => clock.after(GIVE_BACK_MS, () => Bun.gc(true)),
+  });
   const instance = newId().slice(0, 8);
   const streams = new Set<Pick<AdsStream<never, Subscription>, "end" | "proxy">>();
   const listening: Listening[] = [];

@@ -118,3 +118,20 @@ test("those that wait are admitted in the order in which they came, each once, a
   admission.enter(() => begun.push(8));
   expect(begun.at(-1)).toBe(8);
 });
+
+test("when a crowd has passed, that is told once; a few who wait are no crowd", async () => {
+  const clock = new ManualClock();
+  let passed = 0;
+  const admission = new Admission({ clock, atOnce: 50, patienceMs: 100, onPassed: () => (passed += 1) });
+  for (const place of Array.from({ length: 60 }, () => admission.enter(() => {}))) place.leave();
+  expect(passed).toBe(0);
+  let begun = 0;
+  const places = Array.from({ length: 200 }, () => admission.enter(() => (begun += 1)));
+  for (let left = 0; left < 200; left += 50) {
+    await until(() => begun === left + 50, "the next fifty");
+    clock.advance(100);
+  }
+  expect(passed).toBe(1);
+  for (const place of places) place.leave();
+  expect(passed).toBe(1);
+});
