@@ -202,13 +202,12 @@ function isDefaultPort(port: number, service: Service | undefined): boolean {
 function routesOf(virtualService: VirtualService, port: number, { settings, surroundings }: RouteInputs): readonly HttpRoute[] {
   const services = destinationsOf(virtualService, settings).map((host) => surroundings.service(host));
   const inputs = services.flatMap((service) => (service ? [service, surroundings.rule(service)] : [NONE]));
-  const dependencies = internList<object>(inputs);
-  const byPort = routesByPort(settings, virtualService, dependencies);
+  const byPort = routesByPort(settings, virtualService, ...inputs);
   const known = byPort.get(port);
   if (known) return known;
   const routes = buildHttpRoutes(virtualService, port, settings.domain, surroundings);
   byPort.set(port, routes);
-  retain(routes, dependencies);
+  retain(routes, inputs);
   return routes;
 }
 
@@ -216,7 +215,7 @@ const destinationsOf = memoize((virtualService: VirtualService, { domain }: Sett
 
 const NONE = {};
 const routesByPort = memoize(
-  (_settings: Settings, _virtualService: VirtualService, _inputs: readonly object[]) => new Map<number, readonly HttpRoute[]>(),
+  (_settings: Settings, _virtualService: VirtualService, ..._inputs: readonly object[]) => new Map<number, readonly HttpRoute[]>(),
 );
 
 /** The VirtualService, the DestinationRules whose hash the routes carry, the ServiceEntries. */
@@ -226,10 +225,17 @@ function sourcesOf(
   virtualService?: VirtualService,
   service?: Service,
 ): readonly Provenance[] {
-  const hashed = hashedHosts(routes).flatMap((host) => surroundings.service(host) ?? []);
+  const hosts = hashedHosts(routes);
+  if (hosts.length === 0) return plainSources(virtualService ?? NONE, service ?? NONE);
+  const hashed = hosts.flatMap((host) => surroundings.service(host) ?? []);
   const rules = [...new Set(hashed.map((target) => surroundings.rule(target)))].flatMap((rule) => rule.sources);
   return internList([...(virtualService?.sources ?? []), ...rules, ...(service ? [service.source, ...service.otherSources] : [])]);
 }
+
+const plainSources = memoize((virtualService: Partial<VirtualService>, service: Partial<Service>) => {
+  const own = service.source ? [service.source, ...(service.otherSources ?? [])] : [];
+  return internList([...(virtualService.sources ?? []), ...own]);
+});
 
 const hashedHosts = memoize((routes: readonly HttpRoute[]) =>
   routes.flatMap(({ targets }) => targets.filter(({ hash }) => hash)).map(({ host }) => host),
