@@ -14,6 +14,7 @@ import { DeltaSubscription } from "./delta.ts";
 import { deltaBody, sotwBody } from "./encode.ts";
 import type { Answer, Parcel } from "./push.ts";
 import { RequestContents } from "./request-content.ts";
+import { takeStrings } from "./request-wire.ts";
 import { SotwSubscription } from "./sotw.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -36,12 +37,28 @@ function readable<Request>(read: () => Request): Request {
   }
 }
 
+/** The same as the generated codec gives, faster where there are many names. */
+export function readDelta(bytes: Uint8Array): DeltaDiscoveryRequest {
+  const taken = takeStrings(bytes, DeltaDiscoveryRequestSchema.field.resourceNamesSubscribe.number);
+  const request = fromBinary(DeltaDiscoveryRequestSchema, taken?.rest ?? bytes);
+  if (taken) request.resourceNamesSubscribe = [...taken.strings];
+  return request;
+}
+
+/** The same of the other variant. */
+export function readSotw(bytes: Uint8Array): DiscoveryRequest {
+  const taken = takeStrings(bytes, DiscoveryRequestSchema.field.resourceNames.number);
+  const request = fromBinary(DiscoveryRequestSchema, taken?.rest ?? bytes);
+  if (taken) request.resourceNames = [...taken.strings];
+  return request;
+}
+
 const contents = new RequestContents();
 
 export const delta: Variant<DeltaDiscoveryRequest, DeltaSubscription> = {
   protocol: "delta",
   create: (typeUrl) => new DeltaSubscription(typeUrl),
-  decode: (bytes) => readable(() => fromBinary(DeltaDiscoveryRequestSchema, bytes)),
+  decode: (bytes) => readable(() => readDelta(bytes)),
   head: (request) => ({ typeUrl: request.typeUrl, node: request.node }),
   apply: (subscription, request) => {
     const { resourceNamesSubscribe: subscribe, resourceNamesUnsubscribe: unsubscribe, initialResourceVersions: initialVersions } = request;
@@ -56,7 +73,7 @@ export const delta: Variant<DeltaDiscoveryRequest, DeltaSubscription> = {
 export const sotw: Variant<DiscoveryRequest, SotwSubscription> = {
   protocol: "sotw",
   create: (typeUrl) => new SotwSubscription(typeUrl),
-  decode: (bytes) => readable(() => fromBinary(DiscoveryRequestSchema, bytes)),
+  decode: (bytes) => readable(() => readSotw(bytes)),
   head: (request) => ({ typeUrl: request.typeUrl, node: request.node }),
   apply: (subscription, request) => {
     const { resourceNames: names, versionInfo: version, responseNonce: nonce, errorDetail } = request;
