@@ -40,7 +40,15 @@ import { buildWorkloads } from "./workloads.ts";
 export type { MeshOptions } from "./settings.ts";
 
 /** What each Mesh was made of. */
-const built = new WeakMap<Mesh, { readonly set: ResourceSet; readonly pool: Pool; readonly stages: Stages }>();
+const built = new WeakMap<
+  Mesh,
+  { readonly set: ResourceSet; readonly selection: Selection; readonly pool: Pool; readonly stages: Stages }
+>();
+
+/** The resources that a Mesh was built of, and what of them selects what; undefined for one that is not as it was built. */
+export function originOf(mesh: Mesh): { readonly set: ResourceSet; readonly selection: Selection } | undefined {
+  return built.get(mesh);
+}
 
 const NO_TEXTS: ReadonlyMap<string, string> = new Map();
 const NO_HEALTH: NonNullable<MeshOptions["health"]> = new Map();
@@ -183,6 +191,6 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
     registrations: buildRegistrations(set.of("WorkloadRegistration"), workloads, settings, previous?.registrations),
   };
   stages.close();
-  built.set(mesh, { set, pool, stages });
+  built.set(mesh, { set, selection, pool, stages });
   return mesh;
 }

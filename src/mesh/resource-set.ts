@@ -71,6 +71,9 @@ function placeOf(sorted: readonly AnyResource[], resource: AnyResource): number 
 
 /** Where what is younger than `resource` begins. */
 export function firstAfter<R extends Resource>(sorted: readonly R[], resource: R): number {
+  const youngest = sorted.at(-1);
+  // As a rule what comes is the youngest.
+  if (!youngest || byAge(youngest, resource) <= 0) return sorted.length;
   let [low, high] = [0, sorted.length];
   while (low < high) {
     const middle = (low + high) >> 1;

@@ -1,7 +1,7 @@
 /** One port of a workload, or of a host, with two protocols: the oldest ServiceEntry decides, and the other's callers are misunderstood. */
 import { canonicalHost } from "../../model/host.ts";
 import type { Resource } from "../../model/resource.ts";
-import { buildSelection, keyOf } from "../selection.ts";
+import { keyOf } from "../selection.ts";
 import { isHttp, isHttp2, servicePort } from "../services.ts";
 import type { Protocol } from "../types.ts";
 import { type Context, nameOf } from "./context.ts";
@@ -19,7 +19,7 @@ const mannerOf = (protocol: Protocol) => (isHttp2(protocol) ? "HTTP/2" : isHttp(
 export function findProtocolConflicts(context: Context): void {
   const entries = context.of("ServiceEntry");
   const workloads = context.of("WorkloadEntry");
-  const { entries: selecting } = buildSelection(entries, workloads);
+  const { entries: selecting } = context.selection;
   const told = new Set<string>();
   const tell = (entry: ServiceEntry, index: number, first: Claim, protocol: Protocol, where: string) => {
     const key = `${entry.metadata.namespace}/${entry.metadata.name} ${index} ${first.entry.metadata.namespace}/${first.entry.metadata.name}`;
