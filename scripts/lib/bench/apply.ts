@@ -19,7 +19,7 @@ export async function apply({ processes, command, directory, load, options, say 
   const applied: Applied[] = [];
   for (const services of SERVICES) {
     const prepared = await prepare(processes, command, join(directory, String(services)), { services, streams: STREAMS });
-    const run = { ...options, protocol: "delta" } as const;
+    const run = { protocol: "delta", change: options.change, quick: options.quick } as const;
     const dumps = await dumpMesh(processes, load, prepared, run);
     const report = await measureWeft(processes, load, prepared, { ...run, dumps, syncs: 1, changes: CHANGES });
     applied.push({ services, report });

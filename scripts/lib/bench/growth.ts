@@ -29,9 +29,9 @@ export async function growth(bench: Bench): Promise<readonly Grown[]> {
     const { processes, command, directory, load, options, say } = bench;
     const prepared = await prepare(processes, command, join(directory, `${size.services}-${size.streams}`), size);
     const protocol = options.protocols[0] ?? "delta";
-    const dumps = await dumpMesh(processes, load, prepared, { ...options, protocol });
-    const run = { ...options, protocol, dumps, syncs: 2, changes: 4 };
-    const report = await measureWeft(processes, load, prepared, run);
+    const run = { protocol, change: options.change, quick: options.quick };
+    const dumps = await dumpMesh(processes, load, prepared, run);
+    const report = await measureWeft(processes, load, prepared, { ...run, dumps, syncs: 2, changes: 4 });
     grown.push({ size, applySeconds: prepared.applySeconds, report });
     say(
       `${size.services} services, ${size.streams} proxies: in sync after ${formatMilliseconds(report.syncs.at(-1)?.all_ms ?? Number.NaN)}`,

@@ -75,7 +75,10 @@ export async function runLoad(run: LoadRun): Promise<LoadReport> {
     ...(write ? ["-write-dump-a", write.a, "-write-dump-b", write.b] : []),
   ];
   const child = Bun.spawn([run.program, ...args.map(String)], { stdout: "pipe", stderr: "pipe", stdin: "ignore" });
+  const kill = () => child.kill("SIGKILL");
+  process.on("exit", kill);
   const [out, err, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+  process.off("exit", kill);
   if (!out.trim()) throw new Error(`the load client ended with code ${code}: ${err}\n${server.process.tail()}`);
   const report: LoadReport = JSON.parse(out);
   if (report.errors.length > 0 || report.unreadable_resources > 0) {

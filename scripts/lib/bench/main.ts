@@ -61,6 +61,9 @@ const directory = mkdtempSync(join(process.env.WEFT_BENCH_DIRECTORY ?? tmpdir(),
 mkdirSync(join(directory, "logs"));
 const processes = openProcesses(join(directory, "logs"));
 const bench: Bench = { options, processes, command, load, peer, directory, say: (line) => console.error(`==> ${line}`) };
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+// What was started is killed when this process exits (lab/processes.ts, load.ts), which a signal by itself does not let it do.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
 let code = 0;
 try {
   const { text, data } = await MODES[options.mode](bench);
@@ -71,6 +74,5 @@ try {
   code = 1;
 } finally {
   await processes.stopAll(10_000);
-  rmSync(directory, { recursive: true, force: true });
 }
 process.exit(code);

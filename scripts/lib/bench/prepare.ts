@@ -110,7 +110,7 @@ export async function measureWeft(
   const { tokens, size } = prepared;
   const server = await startWeft(processes, prepared, run.change);
   try {
-    return await runLoad({ program: load, server, streams: size.streams, tokens, ...run });
+    return await runLoad({ ...run, program: load, server, streams: size.streams, tokens });
   } finally {
     await server.stop();
   }
