@@ -1,96 +1,18 @@
-/** weft: wiring only. The command line decides what runs; `weft run` runs the control plane until it is told to end. */
-// Before anything that uses decorators' metadata (@peculiar/x509), in whatever order the bundler puts modules.
-import "reflect-metadata";
+/** weft: wiring only. The command line decides what runs. */
 import packageJson from "../package.json" with { type: "json" };
-import { BUNDLE_VARIABLES, bundleEndpointOf } from "./cli/bundle-settings.ts";
-import { CA_VARIABLES, caOf } from "./cli/ca-settings.ts";
-import type { RunSettings } from "./cli/config.ts";
 import { processIo, runCli } from "./cli/index.ts";
-import type { Listening } from "./control/start.ts";
 import { systemClock } from "./lib/clock.ts";
-import { WeftError } from "./lib/errors.ts";
-import { configureLogging, logger } from "./telemetry/log.ts";
 
-const { version } = packageJson;
-
-/** What cannot change while weft runs. The operator's files behind the paths can: they are read again by themselves. */
-const FIXED = [
-  "data",
-  "ads",
-  "adsTls",
-  "adsSocket",
-  "admin",
-  "adminTls",
-  "trustDomain",
-  "store",
-  "workloadApi",
-  ...(Object.keys(CA_VARIABLES) as (keyof typeof CA_VARIABLES)[]),
-  ...(Object.keys(BUNDLE_VARIABLES) as (keyof typeof BUNDLE_VARIABLES)[]),
-] as const;
-
-/** Runs until SIGTERM or SIGINT (ends well; a second one ends at once); SIGHUP reads the configuration file again. */
-async function startServer(settings: RunSettings, reload: () => Promise<RunSettings>): Promise<number> {
-  let current = settings;
-  const logging = () => configureLogging({ level: current.logLevel, stream: process.stderr, env: process.env });
-  logging();
-  const log = logger("run");
-  const ended = new Promise<string>((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve(signal));
-  });
-  process.on("SIGHUP", () => {
-    reload().then(
-      (next) => {
-        const fixed = FIXED.filter((key) => JSON.stringify(next[key]) !== JSON.stringify(current[key]));
-        const { logLevel, adminHosts, adminPrincipals, jwksAllow } = next;
-        current = { ...current, logLevel, adminHosts, adminPrincipals, jwksAllow };
-        logging();
-        log.info("the configuration was read again: logLevel, adminHosts, adminPrincipals and jwksAllow are in force");
-        if (fixed.length > 0)
-          log.warning("restart weft for the changed settings {settings}: they cannot change while it runs", { settings: fixed });
-      },
-      (reason) => log.error("the configuration file is wrong, and nothing of it was taken: {reason}", { reason: WeftError.from(reason) }),
-    );
-  });
-
-  // Loaded only here: the other verbs start in a tenth of the time without it.
-  const { startWeft } = await import("./control/start.ts");
-  const weft = await startWeft({
-    ...settings,
-    adminHosts: () => current.adminHosts,
-    adminPrincipals: () => current.adminPrincipals,
-    jwksAllow: () => current.jwksAllow,
-    ca: caOf(settings),
-    ...bundleEndpointOf(settings),
-    version,
+process.exitCode = await runCli(
+  process.argv.slice(2),
+  processIo({
     clock: systemClock,
-    env: process.env,
-  });
-  const { listening } = weft;
-  process.stdout.write(
-    `weft ${version} is ready\n  ADS    ${listening.ads} and ${listening.ads_socket}\n${more(listening)}  admin  http://${listening.admin} and ${listening.admin_socket}\n` +
-      `  next   weft apply -f FILE --data ${settings.data}\n`,
-  );
-  // What starting has left behind: weft may do nothing for a long while, and would keep it.
-  Bun.gc(true);
-  log.info("ready", { ...listening, trustDomain: settings.trustDomain, store: settings.store });
-  const signal = await ended;
-  log.info("ending on {signal}: proxies keep their configuration and reconnect", { signal });
-  process.once("SIGINT", () => process.exit(130));
-  await weft.close();
-  // What is still open (a trace's last try, say) must not keep the process; what was written must be out.
-  await Promise.all([process.stdout, process.stderr].map((stream) => new Promise<void>((resolve) => stream.write("", () => resolve()))));
-  process.exit(0);
-}
-
-/** The doors that were asked for besides. */
-function more({ ads_tls: adsTls, ads_public_socket: socket, admin_tls: adminTls, bundle_endpoint: bundle }: Listening): string {
-  const lines = [
-    adsTls && `  ADS    ${adsTls} with TLS`,
-    socket && `  ADS    ${socket}`,
-    adminTls && `  admin  https://${adminTls}`,
-    bundle && `  bundle https://${bundle}/`,
-  ];
-  return lines.map((line) => (line ? `${line}\n` : "")).join("");
-}
-
-process.exitCode = await runCli(process.argv.slice(2), processIo({ clock: systemClock, version, startServer }));
+    version: packageJson.version,
+    // Loaded only here: the other verbs start in a tenth of the time without it.
+    startServer: async (settings, reload) => {
+      // Before anything that uses decorators' metadata (@peculiar/x509): the bundler may put modules of one import in another order.
+      await import("reflect-metadata");
+      return (await import("./serve.ts")).startServer(settings, reload);
+    },
+  }),
+);

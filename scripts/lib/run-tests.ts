@@ -45,7 +45,9 @@ const STEPS: readonly Step[] = [
   tests("store", "test/store"),
   tests("feature", "test/feature", "test/control", "test/workload-api"),
   tests("spiffe", "test/spiffe"),
+  tests("bench", "test/bench"),
   { name: "attacks", command: ["scripts/abuse", "--quick"] },
+  { name: "soak", command: ["scripts/soak", "--minutes", "0.5"] },
   tests("abuse", "test/abuse", "test/docs"),
   tests("edges", "test/admin", "test/cli", "test/proxy"),
   { name: "lint", command: [bin("biome"), "check", "--error-on-warnings", "."] },
@@ -80,9 +82,9 @@ function failures(step: Step, report: string, output: string): readonly Failure[
   return named.length > 0 ? named : [{ test: "", message: output.trimEnd().slice(-RECAP_CHARACTERS) }];
 }
 
-/** Of a step that passed: the tables of the demo and of the attacks, and whatever was skipped, loudly. */
+/** Of a step that passed: the tables of the demo, of the attacks and of the soak, and whatever was skipped, loudly. */
 function onlyNotable(output: string, step: Step): string {
-  if (step.name === "demo" || step.name === "attacks") return output;
+  if (["demo", "attacks", "soak"].includes(step.name)) return output;
   return output
     .split("\n")
     .filter((line) => /\bSKIPPED\b|seed/i.test(line))

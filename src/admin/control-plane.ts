@@ -26,6 +26,12 @@ export interface ApiResource {
   readonly data?: Readonly<Record<string, string>>;
 }
 
+/** Where a page of a listing begins: after this resource, at this revision. */
+export interface ListPlace {
+  readonly revision: number;
+  readonly after: { readonly kind: string; readonly namespace: string; readonly name: string };
+}
+
 export interface Applied {
   readonly kind: string;
   readonly namespace: string;
@@ -135,7 +141,7 @@ export interface MtlsReport {
 }
 
 export interface TypeStatus {
-  /** "CDS", "EDS", "LDS", "RDS", "SDS", "ECDS". */
+  /** "CDS", "EDS", "LDS", "RDS", "VHDS", "SDS", "ECDS". */
   readonly type: string;
   readonly status: "SYNCED" | "PENDING" | "NACKED" | "NOT_SUBSCRIBED";
   readonly sent_revision?: number;
@@ -240,7 +246,14 @@ export interface BootstrapPlace {
 export interface ControlPlane extends RegistrationControl {
   readonly access: AccessControl;
   apply(request: ApplyRequest): Promise<ApplyOutcome>;
-  list(filter: { kind?: string; namespace?: string }): Promise<{ revision: number; items: readonly ApiResource[] }>;
+  /**
+   * All, or a page of `limit`. `next` begins the page after it, which shows the same revision.
+   * @throws WeftError "conflict" where the history does not reach back to that revision any more
+   */
+  list(
+    filter: { kind?: string; namespace?: string },
+    page?: { readonly limit: number; readonly from?: ListPlace },
+  ): Promise<{ revision: number; items: readonly ApiResource[]; next?: ListPlace }>;
   /** @throws WeftError "not_found" */
   get(kind: string, namespace: string, name: string): Promise<ApiResource>;
   remove(

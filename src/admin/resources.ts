@@ -5,6 +5,7 @@ import { findKind, KINDS, readNamespace } from "../model/index.ts";
 import { type AdminContext, type AdminEnv, callerOf, flagOf, parentOf, principalOf, queryOf, type RouteContext, reply } from "./context.ts";
 import type { ApplyOutcome } from "./control-plane.ts";
 import { preconditionOf, readFiles, readObject } from "./input.ts";
+import { pageFrom, tokenOf } from "./list-page.ts";
 import { describe, header, query } from "./openapi.ts";
 import { ApplyOutcomeSchema, DeleteOutcomeSchema, DeleteRequestSchema, ResourceListSchema, ResourceSchema } from "./schemas.ts";
 
@@ -95,18 +96,22 @@ export function resourceRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
     "/v1/resources",
     describe({
       id: "listResources",
-      summary: "All resources, or those of a kind or namespace",
+      summary: "All resources, or those of a kind or namespace; with limit in pages, which all show the revision of the first",
       tag: "resources",
-      parameters: [query("kind", "VirtualService, ..."), query("namespace", "Namespace")],
+      parameters: [
+        query("kind", "VirtualService, ..."),
+        query("namespace", "Namespace"),
+        query("limit", "At most so many; the answer's `continue`, where it has one, asks for the next page.", "integer"),
+        query("continue", "What the page before answered. 409 where the history does not reach back to its revision any more."),
+      ],
       reply: ResourceListSchema,
-      problems: [400],
+      problems: [400, 409],
     }),
     async (c) => {
-      const { kind, namespace } = queryOf(c, ["kind", "namespace"]);
-      return reply(
-        c,
-        await control.list({ ...(kind ? { kind: kindOf(kind) } : {}), ...(namespace ? { namespace: readNamespace(namespace) } : {}) }),
-      );
+      const { kind, namespace, limit, continue: token } = queryOf(c, ["kind", "namespace", "limit", "continue"]);
+      const filter = { ...(kind ? { kind: kindOf(kind) } : {}), ...(namespace ? { namespace: readNamespace(namespace) } : {}) };
+      const { next, ...listing } = await control.list(filter, pageFrom(limit, token));
+      return reply(c, next ? { ...listing, continue: tokenOf(next) } : listing);
     },
   );
 

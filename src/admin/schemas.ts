@@ -104,7 +104,10 @@ export const AuditPageSchema = named(
   }),
 );
 
-export const ResourceListSchema = named("ResourceList", v.strictObject({ revision, items: v.array(ResourceSchema) }));
+export const ResourceListSchema = named(
+  "ResourceList",
+  v.strictObject({ revision, items: v.array(ResourceSchema), continue: v.optional(text) }),
+);
 
 export const AppliedSchema = named(
   "Applied",

@@ -24,7 +24,11 @@ export function watchRoute(app: Hono<AdminEnv>, { control, clock, concurrency, s
     async (c) => {
       const { since } = queryOf(c, ["since"]);
       const last = c.req.header("last-event-id");
-      const from = last ? revisionOf(last, "Last-Event-ID") : since ? revisionOf(since, "since") : (await control.list({})).revision;
+      const from = last
+        ? revisionOf(last, "Last-Event-ID")
+        : since
+          ? revisionOf(since, "since")
+          : (await control.list({}, { limit: 1 })).revision;
       const done = concurrency.begin(true);
       return streamSSE(c, async (stream) => {
         const abort = new AbortController();

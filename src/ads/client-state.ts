@@ -1,5 +1,6 @@
 /** What one client has of one resource type, may have and has refused, as far as its server can know. No I/O, no time. */
 import type { EncodedResource } from "../lib/encoded.ts";
+import { CowMap } from "./cow.ts";
 import type { ResourceMap } from "./diff.ts";
 import type { Content } from "./push.ts";
 
@@ -15,15 +16,23 @@ export class ClientState {
   private readonly letsGo: boolean;
   /** What the client is to have, of the latest snapshot; undefined before the first. */
   map: ResourceMap | undefined;
-  readonly held = new Map<string, Held>();
+  readonly held: CowMap<Held>;
   /** Names that a refused response was about: the client may have taken what it brought, or kept what it had. */
-  readonly uncertain = new Set<string>();
+  readonly uncertain: Set<string>;
   /** Name to refused version. */
-  readonly refused = new Map<string, string>();
+  readonly refused: Map<string, string>;
 
   /** `letsGo`: whether the client lets go by itself of what nothing refers to any more, so that nothing is to be taken from it. */
-  constructor(letsGo: boolean) {
+  constructor(letsGo: boolean, from?: ClientState) {
     this.letsGo = letsGo;
+    this.map = from?.map;
+    this.held = from?.held.copy() ?? new CowMap();
+    this.uncertain = new Set(from?.uncertain);
+    this.refused = new Map(from?.refused);
+  }
+
+  copy(): ClientState {
+    return new ClientState(this.letsGo, this);
   }
 
   /** The version that the snapshot has of `name`. */

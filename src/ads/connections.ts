@@ -1,5 +1,5 @@
 /** The HTTP/2 connections of one listener: signs of life, how much each may ask, and the end of all of them. */
-import { constants, type ServerHttp2Session } from "node:http2";
+import { constants, type Http2Session, type ServerHttp2Session } from "node:http2";
 import type { Clock } from "../lib/clock.ts";
 import type { AdsLimits } from "./limits.ts";
 import type { AnyServer } from "./listener.ts";
@@ -54,7 +54,7 @@ export class Connections {
    * Whether `session` may make one more call. One that opens stream after stream, and has each refused or resets it at once (CVE-2023-44487),
    * costs its peer nothing and weft a signature check and an audit record each: it is ended, and what it sent besides is not looked at.
    */
-  mayCall(session: ServerHttp2Session): boolean {
+  mayCall(session: Http2Session): boolean {
     if (session.destroyed) return false;
     const { callsBurst, callsPerSecond, maxUnprovenCalls } = this.limits;
     const now = this.clock.monotonic();

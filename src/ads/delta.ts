@@ -1,34 +1,41 @@
 /** The incremental variant of subscription.ts: a request names what the client starts and stops wanting. */
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { ResourceMap } from "./diff.ts";
-import type { Answer, Content, Phase } from "./push.ts";
-import { Subscription } from "./subscription.ts";
-import { hasWildcard, WILDCARD } from "./traits.ts";
+import type { Content, Phase, Reply } from "./push.ts";
+import { type Request, Subscription } from "./subscription.ts";
+import { type Meaning, SubscriptionState } from "./subscription-state.ts";
+import { hasWildcard, replacesAtOnce, WILDCARD } from "./traits.ts";
 
 /** A DeltaDiscoveryRequest, without what only the stream needs. */
-export interface DeltaRequest {
+export interface DeltaRequest extends Request {
   readonly subscribe: readonly string[];
   readonly unsubscribe: readonly string[];
   /** Name to version. */
   readonly initialVersions: Readonly<Record<string, string>>;
-  readonly nonce: string;
-  /** The error_detail's message; undefined where there is no error_detail. */
-  readonly error: string | undefined;
 }
 
-export class DeltaSubscription extends Subscription {
+export class DeltaSubscription extends Subscription<DeltaRequest, DeltaState> {
+  constructor(typeUrl: string) {
+    super(new DeltaState(typeUrl));
+  }
+}
+
+class DeltaState extends SubscriptionState {
+  copy(): DeltaState {
+    return new DeltaState(this.typeUrl, this);
+  }
+
   /**
    * "While a response_nonce may be set on the request, the server must honor changes to the subscription state even if the nonce is stale.
    * The nonce may be used to correlate an ack/nack with a server response, but should not be used to reject stale requests" (Incremental xDS).
    */
-  request(request: DeltaRequest): Answer {
-    const answer = this.answer(request.nonce, request.error);
+  request(request: DeltaRequest, reply: Reply): Meaning {
+    const answer = this.answer(reply, request.error);
     const first = this.firstRequest;
     this.firstRequest = false;
     if (first) this.begin(request);
     for (const name of request.unsubscribe) this.unsubscribe(name);
     for (const name of request.subscribe) this.start(name, first);
-    this.settle();
     return answer;
   }
 
@@ -88,8 +95,10 @@ export class DeltaSubscription extends Subscription {
   protected compose(phase: Phase, map: ResourceMap): Content | undefined {
     const resources: EncodedResource[] = [];
     const removed: string[] = [];
+    const along: string[] = [];
+    const atOnce = replacesAtOnce(this.typeUrl);
     for (const name of this.dirty) {
-      if (phase === "additions" && !this.maySend(name)) continue;
+      if (phase === "additions" && !this.maySend(name) && !(atOnce && !map.has(name))) continue;
       const forced = this.forced.has(name);
       if (phase === "additions" && map.has(name)) {
         const resource = forced ? this.client.deliverable(name) : this.client.lacks(name) ? map.get(name) : undefined;
@@ -100,8 +109,10 @@ export class DeltaSubscription extends Subscription {
         // that resource's name in the removed_resources field" (Knowing When a Requested Resource Does Not Exist): at once, for the client
         // waits. "The server signals the client that a resource should be deleted via the removed_resources field" (Deleting Resources).
         if (forced ? phase === "additions" : phase === "removals" && this.client.isLeftover(name)) removed.push(name);
+        else if (atOnce && this.client.isLeftover(name)) along.push(name);
       }
     }
+    if (resources.length > 0) removed.push(...along);
     const nothing = resources.length === 0 && removed.length === 0;
     if (nothing && !(phase === "additions" && this.due)) return undefined;
     return { resources, removed, gone: removed };

@@ -1,6 +1,7 @@
 /** What changed between two maps of resources, worked out once for all streams that go from the one to the other. Pure. */
 import type { EncodedResource } from "../lib/encoded.ts";
 import { contentVersion } from "../lib/hash.ts";
+import { changedKeys, LayeredMap } from "../lib/persistent-map.ts";
 
 export type ResourceMap = ReadonlyMap<string, EncodedResource>;
 
@@ -28,30 +29,58 @@ export function changedNames(before: ResourceMap, after: ResourceMap): readonly 
 }
 
 function compare(before: ResourceMap, after: ResourceMap): readonly string[] {
-  const names: string[] = [];
-  for (const [name, resource] of after) {
-    const old = before.get(name);
-    if (old !== resource && old?.version !== resource.version) names.push(name);
+  // What both are layered over is compared once for all.
+  if (before instanceof LayeredMap && after instanceof LayeredMap) changedNames(before.shared, after.shared);
+  const others = changedKeys(before, after);
+  const sum = sums.get(before);
+  if (sum !== undefined && !sums.has(after)) {
+    const change = others.reduce((total, name) => total - hashOf(before.get(name)) + hashOf(after.get(name)), 0n);
+    sums.set(after, sum + change);
   }
-  for (const name of before.keys()) if (!after.has(name)) names.push(name);
-  return names;
+  return others.filter((name) => before.get(name)?.version !== after.get(name)?.version);
 }
 
-const versions = new WeakMap<ResourceMap, string>();
+/** A sum does not depend on the order, and follows a change without the rest being looked at. */
+const sums = new WeakMap<ResourceMap, bigint>();
+const hashes = new WeakMap<EncodedResource, bigint>();
+
+function hashOf(resource: EncodedResource | undefined): bigint {
+  if (!resource) return 0n;
+  const known = hashes.get(resource);
+  if (known !== undefined) return known;
+  const hash = BigInt(`0x${contentVersion(new TextEncoder().encode(`${resource.name}\0${resource.version}`))}`);
+  hashes.set(resource, hash);
+  return hash;
+}
+
+function sumOf(resources: Iterable<EncodedResource>): bigint {
+  let sum = 0n;
+  for (const resource of resources) sum += hashOf(resource);
+  return sum;
+}
+
+function sumOfMap(map: ResourceMap): bigint {
+  const known = sums.get(map);
+  if (known !== undefined) return known;
+  let sum = 0n;
+  if (map instanceof LayeredMap) {
+    sum = sumOfMap(map.shared);
+    for (const [name, resource] of map.own) sum += hashOf(resource) - hashOf(map.shared.get(name));
+  } else {
+    sum = sumOf(map.values());
+  }
+  sums.set(map, sum);
+  return sum;
+}
+
+const versionOf = (sum: bigint) => contentVersion(new TextEncoder().encode(sum.toString(16)));
 
 /** The version of a whole type: it changes when any resource of the map does, and depends on nothing else. */
 export function typeVersion(map: ResourceMap): string {
-  let version = versions.get(map);
-  if (version === undefined) {
-    version = listVersion(map.values());
-    versions.set(map, version);
-  }
-  return version;
+  return versionOf(sumOfMap(map));
 }
 
 /** The same for any list of resources, in any order. */
 export function listVersion(resources: Iterable<EncodedResource>): string {
-  const lines: string[] = [];
-  for (const resource of resources) lines.push(`${resource.name}\0${resource.version}\n`);
-  return contentVersion(new TextEncoder().encode(lines.sort().join("")));
+  return versionOf(sumOf(resources));
 }

@@ -58,6 +58,8 @@ export interface LedgerOptions {
 export interface LedgerReader {
   /** Sorted by id: all that are connected, and the last state of those that left and did not come back. */
   proxies(): readonly ProxyRecord[];
+  /** Who is connected, by stream, without what each has: cheap. */
+  connected(): readonly ProxyInfo[];
   /** The newest of that id, connected before disconnected. */
   proxy(proxyId: string): ProxyRecord | undefined;
   /** Whether every connected stream of the proxy has accepted this version of the resource; false where none is connected. */
@@ -112,6 +114,10 @@ export class Ledger implements LedgerReader {
     const records = [...this.left.values()];
     for (const streams of this.live.values()) for (const entry of streams) records.push(entry.record());
     return records.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : a.connectedAt - b.connectedAt));
+  }
+
+  connected(): readonly ProxyInfo[] {
+    return [...this.live.values()].flatMap((streams) => [...streams].map(({ info }) => info));
   }
 
   proxy(proxyId: string): ProxyRecord | undefined {

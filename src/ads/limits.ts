@@ -23,6 +23,9 @@ export interface AdsLimits {
   readonly authenticateMs: number;
   /** How long a stream may be open without a request, milliseconds. */
   readonly firstRequestMs: number;
+  /** How many streams may be on their way into sync at a time, and how long one of them may hold up the next, milliseconds (admission.ts). */
+  readonly syncsAtOnce: number;
+  readonly syncPatienceMs: number;
   /** How often a connection is asked for a sign of life, and how long the answer may take, milliseconds. */
   readonly pingEveryMs: number;
   readonly pingTimeoutMs: number;
@@ -42,6 +45,9 @@ export const DEFAULT_LIMITS: AdsLimits = {
   maxTypes: 32,
   authenticateMs: 10_000,
   firstRequestMs: 10_000,
+  // Slow proxies are admitted 640 a second: 5,000 before the first of them gives up its initial fetch (Envoy's initial_fetch_timeout, 15 s).
+  syncsAtOnce: 64,
+  syncPatienceMs: 100,
   pingEveryMs: 30_000,
   pingTimeoutMs: 20_000,
 };

@@ -1,19 +1,27 @@
 /** In which order one stream's types are answered: the sequence of "Eventual consistency considerations" in Envoy's xDS protocol. Pure. */
-import { type ProxySnapshot, TYPE, type TypeUrl } from "../lib/encoded.ts";
-import { NO_RESOURCES } from "./diff.ts";
+import { type EncodedResource, type ProxySnapshot, TYPE, type TypeUrl } from "../lib/encoded.ts";
+import { NO_RESOURCES, type ResourceMap } from "./diff.ts";
 import type { Push } from "./push.ts";
 import { SotwSubscription } from "./sotw.ts";
 import type { Subscription } from "./subscription.ts";
 
-/** "CDS updates (if any) must always be pushed first"; then EDS, LDS, RDS, and what listeners and clusters refer to. */
-export const ORDER: readonly TypeUrl[] = [TYPE.cluster, TYPE.endpoint, TYPE.listener, TYPE.route, TYPE.secret, TYPE.extension];
+/** "CDS updates (if any) must always be pushed first"; then EDS, LDS, RDS, VHDS, and what listeners and clusters refer to. */
+export const ORDER: readonly TypeUrl[] = [
+  TYPE.cluster,
+  TYPE.endpoint,
+  TYPE.listener,
+  TYPE.route,
+  TYPE.virtualHost,
+  TYPE.secret,
+  TYPE.extension,
+];
 
 /**
  * What refers to others goes before what it refers to: Envoy ignores a removed route or secret, but a route to a removed cluster answers with
  * 503. Extensions are never taken away: connections that drain under a listener's old filter chains still use them, and would get 500;
- * Envoy unsubscribes when the last is gone. docs/design.md, "xDS order", has the trials.
+ * Envoy unsubscribes when the last is gone. docs/design.md, "xDS order", has the trials. (Virtual hosts go with what replaces them: traits.ts.)
  */
-const REMOVAL_ORDER: readonly TypeUrl[] = [TYPE.listener, TYPE.route, TYPE.cluster, TYPE.endpoint, TYPE.secret];
+const REMOVAL_ORDER: readonly TypeUrl[] = [TYPE.listener, TYPE.route, TYPE.virtualHost, TYPE.cluster, TYPE.endpoint, TYPE.secret];
 
 /** What Envoy fetches while a resource of the type warms up ("Resource warming"). */
 const WARMED_BY: Readonly<Record<string, readonly TypeUrl[]>> = {
@@ -22,10 +30,12 @@ const WARMED_BY: Readonly<Record<string, readonly TypeUrl[]>> = {
 };
 
 /** "LDS updates must arrive after corresponding CDS/EDS updates", and routes are not warmed: their clusters must be in place before. */
-const AFTER_CLUSTERS: ReadonlySet<string> = new Set<string>([TYPE.listener, TYPE.route]);
+const AFTER_CLUSTERS: ReadonlySet<string> = new Set<string>([TYPE.listener, TYPE.route, TYPE.virtualHost]);
+
+const KNOWN: ReadonlySet<string> = new Set<string>(ORDER);
 
 export function isTypeUrl(typeUrl: string): typeUrl is TypeUrl {
-  return ORDER.some((known) => known === typeUrl);
+  return KNOWN.has(typeUrl);
 }
 
 /**
@@ -34,6 +44,9 @@ export function isTypeUrl(typeUrl: string): typeUrl is TypeUrl {
  */
 export class Subscriptions<S extends Subscription> {
   private readonly byType = new Map<string, S>();
+  /** Those of `byType`, in ORDER and in REMOVAL_ORDER. */
+  private additions: readonly S[] = [];
+  private removals: readonly S[] = [];
   private snapshot: ProxySnapshot | undefined;
   private latest: ProxySnapshot | undefined;
   private readonly create: (typeUrl: string) => S;
@@ -48,6 +61,8 @@ export class Subscriptions<S extends Subscription> {
     if (!subscription) {
       subscription = this.create(typeUrl);
       this.byType.set(typeUrl, subscription);
+      this.additions = [...this.inOrder(ORDER)];
+      this.removals = [...this.inOrder(REMOVAL_ORDER)];
       if (this.snapshot) this.show(subscription, this.snapshot);
     }
     return subscription;
@@ -63,6 +78,11 @@ export class Subscriptions<S extends Subscription> {
 
   all(): Iterable<S> {
     return this.byType.values();
+  }
+
+  /** The stream has ended. */
+  close(): void {
+    for (const subscription of this.byType.values()) subscription.close();
   }
 
   /** A newer snapshot. Returns whether there may be something to send: types whose map is the same are not looked at. */
@@ -85,7 +105,8 @@ export class Subscriptions<S extends Subscription> {
   }
 
   private keptBack(): boolean {
-    if (!this.clustersUnderWay()) return false;
+    // What was asked for before the first snapshot waits for that one.
+    if (!this.snapshot || !this.clustersUnderWay()) return false;
     for (const typeUrl of AFTER_CLUSTERS) if (this.byType.get(typeUrl)?.pending) return true;
     return false;
   }
@@ -103,7 +124,7 @@ export class Subscriptions<S extends Subscription> {
   }
 
   private takeAddition(nonce: string): Push | undefined {
-    for (const subscription of this.inOrder(ORDER)) {
+    for (const subscription of this.additions) {
       if (AFTER_CLUSTERS.has(subscription.typeUrl) && this.clustersUnderWay()) continue;
       const push = subscription.take("additions", nonce);
       if (push) {
@@ -120,7 +141,7 @@ export class Subscriptions<S extends Subscription> {
    */
   private takeRemoval(nonce: string): Push | undefined {
     for (const subscription of this.byType.values()) if (subscription.answerDue) return undefined;
-    for (const subscription of this.inOrder(REMOVAL_ORDER)) {
+    for (const subscription of this.removals) {
       const push = subscription.take("removals", nonce);
       if (push) return push;
     }
@@ -143,9 +164,32 @@ export class Subscriptions<S extends Subscription> {
   /** By convention of weft's resources, the assignment of an EDS cluster has the cluster's name. */
   private prepareWarming(push: Push): void {
     if (push.typeUrl === TYPE.cluster) this.byType.get(TYPE.endpoint)?.resend(push.changed);
+    if (push.typeUrl === TYPE.route) this.prepareVirtualHosts(push.resources);
     for (const typeUrl of WARMED_BY[push.typeUrl] ?? []) {
       const subscription = this.byType.get(typeUrl);
       if (subscription instanceof SotwSubscription) subscription.expectRepeat();
     }
   }
+
+  /**
+   * Envoy asks for all virtual hosts once a stream, and says nothing when it begins anew to want those of a route configuration, whose listener
+   * would wait for them for ever (source/common/router/vhds.cc, use_namespace_matching_): they follow the route configuration, whenever it is sent.
+   */
+  private prepareVirtualHosts(routes: readonly EncodedResource[]): void {
+    const subscription = this.byType.get(TYPE.virtualHost);
+    const all = this.snapshot?.resources.get(TYPE.virtualHost);
+    if (!subscription || !all) return;
+    for (const { name } of routes) subscription.resend(hostsOf(all, name));
+  }
+}
+
+const hosts = new WeakMap<ResourceMap, Map<string, readonly string[]>>();
+
+/** Names of the virtual hosts of a route configuration: the same array for all streams that get the same ones. */
+function hostsOf(all: ResourceMap, route: string): readonly string[] {
+  const byRoute = hosts.get(all) ?? new Map<string, readonly string[]>();
+  hosts.set(all, byRoute);
+  const known = byRoute.get(route) ?? [...all.keys()].filter((host) => host.startsWith(`${route}/`));
+  byRoute.set(route, known);
+  return known;
 }

@@ -8,20 +8,21 @@
  * await ads.listen({ host: "0.0.0.0", port: 15012, tls: certificate });
  */
 import { randomUUID } from "node:crypto";
-import { Code, ConnectError, createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
-import { type ConnectNodeAdapterOptions, connectNodeAdapter } from "@connectrpc/connect-node";
+import type { Http2Session, ServerHttp2Stream } from "node:http2";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { AggregatedDiscoveryService } from "../gen/weft/ads/v1/discovery_pb.ts";
 import { SecretDiscoveryService } from "../gen/weft/ads/v1/secret_pb.ts";
 import type { Clock } from "../lib/clock.ts";
 import { limitConnections } from "../lib/connection-limit.ts";
 import { WeftError } from "../lib/errors.ts";
-import { toLocalhost } from "../lib/http2-request.ts";
 import { type PeerCredentials, peerCredentials } from "../lib/peer-credentials.ts";
 import { presentedCertificates } from "../lib/server-tls.ts";
+import { Admission } from "./admission.ts";
 import { Connections } from "./connections.ts";
 import { within } from "./deadline.ts";
 import { toConnectError } from "./errors.ts";
-import { sayPlainly } from "./grpc-message.ts";
+import { GrpcCall } from "./grpc-call.ts";
+import { type Methods, methodOf, pathOf } from "./grpc-methods.ts";
 import { Ledger, type LedgerReader } from "./ledger.ts";
 import { type AdsLimits, DEFAULT_LIMITS } from "./limits.ts";
 import {
@@ -65,8 +66,6 @@ export interface AdsServer {
   selfTest(): Promise<void>;
 }
 
-type NodeRequest = Parameters<NonNullable<ConnectNodeAdapterOptions["contextValues"]>>[0];
-
 interface Peer extends Pick<Credentials, "transport" | "certificates" | "user"> {
   /** Ends the connection when its streams have ended: a certificate is presented once, and the next one needs another handshake. */
   readonly retire: () => void;
@@ -81,8 +80,10 @@ interface Admitted {
   readonly selfTest: boolean;
 }
 
-const peerKey = createContextKey<Peer | undefined>(undefined);
-const admittedKey = createContextKey<Admitted | undefined>(undefined);
+type Serve = (call: GrpcCall, peer: Peer, admitted: Admitted) => void;
+
+/** After the last of many has come into sync: what they left behind would stay until the next large allocation. */
+const GIVE_BACK_MS = 1_000;
 
 const SHUTTING_DOWN = "weft is shutting down";
 const PROOF_ENDED = "the token or certificate that opened this stream has ended: connect again with a new one";
@@ -97,8 +98,14 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   const { authenticate, source, clock, observer = {}, newId = randomUUID } = options;
   const limits: AdsLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const ledger = new Ledger({ clock, keepMs: options.rememberMs });
+  const admission = new Admission({
+    clock,
+    atOnce: limits.syncsAtOnce,
+    patienceMs: limits.syncPatienceMs,
+    onPassed: () => clock.after(GIVE_BACK_MS, () => Bun.gc(true)),
+  });
   const instance = newId().slice(0, 8);
-  const streams = new Set<{ end(reason: string, error?: ConnectError): void; readonly proxy: ProxyIdentity | undefined }>();
+  const streams = new Set<Pick<AdsStream<never, Subscription>, "end" | "proxy">>();
   const listening: Listening[] = [];
   const selfTests = new Set<string>();
   let opened = 0;
@@ -135,63 +142,65 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   const untilExpiry = ({ expiresAt }: Admitted, end: () => void): (() => void) =>
     expiresAt === undefined ? () => {} : clock.after(expiresAt - clock.now(), end);
 
-  const requestGate = async (context: HandlerContext): Promise<void> => {
-    const peer = context.values.get(peerKey);
-    if (!peer) throw new ConnectError("internal error", Code.Internal);
+  /** Nothing of a call is read before it is known whose it is. */
+  const gate = async (call: GrpcCall, authorization: string | undefined, peer: Peer, serve: Serve): Promise<void> => {
     try {
-      context.values.set(admittedKey, await admit(context.requestHeader.get("authorization") ?? undefined, peer));
+      const admitted = await admit(authorization, peer);
+      if (!call.closed) serve(call, peer, admitted);
     } catch (reason) {
       const { code, message } = WeftError.from(reason);
       observer.refused?.({ code, reason: message, address: peer.address });
       if (peer.certificates?.length) peer.retire();
-      throw toConnectError(reason);
+      call.end(toConnectError(reason));
     }
   };
 
-  async function* serve<Request, Response, S extends Subscription>(
-    variant: Variant<Request, Response, S>,
-    requests: AsyncIterable<Request>,
-    context: HandlerContext,
-  ): AsyncGenerator<Response> {
-    const peer = context.values.get(peerKey);
-    const admitted = context.values.get(admittedKey);
-    if (!peer || !admitted) throw new ConnectError("internal error", Code.Internal);
-    opened += 1;
-    const stream = new AdsStream(
-      {
-        identify: admitted.identify,
-        address: peer.address,
-        transport: peer.transport,
-        id: `${instance}.${opened}`,
-        clock,
-        limits,
-        // Nobody's statistics: the self-test is no proxy.
-        ...(admitted.selfTest ? { source: nothing, ledger: new Ledger({ clock }), observer: {} } : { source, ledger, observer }),
-      },
-      variant,
-    );
-    const lost = () => stream.end("the connection was lost");
-    context.signal.addEventListener("abort", lost, { once: true });
-    const onConnection = peer.connections.count(peer.session, 1);
-    streams.add(stream);
-    const cancelExpiry = untilExpiry(admitted, () => {
-      stream.end("its proof ended", new ConnectError(PROOF_ENDED, Code.Unauthenticated));
-      if (peer.certificates?.length) peer.retire();
-    });
-    try {
-      if (context.signal.aborted) return;
-      if (!admitted.selfTest && (streams.size > limits.maxStreams || onConnection > limits.maxStreamsPerConnection)) {
+  const serving =
+    <Request, S extends Subscription>(variant: Variant<Request, S>): Serve =>
+    (call, peer, admitted) => {
+      const onConnection = peer.connections.count(peer.session, 1);
+      if (!admitted.selfTest && (streams.size >= limits.maxStreams || onConnection > limits.maxStreamsPerConnection)) {
+        peer.connections.count(peer.session, -1);
         observer.refused?.({ code: "too_large", reason: "too many streams", address: peer.address });
-        throw new ConnectError("too many streams", Code.ResourceExhausted);
+        call.end(new ConnectError("too many streams", Code.ResourceExhausted));
+        return;
       }
-      yield* stream.run(requests);
-    } finally {
-      context.signal.removeEventListener("abort", lost);
-      peer.connections.count(peer.session, -1);
-      streams.delete(stream);
-      cancelExpiry();
-    }
-  }
+      opened += 1;
+      const stream = new AdsStream(
+        {
+          identify: admitted.identify,
+          address: peer.address,
+          transport: peer.transport,
+          id: `${instance}.${opened}`,
+          clock,
+          limits,
+          onEnd: () => {
+            peer.connections.count(peer.session, -1);
+            streams.delete(stream);
+            cancelExpiry();
+          },
+          // Nobody's statistics: the self-test is no proxy.
+          ...(admitted.selfTest
+            ? { source: nothing, ledger: new Ledger({ clock }), observer: {} }
+            : { source, ledger, observer, admission }),
+        },
+        variant,
+        call,
+      );
+      streams.add(stream);
+      const cancelExpiry = untilExpiry(admitted, () => {
+        stream.end("its proof ended", new ConnectError(PROOF_ENDED, Code.Unauthenticated));
+        if (peer.certificates?.length) peer.retire();
+      });
+      stream.start();
+    };
+
+  const methods: Methods<Serve> = new Map([
+    [pathOf(AggregatedDiscoveryService.method.deltaAggregatedResources), serving(delta)],
+    [pathOf(AggregatedDiscoveryService.method.streamAggregatedResources), serving(sotw)],
+    [pathOf(SecretDiscoveryService.method.deltaSecrets), serving(secretsOnly(delta))],
+    [pathOf(SecretDiscoveryService.method.streamSecrets), serving(secretsOnly(sotw))],
+  ]);
 
   const start = async (target: Target): Promise<Bound> => {
     const server = createHttp2Server(target, limits.maxStreamsPerConnection);
@@ -214,39 +223,17 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       if (transport === "unix") proofs.set(session, { user: peerCredentials(socket) });
       else if (transport === "tls") proofs.set(session, { certificates: presentedCertificates(socket) });
     });
-    const handler = connectNodeAdapter({
-      connect: false,
-      grpcWeb: false,
-      // A compressed request could be small on the wire and large in memory.
-      acceptCompression: [],
-      readMaxBytes: limits.maxMessageBytes,
-      requestGate,
-      contextValues: (request) => createContextValues().set(peerKey, peerOf(request, transport, connections, proofs)),
-      // Fetch* and whatever else: "unimplemented", as gRPC says it in a response without a body.
-      fallback: (_request, response) => {
-        response.writeHead(200, { "content-type": "application/grpc", "grpc-status": String(Code.Unimplemented) });
-        response.end();
-      },
-      routes: (router) =>
-        router
-          .service(AggregatedDiscoveryService, {
-            deltaAggregatedResources: (requests, context) => serve(delta, requests, context),
-            streamAggregatedResources: (requests, context) => serve(sotw, requests, context),
-          })
-          .service(SecretDiscoveryService, {
-            deltaSecrets: (requests, context) => serve(secretsOnly(delta), requests, context),
-            streamSecrets: (requests, context) => serve(secretsOnly(sotw), requests, context),
-          }),
-    });
-    server.on("request", (request, response) => {
-      const { session } = request.stream;
+    server.on("stream", (stream: ServerHttp2Stream, headers) => {
+      const { session } = stream;
       // Gone already where the peer reset the stream, or the connection.
       if (!session || session.destroyed) return;
-      if (!toLocalhost(request)) return void request.stream.close();
-      if (connections.mayCall(session)) return handler(request, sayPlainly(response));
-      const { remoteAddress, remotePort } = session.socket ?? {};
-      const address = transport === "unix" ? "unix" : `${remoteAddress ?? ""}:${remotePort ?? ""}`;
-      observer.refused?.({ code: "rate_limited", reason: "too many calls on one connection", address });
+      const peer = peerOf(session, transport, connections, proofs);
+      if (!connections.mayCall(session)) {
+        observer.refused?.({ code: "rate_limited", reason: "too many calls on one connection", address: peer.address });
+        return;
+      }
+      const serve = methodOf(methods, stream, headers);
+      if (serve) void gate(new GrpcCall(stream, limits.maxMessageBytes), headers.authorization, peer, serve);
     });
     const bound = await bind(server, target);
     listening.push({ server, connections, bound });
@@ -299,16 +286,15 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
 const isOwn = (user: PeerCredentials | undefined) => user?.pid === process.pid && user.uid === process.getuid?.();
 
 function peerOf(
-  request: NodeRequest,
+  session: Http2Session,
   transport: Credentials["transport"],
   connections: Connections,
   proofs: WeakMap<object, Pick<Credentials, "certificates" | "user">>,
 ): Peer {
-  const session = "stream" in request ? request.stream.session : undefined;
-  const socket = session?.socket;
+  const { socket } = session;
   const address = transport === "unix" ? "unix" : `${socket?.remoteAddress ?? ""}:${socket?.remotePort ?? ""}`;
   const retire = () => {
-    if (session && !session.closed && !session.destroyed) session.close();
+    if (!session.closed && !session.destroyed) session.close();
   };
-  return { ...(session ? proofs.get(session) : {}), address, transport, session: session ?? request, connections, retire };
+  return { ...proofs.get(session), address, transport, session, connections, retire };
 }

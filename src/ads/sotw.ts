@@ -1,45 +1,62 @@
 /** The state-of-the-world variant of subscription.ts: a request names everything that the client wants of the type. */
 import type { EncodedResource } from "../lib/encoded.ts";
 import { listVersion, NO_RESOURCES, type ResourceMap, typeVersion } from "./diff.ts";
-import type { Answer, Content, Phase } from "./push.ts";
-import { Subscription } from "./subscription.ts";
+import type { Content, Phase, Reply } from "./push.ts";
+import { type Request, Subscription } from "./subscription.ts";
+import { type Meaning, SubscriptionState } from "./subscription-state.ts";
 import { hasWildcard, WILDCARD } from "./traits.ts";
 
 /** A DiscoveryRequest, without what only the stream needs. */
-export interface SotwRequest {
+export interface SotwRequest extends Request {
   readonly names: readonly string[];
   /** What the client says that it has. */
   readonly version: string;
-  readonly nonce: string;
-  /** The error_detail's message; undefined where there is no error_detail. */
-  readonly error: string | undefined;
 }
 
-export class SotwSubscription extends Subscription {
+export class SotwSubscription extends Subscription<SotwRequest, SotwState> {
+  constructor(typeUrl: string) {
+    super(new SotwState(typeUrl));
+  }
+
+  /** A response of another type made the client look at this one again (SotwState). */
+  expectRepeat(): void {
+    if (!this.state.expectsRepeat) this.step("repeat", (state) => state.expectRepeat());
+  }
+}
+
+class SotwState extends SubscriptionState {
   private claimed: string | undefined;
   private answerRepeated = false;
-  private lastNonce = "";
   /** What the client left in requests that came too late to be answered: it may have forgotten it, though it came back to it since. */
-  private readonly left = new Set<string>();
+  private readonly left: Set<string>;
 
-  request(request: SotwRequest): Answer {
+  constructor(typeUrl: string, from?: SotwState) {
+    super(typeUrl, from);
+    this.claimed = from?.claimed;
+    this.answerRepeated = from?.answerRepeated === true;
+    this.left = new Set(from?.left);
+  }
+
+  copy(): SotwState {
+    return new SotwState(this.typeUrl, this);
+  }
+
+  /** `foreign`: whether the request has a nonce, and it is not the one that the last request that counted had. */
+  request(request: SotwRequest, reply: Reply, foreign: boolean): Meaning {
     const first = this.firstRequest;
     this.firstRequest = false;
     // "The nonce is valid only in the context of an individual xDS stream; it does not survive stream restarts" (Basic Protocol
     // Overview): a first request that carries one subscribes, and answers nothing.
-    const answer: Answer = first ? { kind: request.nonce === "" ? "none" : "stale" } : this.answer(request.nonce, request.error);
+    const answer: Meaning = first ? { kind: reply === "none" ? "none" : "stale" } : this.answer(reply, request.error);
     // "The management server should not send a DiscoveryResponse for any DiscoveryRequest that has a stale nonce" (Resource updates). The
     // client answers the newer response with all the names that it wants. A request that answers nothing may still follow an ACK, under its nonce.
-    const foreign = request.nonce !== "" && request.nonce !== this.lastNonce;
     if (!first && (answer.kind === "none" || answer.kind === "stale") && (this.answerDue || foreign)) {
       this.overhear(request.names);
-      return { kind: "stale" };
+      return { kind: "stale", overheard: true };
     }
-    this.lastNonce = request.nonce;
     const changed = this.want(request.names);
     if (first) this.begin(request);
     else if (!changed && (answer.kind === "none" || answer.kind === "stale") && request.error === undefined) this.repeated();
-    this.settle();
     return answer;
   }
 
@@ -57,6 +74,10 @@ export class SotwSubscription extends Subscription {
     if (!hasWildcard(this.typeUrl)) return;
     if (this.wildcard && this.names.size === 0 && request.version !== "") this.claimed = request.version;
     this.due = true;
+  }
+
+  get expectsRepeat(): boolean {
+    return this.answerRepeated;
   }
 
   private repeated(): void {

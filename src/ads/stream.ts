@@ -2,10 +2,12 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { ProxySnapshot } from "../lib/encoded.ts";
+import { type ProxySnapshot, TYPE } from "../lib/encoded.ts";
 import { WeftError } from "../lib/errors.ts";
-import { sizeOf } from "./encode.ts";
+import type { Admission, Place } from "./admission.ts";
+import { nonceField, sizeOf } from "./encode.ts";
 import { toConnectError } from "./errors.ts";
+import type { GrpcCall } from "./grpc-call.ts";
 import type { Ledger } from "./ledger.ts";
 import type { LedgerEntry } from "./ledger-entry.ts";
 import type { AdsLimits } from "./limits.ts";
@@ -27,24 +29,33 @@ export interface StreamOptions {
   readonly observer: AdsObserver;
   readonly clock: Clock;
   readonly limits: AdsLimits;
+  /** Says when the first request may be taken in. Absent: at once. */
+  readonly admission?: Admission;
+  /** Called once, when the stream ends. */
+  readonly onEnd?: () => void;
 }
 
-export class AdsStream<Request, Response, S extends Subscription> {
+export class AdsStream<Request, S extends Subscription> {
   private readonly options: StreamOptions;
-  private readonly variant: Variant<Request, Response, S>;
+  private readonly variant: Variant<Request, S>;
+  private readonly call: GrpcCall;
   private readonly subscriptions: Subscriptions<S>;
   private readonly sentAt = new Map<string, number>();
   private entry: LedgerEntry | undefined;
   private identity: ProxyIdentity | undefined;
   private unsubscribe: (() => void) | undefined;
+  private cancelFirst: (() => void) | undefined;
+  private place: Place | undefined;
+  /** Requests that came before the stream's turn; undefined from then on. */
+  private early: Request[] | undefined = [];
   private count = 0;
-  private ended: { readonly reason: string; readonly error?: ConnectError } | undefined;
+  private ended = false;
   private awake = false;
-  private wakeUp: (() => void) | undefined;
 
-  constructor(options: StreamOptions, variant: Variant<Request, Response, S>) {
+  constructor(options: StreamOptions, variant: Variant<Request, S>, call: GrpcCall) {
     this.options = options;
     this.variant = variant;
+    this.call = call;
     this.subscriptions = new Subscriptions((typeUrl) => variant.create(typeUrl));
   }
 
@@ -55,48 +66,87 @@ export class AdsStream<Request, Response, S extends Subscription> {
 
   /** Ends the stream: with a status where there is an error, else cleanly. The first call counts. */
   end(reason: string, error?: ConnectError): void {
-    this.ended ??= { reason, error };
-    this.wake();
+    if (this.ended) return;
+    this.ended = true;
+    this.call.end(error);
+    this.close(reason);
+  }
+
+  /** Serves requests from now on, until it is ended. */
+  start(): void {
+    const { clock, limits } = this.options;
+    this.cancelFirst = clock.after(limits.firstRequestMs, () => {
+      this.end("no request", new ConnectError("no request came in time", Code.DeadlineExceeded));
+    });
+    this.call.start({
+      message: (bytes) => this.request(this.variant.decode(bytes)),
+      finished: () => this.end("ended by the proxy"),
+      failed: (error) => this.end(error.rawMessage, error),
+      ready: () => this.wake(),
+      closed: () => this.end("the connection was lost"),
+    });
   }
 
   /**
-   * The responses. Each is made when the transport asks for it, which it does when the peer has taken the one before: what changes
-   * meanwhile is in the next, once.
+   * Sends what there is to send, one response at a time: each is made when the peer has taken the one before, so what changes meanwhile is in
+   * the next, once.
    */
-  async *run(requests: AsyncIterable<Request>): AsyncGenerator<Response> {
-    const { clock, limits } = this.options;
-    const cancel = clock.after(limits.firstRequestMs, () => {
-      if (!this.entry) this.end("no request", new ConnectError("no request came in time", Code.DeadlineExceeded));
-    });
-    void this.read(requests);
+  private send(): void {
+    this.awake = false;
     try {
-      while (!this.ended) {
+      while (!this.ended && this.call.ready) {
         const push = this.subscriptions.take(`${this.options.id}.${this.count + 1}`);
-        if (push) {
-          this.sent(push);
-          yield this.variant.response(push);
-        } else {
-          await this.sleep();
+        if (!push) {
+          if (this.place && this.inSync) this.leavePlace();
+          return;
         }
+        this.sent(push);
+        this.call.send(nonceField(push.nonce), this.variant.body(push.parcel));
       }
-      if (this.ended.error) throw this.ended.error;
-    } finally {
-      cancel();
-      this.close();
-    }
-  }
-
-  private async read(requests: AsyncIterable<Request>): Promise<void> {
-    try {
-      for await (const request of requests) {
-        if (this.ended) return;
-        this.receive(request);
-      }
-      this.end("ended by the proxy");
     } catch (reason) {
       const error = toConnectError(reason);
       this.end(error.rawMessage, error);
     }
+  }
+
+  private request(request: Request): void {
+    if (!this.early) {
+      this.receive(request);
+      return;
+    }
+    this.early.push(request);
+    if (this.early.length > 1) return;
+    this.cancelFirst?.();
+    const { admission } = this.options;
+    if (!admission) {
+      this.begun();
+      return;
+    }
+    this.place = admission.enter(() => this.begun());
+    if (this.ended) this.leavePlace();
+    // What it sends meanwhile waits with it.
+    else if (this.early) this.call.pause();
+  }
+
+  /** It is this stream's turn. */
+  private begun(): void {
+    const early = this.early ?? [];
+    this.early = undefined;
+    this.call.resume();
+    try {
+      for (const request of early) if (!this.ended) this.receive(request);
+    } catch (reason) {
+      const error = toConnectError(reason);
+      this.end(error.rawMessage, error);
+    }
+  }
+
+  /** With its listeners answered it has all that it takes to serve, but for what those refer to, which it asks for now. */
+  private get inSync(): boolean {
+    const listeners = this.subscriptions.get(TYPE.listener);
+    if (listeners?.settledRevision === undefined) return false;
+    for (const subscription of this.subscriptions.all()) if (subscription.answerDue || subscription.pending) return false;
+    return true;
   }
 
   private receive(request: Request): void {
@@ -107,12 +157,13 @@ export class AdsStream<Request, Response, S extends Subscription> {
     if (!known && this.subscriptions.size >= limits.maxTypes) {
       throw new WeftError("too_large", `a stream may ask for at most ${limits.maxTypes} resource types`);
     }
+    // First: with a snapshot, what the request leads to is the same for all who see the same.
+    if (!this.entry) this.begin(node);
     const subscription = known ?? this.subscriptions.of(typeUrl);
     const answer = this.variant.apply(subscription, request);
     if (subscription.subscribed > limits.maxNames) {
       throw new WeftError("too_large", `a stream may subscribe to at most ${limits.maxNames} resources of a type`);
     }
-    if (!this.entry) this.begin(node);
     this.answered(typeUrl, answer);
     this.wake();
   }
@@ -137,7 +188,7 @@ export class AdsStream<Request, Response, S extends Subscription> {
     const take = (snapshot: ProxySnapshot) => {
       if (this.subscriptions.update(snapshot)) this.wake();
     };
-    this.unsubscribe = source.subscribe(proxy, take, { envoyVersion: info.envoyVersion });
+    this.unsubscribe = source.subscribe(proxy, take, { envoyVersion: info.envoyVersion, protocol });
   }
 
   private sent(push: Push): void {
@@ -167,29 +218,29 @@ export class AdsStream<Request, Response, S extends Subscription> {
     return this.identity && isTypeUrl(typeUrl) ? { proxy: this.identity, typeUrl, revision, nonce } : undefined;
   }
 
-  private close(): void {
-    this.ended ??= { reason: "the connection was lost" };
+  private leavePlace(): void {
+    this.place?.leave();
+    this.place = undefined;
+  }
+
+  private close(reason: string): void {
+    this.cancelFirst?.();
+    this.leavePlace();
     this.unsubscribe?.();
     this.unsubscribe = undefined;
+    this.subscriptions.close();
+    this.options.onEnd?.();
     if (!this.entry) return;
     const { ledger, observer } = this.options;
     ledger.close(this.entry);
-    if (this.identity) observer.streamClosed?.({ proxy: this.identity, protocol: this.variant.protocol, reason: this.ended.reason });
+    if (this.identity) observer.streamClosed?.({ proxy: this.identity, protocol: this.variant.protocol, reason });
   }
 
+  /** What is to be sent is sent when all that is known now is taken in. */
   private wake(): void {
+    if (this.awake || this.ended) return;
     this.awake = true;
-    this.wakeUp?.();
-  }
-
-  private async sleep(): Promise<void> {
-    if (!this.awake) {
-      await new Promise<void>((resolve) => {
-        this.wakeUp = resolve;
-      });
-    }
-    this.awake = false;
-    this.wakeUp = undefined;
+    queueMicrotask(() => this.send());
   }
 }
 

@@ -12,6 +12,14 @@ export class Suspects {
   private splits = 0;
   private searching = false;
 
+  copy(): Suspects {
+    const copy = new Suspects();
+    copy.groups = [...this.groups];
+    copy.splits = this.splits;
+    copy.searching = this.searching;
+    return copy;
+  }
+
   /** Whether a search is under way: something was refused, and it is not known yet what. */
   get active(): boolean {
     return this.searching;

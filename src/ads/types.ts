@@ -14,6 +14,8 @@ export interface ProxyIdentity {
 export interface ProxyClient {
   /** "1.40.0", or "" where it does not say. */
   readonly envoyVersion: string;
+  /** Which variant of the protocol it speaks. */
+  readonly protocol: "delta" | "sotw";
 }
 
 export interface Credentials {

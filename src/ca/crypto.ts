@@ -1,9 +1,10 @@
 /**
- * The one place that chooses who does the cryptography: @peculiar/webcrypto (over node:crypto), under @peculiar/x509 for the ASN.1. Others
- * import x509 from here, because reflect-metadata must be loaded before it.
+ * The one place that chooses who does the cryptography. For authorities: @peculiar/webcrypto (over node:crypto), under @peculiar/x509 for the
+ * ASN.1. Others import x509 from here, because reflect-metadata must be loaded before it. For what they sign, by the thousand: node:crypto
+ * itself, at once, since a key and a signature take some 20 us each, less than it takes to hand them to a thread.
  */
 import "reflect-metadata";
-import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
 import { Crypto } from "@peculiar/webcrypto";
 import * as x509 from "@peculiar/x509";
 
@@ -44,17 +45,45 @@ export async function importKeyPair(pem: string): Promise<KeyPair> {
   return { privateKey, publicKey };
 }
 
-const nativeKeys = new WeakMap<KeyPair, Promise<globalThis.CryptoKey>>();
+/** A private key of weft's own, ready to sign at once. */
+export type SigningKey = KeyObject;
 
-/** The same private key for jose, which takes the runtime's own keys only. Not extractable. */
-export function nativeSigningKey(pair: KeyPair): Promise<globalThis.CryptoKey> {
-  const known = nativeKeys.get(pair) ?? toNative(pair.privateKey);
-  nativeKeys.set(pair, known);
+const signingKeys = new WeakMap<PrivateKey, Promise<SigningKey>>();
+
+/** The same P-256 key, for signBytes and signToken. */
+export function signingKeyOf(key: PrivateKey): Promise<SigningKey> {
+  const known = signingKeys.get(key) ?? toSigningKey(key);
+  signingKeys.set(key, known);
   return known;
 }
 
-async function toNative(key: PrivateKey): Promise<globalThis.CryptoKey> {
-  return await globalThis.crypto.subtle.importKey("pkcs8", await provider.subtle.exportKey("pkcs8", key), KEY, false, ["sign"]);
+async function toSigningKey(key: PrivateKey): Promise<SigningKey> {
+  const der = Buffer.from(await provider.subtle.exportKey("pkcs8", key));
+  return createPrivateKey({ key: der, format: "der", type: "pkcs8" });
+}
+
+/** ECDSA with SHA-256; Ecdsa-Sig-Value, DER, as certificates have it (RFC 5758, 3.2). */
+export const signBytes = (bytes: Uint8Array, key: SigningKey): Uint8Array => sign("sha256", bytes, key);
+
+/** ECDSA with SHA-256; R and S, 32 bytes each, as tokens have it (ES256: RFC 7518, 3.4). */
+export const signToken = (text: string, key: SigningKey): Buffer =>
+  sign("sha256", new TextEncoder().encode(text), { key, dsaEncoding: "ieee-p1363" });
+
+export interface LeafKey {
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array;
+  /** PKCS #8, PEM. */
+  readonly privateKeyPem: string;
+}
+
+/** A new P-256 key for an SVID. */
+export function generateLeafKey(): LeafKey {
+  const { publicKey, privateKey } = generateKeyPairSync("ec", {
+    namedCurve: KEY.namedCurve,
+    publicKeyEncoding: { type: "spki", format: "der" },
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  });
+  return { publicKey, privateKeyPem: privateKey };
 }
 
 /** SubjectPublicKeyInfo, DER, hex: equal for equal keys. */
@@ -64,7 +93,7 @@ export async function publicKeyHex(key: PublicKey): Promise<string> {
 
 /** `count` bytes from the system's generator, as hex. */
 export function randomHex(count: number): string {
-  return Buffer.from(provider.getRandomValues(new Uint8Array(count))).toString("hex");
+  return randomBytes(count).toString("hex");
 }
 
 /**

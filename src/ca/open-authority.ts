@@ -4,24 +4,26 @@
  * It signs with the keys that it read at the start or made itself, so that trouble with the disk does not stop the mesh from renewing. `check`
  * looks at the files, and fails as soon as another start of weft would: a CA that lives in memory only is not healthy.
  */
+import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import { errnoOf, WeftError } from "../lib/errors.ts";
-import { exportPrivateKeyPem, generateKeyPair, type KeyPair, nativeSigningKey } from "./crypto.ts";
+import { generateLeafKey, type KeyPair, signingKeyOf } from "./crypto.ts";
 import { type Disk, nodeDisk } from "./disk.ts";
 import { emptyJournal, type Journal, type JournalEntry, journalPath, journalText, keyName, readJournal, writeJournal } from "./journal.ts";
 import { signJwtSvid, verifyJwtSvid } from "./jwt-svid.ts";
 import { type KeyVault, openKeyVault, type SecretSource } from "./key-vault.ts";
+import { signSvid } from "./leaf.ts";
 import { legacyKeyPath, readLegacy } from "./legacy.ts";
 import { Lifecycle, SVID_TYPES } from "./lifecycle.ts";
 import type { CaObserver } from "./lifecycle-options.ts";
 import { checkLifetimes, DEFAULT_LIFETIMES, type Lifetimes, PROBE_LIFETIME_MS } from "./lifetimes.ts";
 import { openAuthorityKey } from "./new-authority.ts";
-import { parseCertificates } from "./pem.ts";
+import { parseCertificates, toPem } from "./pem.ts";
 import { caReport, caWarnings, refuseUnusable } from "./report.ts";
 import { readSecret } from "./secret-file.ts";
 import { parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
-import { type Certificate, signSvid } from "./template.ts";
+import type { Certificate } from "./template.ts";
 import type { CaWarning, SpiffeAuthority, SvidType, TrustPropagation } from "./types.ts";
 import type { UpstreamFiles } from "./upstream.ts";
 import { UpstreamWatch } from "./upstream-watch.ts";
@@ -97,30 +99,21 @@ export async function openAuthority(options: AuthorityOptions): Promise<OpenedAu
 
     async issueX509(spiffeId) {
       const { entry, keys: signing } = signerOf(lifecycle, "x509", parts);
-      const pair = await generateKeyPair();
-      const ca = certificateOf(entry);
+      const caKey = await signingKeyOf(signing.privateKey);
+      const { publicKey, privateKeyPem } = generateLeafKey();
       const { x509SvidMs: lifetimeMs } = lifetimes;
-      const { publicKey } = pair;
-      const certificate = await signSvid({ spiffeId, trustDomain, publicKey, ca, caKey: signing.privateKey, now: clock.now(), lifetimeMs });
-      const notAfter = certificate.notAfter.getTime();
-      lifecycle.noteLeaf(entry, notAfter);
+      const ca = certificateOf(entry);
+      const { pem, ...signed } = signSvid({ spiffeId, trustDomain, publicKey, ca, caKey, now: clock.now(), lifetimeMs });
+      lifecycle.noteLeaf(entry, signed.notAfter);
       // A root is with the peers already; what stands between is not.
       const above = entry.upstream === undefined ? [] : [entry.certificate, ...(entry.issuers ?? [])];
-      return {
-        spiffeId,
-        chainPem: [`${certificate.toString("pem")}\n`, ...above].join(""),
-        privateKeyPem: await exportPrivateKeyPem(pair.privateKey),
-        serial: certificate.serialNumber,
-        notBefore: certificate.notBefore.getTime(),
-        notAfter,
-        authorityId: entry.id,
-      };
+      return { spiffeId, chainPem: [pem, ...above].join(""), privateKeyPem, ...signed, authorityId: entry.id };
     },
 
     async issueJwtSvid(spiffeId, audience) {
       const { entry, keys: signing } = signerOf(lifecycle, "jwt", parts);
-      const authority = { id: entry.id, notAfter: entry.notAfter, key: await nativeSigningKey(signing) };
-      const svid = await signJwtSvid({ spiffeId, trustDomain, audience, now: clock.now(), lifetimeMs: lifetimes.jwtSvidMs, authority });
+      const authority = { id: entry.id, notAfter: entry.notAfter, key: await signingKeyOf(signing.privateKey) };
+      const svid = signJwtSvid({ spiffeId, trustDomain, audience, now: clock.now(), lifetimeMs: lifetimes.jwtSvidMs, authority });
       lifecycle.noteLeaf(entry, svid.expiresAt);
       return svid;
     },
@@ -155,11 +148,11 @@ export async function openAuthority(options: AuthorityOptions): Promise<OpenedAu
     }
     const pair = await openAuthorityKey(entry, pem, vault.path(name));
     if (type === "jwt") return;
-    const [spiffeId, { publicKey }] = [workloadSpiffeId(trustDomain, "weft-system", "health-check"), await generateKeyPair()];
+    const [spiffeId, { publicKey }] = [workloadSpiffeId(trustDomain, "weft-system", "health-check"), generateLeafKey()];
     const ca = certificateOf(entry);
-    const now = clock.now();
-    const probe = await signSvid({ spiffeId, trustDomain, publicKey, ca, caKey: pair.privateKey, now, lifetimeMs: PROBE_LIFETIME_MS });
-    if (!(await probe.verify({ publicKey: ca.publicKey, date: new Date(now) }))) {
+    const caKey = await signingKeyOf(pair.privateKey);
+    const { pem: probe } = signSvid({ spiffeId, trustDomain, publicKey, ca, caKey, now: clock.now(), lifetimeMs: PROBE_LIFETIME_MS });
+    if (!new X509Certificate(probe).verify(new X509Certificate(toPem(ca)).publicKey)) {
       throw new WeftError("unavailable", `the CA's key ${vault.path(name)} makes signatures that its certificate does not verify`, {
         help: "put the folder ca back from a backup",
       });

@@ -23,6 +23,14 @@ export function parseCertificates(text: string, what: string): Certificate[] {
   }
 }
 
+const LINE = /.{1,64}/g;
+
+/** RFC 7468, section 3: lines of 64 characters. One block with a newline at its end. */
+export function pemBlock(label: string, der: Uint8Array): string {
+  const lines = Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString("base64").match(LINE) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
+}
+
 /** One block with a newline at its end. */
 export function toPem(certificate: Certificate): string {
   return `${certificate.toString("pem")}\n`;

@@ -3,6 +3,7 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
+import { TaskQueue } from "../lib/turns.ts";
 import {
   LINGER_MS,
   REISSUE_SPREAD_MS,
@@ -44,7 +45,7 @@ interface Entry<S> {
   readonly key: string;
   readonly listeners: Set<(svid: S) => void>;
   svid?: S;
-  /** Wall time, ms since the epoch, of the next issuance; undefined while one is running. */
+  /** Wall time, ms since the epoch, of the next issuance; undefined while one is running or waits for its turn. */
   due?: number;
   /** Wall time, by which it is to be issued again whatever its age. */
   reissueAt?: number;
@@ -55,11 +56,18 @@ interface Entry<S> {
 export class Renewals<S extends Ending> {
   readonly #options: RenewalsOptions<S>;
   readonly #entries = new Map<string, Entry<S>>();
+  /** A thousand proxies come at once: what they ask for, and what their getting it makes others do, is done in their order, and pushes go between. */
+  readonly #tasks: TaskQueue;
   #cancelTimer: (() => void) | undefined;
+  /** Wall time at which the timer fires, while there is one. */
+  #wakesAt: number | undefined;
+  /** What nextExpiry found, as long as it holds: it is asked for at each issuance. */
+  #firstEnd: number | undefined;
   #closed = false;
 
   constructor(options: RenewalsOptions<S>) {
     this.#options = options;
+    this.#tasks = new TaskQueue(options.clock);
   }
 
   /**
@@ -96,9 +104,10 @@ export class Renewals<S extends Ending> {
     for (const entry of this.#entries.values()) {
       // One that is being issued now may come from the authority before: it is done again too.
       entry.reissueAt = now + this.#options.random() * REISSUE_SPREAD_MS;
-      if (entry.due !== undefined) entry.due = Math.min(entry.due, entry.reissueAt);
+      if (entry.due === undefined) continue;
+      entry.due = Math.min(entry.due, entry.reissueAt);
+      this.#wakeBy(entry.due);
     }
-    this.#schedule();
   }
 
   /** To be called when RenewalsOptions.replaceAt has changed for `key`. */
@@ -106,14 +115,16 @@ export class Renewals<S extends Ending> {
     const entry = this.#entries.get(key);
     if (entry?.due === undefined) return;
     entry.due = Math.min(entry.due, this.#replaceAt(key));
-    this.#schedule();
+    this.#wakeBy(entry.due);
   }
 
   /** notAfter of the SVID that ends first, or undefined where there is none; ms since the epoch. */
   nextExpiry(): number | undefined {
-    let next: number | undefined;
-    for (const { svid } of this.#entries.values()) if (svid && (next === undefined || svid.notAfter < next)) next = svid.notAfter;
-    return next;
+    if (this.#firstEnd !== undefined) return this.#firstEnd;
+    for (const { svid } of this.#entries.values()) {
+      if (svid && (this.#firstEnd === undefined || svid.notAfter < this.#firstEnd)) this.#firstEnd = svid.notAfter;
+    }
+    return this.#firstEnd;
   }
 
   /** Stops all timers and forgets all keys. */
@@ -122,29 +133,45 @@ export class Renewals<S extends Ending> {
     this.#cancelTimer?.();
     for (const entry of this.#entries.values()) entry.cancelLinger?.();
     this.#entries.clear();
+    this.#firstEnd = undefined;
   }
 
   #add(key: string): Entry<S> {
     const entry: Entry<S> = { key, listeners: new Set(), failures: 0 };
     this.#entries.set(key, entry);
-    void this.#issue(entry);
+    this.#ask(entry);
     return entry;
+  }
+
+  #ask(entry: Entry<S>): void {
+    entry.due = undefined;
+    this.#tasks.add(() => this.#issue(entry));
   }
 
   #release(entry: Entry<S>): void {
     if (this.#closed) return;
-    entry.cancelLinger = this.#options.clock.after(LINGER_MS, () => this.#entries.delete(entry.key));
+    entry.cancelLinger = this.#options.clock.after(LINGER_MS, () => {
+      this.#entries.delete(entry.key);
+      this.#noteEnd(entry.svid, undefined);
+    });
+  }
+
+  #noteEnd(before: S | undefined, after: S | undefined): void {
+    if (this.#firstEnd === undefined) return;
+    if (before?.notAfter === this.#firstEnd) this.#firstEnd = undefined;
+    else if (after) this.#firstEnd = Math.min(this.#firstEnd, after.notAfter);
   }
 
   /** Never rejects. */
   async #issue(entry: Entry<S>): Promise<void> {
     const { issue, clock, issued, failed } = this.#options;
+    if (!this.#alive(entry)) return;
     const [started, startedAt] = [clock.monotonic(), clock.now()];
-    entry.due = undefined;
     entry.reissueAt = undefined;
     try {
       const svid = await issue(entry.key);
       if (!this.#alive(entry)) return;
+      this.#noteEnd(entry.svid, svid);
       entry.svid = svid;
       entry.failures = 0;
       const replaceAt = this.#replaceAt(entry.key);
@@ -160,10 +187,10 @@ export class Renewals<S extends Ending> {
       entry.due = clock.now() + retryInMs;
       const { key, failures: attempt, svid } = entry;
       failed?.({ key, error: WeftError.from(reason), attempt, retryInMs, expires: svid?.notAfter });
-      this.#schedule();
+      this.#wakeBy(entry.due);
       return;
     }
-    this.#schedule();
+    this.#wakeBy(entry.due);
     for (const listener of [...entry.listeners]) if (entry.svid) listener(entry.svid);
   }
 
@@ -188,19 +215,26 @@ export class Renewals<S extends Ending> {
   }
 
   /** One timer for all: at the next due time, but never later than WALL_CLOCK_CHECK_MS. */
-  #schedule(): void {
+  #wakeBy(due: number): void {
+    const { clock } = this.#options;
+    const now = clock.now();
+    const at = Math.min(Math.max(now, due), now + WALL_CLOCK_CHECK_MS);
+    if (this.#closed || (this.#wakesAt !== undefined && this.#wakesAt <= at)) return;
     this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
-    if (this.#closed) return;
-    let next: number | undefined;
-    for (const { due } of this.#entries.values()) if (due !== undefined && (next === undefined || due < next)) next = due;
-    if (next === undefined) return;
-    const wait = Math.min(Math.max(0, next - this.#options.clock.now()), WALL_CLOCK_CHECK_MS);
-    this.#cancelTimer = this.#options.clock.after(wait, () => {
-      const now = this.#options.clock.now();
-      for (const entry of [...this.#entries.values()]) if (isDue(entry, now)) void this.#issue(entry);
-      this.#schedule();
+    this.#wakesAt = at;
+    this.#cancelTimer = clock.after(at - now, () => {
+      this.#wakesAt = undefined;
+      this.#wake(clock.now());
     });
+  }
+
+  #wake(now: number): void {
+    let next = Number.POSITIVE_INFINITY;
+    for (const entry of this.#entries.values()) {
+      if (isDue(entry, now)) this.#ask(entry);
+      else if (entry.due !== undefined) next = Math.min(next, entry.due);
+    }
+    if (this.#entries.size > 0) this.#wakeBy(next);
   }
 }
 

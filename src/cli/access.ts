@@ -1,5 +1,6 @@
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { AccessReport, NewAccess } from "../admin/control-plane.ts";
+import { BRIEF } from "./briefs.ts";
 import { type ConnectFlags, connect, connectFlags } from "./client.ts";
 import { parseText } from "./names.ts";
 import { clean, json, table } from "./output.ts";
@@ -92,5 +93,5 @@ function scopeOf({ role, namespaces }: AccessReport): string {
 
 export const accessRoutes = buildRouteMap({
   routes: { create: createCommand, list: listCommand, revoke: revokeCommand },
-  docs: { brief: "Who may call the admin API: tokens with roles" },
+  docs: { brief: BRIEF.access },
 });

@@ -3,6 +3,7 @@ import type { ApplyOutcome, ControlPlane } from "../admin/control-plane.ts";
 import { sleep } from "../lib/clock.ts";
 import { parsePeriod } from "../lib/duration.ts";
 import { formatProblem } from "../lib/problem.ts";
+import { BRIEF } from "./briefs.ts";
 import { type AdminClient, type ConnectFlags, connect, connectFlags, WRITE_LIMIT_MS } from "./client.ts";
 import { type FileFlags, fileFlag, readInputs } from "./files.ts";
 import { nackLines } from "./nacks.ts";
@@ -36,7 +37,7 @@ export function sendFiles(client: AdminClient, files: Awaited<ReturnType<typeof 
 
 export const applyCommand = buildCommand({
   docs: {
-    brief: "Apply resources, all in one transaction",
+    brief: BRIEF.apply,
     fullDescription:
       "Creates and updates every resource of the files, or none where one is wrong.\n" +
       "With --wait it goes on until every connected proxy has ACKed the change or refused it; exit 1 on a refusal or time-out.",

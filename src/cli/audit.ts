@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import type { AuditMark, AuditPage, AuditRecord } from "../lib/audit.ts";
 import { auditPages, type Verification, verifyAudit } from "./audit-verify.ts";
+import { BRIEF } from "./briefs.ts";
 import { connect, connectFlags } from "./client.ts";
 import { clean, json, table } from "./output.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
@@ -32,7 +33,7 @@ function parseLast(text: string): number {
 
 export const auditCommand = buildCommand({
   docs: {
-    brief: "Show who changed what, and what was refused; --verify checks that nothing in it was altered",
+    brief: BRIEF.audit,
     fullDescription:
       "The newest records, oldest of them first. Each holds the hash of the one before: --verify reads all and checks the chain, and compares each\n" +
       "change with the store's history. Keep the head that it prints elsewhere, and give it to a later --verify --expect: a log that was rewritten\n" +

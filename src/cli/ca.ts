@@ -2,6 +2,7 @@ import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { CaAnswer, CaRotateTarget } from "../admin/ca-schemas.ts";
 import { sleep } from "../lib/clock.ts";
 import { parsePeriod } from "../lib/duration.ts";
+import { BRIEF } from "./briefs.ts";
 import { caTree } from "./ca-tree.ts";
 import { type AdminClient, type ConnectFlags, connect, connectFlags, WRITE_LIMIT_MS } from "./client.ts";
 import { clean, json } from "./output.ts";
@@ -170,5 +171,5 @@ const rootsCommand = buildCommand({
 
 export const caRoutes = buildRouteMap({
   routes: { show: showCommand, rotate: rotateCommand, roots: rootsCommand },
-  docs: { brief: "The certificate authority" },
+  docs: { brief: BRIEF.ca },
 });

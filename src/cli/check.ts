@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import type { CaAnswer } from "../admin/ca-schemas.ts";
 import type { ControlPlane, Health, ProxyStatus } from "../admin/control-plane.ts";
+import { BRIEF } from "./briefs.ts";
 import { type AdminClient, connect, connectFlags } from "./client.ts";
 import { nackLines } from "./nacks.ts";
 import { clean, json } from "./output.ts";
@@ -27,7 +28,7 @@ const MENDS: Readonly<Record<string, string>> = {
 
 export const checkCommand = buildCommand({
   docs: {
-    brief: "Find out what is wrong, and what to do about it",
+    brief: BRIEF.check,
     fullDescription:
       "Asks the store, ADS and the CA to do their work, and looks at every proxy, certificate and resource. Exit 1 where something is wrong;\n" +
       "findings across resources are warnings, and so is a proxy that is away, because it may have been stopped on purpose.",

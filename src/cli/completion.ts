@@ -1,8 +1,7 @@
 import { buildCommand } from "@stricli/core";
+import { BRIEF } from "./briefs.ts";
+import { COMPLETE_VERB } from "./complete-verb.ts";
 import { UsageError, verb } from "./verb.ts";
-
-/** The hidden verb that the shells call with the words so far; it prints one proposal a line, "word<TAB>description". */
-export const COMPLETE_VERB = "__complete";
 
 const SCRIPTS: Readonly<Record<string, string>> = {
   bash: `# weft completion for bash. Load it with: source <(weft completion bash)
@@ -35,7 +34,7 @@ complete -c weft -a '(__weft_complete)'
 };
 
 export const completionCommand = buildCommand({
-  docs: { brief: "Print a completion script for bash, zsh or fish" },
+  docs: { brief: BRIEF.completion },
   parameters: {
     positional: {
       kind: "tuple",

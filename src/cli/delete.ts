@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import type { DeleteOutcome } from "../admin/control-plane.ts";
 import { WeftError } from "../lib/errors.ts";
+import { BRIEF } from "./briefs.ts";
 import { type ConnectFlags, connect, connectFlags, WRITE_LIMIT_MS } from "./client.ts";
 import { parseFiles } from "./documents.ts";
 import { fileFlag, readInputs } from "./files.ts";
@@ -24,7 +25,7 @@ const shown = ({ kind, namespace, name }: Target) => clean(`${kind} ${namespace}
 
 export const deleteCommand = buildCommand({
   docs: {
-    brief: "Delete resources",
+    brief: BRIEF.delete,
     customUsage: ["KIND NAME [-n NS]", "-f FILE|DIR|-"],
     fullDescription:
       "Deletes one resource by name, or in one transaction all that the files name. Exit 1 where one is not there; the others are deleted.",

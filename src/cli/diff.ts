@@ -4,6 +4,7 @@ import { WeftError } from "../lib/errors.ts";
 import { formatProblem } from "../lib/problem.ts";
 import { documentOf, shownDocument } from "../model/index.ts";
 import { sendFiles } from "./apply.ts";
+import { BRIEF } from "./briefs.ts";
 import { type ConnectFlags, connect, connectFlags } from "./client.ts";
 import { parseFiles } from "./documents.ts";
 import { type FileFlags, fileFlag, readInputs } from "./files.ts";
@@ -14,7 +15,7 @@ import { verb } from "./verb.ts";
 
 export const diffCommand = buildCommand({
   docs: {
-    brief: "Show what an apply would change",
+    brief: BRIEF.diff,
     fullDescription:
       "Compares the files' resources with the stored ones, as diff -u does. Exit 0 where nothing differs, 1 where something does.",
   },

@@ -1,5 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import { CODES, findCode, suggestCode } from "../model/index.ts";
+import { BRIEF } from "./briefs.ts";
 import { parseText } from "./names.ts";
 import { clean, json, table } from "./output.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
@@ -9,7 +10,7 @@ const indented = (text: string) => text.trimEnd().replace(/^/gm, "    ");
 
 export const explainCommand = buildCommand({
   docs: {
-    brief: "Explain a problem code: cause, example, mend",
+    brief: BRIEF.explain,
     fullDescription: "Works offline. Without a code it lists all; docs/problems.md has the same as a page.",
   },
   parameters: {

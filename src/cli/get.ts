@@ -1,5 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import type { ApiResource } from "../admin/control-plane.ts";
+import { BRIEF } from "./briefs.ts";
 import { type ConnectFlags, connect, connectFlags } from "./client.ts";
 import { KIND_NAMES, namespaceFlag, parseKind, parseText, proposeKinds, resourcePath } from "./names.ts";
 import { age, clean, json, table, yaml } from "./output.ts";
@@ -15,7 +16,7 @@ interface Flags extends ConnectFlags {
 
 export const getCommand = buildCommand({
   docs: {
-    brief: "Show stored resources",
+    brief: BRIEF.get,
     customUsage: ["KIND [NAME] [-n NS]"],
     fullDescription:
       "Lists a kind in all namespaces, or in that of -n; with NAME it shows one, from namespace default unless -n says otherwise.",

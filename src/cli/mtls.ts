@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import type { MtlsReport } from "../admin/control-plane.ts";
 import { formatProvenance } from "../lib/provenance.ts";
+import { BRIEF } from "./briefs.ts";
 import { connect, connectFlags } from "./client.ts";
 import { namespaceFlag, parseText } from "./names.ts";
 import { clean, json, table } from "./output.ts";
@@ -9,7 +10,7 @@ import { verb } from "./verb.ts";
 
 export const mtlsCommand = buildCommand({
   docs: {
-    brief: "Show a service's effective mTLS mode, and which policy decides",
+    brief: BRIEF.mtls,
     fullDescription:
       "The mode of each workload and port as its PeerAuthentications give it, and whether the workload's proxy has taken it.",
   },

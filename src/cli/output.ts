@@ -1,13 +1,8 @@
 /** Output for people (aligned tables) and for scripts (JSON, YAML), safe for a terminal. */
 import { Document, visit } from "yaml";
+import { clean, UNSAFE } from "./clean.ts";
 
-/** Control characters (ESC among them) except line feed and tab, and bidirectional overrides: they could steer a terminal. */
-const UNSAFE = /(?![\n\t])[\p{Cc}\p{Bidi_Control}]/gu;
-
-/** Without what could steer a terminal. */
-export function clean(text: string): string {
-  return text.replace(UNSAFE, "");
-}
+export { clean } from "./clean.ts";
 
 /** Columns of equal width, two spaces apart, no trailing spaces. Cells are cleaned; line ends in a cell become spaces. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {

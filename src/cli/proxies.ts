@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import type { ProxyStatus } from "../admin/control-plane.ts";
 import { WeftError } from "../lib/errors.ts";
+import { BRIEF } from "./briefs.ts";
 import { connect, connectFlags } from "./client.ts";
 import { nackLines } from "./nacks.ts";
 import { parseText, parseWorkload } from "./names.ts";
@@ -8,7 +9,7 @@ import { age, clean, json, table } from "./output.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
 import { UsageError, verb } from "./verb.ts";
 
-const TYPES = ["CDS", "EDS", "LDS", "RDS", "SDS", "ECDS"] as const;
+const TYPES = ["CDS", "EDS", "LDS", "RDS", "VHDS", "SDS", "ECDS"] as const;
 
 interface Flags extends ReportFlags {
   readonly config: boolean;
@@ -16,7 +17,7 @@ interface Flags extends ReportFlags {
 
 export const proxiesCommand = buildCommand({
   docs: {
-    brief: "Show proxies: what each has taken, and what it refused and why",
+    brief: BRIEF.proxies,
     fullDescription:
       "A refusal (NACK) stands, with Envoy's words and the YAML line that it comes from, until the proxy accepts what replaces it.",
   },

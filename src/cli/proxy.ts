@@ -1,5 +1,6 @@
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import { findEnvoy, processSignals, superviseEnvoy } from "../proxy/index.ts";
+import { BRIEF } from "./briefs.ts";
 import { type AdminClient, type ConnectFlags, connect, connectFlags } from "./client.ts";
 import { parseText, parseWorkload } from "./names.ts";
 import { clean } from "./output.ts";
@@ -117,5 +118,5 @@ const runCommand = buildCommand({
 
 export const proxyRoutes = buildRouteMap({
   routes: { bootstrap: bootstrapCommand, run: runCommand },
-  docs: { brief: "Start a workload's proxy" },
+  docs: { brief: BRIEF.proxy },
 });

@@ -1,72 +1,91 @@
 /** The command line: argv in, output and an exit code out. */
 import {
+  type Application,
   type ApplicationText,
   ArgumentScannerError,
   buildApplication,
+  buildCommand,
   buildRouteMap,
+  type Command,
   FlagNotFoundError,
   formatMessageForArgumentScannerError,
   proposeCompletions,
+  type RouteMap,
   run,
   ExitCode as StricliExit,
   type StricliProcess,
   text_en,
 } from "@stricli/core";
 import { WeftError } from "../lib/errors.ts";
-import { accessRoutes } from "./access.ts";
-import { applyCommand } from "./apply.ts";
-import { auditCommand } from "./audit.ts";
-import { caRoutes } from "./ca.ts";
-import { checkCommand } from "./check.ts";
-import { COMPLETE_VERB, completionCommand } from "./completion.ts";
-import { deleteCommand } from "./delete.ts";
-import { diffCommand } from "./diff.ts";
-import { explainCommand } from "./explain.ts";
-import { getCommand } from "./get.ts";
+import { BRIEF } from "./briefs.ts";
+import { clean } from "./clean.ts";
+import { COMPLETE_VERB } from "./complete-verb.ts";
 import type { CliIo } from "./io.ts";
-import { mtlsCommand } from "./mtls.ts";
-import { clean } from "./output.ts";
-import { proxiesCommand } from "./proxies.ts";
-import { proxyRoutes } from "./proxy.ts";
-import { runCommand } from "./run.ts";
-import { servicesCommand } from "./services.ts";
-import { testCommand } from "./test.ts";
-import { tokenCommand } from "./token.ts";
-import { validateCommand } from "./validate.ts";
 import type { Cli } from "./verb.ts";
-import { versionCommand } from "./version.ts";
-import { whyCommand } from "./why.ts";
 
-const root = buildRouteMap({
-  routes: {
-    run: runCommand,
-    apply: applyCommand,
-    get: getCommand,
-    delete: deleteCommand,
-    validate: validateCommand,
-    diff: diffCommand,
-    why: whyCommand,
-    test: testCommand,
-    services: servicesCommand,
-    mtls: mtlsCommand,
-    proxies: proxiesCommand,
-    proxy: proxyRoutes,
-    ca: caRoutes,
-    token: tokenCommand,
-    check: checkCommand,
-    access: accessRoutes,
-    audit: auditCommand,
-    explain: explainCommand,
-    version: versionCommand,
-    completion: completionCommand,
-  },
-  docs: {
-    brief: "A service mesh for bare metal, VMs and the edge",
-    fullDescription:
-      "Start with: weft run, then weft apply -f FILE, then weft proxy run WORKLOAD.\n" +
-      "Exit codes: 0 yes or done, 1 a negative answer (invalid, different, refused), 2 usage or could not do it.",
-  },
-});
+type Verb = keyof typeof BRIEF;
+type Target = Command<Cli> | RouteMap<Cli>;
+
+/** Each loaded alone: what one verb needs (the mesh, Envoy's messages) costs the others more than they do. */
+const LOAD: { readonly [Name in Verb]: () => Promise<Target> } = {
+  run: async () => (await import("./run.ts")).runCommand,
+  apply: async () => (await import("./apply.ts")).applyCommand,
+  get: async () => (await import("./get.ts")).getCommand,
+  delete: async () => (await import("./delete.ts")).deleteCommand,
+  validate: async () => (await import("./validate.ts")).validateCommand,
+  diff: async () => (await import("./diff.ts")).diffCommand,
+  why: async () => (await import("./why.ts")).whyCommand,
+  test: async () => (await import("./test.ts")).testCommand,
+  services: async () => (await import("./services.ts")).servicesCommand,
+  mtls: async () => (await import("./mtls.ts")).mtlsCommand,
+  proxies: async () => (await import("./proxies.ts")).proxiesCommand,
+  proxy: async () => (await import("./proxy.ts")).proxyRoutes,
+  ca: async () => (await import("./ca.ts")).caRoutes,
+  token: async () => (await import("./token.ts")).tokenCommand,
+  check: async () => (await import("./check.ts")).checkCommand,
+  access: async () => (await import("./access.ts")).accessRoutes,
+  audit: async () => (await import("./audit.ts")).auditCommand,
+  explain: async () => (await import("./explain.ts")).explainCommand,
+  version: async () => (await import("./version.ts")).versionCommand,
+  completion: async () => (await import("./completion.ts")).completionCommand,
+};
+
+const isVerb = (text: string | undefined): text is Verb => text !== undefined && Object.hasOwn(BRIEF, text);
+
+/** All verbs by name and brief, for help, completion and guesses; the one that is asked for with all that it has. */
+async function applicationFor(asked: string | undefined): Promise<Application<Cli>> {
+  const routes = Object.fromEntries(
+    Object.entries(BRIEF).map(([name, brief]): [string, Target] => [
+      name,
+      buildCommand<Record<never, never>, [], Cli>({
+        docs: { brief },
+        parameters: {},
+        loader: () => Promise.reject(new WeftError("internal", `verb ${name} was not loaded`)),
+      }),
+    ]),
+  );
+  if (isVerb(asked)) routes[asked] = await LOAD[asked]();
+  const root = buildRouteMap<string, Cli>({
+    routes,
+    docs: {
+      brief: "A service mesh for bare metal, VMs and the edge",
+      fullDescription:
+        "Start with: weft run, then weft apply -f FILE, then weft proxy run WORKLOAD.\n" +
+        "Exit codes: 0 yes or done, 1 a negative answer (invalid, different, refused), 2 usage or could not do it.",
+    },
+  });
+  return buildApplication(root, {
+    name: "weft",
+    scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
+    documentation: {
+      caseStyle: "convert-camel-to-kebab",
+      disableAnsiColor: true,
+      useAliasInUsageLine: true,
+      onlyRequiredInUsageLine: true,
+    },
+    localization: { text },
+  });
+}
 
 const text: ApplicationText = {
   ...text_en,
@@ -93,13 +112,6 @@ function unknownFlag({ input, corrections }: FlagNotFoundError): string {
   const guess = corrections.length > 0 ? `: did you mean ${corrections.map((one) => `--${kebab(one)}`).join(" or ")}?` : "";
   return `there is no flag --${input}${guess}`;
 }
-
-const application = buildApplication(root, {
-  name: "weft",
-  scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
-  documentation: { caseStyle: "convert-camel-to-kebab", disableAnsiColor: true, useAliasInUsageLine: true, onlyRequiredInUsageLine: true },
-  localization: { text },
-});
 
 const line = (text: string) => (text.endsWith("\n") ? text : `${text}\n`);
 
@@ -129,11 +141,12 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
     },
   };
   if (argv[0] === COMPLETE_VERB) {
-    for (const { completion, brief } of await proposeCompletions(application, argv.slice(1), context))
+    for (const { completion, brief } of await proposeCompletions(await applicationFor(argv[1]), argv.slice(1), context))
       context.print(`${completion}\t${brief}`);
     return 0;
   }
-  await run(application, asVerb(argv), context);
+  const words = asVerb(argv);
+  await run(await applicationFor(words[0]), words, context);
   // Whatever the parser refuses is usage.
   return code ?? (process.exitCode === StricliExit.Success ? 0 : 2);
 }

@@ -1,4 +1,5 @@
 import { buildCommand } from "@stricli/core";
+import { BRIEF } from "./briefs.ts";
 import { LOG_LEVELS, type RawSettings, readSettings } from "./config.ts";
 import { parseText } from "./names.ts";
 import { report, verb } from "./verb.ts";
@@ -11,7 +12,7 @@ const flag = (brief: string, placeholder: string) => ({ kind: "parsed", parse: p
 
 export const runCommand = buildCommand({
   docs: {
-    brief: "Run the control plane",
+    brief: BRIEF.run,
     fullDescription:
       "A flag wins over its WEFT_* variable, that over the configuration file (/etc/weft/weft.yaml, or --config), that over the default.\n" +
       "SIGTERM ends it well, SIGHUP reads the configuration file again.",

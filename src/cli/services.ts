@@ -1,5 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import type { ServiceSummary } from "../admin/control-plane.ts";
+import { BRIEF } from "./briefs.ts";
 import { type ConnectFlags, connect, connectFlags } from "./client.ts";
 import { namespaceFlag } from "./names.ts";
 import { clean, json, table } from "./output.ts";
@@ -13,7 +14,7 @@ export interface ReportFlags extends ConnectFlags {
 }
 
 export const servicesCommand = buildCommand({
-  docs: { brief: "List services, with their mTLS mode and workloads" },
+  docs: { brief: BRIEF.services },
   parameters: {
     flags: { namespace: { ...namespaceFlag, brief: "Namespace" }, output: reportFormat, ...connectFlags },
     aliases: { n: "namespace", o: "output" },

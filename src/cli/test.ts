@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { buildCommand } from "@stricli/core";
 import { formatProvenance } from "../lib/provenance.ts";
 import { buildMesh } from "../mesh/build.ts";
+import { BRIEF } from "./briefs.ts";
 import { parseText } from "./names.ts";
 import { offlineResources } from "./offline-mesh.ts";
 import { clean } from "./output.ts";
@@ -18,7 +19,7 @@ interface Flags {
 
 export const testCommand = buildCommand({
   docs: {
-    brief: "Test policies: what must become of which request, without a running weft",
+    brief: BRIEF.test,
     fullDescription:
       "Reads tests (*.test.yaml in a directory), each a request and what must become of it, and says which routes and rules none of them reached.\n" +
       "Exit 0 where all pass, 1 where one fails, 2 where they cannot be run.",

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { buildCommand } from "@stricli/core";
 import type { IssuedToken } from "../admin/control-plane.ts";
 import { errnoOf, WeftError } from "../lib/errors.ts";
+import { BRIEF } from "./briefs.ts";
 import { type ConnectFlags, connect, connectFlags, dataDirectory } from "./client.ts";
 import { parseText, parseWorkload } from "./names.ts";
 import { clean } from "./output.ts";
@@ -18,7 +19,7 @@ interface Flags extends ConnectFlags {
 
 export const tokenCommand = buildCommand({
   docs: {
-    brief: "Print a token: the admin API's, or a workload's",
+    brief: BRIEF.token,
     fullDescription:
       'Alone: the admin token, for "Authorization: Bearer $(weft token)". With --workload: a new token by which that workload\'s proxy proves who\n' +
       "it is. With --workload-group: one by which instances of that group register themselves, and nothing else.",

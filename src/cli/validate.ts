@@ -3,6 +3,7 @@ import { formatProblem, type Problem } from "../lib/problem.ts";
 import { analyze, findExpiredCertificates } from "../mesh/analysis/index.ts";
 import { buildMesh } from "../mesh/build.ts";
 import { CODES } from "../model/index.ts";
+import { BRIEF } from "./briefs.ts";
 import { parseFiles } from "./documents.ts";
 import { type FileFlags, fileFlag, readInputs } from "./files.ts";
 import { parseText } from "./names.ts";
@@ -16,7 +17,7 @@ interface Flags extends FileFlags {
 
 export const validateCommand = buildCommand({
   docs: {
-    brief: "Check files, without a running weft",
+    brief: BRIEF.validate,
     fullDescription:
       "Prints every problem as file:line:column, the form that editors jump to: of each document, and of all of them together.\n" +
       "Exit 1 where there is an error; warnings alone are no error.",

@@ -2,8 +2,8 @@
 import type { CommandContext } from "@stricli/core";
 import { WeftError } from "../lib/errors.ts";
 import { formatProblem } from "../lib/problem.ts";
+import { clean } from "./clean.ts";
 import type { CliIo } from "./io.ts";
-import { clean } from "./output.ts";
 
 /** 0: yes, or done. 1: a negative answer (invalid, different, refused, unhealthy). 2: usage, or could not do it. */
 export type ExitCode = 0 | 1 | 2;

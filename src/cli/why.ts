@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import { WeftError } from "../lib/errors.ts";
 import { type WhyAnswer, type WhyRequest, why } from "../why/index.ts";
+import { BRIEF } from "./briefs.ts";
 import { type ConnectFlags, connect, connectFlags } from "./client.ts";
 import { fileFlag } from "./files.ts";
 import { parseText } from "./names.ts";
@@ -31,7 +32,7 @@ const several = (brief: string, placeholder: string) =>
 
 export const whyCommand = buildCommand({
   docs: {
-    brief: "Say what becomes of a request, and which line decides",
+    brief: BRIEF.why,
     fullDescription:
       "Follows the request: the caller's route, the destination, mutual TLS, tokens, each authorization policy. Of a running weft, or with -f of\n" +
       "files alone. Exit 0 where it reaches the application, 1 where not, 2 where the question cannot be answered.",

@@ -18,7 +18,7 @@ import { findExpiredCertificates } from "../mesh/analysis/index.ts";
 import { documentOf, type ParsedDocuments, parseInSteps, problem, shownDocument } from "../model/index.ts";
 import { type AnyResource, resourceKey } from "../model/resource.ts";
 import { canonicalJson } from "../store/canonical.ts";
-import type { ApplyResult, Change, Delete, Put, ResourceId, Store, StoredResource, Transaction } from "../store/store.ts";
+import type { ApplyResult, Change, Delete, Page, Put, ResourceId, Store, StoredResource, Transaction } from "../store/store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { ATTRIBUTE, failSpan, policyType, type Span, type SpanContext, type Tracing } from "../telemetry/tracing.ts";
 import type { UnixNames } from "../workload-api/unix-names.ts";
@@ -138,9 +138,10 @@ export class Changes {
     return { ...outcome, problems: await findingsOfChange(before, momentOf(reconciler), []), missing };
   }
 
-  async list(filter: { kind?: string; namespace?: string }): Promise<{ revision: number; items: readonly ApiResource[] }> {
-    const { revision, resources } = await this.#options.store.list(filter);
-    return { revision, items: resources.map(apiResourceOf) };
+  async list(...[filter, page]: Parameters<ControlPlane["list"]>): ReturnType<ControlPlane["list"]> {
+    const { store } = this.#options;
+    const { revision, resources, next }: Page = page ? await store.listPage(filter, page) : await store.list(filter);
+    return { revision, items: resources.map(apiResourceOf), next };
   }
 
   async get(kind: string, namespace: string, name: string): Promise<ApiResource> {

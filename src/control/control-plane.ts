@@ -87,11 +87,12 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   };
   /** What is new of it since `before`: a change tells of what it has to do with. */
   const withRestarts = async <Outcome extends ApplyOutcome>(change: () => Promise<Outcome>): Promise<Outcome> => {
-    const before = new Map(statuses().map(({ id, needs_restart }) => [id, needs_restart]));
+    const before = reconciler.mesh;
     const outcome = await change();
-    const needs = statuses().flatMap(({ id, needs_restart: reason }) =>
-      reason && before.get(id) !== reason ? [{ proxy: id, reason }] : [],
-    );
+    const needs = ledger.connected().flatMap((proxy) => {
+      const reason = restartNeeded(proxy, reconciler.mesh);
+      return reason && restartNeeded(proxy, before) !== reason ? [{ proxy: proxy.id, reason }] : [];
+    });
     return needs.length === 0 ? outcome : { ...outcome, needs_restart: needs };
   };
 
@@ -105,7 +106,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     apply: (request) => withRestarts(() => changes.apply(request)),
     remove: (request) => withRestarts(() => changes.remove(request)),
     removeAll: (request) => withRestarts(() => changes.removeAll(request)),
-    list: (filter) => changes.list(filter),
+    list: (filter, page) => changes.list(filter, page),
     get: (kind, namespace, name) => changes.get(kind, namespace, name),
     watch: (since, signal) => changes.watch(since, signal),
 

@@ -10,7 +10,7 @@ import type { EncodedResource, ProxySnapshot } from "../lib/encoded.ts";
 import { type TokenNeed, tokensNeeded } from "../mesh/token-injection.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
 import { abilitiesOf, type EnvoyAbilities } from "../xds/envoy-version.ts";
-import { buildSnapshot } from "../xds/snapshot.ts";
+import { ProxySnapshots } from "../xds/proxy-snapshots.ts";
 
 /**
  * Where a proxy's SDS secrets come from, `tokens` among them: calls `onSecrets` at once or soon, and at each renewal, until the returned function
@@ -23,6 +23,7 @@ export type SecretsOf = (
 ) => () => void;
 
 const NO_TOKENS: readonly TokenNeed[] = [];
+const NO_SECRETS: readonly EncodedResource[] = [];
 
 /** The secret's name says all of a need. */
 function sameTokens(one: readonly TokenNeed[], other: readonly TokenNeed[]): boolean {
@@ -36,6 +37,7 @@ interface Feed {
   readonly proxy: ProxyIdentity;
   readonly abilities: EnvoyAbilities;
   readonly onSnapshot: (snapshot: ProxySnapshot) => void;
+  readonly snapshots: ProxySnapshots;
   /** The SPIFFE ID whose secrets are followed now. */
   spiffeId: string | undefined;
   /** The tokens among them. */
@@ -68,8 +70,9 @@ export class ProxyFeeds implements SnapshotSource {
   subscribe(proxy: ProxyIdentity, onSnapshot: (snapshot: ProxySnapshot) => void, client?: ProxyClient): () => void {
     const feed: Feed = {
       proxy,
-      abilities: abilitiesOf(client?.envoyVersion ?? ""),
+      abilities: client ? abilitiesOf(client.envoyVersion, client.protocol) : abilitiesOf(""),
       onSnapshot,
+      snapshots: new ProxySnapshots(),
       spiffeId: undefined,
       tokens: NO_TOKENS,
       secrets: undefined,
@@ -147,7 +150,7 @@ export class ProxyFeeds implements SnapshotSource {
   /** A workload with an identity waits for its first certificate: listeners that name a missing secret would only sit and warm. */
   #emit(feed: Feed, mesh: Mesh): void {
     if (feed.spiffeId !== undefined && !feed.secrets) return;
-    const snapshot = this.#workloadOf(feed, mesh) && buildSnapshot(mesh, feed.proxy.id, feed.secrets ?? [], feed.abilities);
+    const snapshot = this.#workloadOf(feed, mesh) && feed.snapshots.next(mesh, feed.proxy.id, feed.secrets ?? NO_SECRETS, feed.abilities);
     feed.served = snapshot !== undefined;
     feed.onSnapshot(snapshot ?? { revision: mesh.revision, resources: new Map() });
   }

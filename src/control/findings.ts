@@ -1,6 +1,6 @@
 /** What the analysis of documents together finds: all of it, and what a change has to do with. */
 import type { Problem } from "../lib/problem.ts";
-import { affectedBy, analyzeInSteps, findExpiredCertificates } from "../mesh/analysis/index.ts";
+import { type Analysis, affectedBy, analyzeInSteps, findExpiredCertificates } from "../mesh/analysis/index.ts";
 import { buildMesh } from "../mesh/build.ts";
 import type { Mesh } from "../mesh/types.ts";
 import { type AnyResource, resourceKey } from "../model/resource.ts";
@@ -14,18 +14,22 @@ import { findUnknownUsers } from "./unknown-users.ts";
 export type Moment = { readonly mesh: Mesh; readonly resources: readonly AnyResource[] } | undefined;
 
 /** A Mesh is analyzed once. */
-const analyzed = new WeakMap<Mesh, Promise<readonly Problem[]>>();
+const analyzed = new WeakMap<Mesh, Promise<Analysis>>();
+/** The last one: of the next only what it does not answer is looked for. */
+// One Mesh that is out of date may live on by it.
+let last: Analysis | undefined;
 
 async function findingsOf(moment: Moment): Promise<readonly Problem[]> {
   if (!moment) return [];
-  const known = analyzed.get(moment.mesh) ?? analyzeInTurns(moment);
+  const known = analyzed.get(moment.mesh) ?? analyzeInTurns(moment, last);
   analyzed.set(moment.mesh, known);
-  return known;
+  last = await known;
+  return last.problems;
 }
 
 /** Gives way first, and after each step: proxies and probes do not wait for it. */
-async function analyzeInTurns({ resources, mesh }: NonNullable<Moment>): Promise<readonly Problem[]> {
-  const steps = analyzeInSteps(resources, mesh);
+async function analyzeInTurns({ resources, mesh }: NonNullable<Moment>, before: Analysis | undefined): Promise<Analysis> {
+  const steps = analyzeInSteps(resources, mesh, before);
   for (;;) {
     await new Promise<void>((resolve) => setImmediate(resolve));
     const step = steps.next();

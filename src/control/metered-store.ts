@@ -18,6 +18,7 @@ export function meteredStore(store: Store, metrics: Metrics, clock: Clock): Stor
   return {
     name: store.name,
     list: (filter) => timed("list", () => store.list(filter)),
+    listPage: (filter, page) => timed("list-page", () => store.listPage(filter, page)),
     get: (id) => timed("get", () => store.get(id)),
     apply: (transaction) => timed("apply", () => store.apply(transaction)),
     history: (filter) => timed("history", () => store.history(filter)),

@@ -15,6 +15,7 @@ export const TYPE_NAMES: ReadonlyMap<TypeUrl, string> = new Map([
   [TYPE.endpoint, "EDS"],
   [TYPE.listener, "LDS"],
   [TYPE.route, "RDS"],
+  [TYPE.virtualHost, "VHDS"],
   [TYPE.secret, "SDS"],
   [TYPE.extension, "ECDS"],
 ]);
@@ -48,6 +49,10 @@ export function createObserver(options: {
     windowMs: 60_000,
     onMore: (count) => log.warning("{count} more ADS streams were refused in the last minute; `weft audit` says whose", { count }),
   });
+  const pushesOf = perType((type) => metrics.pushes.labels({ type }));
+  const pushedBytesOf = perType((type) => metrics.pushedBytes.labels({ type }));
+  const acksOf = perType((type) => metrics.acks.labels({ type }));
+  const convergenceOf = perType((type) => metrics.convergence.labels({ type }));
   const keyOf = (event: AnswerEvent) => `${event.proxy.id} ${event.nonce}`;
 
   const answered = (event: AnswerEvent, refusal?: string) => {
@@ -83,9 +88,8 @@ export function createObserver(options: {
       refusals.tell(() => log.warning("an ADS stream was refused: {reason}", { reason, address }));
     },
     pushed(event) {
-      const type = typeName(event.typeUrl);
-      metrics.pushes.inc({ type });
-      metrics.pushedBytes.inc({ type }, event.bytes);
+      pushesOf(event.typeUrl).inc();
+      pushedBytesOf(event.typeUrl).inc(event.bytes);
       if (!tracing.enabled) return;
       const change = journal.find(event.revision);
       if (!change) return;
@@ -93,10 +97,9 @@ export function createObserver(options: {
       pushes.set(keyOf(event), tracing.startSpan("push", { parent: change.span, attributes }));
     },
     acked(event) {
-      const type = typeName(event.typeUrl);
-      metrics.acks.inc({ type });
+      acksOf(event.typeUrl).inc();
       const change = journal.find(event.revision);
-      if (change) metrics.convergence.observe({ type }, (clock.monotonic() - change.at) / 1000);
+      if (change) convergenceOf(event.typeUrl).observe((clock.monotonic() - change.at) / 1000);
       answered(event);
     },
     nacked(event) {
@@ -110,6 +113,16 @@ export function createObserver(options: {
       });
       answered(event, event.message);
     },
+  };
+}
+
+/** A metric's child for each type, looked up by its labels once: every push and every answer counts. */
+function perType<Child>(make: (type: string) => Child): (typeUrl: TypeUrl) => Child {
+  const children = new Map<TypeUrl, Child>();
+  return (typeUrl) => {
+    const child = children.get(typeUrl) ?? make(typeName(typeUrl));
+    children.set(typeUrl, child);
+    return child;
   };
 }
 

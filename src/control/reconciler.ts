@@ -8,6 +8,7 @@ import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { buildMesh, type MeshOptions } from "../mesh/build.ts";
+import { type ResourceChange, ResourceSet } from "../mesh/resource-set.ts";
 import type { Mesh } from "../mesh/types.ts";
 import { KINDS, resourceFromStored } from "../model/index.ts";
 import { type AnyResource, resourceKey } from "../model/resource.ts";
@@ -44,7 +45,10 @@ export class Reconciler {
   #held = new Map<string, Held>();
   #revision = -1;
   #mesh: Mesh | undefined;
-  #built: readonly AnyResource[] = [];
+  /** Of what is held, as far as `#changes` does not say otherwise: by key, what stood in it before. */
+  #set = ResourceSet.of([]);
+  #changes = new Map<string, AnyResource | undefined>();
+  #built = this.#set;
   #scheduled = false;
   #waiting: { readonly revision: number; readonly resolve: () => void; readonly reject: (reason: Error) => void }[] = [];
   #stop = new AbortController();
@@ -61,7 +65,7 @@ export class Reconciler {
 
   /** What the newest Mesh was built of. */
   get built(): readonly AnyResource[] {
-    return this.#built;
+    return this.#built.all();
   }
 
   get trustDomain(): string {
@@ -96,7 +100,7 @@ export class Reconciler {
   moved(stored: StoredResource): void {
     const held = this.#held.get(keyOf(stored));
     if (!held || held.stored.revision !== stored.revision || Bun.deepEquals(held.stored.source, stored.source)) return;
-    this.#held.set(keyOf(stored), { stored, resource: this.#read(stored) });
+    this.#put(keyOf(stored), { stored, resource: this.#read(stored) });
     this.#schedule();
   }
 
@@ -105,11 +109,9 @@ export class Reconciler {
     this.#schedule();
   }
 
-  /** How many resources of each kind there are; 0 too. */
+  /** How many resources of each kind the newest Mesh was built of; 0 too. */
   counts(): ReadonlyMap<string, number> {
-    const counts = new Map<string, number>(Object.keys(KINDS).map((kind) => [kind, 0]));
-    for (const { resource } of this.#held.values()) counts.set(resource.kind, (counts.get(resource.kind) ?? 0) + 1);
-    return counts;
+    return new Map(Object.values(KINDS).map(({ kind }) => [kind, this.#built.of(kind).length]));
   }
 
   async #load(): Promise<void> {
@@ -117,7 +119,28 @@ export class Reconciler {
     const next = new Map<string, Held>();
     for (const stored of resources) next.set(keyOf(stored), this.#hold(stored));
     this.#held = next;
+    this.#changes.clear();
+    const all = [...next.values()].map(({ resource }) => resource);
+    this.#set = ResourceSet.of(all, this.#set);
     this.#revision = revision;
+  }
+
+  #put(key: string, held: Held | undefined): void {
+    if (!this.#changes.has(key)) this.#changes.set(key, this.#held.get(key)?.resource);
+    if (held) this.#held.set(key, held);
+    else this.#held.delete(key);
+  }
+
+  /** What is held, oldest first. */
+  #current(): ResourceSet {
+    const changes: ResourceChange[] = [];
+    for (const [key, before] of this.#changes) {
+      const after = this.#held.get(key)?.resource;
+      if (before !== after) changes.push({ before, after });
+    }
+    this.#changes.clear();
+    if (changes.length > 0) this.#set = this.#set.with(changes);
+    return this.#set;
   }
 
   /** Keeps the object that is already held where the resource is the same, so that the Mesh can reuse what was made from it. */
@@ -159,8 +182,7 @@ export class Reconciler {
   #take(event: RevisionEvent): void {
     for (const change of event.changes) {
       const key = keyOf(change);
-      if (change.action === "deleted") this.#held.delete(key);
-      else this.#held.set(key, this.#hold(change.resource));
+      this.#put(key, change.action === "deleted" ? undefined : this.#hold(change.resource));
     }
     this.#revision = event.revision;
   }
@@ -187,7 +209,7 @@ export class Reconciler {
   #build(): void {
     const { clock, trustDomain, onMesh } = this.#options;
     const began = clock.monotonic();
-    const resources = [...this.#held.values()].map((held) => held.resource);
+    const resources = this.#current();
     this.#built = resources;
     const [jwks, jwtAuthorities, health] = [this.#options.jwks?.(), this.#options.jwtAuthorities?.(), this.#options.health?.()];
     this.#mesh = buildMesh(resources, { revision: this.#revision, trustDomain, jwks, jwtAuthorities, health }, this.#mesh);

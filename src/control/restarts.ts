@@ -6,7 +6,7 @@ import type { Mesh } from "../mesh/types.ts";
 const NOTHING: ProcessSettings = { environment: {} };
 
 /** What a restart would change, in words; undefined where it would change nothing, or the proxy is not there. By the proxy's own word. */
-export function restartNeeded(record: ProxyRecord, mesh: Mesh | undefined): string | undefined {
+export function restartNeeded(record: Pick<ProxyRecord, "id" | "metadata" | "disconnectedAt">, mesh: Mesh | undefined): string | undefined {
   if (record.disconnectedAt !== undefined || !mesh?.workloads.has(record.id)) return undefined;
   const running = parseProcessMetadata(record.metadata);
   const wanted = mesh.processes.get(record.id) ?? NOTHING;

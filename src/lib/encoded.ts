@@ -6,6 +6,7 @@ export const TYPE = {
   endpoint: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
   listener: "type.googleapis.com/envoy.config.listener.v3.Listener",
   route: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+  virtualHost: "type.googleapis.com/envoy.config.route.v3.VirtualHost",
   secret: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
   extension: "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
 } as const;

@@ -10,7 +10,7 @@ import type { Resource } from "../model/resource.ts";
 import type { AuthorizationProvider, AuthorizationProviders } from "./authorization-provider.ts";
 import { type AuthorizationAction, type AuthorizationRuleSet, buildRuleSet } from "./authorization-rule.ts";
 import { internList, memoize } from "./memo.ts";
-import { byAge, reuseMap, selects } from "./policy-scope.ts";
+import { byAge, indexPolicies, reuseMap } from "./policy-scope.ts";
 import type { Mesh, Settings, Workload } from "./types.ts";
 
 export type { AuthorizationRuleSet } from "./authorization-rule.ts";
@@ -69,10 +69,11 @@ export function buildAuthorization(
   previous?: Mesh,
   providers: AuthorizationProviders = NO_PROVIDERS,
 ): ReadonlyMap<string, WorkloadAuthorization> {
-  const sorted = [...policies].sort((a, b) => scopeOf(a, settings) - scopeOf(b, settings) || byAge(a, b));
+  const { rootNamespace } = settings;
+  const index = indexed(policies);
   const built = new Map<string, WorkloadAuthorization>();
-  for (const [key, workload] of workloads) {
-    const selected = sorted.filter((policy) => holdsAt(policy, workload, settings));
+  for (const [key, { namespace, labels }] of workloads) {
+    const selected = [...new Set([rootNamespace, namespace])].flatMap((scope) => index.at(scope, labels));
     const ruleSets = internList(selected.map((policy) => ruleSetOf(policy, settings)));
     const custom = internList(ruleSets.filter(({ action }) => action === "CUSTOM"));
     built.set(key, authorizationOf(ruleSets, custom.length > 0 ? customOf(custom, providers) : NO_CUSTOM));
@@ -80,11 +81,6 @@ export function buildAuthorization(
   return reuseMap(built, previous?.authorization);
 }
 
-function scopeOf(policy: Policy, settings: Settings): number {
-  return policy.metadata.namespace === settings.rootNamespace ? 0 : 1;
-}
-
-function holdsAt(policy: Policy, workload: Workload, settings: Settings): boolean {
-  const { namespace } = policy.metadata;
-  return (namespace === settings.rootNamespace || namespace === workload.namespace) && selects(policy.spec.selector, workload.labels);
-}
+const indexed = memoize((policies: readonly Policy[]) =>
+  indexPolicies([...policies].sort(byAge), ({ spec }) => spec.selector?.matchLabels),
+);

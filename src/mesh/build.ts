@@ -1,144 +1,196 @@
 /**
- * All resources of a revision, as one Mesh. Pure, total, and independent of the order of its input. Each processor below keeps the objects
- * whose inputs did not change; pass the Mesh before as `previous`, so that what is kept by content is kept too.
+ * All resources of a revision, as one Mesh. Pure, total, and independent of the order of its input. Pass the Mesh before as `previous`: what is
+ * made of the same (stages.ts) is then not made again, and all that did not change is the same object.
  */
-import type { AnyResource, Kind, Resource } from "../model/resource.ts";
+import { changedKeys, type PersistentMap } from "../lib/persistent-map.ts";
+import type { AnyResource, Resource } from "../model/resource.ts";
 import { buildAccessLogs } from "./access-logs.ts";
 import { buildAuthorization } from "./authorization.ts";
 import { buildAuthorizationProviders } from "./authorization-provider.ts";
-import { buildNamespaceTls } from "./automatic-tls.ts";
 import { buildCredentials, indexSecrets } from "./credentials.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
-import { endpointsOf, inlineMtls } from "./endpoints.ts";
 import { buildEnvoyPatches } from "./envoy-filters.ts";
 import { buildFederation } from "./federation.ts";
 import { isForGateways } from "./gateway-names.ts";
 import { buildGateway, isGateway } from "./gateways.ts";
 import { buildInboundPolicies } from "./inbound-policy.ts";
+import { buildInstances } from "./instances.ts";
 import { Pool } from "./memo.ts";
 import { withDefaultExports } from "./mesh-defaults.ts";
 import { buildMetrics } from "./metrics.ts";
 import { buildOutbound, surroundingsOf } from "./outbound.ts";
 import { buildMtls } from "./peer-authentication.ts";
-import { byAge, reuseMap } from "./policy-scope.ts";
+import { reuseMap } from "./policy-scope.ts";
 import { buildProcesses } from "./proxy-config.ts";
-import { buildUnready, readyOf } from "./readiness.ts";
+import { buildUnready, groupOf } from "./readiness.ts";
 import { buildAuthentication } from "./request-authentication.ts";
-import { buildSelection } from "./selection.ts";
-import { buildServices, type ServiceParts } from "./services.ts";
+import { keepList, ResourceSet } from "./resource-set.ts";
+import { buildSelection, reachedBy, type Selection } from "./selection.ts";
+import { buildServices } from "./services.ts";
 import { buildSettings, type MeshOptions, meshConfigOf, ownNames } from "./settings.ts";
 import { sidecarLookup } from "./sidecars.ts";
+import { Stages } from "./stages.ts";
 import { buildInjections } from "./token-injection.ts";
 import { buildTracing } from "./tracing.ts";
-import type { Mesh, Workload } from "./types.ts";
+import type { Mesh } from "./types.ts";
 import { buildVirtualServices, visibleFrom } from "./virtual-services.ts";
 import { buildRegistrations } from "./workload-registrations.ts";
 import { buildWorkloads } from "./workloads.ts";
 
 export type { MeshOptions } from "./settings.ts";
 
-/** What each Mesh kept by content. */
-const pools = new WeakMap<Mesh, Pool>();
+/** What each Mesh was made of. */
+const built = new WeakMap<
+  Mesh,
+  { readonly set: ResourceSet; readonly selection: Selection; readonly pool: Pool; readonly stages: Stages }
+>();
 
-const NO_JWKS: ReadonlyMap<string, string> = new Map();
+/** The resources that a Mesh was built of, and what of them selects what; undefined for one that is not as it was built. */
+export function originOf(mesh: Mesh): { readonly set: ResourceSet; readonly selection: Selection } | undefined {
+  return built.get(mesh);
+}
+
+const NO_TEXTS: ReadonlyMap<string, string> = new Map();
 const NO_HEALTH: NonNullable<MeshOptions["health"]> = new Map();
 
-export function buildMesh(resources: readonly AnyResource[], options: MeshOptions, previous?: Mesh): Mesh {
-  const pool = new Pool(previous && pools.get(previous));
-  const sorted = [...resources].sort(byAge);
-  const of = <K extends Kind>(kind: K) => sorted.filter((resource): resource is AnyResource & Resource<K> => resource.kind === kind);
+export function buildMesh(resources: readonly AnyResource[] | ResourceSet, options: MeshOptions, previous?: Mesh): Mesh {
+  const before = previous && built.get(previous);
+  const set = resources instanceof ResourceSet ? resources : ResourceSet.of(resources, before?.set);
+  const pool = before?.pool ?? new Pool();
+  const stages = new Stages(before?.stages);
 
-  const config = meshConfigOf(of("MeshConfig"), options);
-  const federation = buildFederation(of("TrustDomain"), ownNames(options), previous?.federation);
+  const config = meshConfigOf(set.of("MeshConfig"), options);
+  const federation = buildFederation(set.of("TrustDomain"), ownNames(options), previous?.federation);
   const settings = buildSettings(config, options, pool, federation);
-  const entries = withDefaultExports(of("ServiceEntry"), config?.spec.defaultServiceExportTo);
-  const allRoutes = withDefaultExports(of("VirtualService"), config?.spec.defaultVirtualServiceExportTo);
-  const allRules = withDefaultExports(of("DestinationRule"), config?.spec.defaultDestinationRuleExportTo);
-  const index = buildServices(entries, settings);
-  const selection = buildSelection(entries, of("WorkloadEntry"));
-  const sidecars = sidecarLookup(of("Sidecar"), settings);
-  const workloads = reuseMap(buildWorkloads(selection, settings, sidecars), previous?.workloads);
-  const mtls = buildMtls(of("PeerAuthentication"), workloads, settings, previous);
-  const authentication = buildAuthentication(
-    of("RequestAuthentication"),
-    workloads,
-    { settings, jwks: options.jwks ?? NO_JWKS, authorities: options.jwtAuthorities, pool },
-    previous,
+  const { defaultServiceExportTo, defaultVirtualServiceExportTo, defaultDestinationRuleExportTo } = config?.spec ?? {};
+  const exported = <K extends "ServiceEntry" | "VirtualService" | "DestinationRule">(kind: K, exportTo: readonly string[] | undefined) =>
+    stages.once<readonly (AnyResource & Resource<K>)[]>(kind, [set.of(kind), exportTo], (known) =>
+      keepList(known, withDefaultExports<K>(set.of(kind), exportTo)),
+    );
+  const entries = exported("ServiceEntry", defaultServiceExportTo);
+  const allRoutes = exported("VirtualService", defaultVirtualServiceExportTo);
+  const allRules = exported("DestinationRule", defaultDestinationRuleExportTo);
+  const services = stages.once("services", [entries, settings], () => buildServices(entries, settings));
+  const rules = stages.once("rules", [allRules, settings], () => buildDestinationRules(allRules, settings));
+  const sidecars = stages.once("sidecars", [set.of("Sidecar"), settings], () => sidecarLookup(set.of("Sidecar"), settings));
+  const selection = stages.once<Selection>("selection", [entries, set.of("WorkloadEntry")], (known) =>
+    buildSelection(entries, set.of("WorkloadEntry"), known),
   );
-  const authorization = buildAuthorization(
-    of("AuthorizationPolicy"),
-    workloads,
-    settings,
-    previous,
-    buildAuthorizationProviders(config, index, settings, pool),
-  );
-
-  const instanceMtls = new Map([...takesMeshTls(mtls, workloads), ...inlineMtls(of("PeerAuthentication"), entries, settings)]);
-  const unready = reuseMap(buildUnready({ health: options.health ?? NO_HEALTH, selection, settings, pool }), previous?.unready);
-  const instances = new Map(
-    [...index.values()].flat().map((part) => [part, endpointsOf(part, { settings, pool, selection, mtls: instanceMtls })]),
-  );
-  const readyByPart = new Map([...instances].map(([part, all]) => [part, readyOf(all, unready)]));
-  const endpoints = (part: ServiceParts) => readyByPart.get(part) ?? [];
-  const rules = buildDestinationRules(allRules, settings);
-  const virtualServices = buildVirtualServices(allRoutes, settings);
-  const namespaceTls = buildNamespaceTls(of("PeerAuthentication"), settings, pool);
-  const outboundInputs = {
-    settings,
-    pool,
-    services: index,
-    endpoints,
-    instances,
-    workloads,
-    rules,
-    virtualServices,
-    sidecars,
-    namespaceTls,
-  };
-  const outbound = buildOutbound(outboundInputs, previous);
-  const gatewayServices = buildVirtualServices(allRoutes, settings, isForGateways);
-  const secrets = indexSecrets(of("Secret"));
-  const gateways = new Map(
-    [...workloads.values()].filter(isGateway).map((workload) => {
-      const surroundings = surroundingsOf(workload, outboundInputs);
-      const seen = visibleFrom(gatewayServices, workload.namespace);
-      return [
-        workload.key,
-        buildGateway(of("Gateway"), { settings, pool, workload, virtualServices: seen, surroundings, secrets }),
-      ] as const;
-    }),
+  const workloads = stages.perKey(
+    "workloads",
+    selection.workloadEntries,
+    [settings, sidecars, selection.entries],
+    (some) => buildWorkloads(some, selection.entries, settings, sidecars),
+    ([oldSettings, oldSidecars, oldEntries]) =>
+      oldSettings === settings && oldSidecars === sidecars
+        ? changedKeys(oldEntries as PersistentMap<unknown>, selection.entries as PersistentMap<unknown>)
+        : undefined,
   );
 
-  // For what asks without a namespace, the service of the oldest ServiceEntry stands for its host.
-  const oldest = [...index].flatMap(([host, [part]]) => (part ? [[host, part] as const] : []));
+  const peers = set.of("PeerAuthentication");
+  const mtls = stages.perKey(
+    "mtls",
+    workloads,
+    [settings, peers],
+    (some) => buildMtls(peers, some, settings, previous),
+    ([oldSettings, old]) => (oldSettings === settings ? reachedBy(old as typeof peers, peers, selection, settings) : undefined),
+  );
+  const texts = (name: string, now: ReadonlyMap<string, string> = NO_TEXTS) =>
+    stages.once<ReadonlyMap<string, string>>(name, [now], (known) => reuseMap(now, known));
+  const jwks = texts("jwks", options.jwks);
+  const authorities = texts("jwt authorities", options.jwtAuthorities);
+  const tokens = set.of("RequestAuthentication");
+  const authentication = stages.perKey(
+    "authentication",
+    workloads,
+    [settings, jwks, authorities, tokens],
+    (some) => buildAuthentication(tokens, some, { settings, jwks, authorities, pool }),
+    ([oldSettings, oldJwks, oldAuthorities, old]) =>
+      oldSettings === settings && oldJwks === jwks && oldAuthorities === authorities
+        ? reachedBy(old as typeof tokens, tokens, selection, settings)
+        : undefined,
+  );
+  const providers = stages.once("providers", [config, services, settings], () =>
+    buildAuthorizationProviders(config, services, settings, pool),
+  );
+  const policies = set.of("AuthorizationPolicy");
+  const authorization = stages.perKey(
+    "authorization",
+    workloads,
+    [settings, providers, policies],
+    (some) => buildAuthorization(policies, some, settings, undefined, providers),
+    ([oldSettings, oldProviders, old]) =>
+      oldSettings === settings && oldProviders === providers ? reachedBy(old as typeof policies, policies, selection, settings) : undefined,
+  );
+
+  const grouped = stages.perKey("grouped", selection.workloadEntries, [], (some) => new Map([...some].filter(([, one]) => groupOf(one))));
+  const health = options.health ?? NO_HEALTH;
+  const unready = stages.once("unready", [grouped, health, selection.entries, settings], () =>
+    reuseMap(buildUnready({ health, grouped, selecting: selection.entries, settings, pool }), previous?.unready),
+  );
+  const instances = buildInstances({ settings, pool, stages, services, selection, workloads, mtls, unready, entries, peers });
+  const virtualServices = stages.once("virtual services", [allRoutes, settings], () => buildVirtualServices(allRoutes, settings));
+  const outboundInputs = { settings, pool, stages, services, instances, workloads, rules, virtualServices, sidecars, peers };
+  const outbound = buildOutbound(outboundInputs);
+  const gatewayServices = stages.once("gateways' virtual services", [allRoutes, settings], () =>
+    buildVirtualServices(allRoutes, settings, isForGateways),
+  );
+  const secrets = stages.once("secrets", [set.of("Secret")], () => indexSecrets(set.of("Secret")));
+  const gateways = stages.perKey(
+    "gateways",
+    stages.perKey("gateway workloads", workloads, [], (some) => new Map([...some].filter(([, one]) => isGateway(one)))),
+    [set.of("Gateway"), gatewayServices, secrets, services, rules, settings],
+    (some) => {
+      const view = (workload: Parameters<typeof isGateway>[0]) => {
+        const surroundings = surroundingsOf(workload, outboundInputs);
+        const seen = visibleFrom(gatewayServices, workload.namespace);
+        return buildGateway(set.of("Gateway"), { settings, pool, workload, virtualServices: seen, surroundings, secrets });
+      };
+      return new Map([...some].map(([key, workload]) => [key, view(workload)]));
+    },
+  );
+  const telemetries = set.of("Telemetry");
+
   const mesh: Mesh = {
     revision: options.revision,
     settings,
-    services: reuseMap(new Map(oldest.map(([host, { service }]) => [host, service])), previous?.services),
-    endpoints: reuseMap(new Map(oldest.map(([host, part]) => [host, endpoints(part)])), previous?.endpoints),
+    services: instances.oldest,
+    endpoints: instances.endpoints,
     workloads,
     unready,
     mtls,
     authentication,
     authorization,
-    inbound: reuseMap(buildInboundPolicies(workloads, { settings, services: index, rules, pool, sidecars }), previous?.inbound),
-    outbound: reuseMap(outbound, previous?.outbound),
-    gateways: reuseMap(gateways, previous?.gateways),
-    credentials: reuseMap(buildCredentials(secrets, { workloads, outbound, gateways }, previous?.credentials), previous?.credentials),
-    injections: buildInjections(of("TokenInjection"), workloads, settings, previous?.injections),
-    accessLogs: buildAccessLogs(of("Telemetry"), workloads, { config, settings, pool }, previous?.accessLogs),
-    tracing: buildTracing(of("Telemetry"), workloads, { config, settings, services: index, pool }, previous?.tracing),
-    metrics: buildMetrics(of("Telemetry"), workloads, { config, settings, pool }, previous?.metrics),
-    processes: buildProcesses(of("ProxyConfig"), workloads, { config, settings, pool }, previous?.processes),
-    envoyPatches: buildEnvoyPatches(of("EnvoyFilter"), workloads, settings, pool, previous?.envoyPatches),
+    inbound: stages.perKey("inbound", workloads, [services, rules, sidecars, settings], (some) =>
+      buildInboundPolicies(some, { settings, services, rules, pool, sidecars }),
+    ),
+    outbound,
+    gateways,
+    credentials: stages.perKey("credentials", workloads, [secrets, gateways, outbound.clusterLists], (some) =>
+      buildCredentials(secrets, { workloads: some, outbound, gateways }, previous?.credentials),
+    ),
+    injections: stages.perKey("injections", workloads, [set.of("TokenInjection"), settings], (some) =>
+      buildInjections(set.of("TokenInjection"), some, settings),
+    ),
+    accessLogs: stages.perKey("access logs", workloads, [telemetries, config, settings], (some) =>
+      buildAccessLogs(telemetries, some, { config, settings, pool }),
+    ),
+    tracing: stages.perKey("tracing", workloads, [telemetries, config, settings, services], (some) =>
+      buildTracing(telemetries, some, { config, settings, services, pool }),
+    ),
+    metrics: stages.perKey("metrics", workloads, [telemetries, config, settings], (some) =>
+      buildMetrics(telemetries, some, { config, settings, pool }),
+    ),
+    processes: stages.perKey("processes", workloads, [set.of("ProxyConfig"), config, settings], (some) =>
+      buildProcesses(set.of("ProxyConfig"), some, { config, settings, pool }),
+    ),
+    envoyPatches: stages.perKey("envoy patches", workloads, [set.of("EnvoyFilter"), settings], (some) =>
+      buildEnvoyPatches(set.of("EnvoyFilter"), some, settings, pool),
+    ),
     federation,
-    registrations: buildRegistrations(of("WorkloadRegistration"), workloads, settings, previous?.registrations),
+    registrations: buildRegistrations(set.of("WorkloadRegistration"), workloads, settings, previous?.registrations),
   };
-  pools.set(mesh, pool);
+  stages.close();
+  built.set(mesh, { set, selection, pool, stages });
   return mesh;
-}
-
-/** A gateway speaks the TLS of its Gateways, so no client may take it for a sidecar: PeerAuthentication does not hold there. */
-function takesMeshTls<T>(mtls: ReadonlyMap<string, T>, workloads: ReadonlyMap<string, Workload>): readonly (readonly [string, T])[] {
-  return [...mtls].filter(([key]) => workloads.get(key)?.type !== "gateway");
 }

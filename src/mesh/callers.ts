@@ -3,6 +3,7 @@
  * that they differ in, or a Sidecar holds for some of them only.
  */
 import { compareText } from "./hosts.ts";
+import { numberOf, type Pool } from "./memo.ts";
 import type { EgressScope } from "./sidecars.ts";
 import type { Workload } from "./types.ts";
 import type { UnknownHosts } from "./unknown-hosts.ts";
@@ -19,41 +20,25 @@ export interface Caller {
   readonly unknown?: UnknownHosts;
 }
 
-export interface CallerGroup {
-  readonly caller: Caller;
-  /** At least one. */
-  readonly workloads: readonly Workload[];
-}
-
 /** What rules look at in a namespace's callers. */
 export interface Distinctions {
   readonly labels: ReadonlySet<string>;
   readonly locality: boolean;
 }
 
-/** By namespace, then by what tells them apart; sorted. */
-export function groupCallers(
-  workloads: Iterable<Workload>,
-  distinctions: (namespace: string) => Distinctions,
-  sidecarOf: (workload: Workload) => Pick<Caller, "scope" | "unknown">,
-): readonly CallerGroup[] {
-  const groups = new Map<string, { caller: Caller; workloads: Workload[] }>();
-  const known = new Map<string, Distinctions>();
-  for (const workload of workloads) {
-    const { namespace } = workload;
-    const looked = known.get(namespace) ?? distinctions(namespace);
-    known.set(namespace, looked);
-    const labels = Object.entries(workload.labels)
-      .filter(([key]) => looked.labels.has(key))
-      .sort(([a], [b]) => compareText(a, b));
-    const locality = looked.locality ? workload.locality : "";
-    const { scope, unknown } = sidecarOf(workload);
-    const key = JSON.stringify([namespace, labels, locality, scope?.key, unknown]);
-    const group = groups.get(key) ?? { caller: { namespace, labels: Object.fromEntries(labels), locality, scope, unknown }, workloads: [] };
-    groups.set(key, group);
-    group.workloads.push(workload);
-  }
-  return [...groups].sort(([a], [b]) => compareText(a, b)).map(([, group]) => group);
+/** The caller that a workload is: one object for all that no rule tells apart. */
+export function callerOf(
+  { namespace, labels, locality }: Pick<Workload, "namespace" | "labels" | "locality">,
+  looked: Distinctions,
+  { scope, unknown }: Pick<Caller, "scope" | "unknown">,
+  pool: Pool,
+): Caller {
+  const own = Object.entries(labels)
+    .filter(([key]) => looked.labels.has(key))
+    .sort(([a], [b]) => compareText(a, b));
+  const caller = { namespace, labels: Object.fromEntries(own), locality: looked.locality ? locality : "", scope, unknown };
+  const key = JSON.stringify([namespace, own, caller.locality, scope ? numberOf(scope) : 0, unknown ? numberOf(unknown) : 0]);
+  return pool.keep(`caller ${key}`, () => caller);
 }
 
 /** Istio's labels.Instance.SubsetOf. */

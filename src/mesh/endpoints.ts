@@ -9,17 +9,17 @@ import { compareText } from "./hosts.ts";
 import { withTopology } from "./localities.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
 import { buildMtls, mtlsModeAt, type WorkloadMtls } from "./peer-authentication.ts";
-import { labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry, withNetwork } from "./selection.ts";
+import { keyOf, labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry, withNetwork } from "./selection.ts";
 import { type ServiceParts, servicePort } from "./services.ts";
-import type { Endpoint, Mesh, Service, Settings, Workload } from "./types.ts";
+import type { Endpoint, Service, Settings, Workload } from "./types.ts";
 import { spiffeIdOf } from "./workloads.ts";
 
 export interface EndpointInputs {
   readonly settings: Settings;
   readonly pool: Pool;
-  readonly selection: Selection;
-  /** The effective PeerAuthentication of WorkloadEntries by key, and of inline endpoints by inlineKey. */
-  readonly mtls: ReadonlyMap<string, WorkloadMtls>;
+  readonly selection: Pick<Selection, "workloads">;
+  /** The effective PeerAuthentication of a WorkloadEntry by its key, and of an inline endpoint by inlineKey. */
+  mtls(key: string): WorkloadMtls | undefined;
 }
 
 /** Sorted by address, then ports. */
@@ -45,12 +45,17 @@ function inlineKey({ metadata }: ServiceEntry, index: number): string {
   return `${metadata.namespace}/ServiceEntry/${metadata.name}/${index}`;
 }
 
+/** Its ServiceEntry, "ns/name". */
+export function inlineOwner(key: string): string {
+  const [namespace, , name] = key.split("/");
+  return `${namespace}/${name}`;
+}
+
 /** Endpoints written in ServiceEntries have sidecars too where they have a service account: PeerAuthentication holds for them alike. */
 export function inlineMtls(
   policies: readonly Resource<"PeerAuthentication">[],
   entries: readonly ServiceEntry[],
   settings: Settings,
-  previous?: Mesh,
 ): ReadonlyMap<string, WorkloadMtls> {
   const pseudo = new Map<string, Workload>();
   for (const entry of entries) {
@@ -69,7 +74,7 @@ export function inlineMtls(
       });
     }
   }
-  return buildMtls(policies, pseudo, settings, previous);
+  return buildMtls(policies, pseudo, settings);
 }
 
 function inlineEndpoints({ spec }: ServiceEntry): readonly ServiceEntryEndpoint[] {
@@ -110,8 +115,8 @@ const passthroughEndpoints = memoize((entry: ServiceEntry): readonly [string, En
 );
 
 function endpointsOfEntry(entry: ServiceEntry, inputs: EndpointInputs): [string, Endpoint][] {
-  const selected = (inputs.selection.workloads.get(entry) ?? []).map((workload): [string, Endpoint] => {
-    const key = `${workload.metadata.namespace}/${workload.metadata.name}`;
+  const selected = (inputs.selection.workloads.get(keyOf(entry)) ?? []).map((workload): [string, Endpoint] => {
+    const key = keyOf(workload);
     return [key, workloadEndpoint(inputs.settings, entry, workload, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs))];
   });
   const inline = inlineEndpoints(entry).map((endpoint, index): [string, Endpoint] => {
@@ -170,7 +175,7 @@ function tlsPorts(
   { mtls, pool }: EndpointInputs,
 ): ReadonlySet<number> {
   const tlsMode = labels["security.istio.io/tlsMode"] ?? (spec.serviceAccount ? "istio" : "disabled");
-  const policy = mtls.get(key);
+  const policy = mtls(key);
   const ports = (entry.spec.ports ?? [])
     .filter((port) => tlsMode === "istio" && policy && mtlsModeAt(policy, instancePort(spec, servicePort(port))).mode !== "DISABLE")
     .map((port) => port.number)

@@ -16,7 +16,7 @@ export function memoize<Args extends readonly object[], Result>(compute: (...arg
       const value = compute(...args);
       node.result = { value };
       // A list that is only an argument would be collected, and the result forgotten, though a Mesh still holds the result.
-      if (typeof value === "object" && value !== null) retain(value, args);
+      if (typeof value === "object" && value !== null) retain(value, args, root);
     }
     return node.result.value;
   };
@@ -36,19 +36,23 @@ function next<Result>(node: TrieNode<Result>, step: object): TrieNode<Result> {
   return created;
 }
 
-const retained = new WeakMap<object, Set<unknown>>();
+const retained = new WeakMap<object, Map<unknown, unknown>>();
 
-/** Keeps `dependency` alive as long as `owner` lives. */
-export function retain(owner: object, dependency: unknown): void {
+/**
+ * Keeps `dependency` alive as long as `owner` lives, or until another takes its place: for each `place` the last one. What is made of ever new
+ * parts and stays the same object would else keep all that it was ever made of.
+ */
+export function retain(owner: object, dependency: unknown, place: unknown = dependency): void {
   const known = retained.get(owner);
-  if (known) known.add(dependency);
-  else retained.set(owner, new Set([dependency]));
+  if (known) known.set(place, dependency);
+  else retained.set(owner, new Map([[place, dependency]]));
 }
 
 const numbers = new WeakMap<object, number>();
 let lastNumber = 0;
 
-function numberOf(object: object): number {
+/** The same for the same object, and no other's ever. */
+export function numberOf(object: object): number {
   const known = numbers.get(object);
   if (known !== undefined) return known;
   lastNumber += 1;
@@ -73,23 +77,20 @@ export function internList<T extends object>(elements: readonly T[]): readonly T
   return list;
 }
 
-/**
- * Values kept by their content: one object for each key, and the object of the build before where there was one. Only what a build asks
- * for lives on to the next.
- */
+/** Values kept by their content: one object for each key, for as long as anybody holds it. */
 export class Pool {
-  readonly #before: ReadonlyMap<string, unknown>;
-  readonly #now = new Map<string, unknown>();
-
-  constructor(before?: Pool) {
-    this.#before = before ? before.#now : new Map();
-  }
+  readonly #values = new Map<string, WeakRef<object>>();
+  readonly #forgotten = new FinalizationRegistry<string>((key) => {
+    if (this.#values.get(key)?.deref() === undefined) this.#values.delete(key);
+  });
 
   /** `key` must say all that `make` depends on. */
-  keep<T>(key: string, make: () => T): T {
-    const known = this.#now.get(key) ?? this.#before.get(key);
-    const value = known === undefined ? make() : (known as T);
-    this.#now.set(key, value);
+  keep<T extends object>(key: string, make: () => T): T {
+    const known = this.#values.get(key)?.deref();
+    if (known !== undefined) return known as T;
+    const value = make();
+    this.#values.set(key, new WeakRef(value));
+    this.#forgotten.register(value, key);
     return value;
   }
 

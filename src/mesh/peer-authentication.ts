@@ -7,7 +7,8 @@
  */
 import type { Provenance } from "../lib/provenance.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
-import { byAge, reuseMap, sameProvenance, selects } from "./policy-scope.ts";
+import { memoize } from "./memo.ts";
+import { byAge, indexPolicies, type PolicyIndex, reuseMap, sameProvenance } from "./policy-scope.ts";
 import type { Mesh, Settings, Workload } from "./types.ts";
 
 export type MtlsMode = "STRICT" | "PERMISSIVE" | "DISABLE";
@@ -26,11 +27,12 @@ export type WorkloadMtls = {
 
 type Policy = Resource<"PeerAuthentication">;
 
-/** Policies by scope, each list oldest first. */
+/** Policies by scope; of several for one scope the oldest. */
 interface Scopes {
   readonly mesh?: Policy;
   readonly namespaces: ReadonlyMap<string, Policy>;
-  readonly workloads: ReadonlyMap<string, readonly Policy[]>;
+  /** Oldest first. */
+  readonly workloads: PolicyIndex<Policy>;
 }
 
 const DEFAULT_MODE: EffectiveMode = { mode: "PERMISSIVE" };
@@ -45,7 +47,7 @@ export function buildMtls(
   settings: Settings,
   previous?: Mesh,
 ): ReadonlyMap<string, WorkloadMtls> {
-  const scopes = sortIntoScopes(policies, settings.rootNamespace);
+  const scopes = scopesOf(policies, settings);
   const built = new Map<string, WorkloadMtls>();
   for (const [key, workload] of workloads) {
     const mtls = composeMtls(scopes, workload, settings.rootNamespace);
@@ -65,8 +67,9 @@ export function servedMode({ spiffeId }: Workload, mode: MtlsMode): MtlsMode | u
 }
 
 /** The mode that a namespace's own policy, else the mesh's, says for all of its workloads. */
-export function namespaceModes(policies: readonly Policy[], { rootNamespace }: Settings): (namespace: string) => EffectiveMode {
-  const { mesh, namespaces } = sortIntoScopes(policies, rootNamespace);
+export function namespaceModes(policies: readonly Policy[], settings: Settings): (namespace: string) => EffectiveMode {
+  const { rootNamespace } = settings;
+  const { mesh, namespaces } = scopesOf(policies, settings);
   return (namespace) => narrowest([mesh, namespace === rootNamespace ? undefined : namespaces.get(namespace)]);
 }
 
@@ -75,23 +78,23 @@ export function mtlsModeAt(mtls: WorkloadMtls, port: number): EffectiveMode {
   return mtls.ports.get(port) ?? mtls.mode;
 }
 
-function sortIntoScopes(policies: readonly Policy[], rootNamespace: string): Scopes {
+const scopesOf = memoize((policies: readonly Policy[], { rootNamespace }: Settings): Scopes => {
   let mesh: Policy | undefined;
   const namespaces = new Map<string, Policy>();
-  const workloads = new Map<string, Policy[]>();
+  const selective: Policy[] = [];
   for (const policy of [...policies].sort(byAge)) {
     const { namespace } = policy.metadata;
     const isScopeWide = Object.keys(policy.spec.selector?.matchLabels ?? {}).length === 0;
     if (isScopeWide && namespace === rootNamespace) mesh ??= policy;
     else if (isScopeWide && !namespaces.has(namespace)) namespaces.set(namespace, policy);
     // A selector in the root namespace makes no workload policy: it would reach into every namespace, and Istio ignores it.
-    else if (!isScopeWide && namespace !== rootNamespace) workloads.set(namespace, [...(workloads.get(namespace) ?? []), policy]);
+    else if (!isScopeWide && namespace !== rootNamespace) selective.push(policy);
   }
-  return { mesh, namespaces, workloads };
-}
+  return { mesh, namespaces, workloads: indexPolicies(selective, ({ spec }) => spec.selector?.matchLabels) };
+});
 
 function composeMtls(scopes: Scopes, workload: Workload, rootNamespace: string): WorkloadMtls {
-  const workloadPolicy = scopes.workloads.get(workload.namespace)?.find((policy) => selects(policy.spec.selector, workload.labels));
+  const workloadPolicy = scopes.workloads.at(workload.namespace, workload.labels)[0];
   const namespacePolicy = workload.namespace === rootNamespace ? undefined : scopes.namespaces.get(workload.namespace);
   const mode = narrowest([scopes.mesh, namespacePolicy, workloadPolicy]);
   const ports = new Map<number, EffectiveMode>();

@@ -7,9 +7,16 @@ export function byAge(a: Resource, b: Resource): number {
   return age(a) - age(b) || compare(a.metadata.name, b.metadata.name) || compare(a.metadata.namespace, b.metadata.namespace);
 }
 
+/** A date is parsed once: sorting asks again and again. */
+const ages = new WeakMap<Resource["metadata"], number>();
+
 function age({ metadata }: Resource): number {
+  const known = ages.get(metadata);
+  if (known !== undefined) return known;
   const parsed = Date.parse(metadata.creationTimestamp ?? "");
-  return Number.isNaN(parsed) ? 0 : parsed;
+  const found = Number.isNaN(parsed) ? 0 : parsed;
+  ages.set(metadata, found);
+  return found;
 }
 
 /** Order by code units, so that it never depends on a locale. */
@@ -23,6 +30,40 @@ export function selects(
   labels: Readonly<Record<string, string>>,
 ): boolean {
   return Object.entries(selector?.matchLabels ?? {}).every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value);
+}
+
+/** Policies by the namespace and the first label of what they select, so that a workload does not look at all of them. */
+export interface PolicyIndex<P> {
+  /** Those of the namespace that select such a workload, in the order given. */
+  at(namespace: string, labels: Readonly<Record<string, string>>): readonly P[];
+}
+
+/** `selectorOf`: the labels that a workload must have; undefined or empty selects all. */
+export function indexPolicies<P extends Pick<Resource, "metadata">>(
+  policies: readonly P[],
+  selectorOf: (policy: P) => Readonly<Record<string, string>> | undefined,
+): PolicyIndex<P> {
+  const byScope = new Map<string, { readonly policy: P; readonly rank: number }[]>();
+  for (const [rank, policy] of policies.entries()) {
+    const [first] = Object.entries(selectorOf(policy) ?? {});
+    const scope = scopeKey(policy.metadata.namespace, first);
+    const list = byScope.get(scope);
+    if (list) list.push({ policy, rank });
+    else byScope.set(scope, [{ policy, rank }]);
+  }
+  return {
+    at(namespace, labels) {
+      const scopes = [scopeKey(namespace), ...Object.entries(labels).map((label) => scopeKey(namespace, label))];
+      const found = scopes.flatMap((scope) => byScope.get(scope) ?? []);
+      const selecting = found.filter(({ policy }) => selects({ matchLabels: selectorOf(policy) }, labels));
+      return selecting.sort((a, b) => a.rank - b.rank).map(({ policy }) => policy);
+    },
+  };
+}
+
+/** Of all workloads of a namespace, or of those with a label. */
+export function scopeKey(namespace: string, label?: readonly [string, string]): string {
+  return label ? [namespace, ...label].join("\0") : namespace;
 }
 
 export function sameProvenance(a: Provenance | undefined, b: Provenance | undefined): boolean {

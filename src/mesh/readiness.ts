@@ -18,19 +18,19 @@ export interface Unready {
 
 export interface ReadinessInputs {
   readonly health: NonNullable<MeshOptions["health"]>;
-  readonly selection: Selection;
+  /** By key: the WorkloadEntries of a group, and what selects them. */
+  readonly grouped: ReadonlyMap<string, WorkloadEntry>;
+  readonly selecting: Selection["entries"];
   readonly settings: Settings;
   readonly pool: Pool;
 }
 
 /** By workload key, sorted. Only workloads of a group: nobody asks the others. */
-export function buildUnready({ health, selection, settings, pool }: ReadinessInputs): ReadonlyMap<string, Unready> {
-  const unready = [...selection.entries].flatMap(([entry, selecting]): [string, Unready][] => {
-    if (groupOf(entry) === undefined) return [];
-    const key = `${entry.metadata.namespace}/${entry.metadata.name}`;
+export function buildUnready({ health, grouped, selecting, settings, pool }: ReadinessInputs): ReadonlyMap<string, Unready> {
+  const unready = [...grouped].flatMap(([key, entry]): [string, Unready][] => {
     const reason = reasonOf(entry, health.get(key));
     if (reason === undefined) return [];
-    const all = selecting.flatMap(({ spec, metadata }) =>
+    const all = (selecting.get(key) ?? []).flatMap(({ spec, metadata }) =>
       spec.hosts.map((host) => canonicalHost(host, metadata.namespace, settings.domain)),
     );
     const hosts = [...new Set(all)].sort();

@@ -13,7 +13,7 @@ import type { Provenance } from "../lib/provenance.ts";
 import { takesSvids } from "../model/request-authentication.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
-import { byAge, reuseMap, selects } from "./policy-scope.ts";
+import { byAge, indexPolicies, reuseMap } from "./policy-scope.ts";
 import type { Mesh, Settings, Workload } from "./types.ts";
 
 /** Where weft gets keys from: a key set, or an issuer's OpenID discovery document, which names one. */
@@ -101,21 +101,26 @@ export function buildAuthentication(
   previous?: Mesh,
 ): ReadonlyMap<string, WorkloadAuthentication> {
   const { rootNamespace } = options.settings;
-  const isRoot = (policy: Policy) => (policy.metadata.namespace === rootNamespace ? 1 : 0);
-  const sorted = [...policies].sort((a, b) => isRoot(a) - isRoot(b) || byAge(a, b));
-  const rulesByPolicy = new Map(sorted.map((policy) => [policy, rulesOf(policy, options)]));
+  const index = indexed(policies);
+  const known = new Map<Policy, readonly JwtRule[]>();
+  const rulesAt = (policy: Policy) => {
+    const found = known.get(policy) ?? rulesOf(policy, options);
+    known.set(policy, found);
+    return found;
+  };
   const built = new Map<string, WorkloadAuthentication>();
-  for (const [key, workload] of workloads) {
-    const selected = sorted.filter(
-      ({ metadata, spec }) =>
-        (metadata.namespace === rootNamespace || metadata.namespace === workload.namespace) && selects(spec.selector, workload.labels),
-    );
-    const rules = selected.flatMap((policy) => rulesByPolicy.get(policy) ?? []);
+  for (const [key, { namespace, labels }] of workloads) {
+    const selected = [...new Set([namespace, rootNamespace])].flatMap((scope) => index.at(scope, labels));
+    const rules = selected.flatMap(rulesAt);
     rules.sort((a, b) => (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : 0));
     built.set(key, authenticationOf(internList(rules)));
   }
   return reuseMap(built, previous?.authentication);
 }
+
+const indexed = memoize((policies: readonly Policy[]) =>
+  indexPolicies([...policies].sort(byAge), ({ spec }) => spec.selector?.matchLabels),
+);
 
 /** Workloads under the same rules share one object, and keep it from one Mesh to the next. */
 const authenticationOf = memoize((rules: readonly JwtRule[]): WorkloadAuthentication => ({ rules }));

@@ -46,12 +46,17 @@ export interface RouteInputs {
   readonly surroundings: Surroundings;
 }
 
-/** A host and port with its routes, before it is known by which domains it is called. */
-interface Site {
+/** The same object for the same place, so that who claims which domain is worked out once for the same places. */
+interface Place {
   readonly host: string;
   readonly port: number;
   /** Undefined for a host that only a VirtualService names. */
   readonly service?: Service;
+}
+
+/** A host and port with its routes, before it is known by which domains it is called. */
+interface Site {
+  readonly place: Place;
   readonly routes: readonly HttpRoute[];
   readonly sources: readonly Provenance[];
 }
@@ -66,7 +71,7 @@ export function buildRouteTables(inputs: RouteInputs, ports: ReadonlySet<number>
       name,
       tableOf(
         name,
-        sites.filter((site) => site.port === port),
+        sites.filter(({ place }) => place.port === port),
         inputs,
       ),
     );
@@ -77,14 +82,16 @@ export function buildRouteTables(inputs: RouteInputs, ports: ReadonlySet<number>
 /** The table of an egress listener at `port`; 0 for one at which the Host header names the port. */
 export function listenerTable(name: string, port: number, inputs: RouteInputs): RouteTable {
   const sites = [...inputs.services.flatMap((service) => serviceSites(service, inputs)), ...looseSites(inputs)];
-  return tableOf(name, port === 0 ? sites : sites.filter((site) => site.port === port), inputs, port === 0);
+  return tableOf(name, port === 0 ? sites : sites.filter(({ place }) => place.port === port), inputs, port === 0);
 }
 
 function serviceSites(service: Service, inputs: RouteInputs): Site[] {
   return service.ports
     .filter(({ protocol }) => isHttp(protocol))
-    .map((port) => ({ host: service.host, port: port.number, service, ...serviceRoutes(service, port, inputs) }));
+    .map((port) => ({ place: placeOf(service, port), ...serviceRoutes(service, port, inputs) }));
 }
+
+const placeOf = memoize((service: Service, { number }: ServicePort): Place => ({ host: service.host, port: number, service }));
 
 function serviceRoutes(service: Service, port: ServicePort, inputs: RouteInputs): Pick<Site, "routes" | "sources"> {
   for (const virtualService of httpCandidates(inputs.virtualServices, service.host)) {
@@ -116,11 +123,13 @@ function looseSites(inputs: RouteInputs): Site[] {
       const sources = sourcesOf(routes, inputs, virtualService);
       for (const host of loose) {
         const name = `${host}:${port}`;
-        if (routes.length > 0 && !sites.has(name)) sites.set(name, { host, port, routes, sources });
+        if (routes.length > 0 && !sites.has(name)) {
+          sites.set(name, { place: inputs.pool.keep(`place ${name}`, () => ({ host, port })), routes, sources });
+        }
       }
     }
   }
-  return [...sites.values()].sort((a, b) => compareText(a.host, b.host) || a.port - b.port);
+  return [...sites.values()].sort(({ place: a }, { place: b }) => compareText(a.host, b.host) || a.port - b.port);
 }
 
 function tableOf(
@@ -129,22 +138,54 @@ function tableOf(
   { namespace, settings, pool, unknown }: RouteInputs,
   isProxy = name === HTTP_PROXY,
 ): RouteTable {
-  const claims = new DomainClaims();
-  const forms = sites.map((site) => (site.service ? hostForms(site.service, namespace, settings) : { full: [site.host], short: [] }));
-  const withPorts = (hosts: readonly string[], site: Site) => (isProxy ? hosts.flatMap((host) => proxyForms(host, site)) : hosts);
-  // What a host is really called goes before every short form of another.
-  const full = sites.map((site, at) => claims.claim(withPorts(forms[at]?.full ?? [], site)));
-  const short = sites.map((site, at) => claims.claim(withPorts(forms[at]?.short ?? [], site)));
+  const places = internList(sites.map(({ place }) => place));
+  const { domains, leavesOthers } = claimed(settings, pool, places)(namespace, isProxy);
   const virtualHosts = sites.flatMap((site, at) => {
-    const domains = [...(full[at] ?? []), ...(short[at] ?? [])];
-    return domains.length > 0 ? [virtualHost(site, pool.strings(domains))] : [];
+    const own = domains[at] ?? [];
+    return own.length > 0 ? [virtualHost(site, own)] : [];
   });
-  const others = isProxy && unknown && claims.claim(["*"]).length > 0 ? [unknownVirtualHost(unknown)] : [];
-  return tablesOf(internList([...virtualHosts, ...others]))(name, !isProxy);
+  const others = isProxy && unknown && leavesOthers ? [unknownVirtualHost(unknown)] : [];
+  const table = tablesOf(internList([...virtualHosts, ...others]))(name, !isProxy);
+  // They are looked for by the next build.
+  retain(table, places);
+  return table;
+}
+
+interface Claimed {
+  /** Of each place, none where others have them all. */
+  readonly domains: readonly (readonly string[])[];
+  /** Whether nobody has "*". */
+  readonly leavesOthers: boolean;
+}
+
+const claimed = memoize((settings: Settings, pool: Pool, places: readonly Place[]) => {
+  const known = new Map<string, Claimed>();
+  return (namespace: string, isProxy: boolean): Claimed => {
+    const key = `${namespace} ${isProxy}`;
+    const found = known.get(key) ?? claimDomains(settings, pool, places, { namespace, isProxy });
+    known.set(key, found);
+    return found;
+  };
+});
+
+function claimDomains(
+  settings: Settings,
+  pool: Pool,
+  places: readonly Place[],
+  { namespace, isProxy }: { readonly namespace: string; readonly isProxy: boolean },
+): Claimed {
+  const claims = new DomainClaims();
+  const forms = places.map(({ host, service }) => (service ? hostForms(service, namespace, settings) : { full: [host], short: [] }));
+  const withPorts = (hosts: readonly string[], place: Place) => (isProxy ? hosts.flatMap((host) => proxyForms(host, place)) : hosts);
+  // What a host is really called goes before every short form of another.
+  const full = places.map((place, at) => claims.claim(withPorts(forms[at]?.full ?? [], place)));
+  const short = places.map((place, at) => claims.claim(withPorts(forms[at]?.short ?? [], place)));
+  const domains = places.map((_, at) => pool.strings([...(full[at] ?? []), ...(short[at] ?? [])]));
+  return { domains, leavesOthers: claims.claim(["*"]).length > 0 };
 }
 
 /** "host:port", and "host" alone where callers that name no port mean this one. */
-function proxyForms(host: string, { port, service }: Site): string[] {
+function proxyForms(host: string, { port, service }: Place): string[] {
   return isDefaultPort(port, service) ? [host, `${host}:${port}`] : [`${host}:${port}`];
 }
 
@@ -159,21 +200,22 @@ function isDefaultPort(port: number, service: Service | undefined): boolean {
 
 /** The key holds all that the routes depend on: the VirtualService, the services that it leads to, and their rules. */
 function routesOf(virtualService: VirtualService, port: number, { settings, surroundings }: RouteInputs): readonly HttpRoute[] {
-  const services = destinationHosts(virtualService, settings.domain).map((host) => surroundings.service(host));
+  const services = destinationsOf(virtualService, settings).map((host) => surroundings.service(host));
   const inputs = services.flatMap((service) => (service ? [service, surroundings.rule(service)] : [NONE]));
-  const dependencies = internList<object>(inputs);
-  const byPort = routesByPort(settings, virtualService, dependencies);
+  const byPort = routesByPort(settings, virtualService, ...inputs);
   const known = byPort.get(port);
   if (known) return known;
   const routes = buildHttpRoutes(virtualService, port, settings.domain, surroundings);
   byPort.set(port, routes);
-  retain(routes, dependencies);
+  retain(routes, inputs);
   return routes;
 }
 
+const destinationsOf = memoize((virtualService: VirtualService, { domain }: Settings) => destinationHosts(virtualService, domain));
+
 const NONE = {};
 const routesByPort = memoize(
-  (_settings: Settings, _virtualService: VirtualService, _inputs: readonly object[]) => new Map<number, readonly HttpRoute[]>(),
+  (_settings: Settings, _virtualService: VirtualService, ..._inputs: readonly object[]) => new Map<number, readonly HttpRoute[]>(),
 );
 
 /** The VirtualService, the DestinationRules whose hash the routes carry, the ServiceEntries. */
@@ -183,16 +225,25 @@ function sourcesOf(
   virtualService?: VirtualService,
   service?: Service,
 ): readonly Provenance[] {
-  const hashed = routes
-    .flatMap(({ targets }) => targets.filter(({ hash }) => hash))
-    .flatMap(({ host }) => surroundings.service(host) ?? []);
+  const hosts = hashedHosts(routes);
+  if (hosts.length === 0) return plainSources(virtualService ?? NONE, service ?? NONE);
+  const hashed = hosts.flatMap((host) => surroundings.service(host) ?? []);
   const rules = [...new Set(hashed.map((target) => surroundings.rule(target)))].flatMap((rule) => rule.sources);
   return internList([...(virtualService?.sources ?? []), ...rules, ...(service ? [service.source, ...service.otherSources] : [])]);
 }
 
+const plainSources = memoize((virtualService: Partial<VirtualService>, service: Partial<Service>) => {
+  const own = service.source ? [service.source, ...(service.otherSources ?? [])] : [];
+  return internList([...(virtualService.sources ?? []), ...own]);
+});
+
+const hashedHosts = memoize((routes: readonly HttpRoute[]) =>
+  routes.flatMap(({ targets }) => targets.filter(({ hash }) => hash)).map(({ host }) => host),
+);
+
 function virtualHost(site: Site, domains: readonly string[]): VirtualHost {
   const known = virtualHosts(site.routes, domains, site.sources);
-  const name = `${site.host}:${site.port}`;
+  const name = `${site.place.host}:${site.place.port}`;
   const found = known.get(name) ?? { name, domains, routes: site.routes, sources: site.sources };
   known.set(name, found);
   return found;

@@ -1,32 +1,135 @@
 /** Which WorkloadEntries each ServiceEntry selects: same namespace, all labels (Istio, conversion.go, services). */
+
+import { PersistentMap } from "../lib/persistent-map.ts";
 import { isIpAddress } from "../model/check.ts";
 import type { Resource } from "../model/resource.ts";
 import { isPassthrough } from "../model/service-entry.ts";
+import { internList } from "./memo.ts";
+import { scopeKey } from "./policy-scope.ts";
+import { firstAfter, listChange } from "./resource-set.ts";
+import type { Settings } from "./types.ts";
 
 export type ServiceEntry = Resource<"ServiceEntry">;
 export type WorkloadEntry = Resource<"WorkloadEntry">;
 
+/** Keys are "ns/name"; all lists oldest first. */
 export interface Selection {
-  /** In the order of the workloads given. */
-  readonly workloads: ReadonlyMap<ServiceEntry, readonly WorkloadEntry[]>;
-  /** In the order of the entries given. */
-  readonly entries: ReadonlyMap<WorkloadEntry, readonly ServiceEntry[]>;
+  readonly workloadEntries: PersistentMap<WorkloadEntry>;
+  /** By ServiceEntry; those that select none have no entry. */
+  readonly workloads: PersistentMap<readonly WorkloadEntry[]>;
+  /** By WorkloadEntry; those that none selects have no entry. */
+  readonly entries: PersistentMap<readonly ServiceEntry[]>;
+  /** WorkloadEntries of a namespace, and those of it with a label (scopeKey). */
+  readonly byLabel: PersistentMap<readonly WorkloadEntry[]>;
+  /** ServiceEntries by the scope in which they look for workloads. */
+  readonly selectors: PersistentMap<readonly ServiceEntry[]>;
+  /** What it was made of. */
+  readonly from: { readonly entries: readonly ServiceEntry[]; readonly workloads: readonly WorkloadEntry[] };
 }
 
-export function buildSelection(entries: readonly ServiceEntry[], workloads: readonly WorkloadEntry[]): Selection {
-  const candidates = indexByLabel(workloads);
-  const selected = new Map<ServiceEntry, WorkloadEntry[]>();
-  const selecting = new Map<WorkloadEntry, ServiceEntry[]>(workloads.map((workload) => [workload, []]));
-  for (const entry of entries) {
-    const selector = entry.spec.workloadSelector;
-    if (!selector) continue;
-    const [first] = Object.entries(selector.labels ?? {});
-    const key = first ? labelKey(entry.metadata.namespace, ...first) : entry.metadata.namespace;
-    const matching = (candidates.get(key) ?? []).filter((workload) => selects(entry, workload));
-    selected.set(entry, matching);
-    for (const workload of matching) selecting.get(workload)?.push(entry);
+const NOTHING: Selection = {
+  workloadEntries: PersistentMap.of([]),
+  workloads: PersistentMap.of([]),
+  entries: PersistentMap.of([]),
+  byLabel: PersistentMap.of([]),
+  selectors: PersistentMap.of([]),
+  from: { entries: [], workloads: [] },
+};
+
+/** Costs what changed since `previous`. */
+export function buildSelection(
+  entries: readonly ServiceEntry[],
+  workloads: readonly WorkloadEntry[],
+  previous: Selection = NOTHING,
+): Selection {
+  const { from } = previous;
+  if (from.entries === entries && from.workloads === workloads) return previous;
+  const [changedEntries, changedWorkloads] = [listChange(from.entries, entries), listChange(from.workloads, workloads)];
+  const byLabel = new ListEdits(previous.byLabel);
+  for (const one of changedWorkloads.gone) for (const scope of scopesOf(one)) byLabel.remove(scope, one);
+  for (const one of changedWorkloads.added) for (const scope of scopesOf(one)) byLabel.add(scope, one);
+  const selectors = new ListEdits(previous.selectors);
+  for (const one of changedEntries.gone) selectors.remove(selectorScope(one), one);
+  for (const one of changedEntries.added) selectors.add(selectorScope(one), one);
+
+  const selected = new ListEdits(previous.workloads);
+  const selecting = new ListEdits(previous.entries);
+  for (const entry of changedEntries.gone) {
+    for (const workload of selected.clear(keyOf(entry))) selecting.remove(keyOf(workload), entry);
   }
-  return { workloads: selected, entries: selecting };
+  for (const workload of changedWorkloads.gone) {
+    for (const entry of selecting.clear(keyOf(workload))) selected.remove(keyOf(entry), workload);
+  }
+  const fresh = new Set(changedWorkloads.added);
+  const link = (entry: ServiceEntry, workload: WorkloadEntry) => {
+    selected.add(keyOf(entry), workload);
+    selecting.add(keyOf(workload), entry);
+  };
+  for (const entry of changedEntries.added) {
+    for (const workload of byLabel.get(selectorScope(entry))) if (!fresh.has(workload) && selects(entry, workload)) link(entry, workload);
+  }
+  for (const workload of changedWorkloads.added) {
+    for (const scope of scopesOf(workload)) for (const entry of selectors.get(scope)) if (selects(entry, workload)) link(entry, workload);
+  }
+  return {
+    workloadEntries: previous.workloadEntries.with([
+      ...changedWorkloads.gone.map((one) => [keyOf(one), undefined] as const),
+      ...changedWorkloads.added.map((one) => [keyOf(one), one] as const),
+    ]),
+    workloads: selected.done(),
+    // A workload that changed is made of the same list again.
+    entries: selecting.done(internList),
+    byLabel: byLabel.done(),
+    selectors: selectors.done(),
+    from: { entries, workloads },
+  };
+}
+
+/** "ns/name" */
+export function keyOf({ metadata }: Pick<Resource, "metadata">): string {
+  return `${metadata.namespace}/${metadata.name}`;
+}
+
+/** Lists by key, oldest first, of which some change. */
+class ListEdits<R extends Resource> {
+  readonly #before: PersistentMap<readonly R[]>;
+  readonly #edited = new Map<string, R[]>();
+
+  constructor(before: PersistentMap<readonly R[]>) {
+    this.#before = before;
+  }
+
+  get(key: string): readonly R[] {
+    return this.#edited.get(key) ?? this.#before.get(key) ?? [];
+  }
+
+  add(key: string, one: R): void {
+    const list = this.#edit(key);
+    list.splice(firstAfter(list, one), 0, one);
+  }
+
+  remove(key: string, one: R): void {
+    const list = this.#edit(key);
+    const at = list.indexOf(one);
+    if (at >= 0) list.splice(at, 1);
+  }
+
+  /** What was there. */
+  clear(key: string): readonly R[] {
+    return this.#edit(key).splice(0);
+  }
+
+  done(keep: (list: readonly R[]) => readonly R[] = (list) => list): PersistentMap<readonly R[]> {
+    return this.#before.with([...this.#edited].map(([key, list]) => [key, list.length > 0 ? keep(list) : undefined] as const));
+  }
+
+  #edit(key: string): R[] {
+    const known = this.#edited.get(key);
+    if (known) return known;
+    const copy = this.#before.get(key)?.slice() ?? [];
+    this.#edited.set(key, copy);
+    return copy;
+  }
 }
 
 /** Labels of metadata win over those of spec (ConvertWorkloadEntry). */
@@ -48,28 +151,41 @@ export function localityOf(locality: string | undefined, labels: Readonly<Record
 }
 
 function selects({ spec }: ServiceEntry, workload: WorkloadEntry): boolean {
-  if (isPassthrough(spec) || spec.resolution === "DYNAMIC_DNS") return false;
+  if (!spec.workloadSelector || isPassthrough(spec) || spec.resolution === "DYNAMIC_DNS") return false;
   // An instance known by name or by a Unix socket serves DNS services only (DNSServiceEntryOnly).
   if (!isIpAddress(workload.spec.address ?? "") && spec.resolution === "STATIC") return false;
   const labels = labelsOf(workload);
-  return Object.entries(spec.workloadSelector?.labels ?? {}).every(([key, value]) => labels[key] === value);
+  return Object.entries(spec.workloadSelector.labels ?? {}).every(([key, value]) => labels[key] === value);
 }
 
-/** Without it every entry would look at every workload. */
-function indexByLabel(workloads: readonly WorkloadEntry[]): ReadonlyMap<string, readonly WorkloadEntry[]> {
-  const index = new Map<string, WorkloadEntry[]>();
-  for (const workload of workloads) {
-    const { namespace } = workload.metadata;
-    const keys = Object.entries(labelsOf(workload)).map(([key, value]) => labelKey(namespace, key, value));
-    for (const key of [namespace, ...keys]) {
-      const list = index.get(key);
-      if (list) list.push(workload);
-      else index.set(key, [workload]);
-    }
-  }
-  return index;
+function scopesOf(workload: WorkloadEntry): readonly string[] {
+  const { namespace } = workload.metadata;
+  return [scopeKey(namespace), ...Object.entries(labelsOf(workload)).map((label) => scopeKey(namespace, label))];
 }
 
-function labelKey(namespace: string, key: string, value: string): string {
-  return `${namespace} ${key}=${value}`;
+/** The first label stands for all: few workloads are then left to look at. */
+function selectorScope({ metadata, spec }: ServiceEntry): string {
+  const [first] = Object.entries(spec.workloadSelector?.labels ?? {});
+  return scopeKey(metadata.namespace, first);
+}
+
+interface Selective {
+  readonly metadata: Resource["metadata"];
+  readonly spec: { readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> } };
+}
+
+/** The workloads for which policies that came, went or changed may hold, by key; undefined where one reaches into every namespace. */
+export function reachedBy<P extends Selective>(
+  before: readonly P[],
+  after: readonly P[],
+  { byLabel }: Selection,
+  { rootNamespace }: Settings,
+): readonly string[] | undefined {
+  const { gone, added } = listChange(before, after);
+  const changed = [...gone, ...added];
+  if (changed.some(({ metadata }) => metadata.namespace === rootNamespace)) return undefined;
+  return changed.flatMap(({ metadata, spec }) => {
+    const [first] = Object.entries(spec.selector?.matchLabels ?? {});
+    return (byLabel.get(scopeKey(metadata.namespace, first)) ?? []).map(keyOf);
+  });
 }

@@ -15,6 +15,8 @@ import type { Protocol, Service, ServicePort, Settings } from "./types.ts";
 
 /** A service with the entries that make it, oldest first. */
 export interface ServiceParts {
+  /** Host, namespace and exportTo, which tell it from all others. */
+  readonly key: string;
   readonly service: Service;
   readonly entries: readonly ServiceEntry[];
 }
@@ -58,9 +60,13 @@ const partsByHost = memoize((_settings: Settings, ..._entries: ServiceEntry[]) =
 
 function partsOf(settings: Settings, host: string, entries: readonly ServiceEntry[]): ServiceParts {
   const known = partsByHost(settings, ...entries);
-  const parts = known.get(host) ?? { service: serviceOf(settings, host, entries), entries: internList(entries) };
+  const parts = known.get(host) ?? partsFrom(host, serviceOf(settings, host, entries), entries);
   known.set(host, parts);
   return parts;
+}
+
+function partsFrom(host: string, service: Service, entries: readonly ServiceEntry[]): ServiceParts {
+  return { key: JSON.stringify([host, service.namespace, ...service.exportTo]), service, entries: internList(entries) };
 }
 
 /** Where clients' own proxies may listen for the service. With resolution NONE the addresses are the service's: nobody else listens there. */

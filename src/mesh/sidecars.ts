@@ -11,7 +11,7 @@ import { listenerProtocol } from "../model/sidecar-port.ts";
 import { isVisible } from "../model/visibility.ts";
 import { hasLabels } from "./callers.ts";
 import { covers } from "./hosts.ts";
-import { memoize } from "./memo.ts";
+import { internList, memoize } from "./memo.ts";
 import { type ServiceIndex, type ServiceParts, serviceFor } from "./services.ts";
 import type { Service, Settings } from "./types.ts";
 import { overlaps, type VirtualService } from "./virtual-services.ts";
@@ -122,13 +122,32 @@ export interface KnownService {
 
 /** The services that callers may name at a listener, sorted by host; `scope` undefined: where nothing limits them. */
 export function importedServices(services: ServiceIndex, namespace: string, scope: ListenerScope | undefined): readonly KnownService[] {
-  const number = scope && portAsked(scope);
+  if (!scope) return allServices(services, namespace);
+  const number = portAsked(scope);
   return [...services.values()].flatMap((candidates) => {
-    const imported = scope ? candidates.filter(({ service }) => importsService(scope, service) && hasPort(service, number)) : candidates;
+    const imported = candidates.filter(({ service }) => importsService(scope, service) && hasPort(service, number));
     const parts = serviceFor(imported, namespace);
     return parts ? [{ parts, service: number === undefined ? parts.service : withPorts(parts.service, new Set([number])) }] : [];
   });
 }
+
+/** Namespaces that see the same share one list. */
+function allServices(services: ServiceIndex, namespace: string): readonly KnownService[] {
+  const lists = listsOf(services);
+  const list =
+    lists.get(namespace) ??
+    internList(
+      [...services.values()].flatMap((candidates) => {
+        const parts = serviceFor(candidates, namespace);
+        return parts ? [wholeService(parts)] : [];
+      }),
+    );
+  lists.set(namespace, list);
+  return list;
+}
+
+const listsOf = memoize((_services: ServiceIndex) => new Map<string, readonly KnownService[]>());
+const wholeService = memoize((parts: ServiceParts): KnownService => ({ parts, service: parts.service }));
 
 /** A listener with a port leads to this port of its services alone, unless it is a proxy or a Unix socket (needsPortMatch). */
 function portAsked({ bind, protocol }: ListenerScope): number | undefined {

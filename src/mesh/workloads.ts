@@ -14,7 +14,6 @@ import { type IngressListener, parseDefaultEndpoint } from "../model/sidecar.ts"
 import { listenerProtocol } from "../model/sidecar-port.ts";
 import { isServiceAccount } from "../model/workload-entry.ts";
 import { withKnownSuites } from "./gateways.ts";
-import { compareText } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
 import { groupOf } from "./readiness.ts";
 import { labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
@@ -24,14 +23,22 @@ import type { InboundPort, Settings, Workload } from "./types.ts";
 
 const DEFAULT_OUTBOUND = { address: "127.0.0.1", port: 15001 };
 
-/** By "ns/name", sorted. The selection's entries are oldest first. */
-export function buildWorkloads(selection: Selection, settings: Settings, sidecars: SidecarLookup): ReadonlyMap<string, Workload> {
-  const built = [...selection.entries].map(([workload, entries]) => {
+/** By "ns/name". */
+export function buildWorkloads(
+  entries: ReadonlyMap<string, WorkloadEntry>,
+  selecting: Selection["entries"],
+  settings: Settings,
+  sidecars: SidecarLookup,
+): ReadonlyMap<string, Workload> {
+  const built = new Map<string, Workload>();
+  for (const [key, workload] of entries) {
     const sidecar = sidecars(workload.metadata.namespace, labelsOf(workload));
-    return workloadOf(settings, workload, internList(entries), sidecar?.spec.ingress?.length ? sidecar : NO_INGRESS);
-  });
-  return new Map(built.sort((a, b) => compareText(a.key, b.key)).map((workload) => [workload.key, workload]));
+    built.set(key, workloadOf(settings, workload, selecting.get(key) ?? NO_ENTRIES, sidecar?.spec.ingress?.length ? sidecar : NO_INGRESS));
+  }
+  return built;
 }
+
+const NO_ENTRIES = internList<ServiceEntry>([]);
 
 /** spiffe://TRUST_DOMAIN/ns/NS/sa/SA, undefined without a service account, or one that a store of an earlier weft holds and no ID can have. */
 export function spiffeIdOf(settings: Settings, namespace: string, serviceAccount: string | undefined): string | undefined {

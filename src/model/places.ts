@@ -14,15 +14,20 @@ interface Place {
   readonly key?: number;
   /** A list or a mapping. */
   readonly collection: boolean;
+  /** Of the key, or of the value that has none, where it is known already. */
+  readonly line?: number;
 }
 
 /** The places of one document, by dotted path; "" is the document. */
 export class Places {
   #counter: LineCounter;
   #places = new Map<string, Place>();
+  #base: number;
 
-  constructor(counter: LineCounter) {
+  /** @param base where the text begins that offsets are counted in, in the text that `counter` has the lines of */
+  constructor(counter: LineCounter, base = 0) {
     this.#counter = counter;
+    this.#base = base;
   }
 
   set(path: string, place: Place): void {
@@ -43,14 +48,14 @@ export class Places {
 
   /** 1-based. */
   position(offset: number): Position {
-    const { line, col } = this.#counter.linePos(offset);
+    const { line, col } = this.#counter.linePos(offset + this.#base);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   }
 
   /** The line of every part: of its key, where it has one. */
   lines(): Record<string, number> {
     const lines: Record<string, number> = {};
-    for (const [path, place] of this.#places) lines[path] = this.position(place.key ?? place.value).line;
+    for (const [path, place] of this.#places) lines[path] = place.line ?? this.position(place.key ?? place.value).line;
     return lines;
   }
 
@@ -62,7 +67,7 @@ export class Places {
       const rest = path.slice(prefix.length + 1);
       const dot = rest.indexOf(".");
       const index = Number(dot < 0 ? rest : rest.slice(0, dot));
-      items[index] ??= new Places(this.#counter);
+      items[index] ??= new Places(this.#counter, this.#base);
       items[index].set(dot < 0 ? "" : rest.slice(dot + 1), place);
     }
     return items;

@@ -6,6 +6,8 @@ import { Composer, type Document, Lexer, LineCounter, Parser } from "yaml";
 import type { Problem } from "../lib/problem.ts";
 import { type CodeName, problem } from "./codes.ts";
 import { Places } from "./places.ts";
+import { lineStartsOf, partsOf } from "./yaml-parts.ts";
+import { readPlain } from "./yaml-plain.ts";
 import { type Complain, MAX_ALIASED_PARTS, ValueReader } from "./yaml-value.ts";
 
 /** As much as one input may hold, in bytes of UTF-8. */
@@ -39,23 +41,46 @@ const TOKENS_IN_A_STEP = 5_000;
  * after each document, and in the midst of a long one, so that a caller with other work can do it between.
  */
 export function* readYaml(text: string, file: string): Generator<void, { documents: RawDocument[]; problems: Problem[] }> {
-  const documents: RawDocument[] = [];
-  const problems: Problem[] = [];
+  const reading: Reading = { documents: [], problems: [], file, counter: new LineCounter(), budget: { left: MAX_ALIASED_PARTS } };
+  const { documents, problems, counter } = reading;
   const bytes = Buffer.byteLength(text);
   if (bytes > MAX_INPUT_BYTES) {
     const message = `the input has ${bytes} bytes; one input may have ${MAX_INPUT_BYTES} (4 MiB)`;
     return { documents, problems: [problem("tooLarge", { message, file, line: 1, column: 1, help: "split it into several files" })] };
   }
-  const counter = new LineCounter();
-  const budget = { left: MAX_ALIASED_PARTS };
-  for (const document of compose(text, counter, (name, offset, message) => {
+  counter.lineStarts = lineStartsOf(text);
+  for (const part of partsOf(text, MAX_DOCUMENTS)) {
+    yield;
+    const places = new Places(counter);
+    const plain = part.content === undefined ? undefined : readPlain(text, part.content, part.end, part.line, places);
+    if (plain === undefined) {
+      if (!(yield* readPart(text.slice(part.start, part.end), part.start, reading))) break;
+    } else if (plain.value !== null) documents.push({ value: plain.value, places });
+  }
+  return { documents, problems };
+}
+
+interface Reading {
+  readonly documents: RawDocument[];
+  readonly problems: Problem[];
+  readonly file: string;
+  /** Knows the lines of the whole input. */
+  readonly counter: LineCounter;
+  readonly budget: { left: number };
+}
+
+/** The documents of a part of the input, which begins at `base`. @returns false where nothing after it is to be read */
+function* readPart(text: string, base: number, { documents, problems, file, counter, budget }: Reading): Generator<void, boolean> {
+  let goesOn = true;
+  for (const document of compose(text, (name, offset, message) => {
+    goesOn = false;
     problems.push(
-      problem(name, { message: `${message}; nothing after this place was read`, file, ...new Places(counter).position(offset) }),
+      problem(name, { message: `${message}; nothing after this place was read`, file, ...new Places(counter, base).position(offset) }),
     );
   })) {
     yield;
     if (!document) continue;
-    const places = new Places(counter);
+    const places = new Places(counter, base);
     const before = problems.length;
     const complain = (name: CodeName, offset: number, message: string, help?: string) => {
       problems.push(problem(name, { message, file, ...places.position(offset), help }));
@@ -74,12 +99,12 @@ export function* readYaml(text: string, file: string): Generator<void, { documen
     if (problems.length > before || document.contents === null || value === null) continue;
     documents.push({ value, places });
   }
-  return { documents, problems };
+  return goesOn;
 }
 
 /** The documents of `text`, as long as none is too deep: the composer recurses, so depth is measured before it, on the parser's stack. Undefined: no document yet. */
-function* compose(text: string, counter: LineCounter, complain: Complain): Generator<Document.Parsed | undefined> {
-  const parser = new Parser(counter.addNewLine);
+function* compose(text: string, complain: Complain): Generator<Document.Parsed | undefined> {
+  const parser = new Parser();
   const composer = new Composer({
     schema: "core",
     // Keys are checked by ValueReader: the library compares each with each.
@@ -89,7 +114,6 @@ function* compose(text: string, counter: LineCounter, complain: Complain): Gener
     prettyErrors: false,
     logLevel: "silent",
   });
-  counter.addNewLine(0);
   let parts = 0;
   let tokens = 0;
   let properties = 0;

@@ -122,6 +122,19 @@ export interface Listing {
   readonly resources: readonly StoredResource[];
 }
 
+/** Where the next page of a listing begins. */
+export interface PagePlace {
+  /** Of the whole listing. */
+  readonly revision: number;
+  /** The last resource of the page before. */
+  readonly after: ResourceId;
+}
+
+export interface Page extends Listing {
+  /** Absent on the last page. */
+  readonly next?: PagePlace;
+}
+
 export interface ListFilter {
   readonly kind?: string;
   readonly namespace?: string;
@@ -132,6 +145,11 @@ export interface Store {
   /** For people: "sqlite:/var/lib/weft/weft.db", "memory". */
   readonly name: string;
   list(filter?: ListFilter): Promise<Listing>;
+  /**
+   * At most `limit` resources (from 1) of a listing. All pages show one revision, that of the first, whatever is applied between them.
+   * @throws WeftError "conflict" where the history does not reach back to that revision any more: list again from the start
+   */
+  listPage(filter: ListFilter, page: { readonly limit: number; readonly from?: PagePlace }): Promise<Page>;
   get(id: ResourceId): Promise<StoredResource | undefined>;
   /**
    * Commits `transaction`, durably, before it resolves. A put whose document equals the stored one (after canonical JSON) is

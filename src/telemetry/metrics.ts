@@ -26,7 +26,7 @@ export function createMetrics({ clock, version }: { readonly clock: Clock; reado
 
   return {
     registry,
-    /** type: CDS, EDS, LDS, RDS, SDS, ECDS. */
+    /** type: CDS, EDS, LDS, RDS, VHDS, SDS, ECDS. */
     pushes: counter("weft_pushes_total", "xDS responses sent to proxies.", ["type"]),
     pushedBytes: counter("weft_pushed_bytes_total", "Bytes of xDS resources sent to proxies.", ["type"]),
     acks: counter("weft_acks_total", "xDS responses that proxies accepted.", ["type"]),

@@ -7,6 +7,7 @@ import { file_envoy_config_core_v3_extension } from "../gen/envoy/config/core/v3
 import { file_envoy_config_endpoint_v3_endpoint } from "../gen/envoy/config/endpoint/v3/endpoint_pb.ts";
 import { file_envoy_config_listener_v3_listener } from "../gen/envoy/config/listener/v3/listener_pb.ts";
 import { file_envoy_config_rbac_v3_rbac } from "../gen/envoy/config/rbac/v3/rbac_pb.ts";
+import { file_envoy_config_route_v3_route_components } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import { file_envoy_config_route_v3_route } from "../gen/envoy/config/route/v3/route_pb.ts";
 import { file_envoy_config_trace_v3_opentelemetry } from "../gen/envoy/config/trace/v3/opentelemetry_pb.ts";
 import { file_envoy_extensions_access_loggers_file_v3_file } from "../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts";
@@ -54,6 +55,7 @@ function messages(): Registry {
     file_envoy_config_listener_v3_listener,
     file_envoy_config_rbac_v3_rbac,
     file_envoy_config_route_v3_route,
+    file_envoy_config_route_v3_route_components,
     file_envoy_config_trace_v3_opentelemetry,
     file_envoy_extensions_access_loggers_file_v3_file,
     file_envoy_extensions_access_loggers_filters_cel_v3_cel,

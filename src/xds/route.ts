@@ -33,7 +33,7 @@ export const routeResource = memoize((settings: Settings, table: RouteTable): En
   return encodeResource(RouteConfigurationSchema, table.name, configuration, sourcesOf(table));
 });
 
-const LONGEST_BODY = 1024 * 1024;
+export const LONGEST_BODY = 1024 * 1024;
 const ENVOYS_LONGEST_BODY = 4096;
 
 function hasLongAnswer({ routes }: VirtualHost): boolean {
@@ -44,7 +44,7 @@ function hasLongAnswer({ routes }: VirtualHost): boolean {
 }
 
 /** Kept by itself: when one service of a table changes, the others' virtual hosts are not built again. */
-const virtualHost = memoize(
+export const virtualHost = memoize(
   (settings: Settings, { name, domains, routes, requireTls }: VirtualHost): VirtualHostProto =>
     create(VirtualHostSchema, {
       name,

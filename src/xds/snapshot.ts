@@ -6,10 +6,12 @@ import type { GatewayView } from "../mesh/gateways.ts";
 import { memoize } from "../mesh/memo.ts";
 import type { OutboundView } from "../mesh/outbound.ts";
 import type { LoadAssignment, OutboundCluster } from "../mesh/outbound-clusters.ts";
+import { HTTP_PROXY } from "../mesh/route-tables.ts";
 import { type Injection, injectionOn, type WorkloadInjections } from "../mesh/token-injection.ts";
 import type { Mesh, Settings, Workload } from "../mesh/types.ts";
 import { type Carried, clusterResource } from "./cluster.ts";
 import { ANONYMOUS, type Caller, callerWith, IDENTIFIED } from "./cluster-tls.ts";
+import { encodeList, layered } from "./encoded-lists.ts";
 import { endpointResource } from "./endpoint.ts";
 import { applyEnvoyPatches } from "./envoy-filter/index.ts";
 import { ALL_ABILITIES, type EnvoyAbilities } from "./envoy-version.ts";
@@ -21,6 +23,7 @@ import { destinationSettings } from "./peer-metadata.ts";
 import { routeResource } from "./route.ts";
 import { credentialResources } from "./secret.ts";
 import { systemRootsFor } from "./system-roots.ts";
+import { discoveredTable, discoverPatched } from "./virtual-hosts.ts";
 
 type Resources = ReadonlyMap<string, EncodedResource>;
 
@@ -34,14 +37,19 @@ export function buildSnapshot(
   secrets: readonly EncodedResource[],
   abilities: EnvoyAbilities = ALL_ABILITIES,
 ): ProxySnapshot | undefined {
-  const snapshot = unpatchedSnapshot(mesh, workloadKey, secrets, abilities);
+  const patches = mesh.envoyPatches.get(workloadKey);
+  // Patches are for whole tables.
+  const snapshot = unpatchedSnapshot(mesh, workloadKey, secrets, patches ? { ...abilities, virtualHosts: false } : abilities);
   const workload = mesh.workloads.get(workloadKey);
   if (!snapshot || !workload) return snapshot;
-  const patches = mesh.envoyPatches.get(workloadKey);
   const logged = toldListeners(snapshot.resources, mesh.accessLogs.get(workloadKey));
   const traced = toldListeners(logged, mesh.tracing.get(workloadKey));
   const resources = toldListeners(traced, mesh.metrics.get(workloadKey));
-  return { ...snapshot, resources: patches ? applyEnvoyPatches(resources, patches, workload) : resources };
+  if (!patches) return { ...snapshot, resources };
+  const patched = applyEnvoyPatches(resources, patches, workload);
+  if (!abilities.virtualHosts || mesh.gateways.has(workloadKey)) return { ...snapshot, resources: patched };
+  const table = mesh.outbound.get(workloadKey)?.routes.get(HTTP_PROXY);
+  return { ...snapshot, resources: discoverPatched(mesh.settings, table, patched) };
 }
 
 function unpatchedSnapshot(
@@ -57,8 +65,8 @@ function unpatchedSnapshot(
   if (gateway) return gatewaySnapshot(mesh, workload, { view, gateway, abilities }, secrets);
   const inbound = inboundResources(mesh, workload, abilities);
   const resources = new Map<TypeUrl, Resources>([
-    [TYPE.cluster, union(clustersFor(mesh, workload, view), listed(inbound.clusters))],
-    [TYPE.endpoint, assignments(destinationSettings(mesh), view.assignments)],
+    [TYPE.cluster, layered(clustersFor(mesh, workload, view), listed(inbound.clusters))],
+    [TYPE.endpoint, assignmentResources(mesh, view)],
     [
       TYPE.listener,
       union(
@@ -66,7 +74,7 @@ function unpatchedSnapshot(
         listed(inbound.listeners),
       ),
     ],
-    [TYPE.route, routeTables(mesh.settings, view)],
+    ...routeTables(mesh.settings, view, abilities),
     [TYPE.secret, allSecrets(mesh, workload, view, secrets)],
     [TYPE.extension, listed(inbound.extensions)],
   ]);
@@ -102,7 +110,7 @@ function gatewaySnapshot(
   const listeners = authentication && authorization ? gatewayListeners(listenerSettings(mesh, workload, abilities), gateway) : NO_RESOURCES;
   const resources = new Map<TypeUrl, Resources>([
     [TYPE.cluster, clustersFor(mesh, workload, view)],
-    [TYPE.endpoint, assignments(destinationSettings(mesh), view.assignments)],
+    [TYPE.endpoint, assignmentResources(mesh, view)],
     [TYPE.listener, listeners],
     [TYPE.route, tables(settings, ...gateway.tables)],
     [TYPE.secret, allSecrets(mesh, workload, view, secrets)],
@@ -121,19 +129,16 @@ const union = memoize((one: Resources, other: Resources): Resources => new Map([
 
 function clustersFor(mesh: Mesh, workload: Workload, { clusters }: OutboundView): Resources {
   const injections = mesh.injections.get(workload.key) ?? NO_INJECTIONS;
-  return outboundClusters(destinationSettings(mesh), ...callersOf(mesh, workload), clusters, injections);
+  return outboundClusters(clusters, destinationSettings(mesh), ...callersOf(mesh, workload), injections);
 }
 
 /** `forSecrets`: the caller as far as Secrets matter; the others' clusters are the same for all callers with an identity. */
-const outboundClusters = memoize(
-  (settings: Settings, caller: Caller, forSecrets: Caller, clusters: readonly OutboundCluster[], injections: WorkloadInjections) =>
-    byName(
-      clusters.flatMap((cluster) => {
-        const injection = injectionOn(injections, cluster);
-        const who = cluster.policy.tls?.credentialName ? forSecrets : caller;
-        return clusterResource(settings, who, cluster, injection ? carrying(injection) : NOTHING) ?? [];
-      }),
-    ),
+const outboundClusters = encodeList(
+  (cluster: OutboundCluster, settings: Settings, caller: Caller, forSecrets: Caller, injections: WorkloadInjections) => {
+    const injection = injectionOn(injections, cluster);
+    const who = cluster.policy.tls?.credentialName ? forSecrets : caller;
+    return clusterResource(settings, who, cluster, injection ? carrying(injection) : NOTHING);
+  },
 );
 
 const NOTHING: Carried = {};
@@ -154,14 +159,25 @@ function allSecrets(mesh: Mesh, { key }: Workload, { clusters }: OutboundView, o
   return union(union(listed(own), listed(stored)), listed(systemRootsFor(clusters)));
 }
 
-const assignments = memoize((settings: Settings, all: readonly LoadAssignment[]) =>
-  byName(all.map((assignment) => endpointResource(settings, assignment))),
-);
+export function assignmentResources(mesh: Mesh, { assignments }: OutboundView): Resources {
+  return assignmentList(assignments, destinationSettings(mesh));
+}
+
+const assignmentList = encodeList((assignment: LoadAssignment, settings: Settings) => endpointResource(settings, assignment));
 
 /** A view is new whenever a cluster changed, though its tables may not be. */
-function routeTables(settings: Settings, { routes }: OutboundView): Resources {
-  return tables(settings, ...routes.values());
+function routeTables(settings: Settings, { routes }: OutboundView, { virtualHosts }: EnvoyAbilities): [TypeUrl, Resources][] {
+  const proxy = virtualHosts ? routes.get(HTTP_PROXY) : undefined;
+  if (!proxy) return [[TYPE.route, tables(settings, ...routes.values())]];
+  const discovered = discoveredTable(settings, proxy);
+  const others = [...routes.values()].filter((table) => table !== proxy);
+  return [
+    [TYPE.route, union(alone(discovered.route), tables(settings, ...others))],
+    [TYPE.virtualHost, discovered.virtualHosts],
+  ];
 }
+
+const alone = memoize((resource: EncodedResource): Resources => byName([resource]));
 
 const tables = memoize((settings: Settings, ...all: Parameters<typeof routeResource>[1][]) =>
   byName(all.map((table) => routeResource(settings, table))),

@@ -3,9 +3,10 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { exportPrivateKeyPem, generateKeyPair } from "../../src/ca/crypto.ts";
+import { exportPrivateKeyPem, generateKeyPair, generateLeafKey, signingKeyOf } from "../../src/ca/crypto.ts";
+import { signSvid } from "../../src/ca/leaf.ts";
 import { openAuthority } from "../../src/ca/open-authority.ts";
-import { signCaCertificate, signSvid } from "../../src/ca/template.ts";
+import { signCaCertificate } from "../../src/ca/template.ts";
 import { FakeClock } from "../fakes/clock.ts";
 import { dyingDisk } from "./dying-disk.ts";
 import { failureOf, inTemporaryDirectory } from "./temporary.ts";
@@ -24,17 +25,17 @@ async function leaveLegacy(dir: string, now: number): Promise<{ readonly ca: str
   await mkdir(join(dir, "ca"), { recursive: true, mode: 0o700 });
   await writeFile(join(dir, "ca", "ca-key.pem"), await exportPrivateKeyPem(keys.privateKey), { mode: 0o600 });
   await writeFile(join(dir, "ca", "ca.pem"), ca);
-  const { publicKey } = await generateKeyPair();
+  const { publicKey } = generateLeafKey();
   const request = {
     spiffeId: ORDERS,
     trustDomain: "mesh.local",
     publicKey,
     ca: certificate,
-    caKey: keys.privateKey,
+    caKey: await signingKeyOf(keys.privateKey),
     now,
     lifetimeMs: HOUR,
   };
-  return { ca, svid: new X509Certificate((await signSvid(request)).toString("pem")) };
+  return { ca, svid: new X509Certificate(signSvid(request).pem) };
 }
 
 const open = (dir: string, clock: FakeClock) => openAuthority({ dir, trustDomain: "mesh.local", clock });

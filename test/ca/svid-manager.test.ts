@@ -161,6 +161,9 @@ test("The expiry of every certificate, and of the first to end, can be read.", a
     [ORDERS, first],
     [BILLING, first + MINUTE],
   ]);
+  await clock.advance(29.5 * MINUTE);
+  // That of ORDERS has been renewed, that of BILLING not yet.
+  expect(manager.nextExpiry()).toBe(first + MINUTE);
 });
 
 test.each([0.1, 0.5, 0.99])(
@@ -180,13 +183,33 @@ test.each([0.1, 0.5, 0.99])(
 );
 
 test("An SVID that is being issued during a forced rotation may be of the old authority, and is issued again.", async () => {
-  const { clock, manager, seen, record } = setUp();
+  const { clock, manager, state, seen, record } = setUp();
   manager.subscribe(ORDERS, record);
+  // One turn of the promises: the authority was asked, and has not answered.
+  await Promise.resolve();
+  expect([state.issued, seen]).toEqual([1, []]);
   manager.reissue();
   await clock.advance(0);
   expect(seen.length).toBe(1);
   await clock.advance(5_000);
   expect(seen.length).toBe(2);
+});
+
+test("An SVID that waits for its turn during a forced rotation is issued once: by the new authority.", async () => {
+  const { clock, manager, state, seen, record } = setUp();
+  manager.subscribe(ORDERS, record);
+  expect(state.issued).toBe(0);
+  manager.reissue();
+  await clock.advance(20_000);
+  expect(seen.length).toBe(1);
+});
+
+test("Who left before its turn came, and lingers no more, is issued nothing.", async () => {
+  const { clock, manager, state, record } = setUp();
+  manager.subscribe(ORDERS, record)();
+  clock.advanceSync(LINGER_MS);
+  await clock.advance(0);
+  expect(state.issued).toBe(0);
 });
 
 test("When a clock that was a day ahead is set right, SVIDs that have not begun yet are issued again at the next look.", async () => {

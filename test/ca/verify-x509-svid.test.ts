@@ -3,9 +3,10 @@ import { describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { generateKeyPair } from "../../src/ca/crypto.ts";
+import { generateKeyPair, generateLeafKey, signingKeyOf } from "../../src/ca/crypto.ts";
+import { signSvid } from "../../src/ca/leaf.ts";
 import { type OpenedAuthority, openAuthority } from "../../src/ca/open-authority.ts";
-import { signCaCertificate, signSvid } from "../../src/ca/template.ts";
+import { signCaCertificate } from "../../src/ca/template.ts";
 import type { TrustBundle } from "../../src/ca/types.ts";
 import { verifyX509Svid } from "../../src/ca/verify-x509-svid.ts";
 import { FakeClock } from "../fakes/clock.ts";
@@ -51,13 +52,20 @@ describe("An X.509-SVID that is presented", () => {
 
   test("is good by any path that leads to a root: of an authority whose certificate was made anew with its key, the one that has ended does no harm.", () =>
     withAuthority(async (authority, clock) => {
-      const [keys, leaf] = [await generateKeyPair(), await generateKeyPair()];
+      const [keys, leaf] = [await generateKeyPair(), generateLeafKey()];
       const trustDomain = "mesh.local";
       const now = clock.now();
       const ca = (notAfter: number) => signCaCertificate({ trustDomain, keys, now, notAfter });
       const [short, long] = [await ca(now + 60_000), await ca(now + 3_600_000)];
-      const request = { spiffeId: WEB, trustDomain, publicKey: leaf.publicKey, caKey: keys.privateKey, now, lifetimeMs: 600_000 };
-      const svid = new X509Certificate((await signSvid({ ...request, ca: long })).toString("pem")).raw;
+      const request = {
+        spiffeId: WEB,
+        trustDomain,
+        publicKey: leaf.publicKey,
+        caKey: await signingKeyOf(keys.privateKey),
+        now,
+        lifetimeMs: 600_000,
+      };
+      const svid = new X509Certificate(signSvid({ ...request, ca: long }).pem).raw;
       const later = now + 120_000;
       for (const roots of [
         [short, long],

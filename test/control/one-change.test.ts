@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { fromBinary } from "@bufbuild/protobuf";
 import { TypedExtensionConfigSchema } from "../../src/gen/envoy/config/core/v3/extension_pb.ts";
 import { ClusterLoadAssignmentSchema } from "../../src/gen/envoy/config/endpoint/v3/endpoint_pb.ts";
+import { VirtualHostSchema } from "../../src/gen/envoy/config/route/v3/route_components_pb.ts";
 import { TYPE, type TypeUrl } from "../../src/lib/encoded.ts";
 import { DeltaClient, type Received, SotwClient } from "../feature/ads-client.ts";
 import { eventually, openTestWeft, type TestWeft } from "./weft.ts";
@@ -33,6 +34,20 @@ kind: AuthorizationPolicy
 metadata: {name: s0}
 spec: {selector: {matchLabels: {app: s0}}, action: DENY, rules: [{to: [{operation: {methods: [${method}]}}]}]}
 `;
+/** As real ones are: a path of its own, retries, a timeout. */
+const route = (index: number, timeout = "10s") => `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: s${index}}
+spec:
+  hosts: [${hostOf(index)}]
+  http:
+    - match: [{uri: {prefix: /slow}}]
+      route: [{destination: {host: ${hostOf(index)}}}]
+      timeout: 60s
+    - route: [{destination: {host: ${hostOf(index)}}}]
+      timeout: ${timeout}
+      retries: {attempts: 3, perTryTimeout: 2s, retryOn: "connect-failure,refused-stream,503"}
+`;
 
 const MESH = [
   ...Array.from({ length: SERVICES }, (_, index) => service(index)),
@@ -41,9 +56,10 @@ const MESH = [
   workload("s0-3", "s0", "10.0.0.3"),
   workload("web-1", "web", "10.0.0.4"),
   policy("POST"),
+  ...Array.from({ length: SERVICES }, (_, index) => route(index)),
 ];
 
-/** In the order of Envoy: what a sidecar of s0 asks for. Listeners and clusters all, the rest by name. */
+/** In the order of Envoy: what a sidecar of s0 asks for. Listeners, clusters and virtual hosts all, the rest by name. */
 const WANTED: readonly (readonly [TypeUrl, readonly string[]])[] = [
   [TYPE.cluster, []],
   [TYPE.endpoint, Array.from({ length: SERVICES }, (_, index) => assignmentOf(index))],
@@ -52,6 +68,9 @@ const WANTED: readonly (readonly [TypeUrl, readonly string[]])[] = [
   [TYPE.secret, ["default", "ROOTCA"]],
   [TYPE.extension, ["authn|http|jwt", ...["custom", "audit", "deny", "allow"].map((slot) => `authz|http|${slot}`)]],
 ];
+
+/** What an Envoy asks for besides that takes virtual hosts one by one. */
+const VIRTUAL_HOSTS: readonly (readonly [TypeUrl, readonly string[]])[] = [[TYPE.virtualHost, []]];
 
 interface Sent {
   readonly type: string;
@@ -62,6 +81,8 @@ interface Sent {
 /** Takes and ACKs all that comes; `sent` tells of it, in order. */
 interface Follower {
   readonly sent: Sent[];
+  /** Of each response. */
+  readonly bytes: number[];
   close(): void;
 }
 
@@ -69,23 +90,27 @@ const shortType = (typeUrl: string) => typeUrl.slice(typeUrl.lastIndexOf(".") + 
 
 function namesOf({ typeUrl, bodies }: Received): string[] {
   if (typeUrl === TYPE.endpoint) return bodies.map((body) => fromBinary(ClusterLoadAssignmentSchema, body).clusterName);
+  if (typeUrl === TYPE.virtualHost) return bodies.map((body) => fromBinary(VirtualHostSchema, body).name);
   if (typeUrl === TYPE.extension) return bodies.map((body) => fromBinary(TypedExtensionConfigSchema, body).name);
   return bodies.map((_, index) => `${index}`);
 }
 
 function follow(client: DeltaClient | SotwClient, ack: (response: Received) => void): Follower {
   const sent: Sent[] = [];
+  const bytes: number[] = [];
   let isClosed = false;
   void (async () => {
     for (let index = 0; !isClosed; index++) {
       const response = await client.until(() => client.responses[index] ?? (isClosed ? null : undefined), "a response", 600_000);
       if (!response) return;
       sent.push({ type: shortType(response.typeUrl), names: namesOf(response), removed: response.removed });
+      bytes.push(response.bytes);
       ack(response);
     }
   })();
   return {
     sent,
+    bytes,
     close() {
       isClosed = true;
       client.close();
@@ -93,9 +118,10 @@ function follow(client: DeltaClient | SotwClient, ack: (response: Received) => v
   };
 }
 
-function followDelta(weft: TestWeft, token: string): Follower {
-  const client = new DeltaClient({ address: weft.ads.host, port: weft.ads.port }, { token });
-  for (const [typeUrl, names] of WANTED) client.send(typeUrl, { resourceNamesSubscribe: [...names] });
+function followDelta(weft: TestWeft, token: string, envoyVersion?: string): Follower {
+  const client = new DeltaClient({ address: weft.ads.host, port: weft.ads.port }, { token, envoyVersion });
+  const wanted = envoyVersion === undefined ? WANTED : [...WANTED, ...VIRTUAL_HOSTS];
+  for (const [typeUrl, names] of wanted) client.send(typeUrl, { resourceNamesSubscribe: [...names] });
   return follow(client, (response) => client.ack(response));
 }
 
@@ -121,6 +147,7 @@ describe("In a mesh of 1,000 services", () => {
   /** What came since; each call begins anew. */
   const news = () => {
     const { own, sotw, neighbour } = followers;
+    for (const { bytes } of [own, sotw, neighbour]) bytes.length = 0;
     return { own: own.sent.splice(0), sotw: sotw.sent.splice(0), neighbour: neighbour.sent.splice(0) };
   };
 
@@ -131,11 +158,11 @@ describe("In a mesh of 1,000 services", () => {
     followers = {
       own: followDelta(weft, await token("s0-1")),
       sotw: followSotw(weft, await token("s0-2")),
-      neighbour: followDelta(weft, await token("web-1")),
+      neighbour: followDelta(weft, await token("web-1"), "1.40.0"),
     };
     // A proxy that has not asked yet counts as one that has all that it wants.
     const answered = () => Object.values(followers).map(({ sent }) => new Set(sent.map(({ type }) => type)).size);
-    await eventually(() => expect(answered()).toEqual([WANTED.length, WANTED.length, WANTED.length]), 60_000);
+    await eventually(() => expect(answered()).toEqual([WANTED.length, WANTED.length, WANTED.length + 1]), 60_000);
     await apply(policy("PUT"));
   });
   afterAll(async () => {
@@ -163,6 +190,19 @@ describe("In a mesh of 1,000 services", () => {
     expect(news()).toEqual({ own: [assignment(7)], sotw: [assignment(7)], neighbour: [assignment(7)] });
     await apply(workload("s0-3", "s0", "10.9.9.8"));
     expect(news()).toEqual({ own: [assignment(0)], sotw: [assignment(0)], neighbour: [assignment(0)] });
+  });
+
+  test("changing one VirtualService sends one virtual host of at most 4 KB; an Envoy without virtual host discovery, and SotW, get all of them", async () => {
+    await apply(route(7, "11s"));
+    const table: Sent = { type: "RouteConfiguration", names: ["0"], removed: [] };
+    const { own, sotw, neighbour } = followers;
+    const [whole = 0, change = 0] = [own, neighbour].map(({ bytes }) => bytes.reduce((sum, size) => sum + size, 0));
+    expect(change).toBeGreaterThan(0);
+    expect(change).toBeLessThanOrEqual(4096);
+    expect(whole).toBeGreaterThan(100 * change);
+    expect(sotw.bytes).toHaveLength(1);
+    const host = (index: number): Sent => ({ type: "VirtualHost", names: [`http_proxy/${hostOf(index)}:8080`], removed: [] });
+    expect(news()).toEqual({ own: [table], sotw: [table], neighbour: [host(7)] });
   });
 
   test("a policy that comes or goes sends one extension too", async () => {

@@ -2,7 +2,7 @@ import { afterEach, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ProxyIdentity, SnapshotSource } from "../../src/ads/types.ts";
+import type { ProxyClient, ProxyIdentity, SnapshotSource } from "../../src/ads/types.ts";
 import { Reconciler } from "../../src/control/reconciler.ts";
 import { GRACE_MS, Registrations } from "../../src/control/registration.ts";
 import { WorkloadHealthKeeper } from "../../src/control/workload-health.ts";
@@ -83,9 +83,8 @@ async function open(
   };
   closers.push(() => rmSync(directory, { recursive: true, force: true }), close);
   const source = all.watching(silent);
-  const subscribe: (proxy: ProxyIdentity, onSnapshot: () => void, client: { readonly envoyVersion: string }) => () => void =
-    source.subscribe;
-  const stream = (proxy: ProxyIdentity) => subscribe(proxy, () => {}, { envoyVersion: "1.40.0" });
+  const subscribe: (proxy: ProxyIdentity, onSnapshot: () => void, client: ProxyClient) => () => void = source.subscribe;
+  const stream = (proxy: ProxyIdentity) => subscribe(proxy, () => {}, { envoyVersion: "1.40.0", protocol: "delta" });
   return {
     clock,
     lines,
@@ -321,6 +320,7 @@ test("A store that cannot write is tried again", async () => {
   const store: Store = {
     name: memory.name,
     list: (filter) => memory.list(filter),
+    listPage: (filter, page) => memory.listPage(filter, page),
     get: (id) => memory.get(id),
     watch: (since, signal) => memory.watch(since, signal),
     history: (filter) => memory.history(filter),

@@ -121,7 +121,7 @@ describeMesh("a control plane that goes away and comes back", (lab) => {
     await allConnected();
     expectStatus(await callFrom(web, "orders"), 200);
 
-    for (const type of ["CDS", "EDS", "LDS", "RDS", "ECDS"]) {
+    for (const type of ["CDS", "EDS", "LDS", "RDS", "VHDS", "ECDS"]) {
       expect([type, await lab().weft.metric("weft_pushed_bytes_total", { type })]).toEqual([type, 0]);
     }
     const changed = (stats: Readonly<Record<string, number>>[]) =>

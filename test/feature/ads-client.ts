@@ -1,16 +1,19 @@
 /** A small xDS client over a real HTTP/2 connection: it keeps what it is sent, and ACKs, refuses or withholds as the test says. */
 import { connect } from "node:net";
 import type { ConnectionOptions } from "node:tls";
-import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { NodeSchema } from "../../src/gen/envoy/config/core/v3/base_pb.ts";
 import {
   AggregatedDiscoveryService,
   DeltaDiscoveryRequestSchema,
   type DeltaDiscoveryResponse,
+  DeltaDiscoveryResponseSchema,
   DiscoveryRequestSchema,
   type DiscoveryResponse,
+  DiscoveryResponseSchema,
   ResourceSchema,
 } from "../../src/gen/weft/ads/v1/discovery_pb.ts";
 
@@ -29,6 +32,8 @@ export interface Received {
   readonly bodies: readonly Uint8Array[];
   readonly versions: ReadonlyMap<string, string>;
   readonly removed: readonly string[];
+  /** The message's, without its frame. */
+  readonly bytes: number;
 }
 
 class Queue<T> implements AsyncIterable<T> {
@@ -59,6 +64,8 @@ class Queue<T> implements AsyncIterable<T> {
 export interface ClientOptions {
   readonly token?: string;
   readonly node?: string;
+  /** What a delta client says that it is, "1.40.0". */
+  readonly envoyVersion?: string;
 }
 
 abstract class AdsClient<Request, Response> {
@@ -166,16 +173,17 @@ type DeltaFields = Omit<MessageInitShape<typeof DeltaDiscoveryRequestSchema>, "$
 type SotwFields = Omit<MessageInitShape<typeof DiscoveryRequestSchema>, "$typeName">;
 
 export class DeltaClient extends AdsClient<ReturnType<typeof create<typeof DeltaDiscoveryRequestSchema>>, DeltaDiscoveryResponse> {
-  private readonly node: string;
+  private readonly node: MessageInitShape<typeof NodeSchema>;
   private first = true;
 
   constructor(target: Target, options: ClientOptions = {}) {
     super(target, options);
-    this.node = options.node ?? "test-node";
+    const { node: id = "test-node", envoyVersion } = options;
+    this.node = envoyVersion === undefined ? { id } : { id, userAgentVersionType: { case: "userAgentVersion", value: envoyVersion } };
   }
 
   send(typeUrl: string, fields: DeltaFields = {}): void {
-    const node = this.first ? { id: this.node } : undefined;
+    const node = this.first ? create(NodeSchema, this.node) : undefined;
     this.first = false;
     this.requests.push(create(DeltaDiscoveryRequestSchema, { typeUrl, node, ...fields }));
   }
@@ -228,6 +236,7 @@ export class DeltaClient extends AdsClient<ReturnType<typeof create<typeof Delta
       bodies: resources.map(({ resource }) => fromBinary(AnySchema, resource).value),
       versions: new Map(resources.map(({ name, version }) => [name, version])),
       removed: response.removedResources,
+      bytes: toBinary(DeltaDiscoveryResponseSchema, response).length,
     };
   }
 }
@@ -272,6 +281,7 @@ export class SotwClient extends AdsClient<ReturnType<typeof create<typeof Discov
       bodies: response.resources.map((any) => fromBinary(AnySchema, any).value),
       versions: new Map(),
       removed: [],
+      bytes: toBinary(DiscoveryResponseSchema, response).length,
     };
   }
 }

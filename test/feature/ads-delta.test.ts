@@ -27,6 +27,21 @@ test("nothing is served before the first full load, and the request is answered 
   expect([...(await client.next(CDS)).resources]).toEqual([["a", "1"]]);
 });
 
+test("what is asked for before the first full load is answered when it comes, in order, however much that is", async () => {
+  const { source, delta, ads } = await start();
+  const client = delta();
+  client.subscribe(CDS);
+  client.subscribe(EDS, "a");
+  client.subscribe(LDS);
+  client.subscribe(RDS, "8080");
+  const asked = () => ads.ledger.proxy("default/orders")?.types.filter(({ status }) => status !== "NOT_SUBSCRIBED").length;
+  await client.until(() => (asked() === 4 ? true : undefined), "the requests in the ledger");
+  source.publish({ [CDS]: { a: "1" }, [EDS]: { a: "1" }, [LDS]: { a: "1" }, [RDS]: { 8080: "1" } });
+  const types: string[] = [];
+  for (let count = 0; count < 4; count++) types.push((await client.take()).typeUrl);
+  expect(types).toEqual([CDS, EDS, LDS, RDS]);
+});
+
 test("a proxy that asks for all clusters where there are none is told so, and does not wait", async () => {
   const { source, delta } = await start();
   source.publish({});

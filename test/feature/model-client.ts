@@ -2,6 +2,7 @@
 import { DeltaSubscription } from "../../src/ads/delta.ts";
 import { Subscriptions } from "../../src/ads/order.ts";
 import type { Push } from "../../src/ads/push.ts";
+import { RequestContents } from "../../src/ads/request-content.ts";
 import { SotwSubscription } from "../../src/ads/sotw.ts";
 import type { Subscription } from "../../src/ads/subscription.ts";
 import { hasWildcard } from "../../src/ads/traits.ts";
@@ -20,6 +21,8 @@ interface Wanted {
   begun: boolean;
   named: boolean;
 }
+
+const contents = new RequestContents();
 
 export abstract class ModelClient<S extends Subscription> {
   readonly caches = new Map<string, Map<string, EncodedResource>>();
@@ -142,7 +145,10 @@ export class DeltaModelClient extends ModelClient<DeltaSubscription> {
   }
 
   private request(typeUrl: string, subscribe: string[], unsubscribe: string[], nonce = "", error?: string): void {
-    this.toServer.push(() => this.subscriptions.of(typeUrl).request({ subscribe, unsubscribe, initialVersions: {}, nonce, error }));
+    const content = contents.of("delta", subscribe, unsubscribe);
+    this.toServer.push(() =>
+      this.subscriptions.of(typeUrl).request({ subscribe, unsubscribe, initialVersions: {}, nonce, error, content }),
+    );
   }
 }
 
@@ -176,6 +182,7 @@ export class SotwModelClient extends ModelClient<SotwSubscription> {
     state.begun = true;
     const names = [...(state.wildcard ? ["*"] : []), ...state.names];
     const { nonce } = state;
-    this.toServer.push(() => this.subscriptions.of(typeUrl).request({ names, version: "", nonce, error }));
+    const content = contents.of("sotw", names);
+    this.toServer.push(() => this.subscriptions.of(typeUrl).request({ names, version: "", nonce, error, content }));
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { eachInTurns, inTurns } from "../../src/lib/turns.ts";
+import { eachInTurns, inTurns, TaskQueue } from "../../src/lib/turns.ts";
 
 function* counting(steps: number, log: string[]): Generator<void, number> {
   for (let step = 0; step < steps; step++) {
@@ -46,4 +46,48 @@ test("work on many things lets other work go first now and then, keeps their ord
   });
   await expect(failing).rejects.toThrow("no");
   expect(seen).toEqual([0, 1, 2]);
+});
+
+/** A clock that each look moves on by a millisecond. */
+function ticking() {
+  let now = 0;
+  return { monotonic: () => now++ };
+}
+
+test("tasks are done whole, in the order in which they came, those added by a task after those that wait", async () => {
+  const queue = new TaskQueue(ticking());
+  const seen: string[] = [];
+  await new Promise<void>((resolve) => {
+    const add = (name: string, then = () => {}) =>
+      queue.add(async () => {
+        seen.push(`${name} begins`);
+        await Promise.resolve();
+        seen.push(`${name} ends`);
+        then();
+      });
+    add("one", () => add("three", resolve));
+    add("two");
+    expect(seen).toEqual([]);
+  });
+  expect(seen).toEqual(["one", "two", "three"].flatMap((name) => [`${name} begins`, `${name} ends`]));
+});
+
+test("after some milliseconds of tasks, and before the next, others have their turn", async () => {
+  const queue = new TaskQueue(ticking());
+  let [done, turns] = [0, 0];
+  const others = () => {
+    turns += 1;
+    if (done < 100) setImmediate(others);
+  };
+  setImmediate(others);
+  await new Promise<void>((resolve) => {
+    for (let count = 1; count <= 100; count++) {
+      queue.add(async () => {
+        done += 1;
+        if (count === 100) resolve();
+      });
+    }
+  });
+  // Each task takes a millisecond of that clock, so four are done between two turns of the others.
+  expect(turns).toBeGreaterThanOrEqual(24);
 });

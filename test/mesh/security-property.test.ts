@@ -78,7 +78,7 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
   const peers = policies.filter((one) => one.kind === "PeerAuthentication");
   const rules = policies.filter((one) => one.kind === "AuthorizationPolicy");
   const tokens = policies.filter((one) => one.kind === "RequestAuthentication");
-  const pool = new Pool(previous && pools.get(previous));
+  const pool = (previous && pools.get(previous)) ?? new Pool();
   const mesh: Mesh = {
     revision: 1,
     settings,

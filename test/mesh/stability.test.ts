@@ -1,186 +1,24 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
+import { changedNames, listVersion, typeVersion } from "../../src/ads/diff.ts";
 import type { EncodedResource, ProxySnapshot } from "../../src/lib/encoded.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
 import type { Mesh } from "../../src/mesh/types.ts";
-import type { AnyResource } from "../../src/model/resource.ts";
+import { ALL_ABILITIES } from "../../src/xds/envoy-version.ts";
+import { ProxySnapshots } from "../../src/xds/proxy-snapshots.ts";
 import { buildSnapshot } from "../../src/xds/snapshot.ts";
 import { httpService, OPTIONS, resource, resourcesOf, workload } from "./harness.ts";
+import { key, parsed, resources } from "./random-documents.ts";
 
 // Hundreds of meshes, on a machine that may be busy.
 setDefaultTimeout(60_000);
 
-const SERVICES = ["orders", "users", "web"];
-const NAMESPACES = ["default", "shop"];
-const service = fc.constantFrom(...SERVICES);
-const metadata = fc
-  .tuple(fc.constantFrom(...NAMESPACES), fc.constantFrom("2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"))
-  .map(([namespace, created]) => `namespace: ${namespace}, creationTimestamp: "${created}"`);
-const name = fc.constantFrom("a", "b", "c");
-const host = fc.constantFrom(
-  "orders",
-  "users.shop.mesh.local",
-  "*.mesh.local",
-  "*.shop.mesh.local",
-  "web.default.svc.cluster.local",
-  "api.example.com",
-);
-
-/** Documents over a small world, so that they meet each other often. */
-const document = fc.oneof(
-  fc
-    .tuple(service, metadata, fc.constantFrom("80", "8080"))
-    .map(([app, meta, port]) =>
-      httpService(app, meta, `[{number: ${port}, name: http, protocol: HTTP}, {number: 5432, name: tcp, protocol: TCP}]`),
-    ),
-  fc
-    .tuple(name, service, metadata, fc.integer({ min: 1, max: 9 }))
-    .map(([at, app, meta, last]) => workload(`${app}-${at}`, app, `10.0.0.${last}`, meta)),
-  fc
-    .tuple(name, host, metadata, fc.constantFrom("RANDOM", "ROUND_ROBIN"))
-    .map(([rule, of, meta, simple]) =>
-      resource(
-        "DestinationRule",
-        rule,
-        `{host: "${of}", trafficPolicy: {loadBalancer: {simple: ${simple}}}, subsets: [{name: ${rule}, labels: {app: orders}}]}`,
-        meta,
-      ),
-    ),
-  fc
-    .tuple(name, host, host, metadata)
-    .map(([rule, of, to, meta]) =>
-      resource(
-        "VirtualService",
-        rule,
-        `{hosts: ["${of}"], http: [{route: [{destination: {host: "${to.replace("*.", "orders.")}", subset: a}}]}]}`,
-        meta,
-      ),
-    ),
-  fc
-    .tuple(name, host, metadata)
-    .map(([entry, of, meta]) =>
-      resource(
-        "ServiceEntry",
-        entry,
-        `{hosts: ["${of.startsWith("*") ? "api.example.com" : of.includes(".") ? of : `${of}.example.com`}"], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}], endpoints: [{address: ${entry}.example.com}]}`,
-        meta,
-      ),
-    ),
-  fc
-    .tuple(name, host, metadata, fc.constantFrom("[.]", '["*"]', "[shop]"), fc.constantFrom("app: web", "app: orders"))
-    .map(([rule, of, meta, exportTo, label]) =>
-      resource(
-        "VirtualService",
-        `${rule}-narrow`,
-        `{hosts: ["${of}"], exportTo: ${exportTo}, http: [{match: [{sourceLabels: {${label}}}, {sourceNamespace: shop, uri: {prefix: /a}}], delegate: {name: ${rule}-leaf, namespace: default}}, {match: [{uri: {prefix: /b}}], directResponse: {status: 418}}]}`,
-        meta,
-      ),
-    ),
-  fc
-    .tuple(name, service, metadata, fc.constantFrom("[.]", '["*"]'))
-    .map(([leaf, to, meta, exportTo]) =>
-      resource(
-        "VirtualService",
-        `${leaf}-leaf`,
-        `{exportTo: ${exportTo}, http: [{timeout: 1s, route: [{destination: {host: ${to}}}]}]}`,
-        meta,
-      ),
-    ),
-  fc
-    .tuple(name, host, metadata, fc.constantFrom("workloadSelector: {matchLabels: {app: web}}", "exportTo: [shop]", "exportTo: [.]"))
-    .map(([rule, of, meta, scope]) =>
-      resource(
-        "DestinationRule",
-        `${rule}-scoped`,
-        `{host: "${of}", ${scope}, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 5}, connectionPool: {tcp: {maxConnections: 7}}}}`,
-        meta,
-      ),
-    ),
-  fc
-    .tuple(name, service, metadata, fc.constantFrom("eu/north/a", "eu/south/a", "us/east/a"))
-    .map(([at, app, meta, locality]) => workload(`${app}-${at}`, app, "10.0.2.1", meta, `, locality: ${locality}`)),
-  fc
-    .tuple(
-      name,
-      fc.constantFrom("default", "shop", "weft-system"),
-      fc.constantFrom("", "workloadSelector: {labels: {app: web}}, "),
-      fc.constantFrom(
-        'egress: [{hosts: ["./*"]}]',
-        'egress: [{hosts: ["*/*", "~shop/*"]}]',
-        'egress: [{hosts: ["*/orders.default.mesh.local"]}]',
-      ),
-      fc.constantFrom("", ", inboundConnectionPool: {tcp: {maxConnections: 9}}", ", ingress: [{port: {number: 80, protocol: HTTP}}]"),
-    )
-    .map(([at, namespace, selector, egress, more]) =>
-      resource("Sidecar", at, `{${selector}${egress}${more}}`, `namespace: ${namespace}, creationTimestamp: "2024-01-01T00:00:00Z"`),
-    ),
-  fc
-    .tuple(metadata, fc.constantFrom("STRICT", "PERMISSIVE", "DISABLE"))
-    .map(([meta, mode]) => resource("PeerAuthentication", "default", `{mtls: {mode: ${mode}}}`, meta)),
-  fc
-    .tuple(name, metadata)
-    .map(([at, meta]) =>
-      resource(
-        "WorkloadEntry",
-        `front-${at}`,
-        "{address: 10.0.1.1, serviceAccount: front}",
-        `${meta}, labels: {gateway: ${at}}, annotations: {weft.dev/type: gateway}`,
-      ),
-    ),
-  fc
-    .tuple(name, metadata, fc.constantFrom("", "selector: {gateway: a}, "), fc.constantFrom("HTTP", "TCP", "TLS"))
-    .map(([at, meta, selector, protocol]) =>
-      resource(
-        "Gateway",
-        at,
-        `{${selector}servers: [{port: {number: 80, name: p, protocol: ${protocol}}, hosts: ["*"]${protocol === "TLS" ? ", tls: {}" : ""}}]}`,
-        meta,
-      ),
-    ),
-  fc.tuple(name, name, host, metadata).map(([at, gateway, of, meta]) => {
-    const to = 'route: [{destination: {host: "orders.default.mesh.local"}}]';
-    const sni = of.includes(".") && !of.endsWith("cluster.local") ? `, tls: [{match: [{sniHosts: ["${of}"]}], ${to}}]` : "";
-    return resource(
-      "VirtualService",
-      `${at}-bound`,
-      `{hosts: ["${of}"], gateways: [${gateway}], http: [{${to}}], tcp: [{${to}}]${sni}}`,
-      meta,
-    );
-  }),
-  fc
-    .tuple(name, metadata)
-    .map(([policy, meta]) =>
-      resource("AuthorizationPolicy", policy, "{action: ALLOW, rules: [{to: [{operation: {methods: [GET]}}]}]}", meta),
-    ),
-  fc
-    .tuple(name, metadata, service, fc.constantFrom("1s", "2s"), fc.integer({ min: 0, max: 1 }))
-    .map(([filter, meta, app, timeout, priority]) =>
-      resource(
-        "EnvoyFilter",
-        filter,
-        `{priority: ${priority}, workloadSelector: {labels: {app: ${app}}}, configPatches: [{applyTo: CLUSTER, patch: {operation: MERGE, value: {connect_timeout: ${timeout}}}}]}`,
-        meta,
-      ).replace("networking.istio.io/v1\n", "networking.istio.io/v1alpha3\n"),
-    ),
-);
-
-const key = ({ kind, metadata: { namespace, name: id } }: AnyResource) => `${kind}/${namespace}/${id}`;
-
-const parsed = document.map((text) => {
-  const [one] = resourcesOf(text);
-  if (!one) throw new Error(text);
-  return one;
-});
-
-/** No two of the same kind, namespace and name. */
-const resources = fc.uniqueArray(parsed, { selector: key, maxLength: 14 });
-
 /** Name and version of everything that every proxy gets: equal exactly when the bytes are. */
-function fingerprint(mesh: Mesh): Record<string, string[]> {
+function fingerprint(mesh: Mesh, of = snapshot): Record<string, string[]> {
   return Object.fromEntries(
     [...mesh.workloads.keys()].map((id) => [
       id,
-      all(snapshot(mesh, id)).map((r) => `${r.typeUrl} ${r.name} ${r.version} ${JSON.stringify(r.sources)}`),
+      all(of(mesh, id)).map((r) => `${r.typeUrl} ${r.name} ${r.version} ${JSON.stringify(r.sources)}`),
     ]),
   );
 }
@@ -193,6 +31,18 @@ function snapshot(mesh: Mesh, id: string): ProxySnapshot {
 
 function all({ resources: byType }: ProxySnapshot): EncodedResource[] {
   return [...byType.values()].flatMap((byName) => [...byName.values()]);
+}
+
+const NO_SECRETS: readonly EncodedResource[] = [];
+
+/** What ADS finds to have changed is what did, and the version of the whole is that of the content. */
+function expectDifferences(before: ProxySnapshot, after: ProxySnapshot): void {
+  for (const [type, now] of after.resources) {
+    const old = before.resources.get(type) ?? new Map<string, EncodedResource>();
+    const names = [...new Set([...old.keys(), ...now.keys()])].filter((id) => old.get(id)?.version !== now.get(id)?.version);
+    expect([...changedNames(old, now)].sort()).toEqual(names.sort());
+    expect(typeVersion(now)).toBe(listVersion([...now.values()].reverse()));
+  }
 }
 
 describe("A mesh", () => {
@@ -208,19 +58,34 @@ describe("A mesh", () => {
     );
   });
 
-  test("built step by step is the mesh built from scratch, byte for byte", () => {
-    const steps = fc.array(fc.tuple(fc.boolean(), parsed), { maxLength: 8 });
+  test("built step by step is the mesh built from scratch, byte for byte, and so is what each proxy is given at each step", () => {
+    // Several changes may come as one step.
+    const steps = fc.array(fc.array(fc.tuple(fc.boolean(), parsed), { minLength: 1, maxLength: 3 }), { maxLength: 10 });
     fc.assert(
       fc.property(resources, steps, (list, edits) => {
         const current = new Map(list.map((one) => [key(one), one]));
+        const proxies = new Map<string, { readonly snapshots: ProxySnapshots; last?: ProxySnapshot }>();
+        const given = (of: Mesh, id: string) => {
+          const proxy = proxies.get(id) ?? { snapshots: new ProxySnapshots() };
+          proxies.set(id, proxy);
+          const next = proxy.snapshots.next(of, id, NO_SECRETS, ALL_ABILITIES);
+          if (!next) throw new Error(`no snapshot for ${id}`);
+          if (proxy.last) expectDifferences(proxy.last, next);
+          proxy.last = next;
+          return next;
+        };
         let mesh = buildMesh([...current.values()], OPTIONS);
-        for (const [removes, one] of edits) {
-          if (removes) current.delete(key(one));
-          else current.set(key(one), one);
+        fingerprint(mesh, given);
+        for (const step of edits) {
+          for (const [removes, one] of step) {
+            if (removes) current.delete(key(one));
+            else current.set(key(one), one);
+          }
           mesh = buildMesh([...current.values()], OPTIONS, mesh);
+          const stepped = fingerprint(mesh, given);
+          const copies = [...current.values()].map((one) => structuredClone(one));
+          expect(stepped).toEqual(fingerprint(buildMesh(copies, OPTIONS)));
         }
-        const copies = [...current.values()].map((one) => structuredClone(one));
-        expect(fingerprint(mesh)).toEqual(fingerprint(buildMesh(copies, OPTIONS)));
       }),
       { numRuns: 100 },
     );

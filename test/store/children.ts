@@ -21,6 +21,20 @@ async function applyForever(): Promise<never> {
   }
 }
 
+/** Thirty callers apply at once, again and again; prints the name of each resource after its apply was acknowledged. */
+async function applyTogether(): Promise<void> {
+  const store = await openSqliteStore({ path, clock: systemClock });
+  const { revision } = await store.list();
+  const caller = async (id: number) => {
+    for (let next = 1; ; next++) {
+      const name = `r${revision}-c${id}-${next}`;
+      const result = await store.apply({ puts: [put(name, "x".repeat((next * 131 * id) % 3000))], deletes: [], who: "child" });
+      process.stdout.write(`${name} ${result.revision}\n`);
+    }
+  };
+  await Promise.all(Array.from({ length: 30 }, (_, id) => caller(id)));
+}
+
 async function holdLock(): Promise<void> {
   try {
     await lockDirectory(path);
@@ -44,6 +58,7 @@ async function openAsNobody(): Promise<void> {
 }
 
 if (verb === "apply-forever") await applyForever();
+else if (verb === "apply-together") await applyTogether();
 else if (verb === "hold-lock") await holdLock();
 else if (verb === "open-as-nobody") await openAsNobody();
 else throw new Error(`unknown verb ${verb}`);

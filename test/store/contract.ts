@@ -1,11 +1,13 @@
 /**
  * What every store promises (src/store/store.ts), as tests that each backend runs: `storeContract("sqlite", open)`. Reading and writing
- * are here; its audit in contract-audit.ts, watching and the past in contract-watch.ts, any sequence of transactions against a model in contract-property.ts.
+ * are here; its audit in contract-audit.ts, pages in contract-pages.ts, writes at the same time in contract-together.ts, watching and the past in contract-watch.ts, any sequence of transactions against a model in contract-property.ts.
  */
 import { describe, expect, test } from "bun:test";
 import type { Store } from "../../src/store/index.ts";
 import { auditContract } from "./contract-audit.ts";
+import { pageContract } from "./contract-pages.ts";
 import { storeProperty } from "./contract-property.ts";
+import { togetherContract } from "./contract-together.ts";
 import { watchContract } from "./contract-watch.ts";
 import { apply, clockAt, codeOf, idOf, type OpenForTest, opener, put, remove, SOURCE } from "./harness.ts";
 
@@ -207,6 +209,8 @@ export function storeContract(name: string, open: OpenForTest): void {
     });
   });
   auditContract(name, open);
+  pageContract(name, open);
+  togetherContract(name, open);
   watchContract(name, open);
   storeProperty(name, open);
 }

@@ -35,7 +35,7 @@ describe("the file of the SQLite store", () => {
   });
 
   test("is written through a synced write-ahead log", async () => {
-    const connection = openConnection(newPath());
+    const { connection } = openConnection(newPath());
     const settings = ["journal_mode", "synchronous", "foreign_keys", "application_id", "user_version"];
     const values = settings.map((name) => connection.get<Record<string, unknown>>(`PRAGMA ${name}`)?.[name]);
     connection.close();

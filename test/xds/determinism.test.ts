@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildMesh } from "../../src/mesh/build.ts";
 import { KINDS } from "../../src/model/index.ts";
+import { ALL_ABILITIES, abilitiesOf } from "../../src/xds/envoy-version.ts";
 import { buildSnapshot } from "../../src/xds/snapshot.ts";
 import { OPTIONS, resourcesOf } from "../mesh/harness.ts";
 import { type Random, randomOf } from "../why/random.ts";
@@ -15,6 +16,9 @@ setDefaultTimeout(600_000);
 
 const resources = resourcesOf(readFileSync(join(import.meta.dir, "every-kind.yaml"), "utf8"));
 
+/** With whole route tables, and with virtual hosts one by one. */
+const ENVOYS = [ALL_ABILITIES, abilitiesOf("1.40.0", "delta")];
+
 /** Type, name, lines and bytes of all that every proxy gets, in the order in which it gets them. */
 function everything(order: readonly number[]): string {
   // Copies: what was made of these very objects before would be found again, in the order of that time.
@@ -23,7 +27,8 @@ function everything(order: readonly number[]): string {
   const hash = new Bun.CryptoHasher("sha256");
   for (const workload of mesh.workloads.keys()) {
     hash.update(`proxy ${workload}\n`);
-    for (const [typeUrl, byName] of buildSnapshot(mesh, workload, [])?.resources ?? []) {
+    const snapshots = ENVOYS.map((abilities) => buildSnapshot(mesh, workload, [], abilities));
+    for (const [typeUrl, byName] of snapshots.flatMap((snapshot) => [...(snapshot?.resources ?? [])])) {
       for (const { name, sources, any } of byName.values()) {
         hash.update(`${typeUrl} ${name} ${JSON.stringify(sources)} ${any.length}\n`).update(any);
       }

@@ -4,10 +4,14 @@
  */
 import type { Problem } from "../../lib/problem.ts";
 import type { AnyResource } from "../../model/resource.ts";
+import { originOf } from "../build.ts";
+import { ResourceSet } from "../resource-set.ts";
+import { buildSelection } from "../selection.ts";
 import type { Mesh } from "../types.ts";
 import { findLostLogs, findLostMetrics, findLostSpans } from "./access-logs.ts";
 import { findClaimsNobodyReads } from "./claim-routes.ts";
-import { createContext } from "./context.ts";
+import { comparison } from "./comparison.ts";
+import { type Context, createContext, type Reads, type Subject } from "./context.ts";
 import { findMissingCredentials } from "./credentials.ts";
 import { findDeadRoutes } from "./dead-routes.ts";
 import { findLostDelegates } from "./delegates.ts";
@@ -62,25 +66,63 @@ const RULES = [
   findIdleTelemetry,
 ];
 
+/** What was found, and what each rule looked at for it. */
+export interface Analysis {
+  /** By file and line. */
+  readonly problems: readonly Problem[];
+  readonly subject: Subject;
+  readonly runs: ReadonlyMap<Rule, Run>;
+}
+
+type Rule = (context: Context) => void;
+
+interface Run {
+  readonly reads: Reads;
+  readonly problems: readonly Problem[];
+}
+
+/** They look at the addresses of workloads, which all others leave alone. */
+const ON_ADDRESSES: ReadonlySet<Rule> = new Set([findPortConflicts, findLostEgressListeners]);
+
 /** All findings, by file and line. `mesh` must have been built of `resources`. */
 export function analyze(resources: readonly AnyResource[], mesh: Mesh): Problem[] {
   const steps = analyzeInSteps(resources, mesh);
   for (;;) {
     const step = steps.next();
-    if (step.done) return step.value;
+    if (step.done) return [...step.value.problems];
   }
 }
 
-/** `analyze`, with a pause after each group of rules, which takes milliseconds on a mesh of a thousand services. */
-export function* analyzeInSteps(resources: readonly AnyResource[], mesh: Mesh): Generator<void, Problem[]> {
-  const context = createContext(resources, mesh);
+/**
+ * `analyze`, with a pause after each rule, which takes milliseconds on a mesh of a thousand services. What a rule looks at, it is seen to look
+ * at; where all of that is as it was for `before`, so is what it found.
+ */
+export function* analyzeInSteps(resources: readonly AnyResource[], mesh: Mesh, before?: Analysis): Generator<void, Analysis> {
+  const subject = subjectOf(resources, mesh);
+  const runs = new Map<Rule, Run>();
+  const same = before && comparison(before.subject, subject);
   for (const find of RULES) {
+    const known = before?.runs.get(find);
+    if (known && same?.(known.reads, ON_ADDRESSES.has(find))) {
+      runs.set(find, known);
+      continue;
+    }
+    const reads: Reads = { kinds: new Set(), parts: new Set() };
+    const context = createContext(subject, reads);
     find(context);
+    runs.set(find, { reads, problems: context.problems });
     yield;
   }
-  return [...context.problems].sort(
-    (a, b) => compare(a.file, b.file) || a.line - b.line || compare(a.code, b.code) || compare(a.message, b.message),
-  );
+  const problems = [...runs.values()].flatMap((run) => run.problems);
+  problems.sort((a, b) => compare(a.file, b.file) || a.line - b.line || compare(a.code, b.code) || compare(a.message, b.message));
+  return { problems, subject, runs };
+}
+
+function subjectOf(resources: readonly AnyResource[], mesh: Mesh): Subject {
+  const origin = originOf(mesh);
+  if (origin) return { mesh, ...origin };
+  const set = ResourceSet.of(resources);
+  return { mesh, set, selection: buildSelection(set.of("ServiceEntry"), set.of("WorkloadEntry")) };
 }
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);

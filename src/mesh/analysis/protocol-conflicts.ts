@@ -1,7 +1,7 @@
 /** One port of a workload, or of a host, with two protocols: the oldest ServiceEntry decides, and the other's callers are misunderstood. */
 import { canonicalHost } from "../../model/host.ts";
 import type { Resource } from "../../model/resource.ts";
-import { buildSelection } from "../selection.ts";
+import { keyOf } from "../selection.ts";
 import { isHttp, isHttp2, servicePort } from "../services.ts";
 import type { Protocol } from "../types.ts";
 import { type Context, nameOf } from "./context.ts";
@@ -18,7 +18,8 @@ const mannerOf = (protocol: Protocol) => (isHttp2(protocol) ? "HTTP/2" : isHttp(
 
 export function findProtocolConflicts(context: Context): void {
   const entries = context.of("ServiceEntry");
-  const { entries: selecting } = buildSelection(entries, context.of("WorkloadEntry"));
+  const workloads = context.of("WorkloadEntry");
+  const { entries: selecting } = context.selection;
   const told = new Set<string>();
   const tell = (entry: ServiceEntry, index: number, first: Claim, protocol: Protocol, where: string) => {
     const key = `${entry.metadata.namespace}/${entry.metadata.name} ${index} ${first.entry.metadata.namespace}/${first.entry.metadata.name}`;
@@ -27,7 +28,8 @@ export function findProtocolConflicts(context: Context): void {
     const message = `${protocol} at ${where}, where ${nameOf(first.entry)}, which is older, says ${first.protocol}: that holds`;
     context.warn("protocolConflict", entry, ["spec", "ports", index, "protocol"], message);
   };
-  for (const [workload, own] of selecting) {
+  for (const workload of workloads) {
+    const own = selecting.get(keyOf(workload)) ?? [];
     const claims = new Map<number, Claim>();
     for (const entry of own) {
       for (const [index, port] of (entry.spec.ports ?? []).map(servicePort).entries()) {

@@ -16,10 +16,16 @@ interface Destination {
 export function findBrokenReferences(context: Context): void {
   const subsets = subsetsByHost(context);
   for (const resource of context.of("VirtualService")) {
-    for (const [path, destination] of destinationsIn(resource.spec, ["spec"]))
-      checkDestination(context, resource, path, destination, subsets);
+    eachField(resource.spec, ["spec"], (key, part, path) => {
+      if ((key === "destination" || key === "mirror") && isDestination(part)) {
+        checkDestination(context, resource, path, part, subsets);
+        return false;
+      }
+      if (key !== "gateways" || !Array.isArray(part)) return true;
+      for (const [index, name] of part.entries()) checkGateway(context, resource, [...path, index], String(name));
+      return false;
+    });
     checkHosts(context, resource);
-    for (const [path, name] of gatewaysIn(resource.spec)) checkGateway(context, resource, path, name);
   }
   for (const resource of context.of("DestinationRule")) {
     const { host, trafficPolicy, subsets: own = [] } = resource.spec;
@@ -40,14 +46,16 @@ export function findBrokenReferences(context: Context): void {
   }
 }
 
-/** Every destination and mirror under `value`: an object with a host, by the field that holds it. */
-function destinationsIn(value: unknown, path: Path): [Path, Destination][] {
-  if (Array.isArray(value)) return value.flatMap((part, index) => destinationsIn(part, [...path, index]));
-  if (typeof value !== "object" || value === null) return [];
-  return Object.entries(value).flatMap(([key, part]): [Path, Destination][] => {
-    const at = [...path, key];
-    return (key === "destination" || key === "mirror") && isDestination(part) ? [[at, part]] : destinationsIn(part, at);
-  });
+/** All fields under `value`, with their paths, which are only good during the call; into those of which `visit` says so. */
+function eachField(value: unknown, path: (string | number)[], visit: (key: string, part: unknown, path: Path) => boolean): void {
+  if (typeof value !== "object" || value === null) return;
+  const isList = Array.isArray(value);
+  for (const key of Object.keys(value)) {
+    const part = (value as Readonly<Record<string, unknown>>)[key];
+    path.push(isList ? Number(key) : key);
+    if (isList || visit(key, part, path)) eachField(part, path, visit);
+    path.pop();
+  }
 }
 
 const isDestination = (value: unknown): value is Destination => typeof (value as { host?: unknown } | null)?.host === "string";
@@ -141,16 +149,6 @@ function checkPorts(
     const at = [...path, "portLevelSettings", index, "port", "number"];
     context.warn("unknownPort", resource, at, `${resource.spec.host} has no port ${port.number}`, `its ports: ${ports.join(", ")}`);
   }
-}
-
-/** The gateways of the VirtualService and of its matches. */
-function gatewaysIn(value: unknown, path: Path = ["spec"]): [Path, string][] {
-  if (Array.isArray(value)) return value.flatMap((part, index) => gatewaysIn(part, [...path, index]));
-  if (typeof value !== "object" || value === null) return [];
-  return Object.entries(value).flatMap(([key, part]): [Path, string][] => {
-    if (key !== "gateways" || !Array.isArray(part)) return gatewaysIn(part, [...path, key]);
-    return part.map((name, index): [Path, string] => [[...path, key, index], String(name)]);
-  });
 }
 
 /** "mesh" stands for all sidecars; a name without a namespace is a Gateway of the VirtualService's (Istio, ResolveGatewayName). */

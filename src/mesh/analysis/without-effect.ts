@@ -34,17 +34,20 @@ export function findWithoutEffect(context: Context): void {
 
 /** Nothing intercepts connections, so only of some services a caller means a place of its own: of those without a resolution. */
 function checkPassthrough(context: Context, resource: Resource<"DestinationRule">, path: Path, policy: TrafficPolicy | undefined): void {
+  const places = [
+    ...(policy?.loadBalancer?.simple === "PASSTHROUGH" ? [path] : []),
+    ...(policy?.portLevelSettings ?? []).flatMap(({ loadBalancer }, index) =>
+      loadBalancer?.simple === "PASSTHROUGH" ? [[...path, "portLevelSettings", index]] : [],
+    ),
+  ];
+  if (places.length === 0) return;
   const { spec, metadata } = resource;
   const service = context.service(spec.host, metadata.namespace);
   const entry = service && context.of("ServiceEntry").find((one) => sameSource(provenanceOf(one, "spec"), service.source));
   if (!entry || isPassthrough(entry.spec) || entry.spec.resolution === "DYNAMIC_DNS") return;
-  const warn = (at: Path) => {
+  for (const at of places) {
     const message = `callers of ${service.host} mean no address of their own, as nothing intercepts them: LEAST_REQUEST chooses an instance`;
     context.warn("noEffect", resource, [...at, "loadBalancer", "simple"], message, "write RANDOM, or what is meant");
-  };
-  if (policy?.loadBalancer?.simple === "PASSTHROUGH") warn(path);
-  for (const [index, { loadBalancer }] of (policy?.portLevelSettings ?? []).entries()) {
-    if (loadBalancer?.simple === "PASSTHROUGH") warn([...path, "portLevelSettings", index]);
   }
 }
 

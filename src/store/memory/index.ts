@@ -14,6 +14,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { WeftError } from "../../lib/errors.ts";
 import { follow, lostReason, Wakeups } from "../follow.ts";
 import { AUDIT_LIMIT, type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit, MOST_CHANGES } from "../history-limit.ts";
+import { aroundOf, checkReach, compareIds, compareText, pageOf, within } from "../page.ts";
 import {
   encodeTransaction,
   idKey,
@@ -31,6 +32,8 @@ import type {
   ListFilter,
   Listing,
   LostEvent,
+  Page,
+  PagePlace,
   PrivateChange,
   PrivateRecord,
   ResourceId,
@@ -82,6 +85,18 @@ class MemoryStore implements Store, Compactable {
     this.#checkOpen();
     const rows = [...this.#rows.values()].filter((row) => matches(row, filter)).sort(compareIds);
     return { revision: this.#revision, resources: rows.map(toResource) };
+  }
+
+  async listPage(filter: ListFilter, { limit, from }: { readonly limit: number; readonly from?: PagePlace }): Promise<Page> {
+    this.#checkOpen();
+    const revision = from?.revision ?? this.#revision;
+    checkReach(revision, { revision: this.#revision, compacted: this.#compacted });
+    const isWanted = (row: ResourceId) => matches(row, filter) && (!from || compareIds(row, from.after) > 0);
+    const rows = [...this.#rows.values()].filter((row) => row.revision <= revision && isWanted(row)).sort(compareIds);
+    const unchanged = rows.slice(0, limit + 1);
+    const logs = (log: readonly (readonly LogRow[])[]) => log.flat().filter(({ row }) => isWanted(row) && within(unchanged, limit)(row));
+    const known = revision - this.#compacted;
+    return pageOf(revision, limit, unchanged, aroundOf(logs(this.#log.slice(0, known)), logs(this.#log.slice(known))));
   }
 
   async get(id: ResourceId): Promise<StoredResource | undefined> {
@@ -218,13 +233,4 @@ function matches(row: ResourceId, filter: ListFilter): boolean {
     (filter.namespace === undefined || filter.namespace === row.namespace) &&
     (filter.name === undefined || filter.name === row.name)
   );
-}
-
-/** By UTF-8 bytes, as SQLite and etcd sort. */
-function compareIds(a: ResourceId, b: ResourceId): number {
-  return compareText(a.kind, b.kind) || compareText(a.namespace, b.namespace) || compareText(a.name, b.name);
-}
-
-function compareText(a: string, b: string): number {
-  return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

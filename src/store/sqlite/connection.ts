@@ -51,6 +51,24 @@ export class Connection {
     return this.#within("BEGIN IMMEDIATE", work);
   }
 
+  /**
+   * Within a transaction that writes: where `work` throws, what it wrote is undone, and its error is given back.
+   * @throws where the transaction itself is lost: SQLite has rolled all of it back, or cannot undo the part
+   */
+  savepoint<T>(work: () => T): { readonly value: T } | { readonly reason: unknown } {
+    this.run("SAVEPOINT part");
+    try {
+      const value = work();
+      this.run("RELEASE part");
+      return { value };
+    } catch (reason) {
+      if (!this.#database.inTransaction) throw reason;
+      this.run("ROLLBACK TO part");
+      this.run("RELEASE part");
+      return { reason };
+    }
+  }
+
   /** Without its statements finalized, SQLite would keep the file open and leave the write-ahead log behind. */
   close(): void {
     if (this.#closed) return;

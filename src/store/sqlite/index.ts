@@ -6,7 +6,8 @@ import type { AuditEvent, AuditPage, AuditRecord, RevisionsPage } from "../../li
 import type { Clock } from "../../lib/clock.ts";
 import { follow, lostReason, Wakeups } from "../follow.ts";
 import { AUDIT_LIMIT, type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit, MOST_CHANGES } from "../history-limit.ts";
-import { encodeTransaction, type Plan, planTransaction, toHistoryEntry, toResource, toRevisionEvent } from "../plan.ts";
+import { checkReach, pageOf, within } from "../page.ts";
+import { encodeTransaction, type Plan, planTransaction, type StoredRow, toHistoryEntry, toResource, toRevisionEvent } from "../plan.ts";
 import type {
   ApplyResult,
   AuditFilter,
@@ -14,6 +15,8 @@ import type {
   ListFilter,
   Listing,
   LostEvent,
+  Page,
+  PagePlace,
   PrivateChange,
   PrivateRecord,
   ResourceId,
@@ -25,17 +28,22 @@ import type {
 import { appendAudit, readAudit } from "./audit.ts";
 import type { Connection } from "./connection.ts";
 import { damaged } from "./errors.ts";
+import { GroupCommit } from "./group-commit.ts";
 import { checkWritable } from "./health.ts";
-import { openConnection } from "./open.ts";
+import { openConnection, type Verified } from "./open.ts";
 import {
   dropHistory,
   type Meta,
+  readAround,
+  readChangedIds,
+  readDataVersion,
   readHistory,
   readMeta,
   readNextRevision,
   readResource,
   readResources,
   readTargets,
+  readUnchanged,
   removeResource,
   writeLog,
   writeMeta,
@@ -61,10 +69,10 @@ export interface SqliteStoreOptions {
  * read-only, locked, or on a full disk. What is stored is unchanged then.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store & Compactable> {
-  const connection = openConnection(options.path);
+  const { connection, verified } = openConnection(options.path);
   try {
     if (options.maxPages !== undefined) connection.script(`PRAGMA max_page_count = ${Math.trunc(options.maxPages)}`);
-    const store = new SqliteStore(connection, options);
+    const store = new SqliteStore(connection, verified, options);
     await store.checkWritable();
     return store;
   } catch (reason) {
@@ -81,10 +89,16 @@ class SqliteStore implements Store, Compactable {
   readonly #auditLimit: number;
   readonly #newUid: () => string;
   readonly #wakeups = new Wakeups();
+  readonly #commits: GroupCommit;
 
-  constructor(connection: Connection, options: SqliteStoreOptions) {
+  /** What opening has read of the resources, for the first listing; no longer than nothing is written. */
+  #verified: Verified | undefined;
+
+  constructor(connection: Connection, verified: Verified, options: SqliteStoreOptions) {
     this.name = `sqlite:${options.path}`;
     this.#connection = connection;
+    this.#verified = verified;
+    this.#commits = new GroupCommit(connection);
     this.#clock = options.clock;
     this.#limit = options.historyLimit ?? DEFAULT_HISTORY_LIMIT;
     this.#auditLimit = options.auditLimit ?? AUDIT_LIMIT;
@@ -93,8 +107,34 @@ class SqliteStore implements Store, Compactable {
 
   async list(filter: ListFilter = {}): Promise<Listing> {
     const db = this.#connection;
-    const { revision, rows } = db.read(() => ({ revision: readMeta(db).revision, rows: readResources(db, filter) }));
+    const { revision, rows } = db.read(() => ({
+      revision: readMeta(db).revision,
+      rows: this.#takeVerified(filter) ?? readResources(db, filter),
+    }));
     return { revision, resources: this.#decode(() => rows.map(toResource)) };
+  }
+
+  #takeVerified(filter: ListFilter): readonly StoredRow[] | undefined {
+    if (!this.#verified || Object.values(filter).some((value) => value !== undefined)) return undefined;
+    const { rows, dataVersion } = this.#verified;
+    this.#verified = undefined;
+    return dataVersion === readDataVersion(this.#connection) ? rows : undefined;
+  }
+
+  async listPage(filter: ListFilter, { limit, from }: { readonly limit: number; readonly from?: PagePlace }): Promise<Page> {
+    const db = this.#connection;
+    return db.read(() => {
+      const meta = readMeta(db);
+      const { revision, after } = from ?? { revision: meta.revision };
+      checkReach(revision, meta);
+      const unchanged = readUnchanged(db, filter, { revision, after, limit: limit + 1 });
+      const changed = revision === meta.revision ? [] : readChangedIds(db, filter, revision, after).filter(within(unchanged, limit));
+      const around = changed.flatMap((id) => {
+        const { first, last } = readAround(db, id, revision);
+        return first ? [{ id, first, last }] : [];
+      });
+      return this.#decode(() => pageOf(revision, limit, unchanged, around));
+    });
   }
 
   async get(id: ResourceId): Promise<StoredResource | undefined> {
@@ -105,15 +145,16 @@ class SqliteStore implements Store, Compactable {
   async apply(transaction: Transaction): Promise<ApplyResult> {
     const db = this.#connection;
     const encoded = encodeTransaction(transaction);
-    const at = new Date(this.#clock.now()).toISOString();
-    const plan = db.write(() => {
+    this.#verified = undefined;
+    const plan = await this.#commits.write(() => {
+      const at = this.#now();
       const meta = readMeta(db);
       const stamp = { revision: meta.revision, at, newUid: this.#newUid };
       const made = this.#decode(() => planTransaction(encoded, (id) => readResource(db, id), stamp));
       this.#write(made, meta);
       if (made.audit) appendAudit(db, made.audit, { at, revision: made.revision, limit: this.#auditLimit });
       return made;
-    });
+    }, transaction.puts.length + transaction.deletes.length);
     if (plan.log.length > 0) this.#wakeups.wakeAll();
     return { revision: plan.revision, changes: plan.changes };
   }
@@ -128,7 +169,7 @@ class SqliteStore implements Store, Compactable {
 
   async compact(keepRevisions: number): Promise<void> {
     const db = this.#connection;
-    db.write(() => {
+    await this.#commits.write(() => {
       const meta = readMeta(db);
       writeMeta(db, this.#trim(meta, { revisions: keepRevisions, bytes: Number.POSITIVE_INFINITY }));
     });
@@ -146,8 +187,7 @@ class SqliteStore implements Store, Compactable {
 
   async recordAudit(event: AuditEvent): Promise<AuditRecord> {
     const db = this.#connection;
-    const at = new Date(this.#clock.now()).toISOString();
-    return db.write(() => appendAudit(db, event, { at, revision: readMeta(db).revision, limit: this.#auditLimit }));
+    return this.#commits.write(() => appendAudit(db, event, { at: this.#now(), revision: readMeta(db).revision, limit: this.#auditLimit }));
   }
 
   async readAudit(filter: AuditFilter): Promise<AuditPage> {
@@ -163,23 +203,27 @@ class SqliteStore implements Store, Compactable {
 
   async writePrivate({ collection, puts, deletes, audit }: PrivateChange): Promise<void> {
     const db = this.#connection;
-    const at = new Date(this.#clock.now()).toISOString();
-    db.write(() => {
+    await this.#commits.write(() => {
       for (const id of deletes) db.run("DELETE FROM private WHERE collection = $collection AND id = $id", { collection, id });
       for (const { id, value } of puts) {
         db.run("INSERT OR REPLACE INTO private VALUES ($collection, $id, $value)", { collection, id, value: JSON.stringify(value) });
       }
-      appendAudit(db, audit, { at, revision: readMeta(db).revision, limit: this.#auditLimit });
-    });
+      appendAudit(db, audit, { at: this.#now(), revision: readMeta(db).revision, limit: this.#auditLimit });
+    }, puts.length + deletes.length);
   }
 
   async checkWritable(): Promise<void> {
-    checkWritable(this.#connection, new Date(this.#clock.now()).toISOString());
+    checkWritable(this.#connection, this.#now());
   }
 
   async close(): Promise<void> {
+    if (!this.#connection.closed) this.#commits.flush();
     this.#connection.close();
     this.#wakeups.wakeAll();
+  }
+
+  #now(): string {
+    return new Date(this.#clock.now()).toISOString();
   }
 
   #next(after: number): RevisionEvent | LostEvent | undefined {

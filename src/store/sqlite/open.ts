@@ -3,11 +3,12 @@ import { Database } from "bun:sqlite";
 import { accessSync, chmodSync, closeSync, constants, mkdirSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { errnoOf, WeftError } from "../../lib/errors.ts";
+import type { StoredRow } from "../plan.ts";
 import { Connection } from "./connection.ts";
 import { damaged, sqliteProblem } from "./errors.ts";
 import { checkFreeSpace } from "./health.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./migrations/index.ts";
-import { verifyResources } from "./rows.ts";
+import { readDataVersion, verifyResources } from "./rows.ts";
 
 /**
  * SQLite's own wait blocks the whole process, for the call is synchronous. weft is the only writer; this covers a backup or a shell that
@@ -15,11 +16,24 @@ import { verifyResources } from "./rows.ts";
  */
 const BUSY_TIMEOUT_MS = 1_000;
 
-/** SQLite's default checkpoint size: after one large apply the log is cut back to this. */
-const WAL_LIMIT_BYTES = 4 * 1024 * 1024;
+/**
+ * The write-ahead log is carried over into the database after so many pages of 4 KiB, four times SQLite's default: the write that does it
+ * waits for it, and pages that were written several times meanwhile are carried over once.
+ */
+const WAL_PAGES = 4_000;
+
+/** What WAL_PAGES need: after one large apply the log is cut back to this. */
+const WAL_LIMIT_BYTES = 16 * 1024 * 1024;
+
+/** All resources, as they were found good at opening. */
+export interface Verified {
+  readonly rows: readonly StoredRow[];
+  /** While it is the same, no other program has written to the file (readDataVersion). */
+  readonly dataVersion: number;
+}
 
 /** @throws WeftError "unavailable" naming the file and the mend */
-export function openConnection(path: string): Connection {
+export function openConnection(path: string): { readonly connection: Connection; readonly verified: Verified } {
   prepareFile(path);
   // SQLite would call it an I/O error here, for even reading needs room for the -shm file.
   checkFreeSpace(path);
@@ -37,15 +51,16 @@ export function openConnection(path: string): Connection {
     // FULL: a commit in WAL mode is synced before it is acknowledged. https://www.sqlite.org/pragma.html#pragma_synchronous
     connection.script("PRAGMA synchronous = FULL");
     connection.script("PRAGMA foreign_keys = ON");
+    connection.script(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}`);
     connection.script(`PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`);
     checkIsWhole(connection);
     migrate(connection);
-    verifyResources(connection);
+    const dataVersion = readDataVersion(connection);
+    return { connection, verified: { rows: verifyResources(connection), dataVersion } };
   } catch (reason) {
     connection.close();
     throw reason;
   }
-  return connection;
 }
 
 /** Makes the directory (0700) and the file (0600, which SQLite's -wal and -shm files take over) where they are missing. */

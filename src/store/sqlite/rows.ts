@@ -32,6 +32,11 @@ export function writeMeta(connection: Connection, meta: Meta): void {
   connection.run(sql, { ...meta });
 }
 
+/** Another number after each commit of another program. https://www.sqlite.org/pragma.html#pragma_data_version */
+export function readDataVersion(connection: Connection): number {
+  return connection.get<{ data_version: number }>("PRAGMA data_version")?.data_version ?? 0;
+}
+
 export function readResource(connection: Connection, { kind, namespace, name }: ResourceId): StoredRow | undefined {
   const sql = `SELECT ${RESOURCE} FROM resources WHERE kind = $kind AND namespace = $namespace AND name = $name`;
   return connection.get<StoredRow>(sql, { kind, namespace, name });
@@ -41,6 +46,40 @@ export function readResource(connection: Connection, { kind, namespace, name }: 
 export function readResources(connection: Connection, filter: ListFilter): StoredRow[] {
   const { where, bindings } = conditions(filter);
   return connection.all<StoredRow>(`SELECT ${RESOURCE} FROM resources ${where} ORDER BY kind, namespace, name`, bindings);
+}
+
+const AFTER_PLACE = "(kind, namespace, name) > ($afterKind, $afterNamespace, $afterName)";
+
+const placeOf = ({ kind, namespace, name }: ResourceId) => ({ afterKind: kind, afterNamespace: namespace, afterName: name });
+
+/** Those after `after` that were not written after `revision`; sorted. */
+export function readUnchanged(
+  connection: Connection,
+  filter: ListFilter,
+  { revision, after, limit }: { readonly revision: number; readonly after?: ResourceId; readonly limit: number },
+): StoredRow[] {
+  const { where, bindings } = conditions(filter, "revision <= $revision", ...(after ? [AFTER_PLACE] : []));
+  const sql = `SELECT ${RESOURCE} FROM resources ${where} ORDER BY kind, namespace, name LIMIT $limit`;
+  return connection.all<StoredRow>(sql, { ...bindings, ...(after ? placeOf(after) : {}), revision, limit });
+}
+
+/** Ids after `after` that were written after `revision`. */
+export function readChangedIds(connection: Connection, filter: ListFilter, revision: number, after: ResourceId | undefined): ResourceId[] {
+  const { where, bindings } = conditions(filter, "revision > $revision", ...(after ? [AFTER_PLACE] : []));
+  const sql = `SELECT DISTINCT kind, namespace, name FROM history ${where}`;
+  return connection.all<ResourceId>(sql, { ...bindings, ...(after ? placeOf(after) : {}), revision });
+}
+
+/** The first change of a resource after `revision`, and the last until it; each where there is one. */
+export function readAround(connection: Connection, id: ResourceId, revision: number): { readonly first?: LogRow; readonly last?: LogRow } {
+  const { kind, namespace, name } = id;
+  const find = (comparison: string, order: string) => {
+    const sql = `SELECT ${HISTORY} FROM history
+      WHERE kind = $kind AND namespace = $namespace AND name = $name AND revision ${comparison} $revision ORDER BY revision ${order} LIMIT 1`;
+    const row = connection.get<HistoryRow>(sql, { kind, namespace, name, revision });
+    return row && toLogRow(row);
+  };
+  return { first: find(">", "ASC"), last: find("<=", "DESC") };
 }
 
 export function writeResource(connection: Connection, row: StoredRow): void {
@@ -106,13 +145,14 @@ export function dropHistory(connection: Connection, revision: number): number {
 /**
  * SQLite checks its structure, not the text in it: a flipped bit inside a policy would go unnoticed. So each resource is compared with the
  * checksum that was stored beside it.
+ * @returns all of them, as readResources does
  * @throws WeftError "unavailable", naming the first resource that differs
  */
-export function verifyResources(connection: Connection): void {
-  const sql = `SELECT ${RESOURCE}, checksum FROM resources`;
-  for (const row of connection.all<StoredRow & { checksum: string }>(sql)) {
-    if (checksum(row) !== row.checksum) throw damaged(connection.path, `${idKey(row)} is not what was stored`);
-  }
+export function verifyResources(connection: Connection): readonly StoredRow[] {
+  const sql = `SELECT ${RESOURCE}, checksum FROM resources ORDER BY kind, namespace, name`;
+  const rows = connection.all<StoredRow & { checksum: string }>(sql);
+  for (const row of rows) if (checksum(row) !== row.checksum) throw damaged(connection.path, `${idKey(row)} is not what was stored`);
+  return rows;
 }
 
 /** Over all columns; none of them can hold a NUL. */

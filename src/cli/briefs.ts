@@ -1,0 +1,23 @@
+/** What each verb is for, in one line: `weft --help` shows them without loading the verbs. */
+export const BRIEF = {
+  run: "Run the control plane",
+  apply: "Apply resources, all in one transaction",
+  get: "Show stored resources",
+  delete: "Delete resources",
+  validate: "Check files, without a running weft",
+  diff: "Show what an apply would change",
+  why: "Say what becomes of a request, and which line decides",
+  test: "Test policies: what must become of which request, without a running weft",
+  services: "List services, with their mTLS mode and workloads",
+  mtls: "Show a service's effective mTLS mode, and which policy decides",
+  proxies: "Show proxies: what each has taken, and what it refused and why",
+  proxy: "Start a workload's proxy",
+  ca: "The certificate authority",
+  token: "Print a token: the admin API's, or a workload's",
+  check: "Find out what is wrong, and what to do about it",
+  access: "Who may call the admin API: tokens with roles",
+  audit: "Show who changed what, and what was refused; --verify checks that nothing in it was altered",
+  explain: "Explain a problem code: cause, example, mend",
+  version: "Print weft's version",
+  completion: "Print a completion script for bash, zsh or fish",
+} as const;
