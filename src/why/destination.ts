@@ -22,6 +22,8 @@ export interface Leaving {
   readonly claims?: Claims;
   /** At a gateway: what it accepted, by which routes may be chosen. */
   readonly verified?: VerifiedClaims;
+  /** At a gateway: what its routes are asked about, where that is not `request`. */
+  readonly chosenBy?: HttpRequest;
   readonly now: number;
   /** Absent on TCP. */
   readonly request?: HttpRequest;

@@ -138,7 +138,7 @@ function requestAt(at: AtGateway, taken: Taken, tableName: string, context: WhyC
     return { answer: toHttps(host, passed.request, before), matched };
   }
   // From here on it is the gateway that calls.
-  const leaving = { mesh, view: at.view, caller, now: at.now, request: passed.request, claims: passed.claims, verified: passed.verified };
+  const leaving = { mesh, view: at.view, caller, now: at.now, ...passed };
   const evaluation = throughHost(leaving, host, before, context);
   return { ...evaluation, matched: [...matched, ...evaluation.matched] };
 }

@@ -71,7 +71,7 @@ export function throughHost(
     ...before,
     { stage: "virtual_host", result: host.name, reason: `Host ${request.authority} names ${host.name}`, source: host.sources[0] ?? null },
   ];
-  const route = chooseRoute(host, request, leaving.verified, steps);
+  const route = chooseRoute(host, leaving.chosenBy ?? request, leaving.verified, steps);
   if (!route) {
     const answer = localAnswer("no_route", 404, `404 no route: none of ${host.name} takes ${request.method} ${request.path}`, steps);
     return { answer, matched: [] };

@@ -42,6 +42,8 @@ export interface Outcome {
   /** The request as it goes on, with what is told of its claims. */
   readonly passed?: {
     readonly request: HttpRequest;
+    /** By which a gateway's route is chosen: as it came, unless a token was accepted, which has the route chosen anew (clear_route_cache). */
+    readonly chosenBy: HttpRequest;
     readonly claims?: Claims;
     /** Of the token that this proxy accepted, whether or not it goes on. */
     readonly verified?: VerifiedClaims;
@@ -161,7 +163,8 @@ export function httpOutcome(
   if (decided.answer.result === "deny")
     return { ...common, verdict: "deny", status: 403, reason: `403 ${denial(decided.answer)}`, steps: all };
   const verified = { claims: jwt.claims, spaceDelimitedClaims: jwt.spaceDelimitedClaims };
-  const passed = { request: http, claims: jwt.forwarded ? claims : undefined, verified };
+  const chosenBy = jwt.answer.result === "valid" ? http : withPeer({ ...sent, path }, mtls);
+  const passed = { request: http, chosenBy, claims: jwt.forwarded ? claims : undefined, verified };
   return { ...common, verdict: "allow", status: 200, reason: "200", steps: all, passed };
 }
 

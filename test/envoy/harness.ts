@@ -25,7 +25,7 @@ import { envoyFor } from "../skip.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const WEFT = process.env.WEFT_BINARY ?? join(ROOT, "dist/weft");
-const TEST_LIMIT_MS = 60_000;
+const TEST_LIMIT_MS = 120_000;
 
 export interface ServiceSpec {
   readonly name: string;

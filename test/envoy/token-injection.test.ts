@@ -173,7 +173,7 @@ describeMesh(
           "four tokens, of two authorities",
           () => [tokens.size, kids.size],
           ([own = 0, authorities = 0]) => own >= 4 && authorities >= 2,
-          { limitMs: 24_000, everyMs: 100 },
+          { limitMs: 45_000, everyMs: 100 },
         );
         const until = calls + 100;
         await waitFor(

@@ -180,7 +180,8 @@ describeMesh("calls through a sidecar", (lab) => {
     expect(v1.app.calls).toBe(0);
     const delayed = expectStatus(await get("/", { "x-fault": "delay" }), 200);
     expect(delayed.milliseconds).toBeGreaterThanOrEqual(295);
-    expect(expectStatus(await get("/"), 200).milliseconds).toBeLessThan(delayed.milliseconds);
+    const others = await callMany(5, 1, () => ({ to: web.place.outbound, host: "orders" }));
+    expect(Math.min(...others.map((answer) => expectStatus(answer, 200).milliseconds))).toBeLessThan(295);
   });
 
   test("a mirrored call reaches the second destination too, and its answer is thrown away", async () => {
@@ -200,10 +201,11 @@ describeMesh("calls through a sidecar", (lab) => {
   test("a call that takes longer than the timeout ends with 504 in time", async () => {
     await apply(`    - timeout: 0.3s
       ${TO_V1}`);
-    v1.app.delayMs = 3_000;
+    // The answer of Envoy's timeout, long before the application would give its own.
+    v1.app.delayMs = 9_000;
     const { milliseconds } = expectStatus(await get(), 504);
     expect(milliseconds).toBeGreaterThanOrEqual(290);
-    expect(milliseconds).toBeLessThan(2_500);
+    expect(milliseconds).toBeLessThan(8_500);
   });
 
   test("a call that fails is tried again on another instance, as often as the rule says", async () => {

@@ -7,7 +7,7 @@ import { waitFor } from "../../scripts/lib/lab/wait.ts";
 import { type Sidecar, sidecarSerials } from "../../scripts/lib/lab/workload.ts";
 import { callFrom, describeMesh, type Member } from "./harness.ts";
 
-/** Its SVIDs end a minute after they were signed. */
+/** Its SVIDs end 90 seconds after they were signed. */
 const LATE = [process.execPath, join(import.meta.dir, "late-weft.ts")];
 
 /** A handshake for every call: what stands on an open connection says nothing about certificates. */

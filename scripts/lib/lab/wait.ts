@@ -1,6 +1,6 @@
 import { sleep, systemClock } from "../../../src/lib/clock.ts";
 
-const DEFAULT_LIMIT_MS = 15_000;
+const DEFAULT_LIMIT_MS = 30_000;
 const DEFAULT_EVERY_MS = 20;
 
 /**
