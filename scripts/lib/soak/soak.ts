@@ -23,9 +23,9 @@ const STREAM_CHANGES = 2;
 const RESTART_EVERY_MS = 12_000;
 /**
  * How much the line through the low points may rise over the run. 20 KB that stay of each edit are 10 MiB a minute. A garbage collector gives back when
- * it likes, and code is compiled as it gets hot, which makes a short run's line steep: hence the constants.
+ * it likes, and code is compiled as it gets hot, which makes a short run's line steep: hence the constants. Half a minute proves the rest, and of memory only the grossest.
  */
-const RISE_MIB = { short: 64, long: 32, aMinute: 0.5 };
+const RISE_MIB = { short: 128, long: 32, aMinute: 0.5 };
 const LONG_MINUTES = 5;
 const SHOWN = 5;
 
