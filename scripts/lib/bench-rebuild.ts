@@ -157,7 +157,8 @@ async function measure(services: number, proxies: number, rounds: number): Promi
   for (let at = 0; at < connected; at++) {
     const service = at % services;
     const id = `${namespaceOf(service)}/svc-${service}-${Math.floor(at / services)}`;
-    feeds.subscribe({ id } as Parameters<typeof feeds.subscribe>[0], (snapshot) => latest.set(id, snapshot));
+    const proxy = { id } as Parameters<typeof feeds.subscribe>[0];
+    feeds.subscribe(proxy, (snapshot) => latest.set(id, snapshot), { envoyVersion: "1.40.0", protocol: "delta" });
   }
   const connect = clock.monotonic() - connecting;
   const row = (name: string, ...numbers: readonly number[]) =>

@@ -3,6 +3,7 @@
  * those that have begun finish, what is under way is bounded, and changes for those that are in sync do not wait behind the crowd.
  */
 import type { Clock } from "../lib/clock.ts";
+import { Deadlines } from "./deadlines.ts";
 
 export interface AdmissionOptions {
   readonly clock: Clock;
@@ -31,18 +32,20 @@ export class Admission {
   /** Since somebody had to wait. */
   private waited = 0;
 
+  private readonly patience: Deadlines;
+
   constructor(options: AdmissionOptions) {
     this.options = options;
+    this.patience = new Deadlines(options.clock, options.patienceMs);
   }
 
   /** Calls `start` when it is its turn, which may be at once; never after leave(). */
   enter(start: () => void): Place {
-    const { clock, patienceMs } = this.options;
     let release: (() => void) | undefined;
     let left = false;
     const begin = () => {
       this.underWay += 1;
-      const cancel = clock.after(patienceMs, () => release?.());
+      const cancel = this.patience.begin(() => release?.());
       release = () => {
         release = undefined;
         cancel();

@@ -1,6 +1,7 @@
 /** The HTTP/2 connections of one listener: signs of life, how much each may ask, and the end of all of them. */
 import { constants, type Http2Session, type ServerHttp2Session } from "node:http2";
 import type { Clock } from "../lib/clock.ts";
+import { Deadlines } from "./deadlines.ts";
 import type { AdsLimits } from "./limits.ts";
 import type { AnyServer } from "./listener.ts";
 
@@ -18,21 +19,29 @@ export class Connections {
   private readonly unproven = new WeakMap<object, () => void>();
 
   private readonly calls = new WeakMap<object, Calls>();
+  /** Calls of which it is being found out whose they are. */
+  private readonly judged = new WeakMap<object, number>();
   private readonly clock: Clock;
   private readonly limits: AdsLimits;
+  private readonly proofs: Deadlines;
+  private readonly pings: Deadlines;
+  private readonly answers: Deadlines;
 
   constructor(server: AnyServer, clock: Clock, limits: AdsLimits) {
     this.clock = clock;
     this.limits = limits;
+    this.proofs = new Deadlines(clock, limits.unprovenMs);
+    this.pings = new Deadlines(clock, limits.pingEveryMs);
+    this.answers = new Deadlines(clock, limits.pingTimeoutMs);
     server.on("session", (session) => {
       this.sessions.add(session);
       // A peer that resets its connection ends its streams by that; nobody needs to hear of it twice.
       session.on("error", () => session.destroy());
-      const stop = this.watch(session, clock, limits);
+      const stop = this.watch(session);
       // A stranger may take a place for a moment only.
       this.unproven.set(
         session,
-        clock.after(limits.unprovenMs, () => session.destroy()),
+        this.proofs.begin(() => this.doubt(session)),
       );
       session.on("close", () => {
         stop();
@@ -48,6 +57,28 @@ export class Connections {
     this.streams.set(session, streams);
     this.unproven.get(session)?.();
     return streams;
+  }
+
+  /** A call of `session` is (1), or is no longer (-1), judged: nobody is to blame for the time that weft takes. */
+  judge(session: object, by: 1 | -1): void {
+    this.judged.set(session, (this.judged.get(session) ?? 0) + by);
+  }
+
+  /**
+   * `session` has proved nothing in time. What it sent may lie there unread, where weft itself was busy: it is read first, and what is being judged
+   * is judged.
+   */
+  private doubt(session: ServerHttp2Session): void {
+    const settle = () => {
+      if (session.destroyed || this.streams.has(session)) return;
+      if ((this.judged.get(session) ?? 0) === 0) session.destroy();
+      else
+        this.unproven.set(
+          session,
+          this.proofs.begin(() => this.doubt(session)),
+        );
+    };
+    setImmediate(() => setImmediate(settle));
   }
 
   /**
@@ -81,11 +112,11 @@ export class Connections {
    * A dead peer does not close its connection: it must answer a PING, or lose it. One that has carried no stream between two PINGs is
    * closed, so that idle connections do not pile up.
    */
-  private watch(session: ServerHttp2Session, clock: Clock, limits: AdsLimits): () => void {
+  private watch(session: ServerHttp2Session): () => void {
     let cancel = () => {};
     let unused = false;
     const next = () => {
-      cancel = clock.after(limits.pingEveryMs, ping);
+      cancel = this.pings.begin(ping);
     };
     const ping = () => {
       if (session.destroyed) return;
@@ -95,7 +126,7 @@ export class Connections {
         return;
       }
       unused = !used;
-      cancel = clock.after(limits.pingTimeoutMs, () => session.destroy());
+      cancel = this.answers.begin(() => session.destroy());
       const asked = session.ping((error) => {
         cancel();
         if (error) session.destroy();

@@ -1,8 +1,9 @@
 /** Responses from bytes that are already there: a resource is encoded once, and once more with its name and version for delta. */
 import { create, toBinary } from "@bufbuild/protobuf";
-import { DeltaDiscoveryResponseSchema, DiscoveryResponseSchema, ResourceSchema } from "../gen/weft/ads/v1/discovery_pb.ts";
+import { ResourceSchema } from "../gen/weft/ads/v1/discovery_pb.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { Parcel, Push } from "./push.ts";
+import { type Field, fieldsToBinary, text } from "./wire-fields.ts";
 
 const wrapped = new WeakMap<EncodedResource, Uint8Array>();
 
@@ -17,31 +18,69 @@ export function deltaBytes(resource: EncodedResource): Uint8Array {
   return bytes;
 }
 
-const bodies = new WeakMap<Parcel, Uint8Array>();
+/** Of so many resources that it pays to look for an equal response, and how many are looked at. */
+const MANY = 16;
+const REMEMBERED = 16;
 
-/** What `encode` makes of `parcel`, once for all streams that are sent it. */
-function once(parcel: Parcel, encode: (parcel: Parcel) => Uint8Array): Uint8Array {
-  const known = bodies.get(parcel);
-  if (known) return known;
-  const body = encode(parcel);
-  bodies.set(parcel, body);
-  return body;
+/** What was encoded in one variant. */
+class Bodies {
+  private readonly byParcel = new WeakMap<Parcel, Uint8Array>();
+  /** The last long ones: streams that do not share a state may all the same be sent the same at the same time. */
+  private recent: readonly WeakRef<Parcel>[] = [];
+
+  /** What `encode` makes of `parcel`, once for all streams that are sent it. */
+  of(parcel: Parcel, encode: (parcel: Parcel) => Uint8Array): Uint8Array {
+    const known = this.byParcel.get(parcel);
+    if (known) return known;
+    const body = this.ofEqual(parcel) ?? encode(parcel);
+    this.byParcel.set(parcel, body);
+    return body;
+  }
+
+  private ofEqual(parcel: Parcel): Uint8Array | undefined {
+    if (parcel.resources.length < MANY) return undefined;
+    for (const reference of this.recent) {
+      const before = reference.deref();
+      if (before && sameParcel(before, parcel)) return this.byParcel.get(before);
+    }
+    this.recent = [new WeakRef(parcel), ...this.recent].slice(0, REMEMBERED);
+    return undefined;
+  }
+}
+
+const deltaBodies = new Bodies();
+const sotwBodies = new Bodies();
+
+function sameParcel(one: Parcel, other: Parcel): boolean {
+  return (
+    one.version === other.version &&
+    one.typeUrl === other.typeUrl &&
+    sameItems(one.resources, other.resources) &&
+    sameItems(one.removed, other.removed)
+  );
+}
+
+function sameItems<T>(one: readonly T[], other: readonly T[]): boolean {
+  return one.length === other.length && one.every((item, at) => item === other[at]);
 }
 
 /** A DeltaDiscoveryResponse without its nonce, which nonceField() gives: the fields of a message may come in any order. The same array at every call. */
 export function deltaBody(parcel: Parcel): Uint8Array {
-  return once(parcel, ({ version, typeUrl, resources, removed }) => {
-    const fields = { systemVersionInfo: version, typeUrl, resources: resources.map(deltaBytes), removedResources: [...removed] };
-    return toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, fields));
-  });
+  return deltaBodies.of(parcel, ({ version, typeUrl, resources, removed }) =>
+    fieldsToBinary([
+      ...text(1, version),
+      ...resources.map((resource): Field => [2, deltaBytes(resource)]),
+      ...text(4, typeUrl),
+      ...removed.flatMap((name) => text(6, name, true)),
+    ]),
+  );
 }
 
 /** The same of a DiscoveryResponse. */
 export function sotwBody(parcel: Parcel): Uint8Array {
-  return once(parcel, ({ version, typeUrl, resources }) => {
-    const fields = { versionInfo: version, typeUrl, resources: resources.map(({ any }) => any) };
-    return toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, fields));
-  });
+  return sotwBodies.of(parcel, ({ version, typeUrl, resources }) =>
+    fieldsToBinary([...text(1, version), ...resources.map(({ any }): Field => [2, any]), ...text(4, typeUrl)]),
+  );
 }
 
 /** Field 5 of both, length-delimited. */

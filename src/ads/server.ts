@@ -20,6 +20,7 @@ import { presentedCertificates } from "../lib/server-tls.ts";
 import { Admission } from "./admission.ts";
 import { Connections } from "./connections.ts";
 import { within } from "./deadline.ts";
+import { Deadlines } from "./deadlines.ts";
 import { toConnectError } from "./errors.ts";
 import { GrpcCall } from "./grpc-call.ts";
 import { type Methods, methodOf, pathOf } from "./grpc-methods.ts";
@@ -104,6 +105,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     patienceMs: limits.syncPatienceMs,
     onPassed: () => clock.after(GIVE_BACK_MS, () => Bun.gc(true)),
   });
+  const firstRequests = new Deadlines(clock, limits.firstRequestMs);
   const instance = newId().slice(0, 8);
   const streams = new Set<Pick<AdsStream<never, Subscription>, "end" | "proxy">>();
   const listening: Listening[] = [];
@@ -144,8 +146,9 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
 
   /** Nothing of a call is read before it is known whose it is. */
   const gate = async (call: GrpcCall, authorization: string | undefined, peer: Peer, serve: Serve): Promise<void> => {
+    peer.connections.judge(peer.session, 1);
     try {
-      const admitted = await admit(authorization, peer);
+      const admitted = await admit(authorization, peer).finally(() => peer.connections.judge(peer.session, -1));
       if (!call.closed) serve(call, peer, admitted);
     } catch (reason) {
       const { code, message } = WeftError.from(reason);
@@ -174,6 +177,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
           id: `${instance}.${opened}`,
           clock,
           limits,
+          firstRequests,
           onEnd: () => {
             peer.connections.count(peer.session, -1);
             streams.delete(stream);

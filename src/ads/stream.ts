@@ -5,6 +5,7 @@ import type { Clock } from "../lib/clock.ts";
 import { type ProxySnapshot, TYPE } from "../lib/encoded.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Admission, Place } from "./admission.ts";
+import type { Deadlines } from "./deadlines.ts";
 import { nonceField, sizeOf } from "./encode.ts";
 import { toConnectError } from "./errors.ts";
 import type { GrpcCall } from "./grpc-call.ts";
@@ -29,6 +30,8 @@ export interface StreamOptions {
   readonly observer: AdsObserver;
   readonly clock: Clock;
   readonly limits: AdsLimits;
+  /** How long a stream may be open without a request. */
+  readonly firstRequests: Deadlines;
   /** Says when the first request may be taken in. Absent: at once. */
   readonly admission?: Admission;
   /** Called once, when the stream ends. */
@@ -74,8 +77,7 @@ export class AdsStream<Request, S extends Subscription> {
 
   /** Serves requests from now on, until it is ended. */
   start(): void {
-    const { clock, limits } = this.options;
-    this.cancelFirst = clock.after(limits.firstRequestMs, () => {
+    this.cancelFirst = this.options.firstRequests.begin(() => {
       this.end("no request", new ConnectError("no request came in time", Code.DeadlineExceeded));
     });
     this.call.start({

@@ -1,4 +1,4 @@
-/** What each verb is for, in one line: `weft --help` shows them without loading the verbs. */
+/** What each verb is for, in one line: completion and guesses show them without loading the verbs. */
 export const BRIEF = {
   run: "Run the control plane",
   apply: "Apply resources, all in one transaction",

@@ -52,7 +52,13 @@ const LOAD: { readonly [Name in Verb]: () => Promise<Target> } = {
 
 const isVerb = (text: string | undefined): text is Verb => text !== undefined && Object.hasOwn(BRIEF, text);
 
-/** All verbs by name and brief, for help, completion and guesses; the one that is asked for with all that it has. */
+/** `weft` and `weft --help` show how each verb is called. */
+function verbsFor(asked: string | undefined): readonly Verb[] {
+  if (isVerb(asked)) return [asked];
+  return asked === undefined || asked.startsWith("-") ? (Object.keys(LOAD) as Verb[]) : [];
+}
+
+/** All verbs by name and brief, for completion and guesses; those that are asked for with all that they have. */
 async function applicationFor(asked: string | undefined): Promise<Application<Cli>> {
   const routes = Object.fromEntries(
     Object.entries(BRIEF).map(([name, brief]): [string, Target] => [
@@ -64,7 +70,7 @@ async function applicationFor(asked: string | undefined): Promise<Application<Cl
       }),
     ]),
   );
-  if (isVerb(asked)) routes[asked] = await LOAD[asked]();
+  for (const verb of verbsFor(asked)) routes[verb] = await LOAD[verb]();
   const root = buildRouteMap<string, Cli>({
     routes,
     docs: {

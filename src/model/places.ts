@@ -1,5 +1,4 @@
 /** Where the parts of a document stand in the user's text. */
-import type { LineCounter } from "yaml";
 import type { Source } from "./resource.ts";
 
 export interface Position {
@@ -18,26 +17,60 @@ interface Place {
   readonly line?: number;
 }
 
+/** The lines of a text, found when the first place in it is asked for: few of those who read a text ask. */
+export class Lines {
+  readonly #text: string;
+  #starts: number[] | undefined;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** 1-based. */
+  linePos(offset: number): { readonly line: number; readonly col: number } {
+    this.#starts ??= startsOf(this.#text);
+    let [low, high] = [0, this.#starts.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#starts[middle] ?? 0) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return { line: low, col: offset - (this.#starts[low - 1] ?? 0) + 1 };
+  }
+}
+
+function startsOf(text: string): number[] {
+  const starts = [0];
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
+  return starts;
+}
+
 /** The places of one document, by dotted path; "" is the document. */
 export class Places {
-  #counter: LineCounter;
-  #places = new Map<string, Place>();
+  #lines: Lines;
+  /** In the order in which they were set; of a path that was set again the last one counts. */
+  #paths: string[] = [];
+  #list: Place[] = [];
+  #byPath: Map<string, Place> | undefined;
   #base: number;
 
-  /** @param base where the text begins that offsets are counted in, in the text that `counter` has the lines of */
-  constructor(counter: LineCounter, base = 0) {
-    this.#counter = counter;
+  /** @param base where the text begins that offsets are counted in, in the text of `lines` */
+  constructor(lines: Lines, base = 0) {
+    this.#lines = lines;
     this.#base = base;
   }
 
   set(path: string, place: Place): void {
-    this.#places.set(path, place);
+    this.#paths.push(path);
+    this.#list.push(place);
+    this.#byPath = undefined;
   }
 
   /** The place of the part at `path`, or of the nearest part around it. A collection is shown by its key, a scalar by itself. */
   find(path: readonly (string | number)[], atKey = false): Position {
+    this.#byPath ??= new Map(this.#entries());
     for (let depth = path.length; depth >= 0; depth--) {
-      const place = this.#places.get(path.slice(0, depth).join("."));
+      const place = this.#byPath.get(path.slice(0, depth).join("."));
       if (!place) continue;
       const whole = depth === path.length;
       const byKey = place.key !== undefined && (place.collection || (whole && atKey));
@@ -48,26 +81,32 @@ export class Places {
 
   /** 1-based. */
   position(offset: number): Position {
-    const { line, col } = this.#counter.linePos(offset + this.#base);
+    const { line, col } = this.#lines.linePos(offset + this.#base);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   }
 
   /** The line of every part: of its key, where it has one. */
   lines(): Record<string, number> {
     const lines: Record<string, number> = {};
-    for (const [path, place] of this.#places) lines[path] = place.line ?? this.position(place.key ?? place.value).line;
+    for (const [at, place] of this.#list.entries()) {
+      lines[this.#paths[at] ?? ""] = place.line ?? this.position(place.key ?? place.value).line;
+    }
     return lines;
+  }
+
+  #entries(): [string, Place][] {
+    return this.#list.map((place, at) => [this.#paths[at] ?? "", place]);
   }
 
   /** The places of each item of the list at `prefix`, as documents of their own. */
   split(prefix: string): Places[] {
     const items: Places[] = [];
-    for (const [path, place] of this.#places) {
+    for (const [path, place] of this.#entries()) {
       if (!path.startsWith(`${prefix}.`)) continue;
       const rest = path.slice(prefix.length + 1);
       const dot = rest.indexOf(".");
       const index = Number(dot < 0 ? rest : rest.slice(0, dot));
-      items[index] ??= new Places(this.#counter, this.#base);
+      items[index] ??= new Places(this.#lines, this.#base);
       items[index].set(dot < 0 ? "" : rest.slice(dot + 1), place);
     }
     return items;

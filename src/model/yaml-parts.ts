@@ -46,10 +46,3 @@ export function partsOf(text: string, most: number): readonly Part[] {
 }
 
 const MARK_AT_START = /^---(?:[ \n]|$)/;
-
-/** The offset of each line. */
-export function lineStartsOf(text: string): number[] {
-  const starts = [0];
-  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
-  return starts;
-}

@@ -15,7 +15,14 @@ const LONGEST_KEY = 1_000;
 /** Thrown for a document that the library must read. */
 const OTHER = new Error("not plain YAML");
 
-const KEY = /([A-Za-z_][A-Za-z0-9_./-]*):(?=[ \n]|$)/y;
+/** Signs of a plain key: 1 inside it, 2 at its beginning too. */
+const IN_KEY = new Uint8Array(128);
+for (const [signs, kind] of [
+  ["0123456789./-", 1],
+  ["ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz", 2],
+] as const) {
+  for (const sign of signs) IN_KEY[sign.charCodeAt(0)] = kind;
+}
 /** Words that mean something else than themselves, as keys too. */
 const WORD = /^(?:null|Null|NULL|true|True|TRUE|false|False|FALSE)$/;
 const INTEGER = /^(?:0|[1-9][0-9]{0,14})$/;
@@ -146,10 +153,21 @@ class PlainReader {
   }
 
   #key(at: number): string {
-    KEY.lastIndex = at;
-    const name = KEY.exec(this.#text)?.[1];
-    if (name === undefined || name.length > LONGEST_KEY || WORD.test(name) || name === "__proto__") throw OTHER;
+    const end = this.#keyEnd(at);
+    const name = this.#text.slice(at, end);
+    if (end < 0 || name.length > LONGEST_KEY || (name.length < 6 && WORD.test(name)) || name === "__proto__") throw OTHER;
     return name;
+  }
+
+  /** Where the key that begins at `at` has its colon; -1 where none begins. */
+  #keyEnd(at: number): number {
+    const text = this.#text;
+    if (IN_KEY[text.charCodeAt(at)] !== 2) return -1;
+    let end = at + 1;
+    while (IN_KEY[text.charCodeAt(end)]) end += 1;
+    if (text.charCodeAt(end) !== COLON) return -1;
+    const next = text.charCodeAt(end + 1);
+    return next === SPACE || next === NEWLINE || end + 1 >= this.#end ? end : -1;
   }
 
   /** The lines after "key:". */
@@ -171,8 +189,7 @@ class PlainReader {
       let at = this.#at + 2;
       while (text.charCodeAt(at) === SPACE) at += 1;
       if (this.#isEnd(at)) throw OTHER;
-      KEY.lastIndex = at;
-      if (KEY.test(text)) {
+      if (this.#keyEnd(at) >= 0) {
         this.#indent += at - this.#at;
         this.#at = at;
         result.push(this.#map(inner, undefined, depth + 1, -1));

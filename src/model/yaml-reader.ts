@@ -2,11 +2,11 @@
  * YAML (and JSON, which is YAML) as plain values with places. The text is not trusted: its size, depth and aliases are limited, and
  * every problem of the text is reported, not only the first.
  */
-import { Composer, type Document, Lexer, LineCounter, Parser } from "yaml";
+import { Composer, type Document, Lexer, Parser } from "yaml";
 import type { Problem } from "../lib/problem.ts";
 import { type CodeName, problem } from "./codes.ts";
-import { Places } from "./places.ts";
-import { lineStartsOf, partsOf } from "./yaml-parts.ts";
+import { Lines, Places } from "./places.ts";
+import { partsOf } from "./yaml-parts.ts";
 import { readPlain } from "./yaml-plain.ts";
 import { type Complain, MAX_ALIASED_PARTS, ValueReader } from "./yaml-value.ts";
 
@@ -41,17 +41,16 @@ const TOKENS_IN_A_STEP = 5_000;
  * after each document, and in the midst of a long one, so that a caller with other work can do it between.
  */
 export function* readYaml(text: string, file: string): Generator<void, { documents: RawDocument[]; problems: Problem[] }> {
-  const reading: Reading = { documents: [], problems: [], file, counter: new LineCounter(), budget: { left: MAX_ALIASED_PARTS } };
-  const { documents, problems, counter } = reading;
+  const reading: Reading = { documents: [], problems: [], file, lines: new Lines(text), budget: { left: MAX_ALIASED_PARTS } };
+  const { documents, problems, lines } = reading;
   const bytes = Buffer.byteLength(text);
   if (bytes > MAX_INPUT_BYTES) {
     const message = `the input has ${bytes} bytes; one input may have ${MAX_INPUT_BYTES} (4 MiB)`;
     return { documents, problems: [problem("tooLarge", { message, file, line: 1, column: 1, help: "split it into several files" })] };
   }
-  counter.lineStarts = lineStartsOf(text);
   for (const part of partsOf(text, MAX_DOCUMENTS)) {
     yield;
-    const places = new Places(counter);
+    const places = new Places(lines);
     const plain = part.content === undefined ? undefined : readPlain(text, part.content, part.end, part.line, places);
     if (plain === undefined) {
       if (!(yield* readPart(text.slice(part.start, part.end), part.start, reading))) break;
@@ -64,33 +63,33 @@ interface Reading {
   readonly documents: RawDocument[];
   readonly problems: Problem[];
   readonly file: string;
-  /** Knows the lines of the whole input. */
-  readonly counter: LineCounter;
+  /** Of the whole input. */
+  readonly lines: Lines;
   readonly budget: { left: number };
 }
 
 /** The documents of a part of the input, which begins at `base`. @returns false where nothing after it is to be read */
-function* readPart(text: string, base: number, { documents, problems, file, counter, budget }: Reading): Generator<void, boolean> {
+function* readPart(text: string, base: number, { documents, problems, file, lines, budget }: Reading): Generator<void, boolean> {
   let goesOn = true;
   for (const document of compose(text, (name, offset, message) => {
     goesOn = false;
     problems.push(
-      problem(name, { message: `${message}; nothing after this place was read`, file, ...new Places(counter, base).position(offset) }),
+      problem(name, { message: `${message}; nothing after this place was read`, file, ...new Places(lines, base).position(offset) }),
     );
   })) {
     yield;
     if (!document) continue;
-    const places = new Places(counter, base);
+    const places = new Places(lines, base);
     const before = problems.length;
     const complain = (name: CodeName, offset: number, message: string, help?: string) => {
       problems.push(problem(name, { message, file, ...places.position(offset), help }));
     };
-    const lines = new Set<number>();
+    const told = new Set<number>();
     for (const error of [...document.errors, ...document.warnings].slice(0, MAX_SYNTAX_PROBLEMS)) {
       const { line } = places.position(error.pos[0]);
       // One slip of the pen is several errors to the parser; the first of a line is the one to mend.
-      if (lines.has(line)) continue;
-      lines.add(line);
+      if (told.has(line)) continue;
+      told.add(line);
       const tag = error.code === "TAG_RESOLVE_FAILED";
       complain(tag ? "unsupportedYaml" : "syntax", error.pos[0], withoutText(error.message), hintOf(error.code));
     }

@@ -2,8 +2,7 @@ import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { LineCounter } from "yaml";
-import { Places } from "../../src/model/places.ts";
+import { Lines, Places } from "../../src/model/places.ts";
 import { readPlain } from "../../src/model/yaml-plain.ts";
 import { readYaml } from "../../src/model/yaml-reader.ts";
 
@@ -43,7 +42,7 @@ const inputs = files.map((name) => readFileSync(join(directory, name), "utf8")).
 
 const documents = inputs.flatMap((text) => text.split(/^---\n/m)).filter((text) => text.trim() !== "");
 
-const isPlain = (text: string) => readPlain(text, 0, text.length, 1, new Places(new LineCounter())) !== undefined;
+const isPlain = (text: string) => readPlain(text, 0, text.length, 1, new Places(new Lines(text))) !== undefined;
 
 test("documents that are read without the library are read as it reads them, value by value and place by place", () => {
   for (const text of inputs) expect(readByParts(text)).toEqual(readByLibrary(text));

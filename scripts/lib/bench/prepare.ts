@@ -9,7 +9,7 @@ import type { Protocol } from "./options.ts";
 import { type Dumps, startWeft, type WeftPlace } from "./servers.ts";
 
 /** Of one apply; the API takes 16 MiB. */
-const MOST_BYTES = 4 * 1024 * 1024;
+const MOST_BYTES = 12 * 1024 * 1024;
 /** Token requests under way at once. */
 const LANES = 16;
 

@@ -24,6 +24,8 @@ const SECURITY = "security.istio.io/v1";
 /** The response header by which a call tells which route it took. */
 export const MARKER = "x-soak-edit";
 export const CALLED = "orders";
+/** Labels of a server that gets calls. */
+export const SERVING = { serving: "yes" };
 
 const doc = (apiVersion: string, kind: string, name: string, spec: object): Document => ({
   apiVersion,
@@ -35,9 +37,9 @@ const doc = (apiVersion: string, kind: string, name: string, spec: object): Docu
 const nameOf = (service: number) => `svc-${service}`;
 export const streamName = (stream: number) => `stream-${stream}`;
 
-export function serviceEntry(name: string): Document {
+function serviceEntry(name: string, labels: Readonly<Record<string, string>> = { app: name }): Document {
   const ports = [{ number: 8080, name: "http", protocol: "HTTP" }];
-  const workloadSelector = { labels: { app: name } };
+  const workloadSelector = { labels };
   return doc(NETWORKING, "ServiceEntry", name, { hosts: [name], location: "MESH_INTERNAL", resolution: "STATIC", ports, workloadSelector });
 }
 
@@ -73,7 +75,9 @@ export class SoakMesh {
       Array.from({ length: endpointsEach }, (_, at) => this.#endpoint(service, `first-${at}`)),
     );
     return [
-      serviceEntry(CALLED),
+      serviceEntry(CALLED, { app: CALLED, ...SERVING }),
+      // Through it a server that is out of the service keeps its listener, and has it when it is back: callers may learn of it before itself.
+      serviceEntry(`${CALLED}-all`, { app: CALLED }),
       ...numbers.flatMap((service) => [serviceEntry(nameOf(service)), this.#routes(nameOf(service))]),
       this.#routes(CALLED),
       ...endpoints,

@@ -23,9 +23,10 @@ const STREAM_CHANGES = 2;
 const RESTART_EVERY_MS = 12_000;
 /**
  * How much the line through the low points may rise over the run. 20 KB that stay of each edit are 10 MiB a minute. A garbage collector gives back when
- * it likes, and code is compiled as it gets hot, which makes a short run's line steep: hence the constant.
+ * it likes, and code is compiled as it gets hot, which makes a short run's line steep: hence the constants. Half a minute proves the rest, and of memory only the grossest.
  */
-const RISE_MIB = { constant: 64, aMinute: 0.5 };
+const RISE_MIB = { short: 128, long: 32, aMinute: 0.5 };
+const LONG_MINUTES = 5;
 const SHOWN = 5;
 
 interface Counts {
@@ -125,7 +126,7 @@ async function judge(town: Town, { counts, traffic, samples, troubles }: Run, mi
   const different = await differences(town);
   const errors = errorsIn(weft.process().log);
   const { slope, rise, first, last, most } = growthOf(samples);
-  const bound = RISE_MIB.constant + RISE_MIB.aMinute * minutes;
+  const bound = (minutes < LONG_MINUTES ? RISE_MIB.short : RISE_MIB.long) + RISE_MIB.aMinute * minutes;
 
   const rows: readonly (readonly [what: string, value: string, mistakes: readonly string[]])[] = [
     ["edits", `${counts.edits}`, troubles],

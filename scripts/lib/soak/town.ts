@@ -10,7 +10,7 @@ import { waitFor } from "../lab/wait.ts";
 import { startWeft, type Weft } from "../lab/weft.ts";
 import { choosePlace, type Place, type Sidecar, startSidecar, untilLive, workloadEntryYaml } from "../lab/workload.ts";
 import { Stream } from "./client.ts";
-import { CALLED, type Document, type Edit, SoakMesh, streamName } from "./mesh.ts";
+import { CALLED, type Document, type Edit, SERVING, SoakMesh, streamName } from "./mesh.ts";
 
 export interface TownOptions {
   /** As built; from the sources where absent. */
@@ -75,9 +75,9 @@ export async function openTown({ binary, envoy, root, envoys, streams: count, se
     for (const name of [...servers, ...callers]) places.set(name, await choosePlace(network, { name, ports: ["http"] }));
     const placeOf = (name: string): Place => places.get(name) ?? fail(`no place for ${name}`);
     const sidecar = (name: string): Sidecar => sidecars.get(name) ?? fail(`no Envoy for ${name}`);
-    const entry = (name: string, app: string) => {
+    const entry = (name: string, app: string, serving = {}) => {
       const http = apps.get(name);
-      return workloadEntryYaml({ place: placeOf(name), labels: { app }, serviceAccount: app, apps: http ? { http } : {} });
+      return workloadEntryYaml({ place: placeOf(name), labels: { app, ...serving }, serviceAccount: app, apps: http ? { http } : {} });
     };
 
     const post = async (path: string, text: string, type: "application/yaml" | "application/json") => {
@@ -104,7 +104,7 @@ export async function openTown({ binary, envoy, root, envoys, streams: count, se
 
     await apply([
       ...toYaml(mesh.first(count, ENDPOINTS_EACH)),
-      ...servers.map((name) => entry(name, CALLED)),
+      ...servers.map((name) => entry(name, CALLED, SERVING)),
       ...callers.map((name) => entry(name, "web")),
     ]);
     for (const name of [...servers, ...callers]) await start(name);
@@ -130,7 +130,7 @@ export async function openTown({ binary, envoy, root, envoys, streams: count, se
         await start(name);
       },
       async serve(name, yes) {
-        await converged((await apply([entry(name, yes ? CALLED : "resting")])).revision);
+        await converged((await apply([entry(name, CALLED, yes ? SERVING : {})])).revision);
         await sleep(systemClock, SETTLE_MS);
       },
       close,
