@@ -63,7 +63,10 @@ test("A forced rotation by the API publishes, activates and is on the audit; the
   expect(after.keys.length).toBe(before.keys.length + 1);
   expect(after.spiffe_sequence).toBeGreaterThan(before.spiffe_sequence);
   expect((await weft.ask("GET", "/v1/audit")).text).toContain('"action":"rotate-ca"');
-  expect((await weft.ask("GET", "/metrics")).text).toContain('weft_ca_rotations_total{authority="x509",reason="forced"} 1');
+  // Counted once the rotation is over, which is a moment after the new authority is seen.
+  await eventually(async () => {
+    expect((await weft.ask("GET", "/metrics")).text).toContain('weft_ca_rotations_total{authority="x509",reason="forced"} 1');
+  });
 });
 
 test("Lifetimes outside their bounds keep weft from starting, and it says which and why", async () => {

@@ -57,7 +57,7 @@ export async function openTestWeft(
 }
 
 /** Tries until `condition` holds. @throws the last failure after `limitMs` */
-export async function eventually(condition: () => Promise<void> | void, limitMs = 5_000): Promise<void> {
+export async function eventually(condition: () => Promise<void> | void, limitMs = 15_000): Promise<void> {
   const end = performance.now() + limitMs;
   for (;;) {
     try {
