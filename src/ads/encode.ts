@@ -24,16 +24,17 @@ const REMEMBERED = 16;
 
 /** What was encoded in one variant. */
 class Bodies {
-  private readonly byParcel = new WeakMap<Parcel, Uint8Array>();
+  /** While they are sent, and no longer: a state remembers its parcels for as long as its map lives, and making a body again is a copy. */
+  private readonly byParcel = new WeakMap<Parcel, WeakRef<Uint8Array>>();
   /** The last long ones: streams that do not share a state may all the same be sent the same at the same time. */
   private recent: readonly WeakRef<Parcel>[] = [];
 
   /** What `encode` makes of `parcel`, once for all streams that are sent it. */
   of(parcel: Parcel, encode: (parcel: Parcel) => Uint8Array): Uint8Array {
-    const known = this.byParcel.get(parcel);
+    const known = this.byParcel.get(parcel)?.deref();
     if (known) return known;
     const body = this.ofEqual(parcel) ?? encode(parcel);
-    this.byParcel.set(parcel, body);
+    this.byParcel.set(parcel, new WeakRef(body));
     return body;
   }
 
@@ -41,7 +42,8 @@ class Bodies {
     if (parcel.resources.length < MANY) return undefined;
     for (const reference of this.recent) {
       const before = reference.deref();
-      if (before && sameParcel(before, parcel)) return this.byParcel.get(before);
+      const body = before && this.byParcel.get(before)?.deref();
+      if (before && body && sameParcel(before, parcel)) return body;
     }
     this.recent = [new WeakRef(parcel), ...this.recent].slice(0, REMEMBERED);
     return undefined;

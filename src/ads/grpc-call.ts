@@ -118,8 +118,13 @@ export class GrpcCall {
     // What the peer still sends is of no interest, and must not keep the stream from closing.
     this.stream.removeAllListeners("data");
     this.stream.resume();
-    this.respond();
-    this.stream.end();
+    try {
+      this.respond();
+      this.stream.end();
+    } catch {
+      // The session has just been destroyed: there is nobody to answer.
+      this.stream.destroy();
+    }
   }
 
   /**

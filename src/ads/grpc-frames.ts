@@ -8,10 +8,15 @@ export const PREFIX = 5;
 
 const NOTHING = Buffer.alloc(0);
 
+/** So many chunks become one: a peer that sends a byte at a time must not cost an object for each. */
+const MANY_CHUNKS = 1024;
+
 /** Cuts a stream of bytes into messages. It keeps no more than one message and one chunk, and refuses by the prefix alone what it will not keep. */
 export class MessageReader {
   private readonly maxBytes: number;
   private chunks: Buffer[] = [];
+  /** How many of them, at the front, are merged ones. */
+  private merged = 0;
   private length = 0;
   private needed = PREFIX;
 
@@ -27,10 +32,15 @@ export class MessageReader {
   /** @throws ConnectError RESOURCE_EXHAUSTED (longer than `maxBytes`), INTERNAL (compressed, which nobody said it might be) */
   *add(chunk: Buffer): Generator<Buffer> {
     this.chunks.push(chunk);
+    if (this.chunks.length - this.merged >= MANY_CHUNKS) {
+      this.chunks.push(Buffer.concat(this.chunks.splice(this.merged)));
+      this.merged += 1;
+    }
     this.length += chunk.length;
     while (this.length >= this.needed) {
       const bytes = this.chunks.length === 1 && this.chunks[0] ? this.chunks[0] : Buffer.concat(this.chunks);
       this.chunks = [bytes];
+      this.merged = 0;
       const length = this.judge(bytes);
       this.needed = PREFIX + length;
       if (this.length < this.needed) return;

@@ -6,6 +6,10 @@
 /** What is remembered, of all requests together. Names are short, and mostly those that weft has anyway. */
 const MAX_REQUESTS = 256;
 const MAX_CHARACTERS = 32 * 1024 * 1024;
+/** What a name takes besides its characters, about: it stands in a list and in a set. */
+const NAME_BYTES = 64;
+/** A request with more is not remembered: nobody else will ask the same. */
+const MAX_NAMES = 200_000;
 /** So many requests with as many names each are compared. */
 const MAX_COMPARED = 8;
 
@@ -30,7 +34,13 @@ export class RequestContents {
     const key = `${lists.map((list) => list.length).join()} ${text}`;
     const candidates = this.known.get(key) ?? [];
     const same = candidates.find((candidate) => candidate.lists.every((list, at) => sameList(list, lists[at])));
-    if (same) return same.id;
+    if (same) {
+      // What is asked for often stays.
+      this.known.delete(key);
+      this.known.set(key, candidates);
+      return same.id;
+    }
+    if (lists.reduce((sum, list) => sum + list.length, 0) > MAX_NAMES) return undefined;
     const sets = lists.map((list) => new Set(list));
     if (sets.some((set, at) => set.size !== lists[at]?.length)) return undefined;
     const equal = candidates.find((candidate) => candidate.sets.every((set, at) => sameSet(set, lists[at])));
@@ -39,7 +49,7 @@ export class RequestContents {
 
   private remember(key: string, candidates: readonly Known[], lists: Known["lists"], sets: Known["sets"]): Known {
     lastId += 1;
-    const characters = lists.flat().reduce((sum, name) => sum + name.length, key.length);
+    const characters = lists.flat().reduce((sum, name) => sum + name.length + NAME_BYTES, key.length);
     const known = { id: lastId, lists, sets, characters };
     const kept = [known, ...candidates].slice(0, MAX_COMPARED);
     this.known.delete(key);

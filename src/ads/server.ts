@@ -78,6 +78,8 @@ interface Peer extends Pick<Credentials, "transport" | "certificates" | "user"> 
 interface Admitted {
   readonly expiresAt?: number;
   readonly identify: (nodeId: string) => ProxyIdentity;
+  /** Where the proof names one workload. */
+  readonly proxy?: ProxyIdentity | undefined;
   readonly selfTest: boolean;
 }
 
@@ -126,7 +128,12 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     const credentials = { authorization, transport, certificates, ...(knowsUsers ? { user } : {}) };
     const proof = await within(clock, limits.authenticateMs, authenticate(credentials), late);
     if (closing) throw new WeftError("unavailable", SHUTTING_DOWN);
-    return { expiresAt: proof.expiresAt, identify: (nodeId) => identify(proof, nodeId, peer), selfTest: false };
+    return {
+      expiresAt: proof.expiresAt,
+      identify: (nodeId) => identify(proof, nodeId, peer),
+      selfTest: false,
+      proxy: "id" in proof ? proof : undefined,
+    };
   };
 
   const identify = (proof: ProxyIdentity | Entitlement, nodeId: string, { address, certificates, retire }: Peer): ProxyIdentity => {
@@ -172,6 +179,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       const stream = new AdsStream(
         {
           identify: admitted.identify,
+          proven: admitted.proxy,
           address: peer.address,
           transport: peer.transport,
           id: `${instance}.${opened}`,

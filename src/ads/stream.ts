@@ -21,6 +21,8 @@ import type { Variant } from "./variant.ts";
 export interface StreamOptions {
   /** Whose the stream is, once its node.id is known. @throws WeftError "unauthenticated", "forbidden" */
   readonly identify: (nodeId: string) => ProxyIdentity;
+  /** Whose it is before it says so: a proof that is taken back ends the stream also before its first request. */
+  readonly proven?: ProxyIdentity | undefined;
   readonly address: string;
   readonly transport: Credentials["transport"];
   /** Begins all nonces of this stream, and of no other. */
@@ -62,9 +64,9 @@ export class AdsStream<Request, S extends Subscription> {
     this.subscriptions = new Subscriptions((typeUrl) => variant.create(typeUrl));
   }
 
-  /** Whose it is; undefined before its first request. */
+  /** Whose it is; undefined before its first request, unless what opened it is one workload's alone. */
   get proxy(): ProxyIdentity | undefined {
-    return this.identity;
+    return this.identity ?? this.options.proven;
   }
 
   /** Ends the stream: with a status where there is an error, else cleanly. The first call counts. */

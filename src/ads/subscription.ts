@@ -3,9 +3,11 @@
  * that see the same mesh ask for the same names, are sent the same and accept it. So streams share a state as long as the same happens to
  * them: what follows from a state is worked out for the first, and is there for the others (shared-states.ts).
  */
+
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { ResourceMap } from "./diff.ts";
 import type { Answer, Parcel, Phase, Push, Reply } from "./push.ts";
+import { RequestContents } from "./request-content.ts";
 import { SharedStates } from "./shared-states.ts";
 import type { Meaning, SubscriptionState } from "./subscription-state.ts";
 
@@ -84,7 +86,9 @@ export abstract class Subscription<R extends Request = never, S extends State<R>
    * is no change in endpoints" (Resource warming): sends `names` again, as far as the client wants them and they are there.
    */
   resend(names: readonly string[]): void {
-    if (names.length > 0) this.states.step(`resend ${idOf(names)}`, (state) => state.resend(names));
+    if (names.length === 0) return;
+    const content = resent.of("resend", names);
+    this.states.step(content === undefined ? undefined : `resend ${content}`, (state) => state.resend(names));
   }
 
   /** What to send next in `phase`, now taken as sent; undefined while an answer is due from the client, or when there is nothing. */
@@ -175,16 +179,5 @@ export abstract class Subscription<R extends Request = never, S extends State<R>
   }
 }
 
-const ids = new WeakMap<object, number>();
-let lastId = 0;
-
-/** Another for each object. */
-function idOf(object: object): number {
-  let id = ids.get(object);
-  if (id === undefined) {
-    lastId += 1;
-    id = lastId;
-    ids.set(object, id);
-  }
-  return id;
-}
+/** By what they name: each proxy has a list of its own of what came with its clusters. */
+const resent = new RequestContents();

@@ -95,8 +95,16 @@ export class ProxyFeeds implements SnapshotSource {
     for (const feed of this.#feeds) this.#offer(feed, mesh);
   }
 
-  #offer(feed: Feed, mesh: Mesh): void {
+  #guard(feed: Feed, body: () => unknown): void {
     try {
+      body();
+    } catch (reason) {
+      this.#options.onTrouble(feed.proxy, reason);
+    }
+  }
+
+  #offer(feed: Feed, mesh: Mesh): void {
+    this.#guard(feed, () => {
       if (this.#workloadOf(feed, mesh) || !feed.served) {
         feed.cancelRemoval?.();
         feed.cancelRemoval = undefined;
@@ -104,9 +112,7 @@ export class ProxyFeeds implements SnapshotSource {
       } else {
         feed.cancelRemoval ??= this.#options.clock.after(REMOVAL_GRACE_MS, () => this.#remove(feed));
       }
-    } catch (reason) {
-      this.#options.onTrouble(feed.proxy, reason);
-    }
+    });
   }
 
   #workloadOf({ proxy }: Feed, mesh: Mesh): Workload | undefined {
@@ -136,7 +142,9 @@ export class ProxyFeeds implements SnapshotSource {
         called = true;
         feed.secrets = secrets;
         // Not for a workload that is on its way out: its last snapshot stands until then.
-        if (this.#mesh && this.#workloadOf(feed, this.#mesh)) this.#emit(feed, this.#mesh);
+        const now = this.#mesh;
+        // What fails for one proxy must not keep the others, or the next renewal, from theirs.
+        this.#guard(feed, () => now && this.#workloadOf(feed, now) && this.#emit(feed, now));
       });
       // After the new ones are followed: what both have is not issued anew.
       before?.();

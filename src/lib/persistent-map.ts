@@ -12,6 +12,10 @@ interface Places {
   readonly keys: string[];
 }
 
+function isMostlyGone({ keys }: Places, size: number): boolean {
+  return keys.length > 2 * size + 4 * CHUNK;
+}
+
 type Chunk<V> = readonly (V | undefined)[];
 
 const NOTHING: Chunk<never> = [];
@@ -52,6 +56,12 @@ export class PersistentMap<V> implements ReadonlyMap<string, V> {
   /** With other values for some keys, `undefined` for those that are to go; the map itself where all are as before (===). */
   with(changes: Iterable<readonly [string, V | undefined]>): PersistentMap<V> {
     const places = this.#places;
+    // Versions that were made and dropped (a dry run's) have left their keys here: what comes next leaves its own elsewhere.
+    if (isMostlyGone(places, this.size)) {
+      const moved = PersistentMap.of(this);
+      const next = moved.with(changes);
+      return next === moved ? this : next;
+    }
     const copies = new Map<number, (V | undefined)[]>();
     const touched = new Map<number, boolean>();
     for (const [key, value] of changes) {
@@ -80,7 +90,7 @@ export class PersistentMap<V> implements ReadonlyMap<string, V> {
     }
     const next = new PersistentMap<V>(places, chunks, this.#orderWith(touched, chunks));
     // Places of keys that are gone are not given again: when they are the most, the map moves to places of its own.
-    return places.keys.length > 2 * next.size + 4 * CHUNK ? PersistentMap.of(next) : next;
+    return isMostlyGone(places, next.size) ? PersistentMap.of(next) : next;
   }
 
   /** `touched`: by place, whether it had a value before. */

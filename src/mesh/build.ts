@@ -166,7 +166,7 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
     ),
     outbound,
     gateways,
-    credentials: stages.perKey("credentials", workloads, [secrets, gateways, outbound.clusterLists], (some) =>
+    credentials: stages.perKey("credentials", workloads, [secrets, gateways, outbound.clusterLists, sidecars], (some) =>
       buildCredentials(secrets, { workloads: some, outbound, gateways }, previous?.credentials),
     ),
     injections: stages.perKey("injections", workloads, [set.of("TokenInjection"), settings], (some) =>

@@ -26,8 +26,8 @@ const NOT_PLAIN = /[^\x20-\x7e\n]/;
 export function partsOf(text: string, most: number): readonly Part[] {
   const whole = [{ start: 0, end: text.length, content: undefined, line: 1 }];
   if (WHOLE.test(text)) return whole;
-  const marks = [...text.matchAll(MARK)].map(({ index }) => index);
-  if (marks.length > most) return whole;
+  const marks: number[] = [];
+  for (const { index } of text.matchAll(MARK)) if (marks.push(index) > most) return whole;
   if (marks[0] !== 0) marks.unshift(0);
   const allPlain = !NOT_PLAIN.test(text);
   const parts: Part[] = [];

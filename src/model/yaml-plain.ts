@@ -31,7 +31,6 @@ const DECIMAL = /^(?:0|[1-9][0-9]{0,8})\.[0-9]{1,6}$/;
 const NUMERIC = /^[-+.]?(?:[0-9]+\.?[0-9]*|\.[0-9]*)(?:[eE][-+]?[0-9]*)?$|^0[xo]|^[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)$/;
 /** Signs by which a plain scalar may begin here; the others have meanings, or may have. */
 const FIRST = /[A-Za-z0-9_./$(^\\]/;
-const ESCAPES = /^(?:[^\\]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*$/;
 
 const [SPACE, NEWLINE, HASH, COLON, DASH, COMMA] = [32, 10, 35, 58, 45, 44];
 const [OPEN_LIST, CLOSE_LIST, OPEN_MAP, CLOSE_MAP, SINGLE, DOUBLE] = [91, 93, 123, 125, 39, 34];
@@ -262,8 +261,12 @@ class PlainReader {
     this.#at = end + 1;
     const inner = text.slice(start + 1, end);
     if (!inner.includes("\\")) return inner;
-    if (!ESCAPES.test(inner)) throw OTHER;
-    return JSON.parse(`"${inner}"`) as string;
+    try {
+      // JSON's escapes mean the same in YAML; it refuses the others.
+      return JSON.parse(`"${inner}"`) as string;
+    } catch {
+      throw OTHER;
+    }
   }
 
   #skipSpaces(): number {

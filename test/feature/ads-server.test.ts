@@ -289,6 +289,15 @@ test("a stream ends as UNAUTHENTICATED when the proof that opened it ends, and n
   await until(() => mesh.source.subscribers.get("default/orders") === 0, "the end of its subscription");
 });
 
+test("a stream that has asked for nothing yet is ended too when its token is revoked", async () => {
+  const { source, ads, delta } = await start();
+  source.publish({ [CDS]: { a: "1" } });
+  const waiting = delta("default/orders");
+  // Nothing is told of a stream before it asks: it is there as soon as there is one to end.
+  await until(() => ads.endStreams(({ id }) => id === "default/orders", "revoked") === 1, "the stream to end");
+  expect((await waiting.end())?.code).toBe(Code.Unauthenticated);
+});
+
 test("the streams of one proxy are ended when its token is revoked, and no other's", async () => {
   const { source, ads, delta } = await start();
   source.publish({ [CDS]: { a: "1" } });

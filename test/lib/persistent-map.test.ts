@@ -78,6 +78,18 @@ describe("A persistent map", () => {
     // Another origin: the 5,000 places are not carried along.
     expect(map.changesTo(PersistentMap.of([["stays", 0]]))).toBeUndefined();
   });
+
+  test("leaves the places of versions that nobody kept", () => {
+    const map = PersistentMap.of<number>([["stays", 0]]);
+    for (let round = 0; round < 5_000; round++) map.with([[`preview-${round}`, round]]);
+    const next = map.with([["new", 1]]);
+    expect([...next]).toEqual([
+      ["new", 1],
+      ["stays", 0],
+    ]);
+    expect(map.changesTo(next)).toBeUndefined();
+    expect(map.with([["stays", 0]])).toBe(map);
+  });
 });
 
 describe("A layered map", () => {

@@ -6,7 +6,7 @@ import type { AuditEvent, AuditPage, AuditRecord, RevisionsPage } from "../../li
 import type { Clock } from "../../lib/clock.ts";
 import { follow, lostReason, Wakeups } from "../follow.ts";
 import { AUDIT_LIMIT, type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit, MOST_CHANGES } from "../history-limit.ts";
-import { checkReach, pageOf, within } from "../page.ts";
+import { type Around, checkReach, pageOf, within } from "../page.ts";
 import { encodeTransaction, type Plan, planTransaction, type StoredRow, toHistoryEntry, toResource, toRevisionEvent } from "../plan.ts";
 import type {
   ApplyResult,
@@ -129,10 +129,16 @@ class SqliteStore implements Store, Compactable {
       checkReach(revision, meta);
       const unchanged = readUnchanged(db, filter, { revision, after, limit: limit + 1 });
       const changed = revision === meta.revision ? [] : readChangedIds(db, filter, revision, after).filter(within(unchanged, limit));
-      const around = changed.flatMap((id) => {
+      const around: Around[] = [];
+      // Of those that were there then, no more than fit can be on the page.
+      let there = 0;
+      for (const id of changed) {
+        if (there > limit) break;
         const { first, last } = readAround(db, id, revision);
-        return first ? [{ id, first, last }] : [];
-      });
+        if (!first) continue;
+        around.push({ id, first, last });
+        if (last ? last.action !== "deleted" : first.action !== "created") there += 1;
+      }
       return this.#decode(() => pageOf(revision, limit, unchanged, around));
     });
   }

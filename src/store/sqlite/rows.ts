@@ -63,10 +63,10 @@ export function readUnchanged(
   return connection.all<StoredRow>(sql, { ...bindings, ...(after ? placeOf(after) : {}), revision, limit });
 }
 
-/** Ids after `after` that were written after `revision`. */
+/** Ids after `after` that were written after `revision`; sorted. */
 export function readChangedIds(connection: Connection, filter: ListFilter, revision: number, after: ResourceId | undefined): ResourceId[] {
   const { where, bindings } = conditions(filter, "revision > $revision", ...(after ? [AFTER_PLACE] : []));
-  const sql = `SELECT DISTINCT kind, namespace, name FROM history ${where}`;
+  const sql = `SELECT DISTINCT kind, namespace, name FROM history ${where} ORDER BY kind, namespace, name`;
   return connection.all<ResourceId>(sql, { ...bindings, ...(after ? placeOf(after) : {}), revision });
 }
 
