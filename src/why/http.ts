@@ -120,16 +120,18 @@ function takeRoute(
 ): Evaluation {
   const { request } = leaving;
   const { rule, source } = route;
-  const location = rule?.redirect && locationOf(rule.redirect, request, route);
+  const abort = abortOf(route);
+  const isAborted = abort !== undefined && abort.percent >= 100;
+  const answered = preflight(route, request);
+  // Nobody is led anywhere by a redirect that is not reached.
+  const location = isAborted || answered ? undefined : rule?.redirect && locationOf(rule.redirect, request, route);
   const answer = routeAnswer(host, route, request, location);
   const steps = [...before, ...faultSteps(route)];
   const by = `${source.kind} ${source.namespace}/${source.name}`;
-  const abort = abortOf(route);
-  if (abort && abort.percent >= 100) {
+  if (isAborted) {
     return { answer: localAnswer("fault", abort.status, `${abort.status} by a fault of ${by}`, steps, answer), matched: [] };
   }
   // After the fault, as the filters stand (xds/outbound-listener.ts, httpChains): a preflight is aborted and delayed like any request.
-  const answered = preflight(route, request);
   if (answered) {
     const step: Step = { stage: "direct_response", result: "200", reason: answered, source };
     return { answer: localAnswer("direct_response", 200, `200 by the corsPolicy of ${by}`, [...steps, step], answer), matched: [] };

@@ -152,6 +152,11 @@ describe("weft why", () => {
     expect(abort).toMatchObject({ verdict: "fault", status: 418 });
     const redirect = routed("{redirect: {uri: /new, authority: other.example}}");
     expect(redirect).toMatchObject({ verdict: "redirect", status: 301, route: { location: "http://other.example/new" } });
+    // One rule has not both; a delegate's redirect gets its root's fault.
+    const root = "{hosts: [orders], http: [{fault: {abort: {httpStatus: 418, percentage: {value: 100}}}, delegate: {name: leaf}}]}";
+    const leaf = resource("VirtualService", "leaf", "{http: [{redirect: {uri: /new}}]}");
+    const both = ask(meshOf(WEB, ...ORDERS, leaf, resource("VirtualService", "root", root)));
+    expect([both.verdict, both.status, both.route?.location]).toEqual(["fault", 418, undefined]);
   });
 
   test("a fault takes a CORS preflight too, before the corsPolicy would answer it", () => {
