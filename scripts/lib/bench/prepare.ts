@@ -8,8 +8,8 @@ import { CHANGES, type ChangeKind, changeDocument, type MeshSize, meshDocuments,
 import type { Protocol } from "./options.ts";
 import { type Dumps, startWeft, type WeftPlace } from "./servers.ts";
 
-/** Of one apply; the API takes 16 MiB. */
-const MOST_BYTES = 12 * 1024 * 1024;
+/** Of one apply; the API takes 4 MiB. */
+const MOST_BYTES = 3.5 * 1024 * 1024;
 /** Token requests under way at once. */
 const LANES = 16;
 
