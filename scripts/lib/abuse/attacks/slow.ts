@@ -14,6 +14,8 @@ async function openMany(door: Door, count: number, greet: (socket: Socket, index
       if (!socket) continue;
       // A reset is what the server may do.
       socket.on("error", () => {});
+      // What nobody reads never ends: it would count as open after weft has closed it.
+      socket.resume();
       greet(socket, index);
       sockets.push(socket);
     }
