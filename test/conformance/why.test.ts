@@ -1,18 +1,13 @@
 /** What Istio does with a request, `weft why` says of it: the recorded verdicts, evaluated without an Envoy. */
 import { expect, test } from "bun:test";
 import { buildMesh } from "../../src/mesh/build.ts";
-import { CODES, parseDocuments } from "../../src/model/index.ts";
+import { parseDocuments } from "../../src/model/index.ts";
 import { type DestinationAnswer, type WhyAnswer, why } from "../../src/why/index.ts";
-import { baseYaml, type Case, declaredIn, describeCase, type Group, groups } from "./cases.ts";
+import { baseYaml, type Case, declaredIn, describeCase, groups } from "./cases.ts";
 
 const base = await baseYaml();
 /** For the times in tokens. The recorded ones carry none. */
 const NOW = Date.parse("2026-01-01T00:00:00Z");
-
-function waits({ name, yaml }: Group): boolean {
-  const errors = parseDocuments(yaml, name).problems.filter(({ severity }) => severity === "error");
-  return errors.length > 0 && errors.every(({ code }) => code === CODES.notYet.code);
-}
 
 /** Sidecars take the TCP service where the Envoys of stage.ts do: nothing intercepts connections. */
 function listening(yaml: string): string {
@@ -21,7 +16,7 @@ function listening(yaml: string): string {
 }
 
 for (const group of groups) {
-  const body = () => {
+  test(group.name, () => {
     const { resources, problems } = parseDocuments(listening(`${base}\n---\n${group.yaml}`), "group.yaml");
     expect(problems.filter(({ severity }) => severity === "error")).toEqual([]);
     const mesh = buildMesh(resources, { revision: 1, trustDomain: "mesh.local" });
@@ -43,9 +38,7 @@ for (const group of groups) {
       expect(found, JSON.stringify(answer, null, 1)).toEqual({ case: describeCase(one), ...expectationOf(one) });
       for (const { source } of answer.steps) if (source) expect(source.line).toBeGreaterThan(0);
     }
-  };
-  if (waits(group)) test.skip(group.name, body);
-  else test(group.name, body);
+  });
 }
 
 type Seen = Pick<Case, "status" | "subsets" | "weights"> & { readonly expect: string };
