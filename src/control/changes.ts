@@ -24,6 +24,7 @@ import { ATTRIBUTE, failSpan, policyType, type Span, type SpanContext, type Trac
 import type { UnixNames } from "../workload-api/unix-names.ts";
 import { findingsOfChange, momentOf, preview } from "./findings.ts";
 import type { Journal } from "./journal.ts";
+import { LargeInputs } from "./large-inputs.ts";
 import { refuseOwnDomain } from "./own-trust-domain.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { Seal } from "./seal.ts";
@@ -42,25 +43,21 @@ export interface ChangesOptions {
   readonly metrics: Metrics;
 }
 
-/** What a larger input leaves behind, some hundred times as much, is worth a collection of its own: it would stay until the next large one. */
-const LARGE_INPUT = 512 * 1024;
-/** After the answer is out. */
-const GIVE_BACK_MS = 500;
-
 type RemoveRequest = Parameters<ControlPlane["remove"]>[0];
 
 export class Changes {
   #options: ChangesOptions;
+  #large: LargeInputs;
 
   constructor(options: ChangesOptions) {
     this.#options = options;
+    this.#large = new LargeInputs(options.clock);
   }
 
   /** Parses, validates and commits all files as one transaction, and returns when the control plane serves the new revision. */
   apply(request: ApplyRequest): Promise<ApplyOutcome> {
     const size = request.files.reduce((sum, { text }) => sum + text.length, 0);
-    const applied = this.#apply(request);
-    return size < LARGE_INPUT ? applied : applied.finally(() => this.#options.clock.after(GIVE_BACK_MS, () => Bun.gc(true)));
+    return this.#large.run(size, () => this.#apply(request));
   }
 
   #apply(request: ApplyRequest): Promise<ApplyOutcome> {

@@ -1,0 +1,44 @@
+/**
+ * Inputs that leave some hundred times their size behind: one at a time, each on what the one before has given back. Together, or one right after
+ * the other, a few of them would take what a small machine has. Small inputs wait for nobody.
+ */
+import type { Clock } from "../lib/clock.ts";
+
+/** Characters from which on an input is large. */
+const LARGE = 512 * 1024;
+/** After the answer is out. */
+const GIVE_BACK_MS = 500;
+
+export class LargeInputs {
+  readonly #clock: Clock;
+  readonly #collect: () => void;
+  #before: Promise<unknown> = Promise.resolve();
+  /** Calls off the collection that is due after the last one. */
+  #cancel: (() => void) | undefined;
+
+  constructor(clock: Clock, collect: () => void = () => Bun.gc(true)) {
+    this.#clock = clock;
+    this.#collect = collect;
+  }
+
+  /** `work` on an input of `size` characters, in its turn. */
+  run<T>(size: number, work: () => Promise<T>): Promise<T> {
+    if (size < LARGE) return work();
+    const done = this.#before.then(async () => {
+      if (this.#cancel) this.#giveBack();
+      try {
+        return await work();
+      } finally {
+        this.#cancel = this.#clock.after(GIVE_BACK_MS, () => this.#giveBack());
+      }
+    });
+    this.#before = done.catch(() => {});
+    return done;
+  }
+
+  #giveBack(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#collect();
+  }
+}
