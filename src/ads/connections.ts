@@ -1,16 +1,10 @@
 /** The HTTP/2 connections of one listener: signs of life, how much each may ask, and the end of all of them. */
 import { constants, type Http2Session, type ServerHttp2Session } from "node:http2";
+import { CallBudget } from "../lib/call-budget.ts";
 import type { Clock } from "../lib/clock.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { AdsLimits } from "./limits.ts";
 import type { AnyServer } from "./listener.ts";
-
-interface Calls {
-  readonly made: number;
-  /** Of the burst, at the moment `at`. */
-  readonly left: number;
-  readonly at: number;
-}
 
 export class Connections {
   private readonly sessions = new Set<ServerHttp2Session>();
@@ -18,17 +12,18 @@ export class Connections {
   /** Of those of which no stream was admitted yet: cancels their end. */
   private readonly unproven = new WeakMap<object, () => void>();
 
-  private readonly calls = new WeakMap<object, Calls>();
+  /** How many each has made. */
+  private readonly calls = new WeakMap<object, number>();
+  private readonly budget: CallBudget;
   /** Calls of which it is being found out whose they are. */
   private readonly judged = new WeakMap<object, number>();
-  private readonly clock: Clock;
   private readonly limits: AdsLimits;
   private readonly proofs: Deadlines;
   private readonly pings: Deadlines;
   private readonly answers: Deadlines;
 
   constructor(server: AnyServer, clock: Clock, limits: AdsLimits) {
-    this.clock = clock;
+    this.budget = new CallBudget(clock, { burst: limits.callsBurst, perSecond: limits.callsPerSecond });
     this.limits = limits;
     this.proofs = new Deadlines(clock, limits.unprovenMs);
     this.pings = new Deadlines(clock, limits.pingEveryMs);
@@ -87,13 +82,10 @@ export class Connections {
    */
   mayCall(session: Http2Session): boolean {
     if (session.destroyed) return false;
-    const { callsBurst, callsPerSecond, maxUnprovenCalls } = this.limits;
-    const now = this.clock.monotonic();
-    const calls = this.calls.get(session) ?? { made: 0, left: callsBurst, at: now };
-    const proven = this.streams.has(session);
-    const left = Math.min(callsBurst, calls.left + ((now - calls.at) / 1000) * callsPerSecond) - 1;
-    this.calls.set(session, { made: calls.made + 1, left, at: now });
-    if (proven ? left >= 0 : calls.made < maxUnprovenCalls) return true;
+    const made = this.calls.get(session) ?? 0;
+    this.calls.set(session, made + 1);
+    const isWithin = this.budget.take(session);
+    if (this.streams.has(session) ? isWithin : made < this.limits.maxUnprovenCalls) return true;
     session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     return false;
   }

@@ -30,8 +30,10 @@ export function changedNames(before: ResourceMap, after: ResourceMap): readonly 
 
 function compare(before: ResourceMap, after: ResourceMap): readonly string[] {
   // What both are layered over is compared once for all.
-  if (before instanceof LayeredMap && after instanceof LayeredMap) changedNames(before.shared, after.shared);
-  const others = changedKeys(before, after);
+  const others =
+    before instanceof LayeredMap && after instanceof LayeredMap
+      ? [...new Set([...changedNames(before.shared, after.shared), ...changedKeys(before.own, after.own)])]
+      : changedKeys(before, after);
   const sum = sums.get(before);
   if (sum !== undefined && !sums.has(after)) {
     const change = others.reduce((total, name) => total - hashOf(before.get(name)) + hashOf(after.get(name)), 0n);

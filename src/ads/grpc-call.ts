@@ -1,9 +1,9 @@
 /** One gRPC call with streams in both directions, on an HTTP/2 stream: messages as bytes, one at a time, as fast as the peer takes them. */
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { Code, type ConnectError } from "@connectrpc/connect";
+import { grpcMessage } from "../lib/grpc-message.ts";
 import { toConnectError } from "./errors.ts";
 import { MessageReader, PREFIX } from "./grpc-frames.ts";
-import { grpcMessage } from "./grpc-message.ts";
 
 export interface CallEvents {
   /** A request came. What it throws ends the call. */

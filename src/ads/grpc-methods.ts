@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
+import { grpcMessage } from "../lib/grpc-message.ts";
 
 export type Methods<Handler> = ReadonlyMap<string, Handler>;
 
@@ -24,7 +25,7 @@ export function methodOf<Handler>(methods: Methods<Handler>, stream: ServerHttp2
       "content-type": "application/grpc",
       "grpc-accept-encoding": "identity",
       "grpc-status": String(Code.Unimplemented),
-      "grpc-message": encodeURIComponent(message),
+      "grpc-message": grpcMessage(message),
     });
   const [path = ""] = String(headers[":path"] ?? "").split("?", 1);
   const handler = methods.get(path);

@@ -2,7 +2,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { Clock } from "../lib/clock.ts";
-import { type ProxySnapshot, TYPE } from "../lib/encoded.ts";
+import type { ProxySnapshot } from "../lib/encoded.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Admission, Place } from "./admission.ts";
 import type { Deadlines } from "./deadlines.ts";
@@ -145,10 +145,9 @@ export class AdsStream<Request, S extends Subscription> {
     }
   }
 
-  /** With its listeners answered it has all that it takes to serve, but for what those refer to, which it asks for now. */
+  /** With its listeners (its secrets, where it has only these) answered it has all that it takes to serve, but for what those refer to, which it asks for now. */
   private get inSync(): boolean {
-    const listeners = this.subscriptions.get(TYPE.listener);
-    if (listeners?.settledRevision === undefined) return false;
+    if (this.subscriptions.get(this.variant.last)?.settledRevision === undefined) return false;
     for (const subscription of this.subscriptions.all()) if (subscription.answerDue || subscription.pending) return false;
     return true;
   }

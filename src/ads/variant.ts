@@ -8,7 +8,7 @@ import {
   type DiscoveryRequest,
   DiscoveryRequestSchema,
 } from "../gen/weft/ads/v1/discovery_pb.ts";
-import { TYPE } from "../lib/encoded.ts";
+import { TYPE, type TypeUrl } from "../lib/encoded.ts";
 import { WeftError } from "../lib/errors.ts";
 import { DeltaSubscription } from "./delta.ts";
 import { deltaBody, sotwBody } from "./encode.ts";
@@ -20,6 +20,8 @@ import type { Subscription } from "./subscription.ts";
 
 export interface Variant<Request, S extends Subscription> {
   readonly protocol: "delta" | "sotw";
+  /** With this type answered a stream is in sync. */
+  readonly last: TypeUrl;
   create(typeUrl: string): S;
   /** @throws ConnectError INVALID_ARGUMENT */
   decode(bytes: Uint8Array): Request;
@@ -57,6 +59,7 @@ const contents = new RequestContents();
 
 export const delta: Variant<DeltaDiscoveryRequest, DeltaSubscription> = {
   protocol: "delta",
+  last: TYPE.listener,
   create: (typeUrl) => new DeltaSubscription(typeUrl),
   decode: (bytes) => readable(() => readDelta(bytes)),
   head: (request) => ({ typeUrl: request.typeUrl, node: request.node }),
@@ -72,6 +75,7 @@ export const delta: Variant<DeltaDiscoveryRequest, DeltaSubscription> = {
 
 export const sotw: Variant<DiscoveryRequest, SotwSubscription> = {
   protocol: "sotw",
+  last: TYPE.listener,
   create: (typeUrl) => new SotwSubscription(typeUrl),
   decode: (bytes) => readable(() => readSotw(bytes)),
   head: (request) => ({ typeUrl: request.typeUrl, node: request.node }),
@@ -91,6 +95,7 @@ export const sotw: Variant<DiscoveryRequest, SotwSubscription> = {
 export function secretsOnly<Request, S extends Subscription>(variant: Variant<Request, S>): Variant<Request, S> {
   return {
     ...variant,
+    last: TYPE.secret,
     head(request) {
       const { typeUrl, node } = variant.head(request);
       if (typeUrl === "" || typeUrl === TYPE.secret) return { typeUrl: TYPE.secret, node };

@@ -8,6 +8,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { SpiffeWorkloadAPI } from "../gen/spiffe/workload_pb.ts";
 import { CallBudget } from "../lib/call-budget.ts";
 import { WeftError } from "../lib/errors.ts";
+import { grpcMessage } from "../lib/grpc-message.ts";
 import { GRPC_STATUS } from "../lib/grpc-status.ts";
 import { toLocalhost } from "../lib/http2-request.ts";
 import type { Attestation } from "./attest.ts";
@@ -200,7 +201,7 @@ export async function serveWorkloadApi(options: WorkloadApiOptions): Promise<Wor
 
 /** A response without a body, as gRPC says a status before anything else. */
 function answer(response: Pick<Http2ServerResponse, "writeHead" | "end">, code: Code, reason: string): void {
-  response.writeHead(200, { "content-type": "application/grpc", "grpc-status": String(code), "grpc-message": encodeURIComponent(reason) });
+  response.writeHead(200, { "content-type": "application/grpc", "grpc-status": String(code), "grpc-message": grpcMessage(reason) });
   response.end();
 }
 

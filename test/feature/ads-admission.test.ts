@@ -1,12 +1,15 @@
 import { afterEach, expect, test } from "bun:test";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Admission } from "../../src/ads/admission.ts";
+import { SecretDiscoveryService } from "../../src/gen/weft/ads/v1/secret_pb.ts";
 import { TYPE } from "../../src/lib/encoded.ts";
-import { authenticate, cleanUp, start, until } from "./fixture.ts";
+import { authenticate, cleanUp, onCleanup, start, until } from "./fixture.ts";
 import { ManualClock } from "./manual-clock.ts";
 
 afterEach(cleanUp);
 
-const { cluster: CDS, listener: LDS } = TYPE;
+const { cluster: CDS, listener: LDS, secret: SDS } = TYPE;
 
 /** Counts the calls that have come. */
 function counting() {
@@ -56,6 +59,29 @@ test("when many proxies come at once, the first finish before the next begin, an
   // It begins with what is true when its turn comes.
   expect((await second.take(CDS)).resources.get("a")).toBe("2");
   expect(opened.at(-1)).toBe("default/second");
+});
+
+test("a stream that has its secrets, and can have nothing else, holds up nobody", async () => {
+  const limits = { ...LIMITS, syncsAtOnce: 1, syncPatienceMs: 60_000 };
+  const { source, bound, delta } = await start({ clock: new ManualClock(), limits });
+  source.publish({ [CDS]: { a: "1" }, [SDS]: { ROOTCA: "1" } });
+  const abort = new AbortController();
+  onCleanup(() => abort.abort());
+  const answered = Promise.withResolvers<string>();
+  async function* requests() {
+    yield { typeUrl: SDS, node: { id: "envoy" }, resourceNamesSubscribe: ["ROOTCA"] };
+    yield { typeUrl: SDS, responseNonce: await answered.promise };
+    await new Promise((resolve) => abort.signal.addEventListener("abort", resolve));
+  }
+  const transport = createGrpcTransport({ baseUrl: `http://${bound.address}:${bound.port}` });
+  const headers = { authorization: "Bearer default/secrets" };
+  const responses = createClient(SecretDiscoveryService, transport).deltaSecrets(requests(), { headers, signal: abort.signal });
+  // Not by a loop: leaving one would end the stream, and with it give the place back.
+  const { value } = await responses[Symbol.asyncIterator]().next();
+  answered.resolve(value?.nonce ?? "");
+  const next = delta("default/next");
+  next.subscribe(CDS);
+  expect((await next.take(CDS)).resources.get("a")).toBe("1");
 });
 
 test("a proxy that is slow goes on, but does not hold up the next for longer than the patience with it; nor does one that leaves", async () => {

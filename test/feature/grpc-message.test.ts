@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { connect } from "node:http2";
-import { grpcMessage } from "../../src/ads/grpc-message.ts";
 import { WeftError } from "../../src/lib/errors.ts";
+import { grpcMessage } from "../../src/lib/grpc-message.ts";
 import { cleanUp, onCleanup, start } from "./fixture.ts";
 
 afterEach(cleanUp);
