@@ -4,6 +4,7 @@
  * decide together on a request. What is not named here is the admin's.
  */
 import { WeftError } from "../lib/errors.ts";
+import { readNamespace } from "../model/index.ts";
 import type { AdminContext } from "./context.ts";
 
 export const ROLES = ["admin", "editor", "viewer"] as const;
@@ -47,7 +48,7 @@ function needed(call: string): string {
 
 /** Whether `principal` may change what is in `namespace`. */
 export function mayChange({ role, namespaces }: Principal, namespace: string): boolean {
-  return role === "admin" || (role === "editor" && namespaces.includes(namespace));
+  return role === "admin" || (role === "editor" && namespaces.some((own) => readNamespace(own) === namespace));
 }
 
 /** Kinds that are about a machine, not about a namespace: whose processes are whose. */

@@ -1,6 +1,7 @@
 /** Instances of WorkloadGroups: registration, and what their proxies say of their applications' health. */
 import type { Hono } from "hono";
 import * as v from "valibot";
+import { readNamespace } from "../model/index.ts";
 import { type AdminContext, type AdminEnv, callerOf, queryOf, type RouteContext, reply, workloadOf } from "./context.ts";
 import { readObject } from "./input.ts";
 import { describe } from "./openapi.ts";
@@ -71,7 +72,7 @@ export function registrationRoutes(app: Hono<AdminEnv>, { control }: RouteContex
     }),
     async (c) => {
       queryOf(c, []);
-      const workload = { namespace: c.req.param("namespace"), name: c.req.param("name") };
+      const workload = { namespace: readNamespace(c.req.param("namespace")), name: c.req.param("name") };
       await control.reportHealth(workload, await readObject(c, HealthReportSchema), registrarOf(c));
       return reply(c, { workload: `${workload.namespace}/${workload.name}` });
     },

@@ -1,5 +1,6 @@
 /** Access tokens with roles, over real sockets; the namespaces of what a file holds are asked in test/control/access.test.ts. */
 import { describe, expect, test } from "bun:test";
+import { mayChange } from "../../src/admin/access.ts";
 import { peerAuthentication, startAdmin } from "./harness.ts";
 
 type Admin = Awaited<ReturnType<typeof startAdmin>>;
@@ -66,6 +67,11 @@ describe("An access token", () => {
       role: "editor",
       namespaces: ["default"],
     });
+  });
+
+  test("of an editor of istio-system changes what is in weft-system, which is another name of it", () => {
+    const editor = { who: "ci", role: "editor", namespaces: ["istio-system"] } as const;
+    expect([mayChange(editor, "weft-system"), mayChange(editor, "default")]).toEqual([true, false]);
   });
 
   test("of a viewer looks, asks and tries, and changes nothing", async () => {
