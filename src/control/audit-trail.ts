@@ -9,7 +9,7 @@ import type { AuditFilter, Store } from "../store/store.ts";
 import { logger } from "../telemetry/log.ts";
 
 const WINDOW_MS = 60_000;
-/** Different refusals and deeds within one window that are told apart; what comes after them is counted together. */
+/** Different refusals within one window that are told apart; what comes after them is counted together. */
 const MOST_KINDS = 200;
 /** Deeds besides: what strangers try must not hide what was done. */
 const MOST_DEEDS = 2_000;
@@ -26,6 +26,8 @@ export class AuditTrail {
   readonly #clock: Clock;
   /** Repeats since the first of their kind, which is on record already. */
   readonly #repeats = new Map<string, { readonly event: AuditEvent; count: number }>();
+  /** Of those, told apart: neither may crowd the other out. */
+  #kinds = { done: 0, refused: 0 };
   #windowEnds = 0;
   #cancel = () => {};
   #writing: Promise<unknown> = Promise.resolve();
@@ -49,9 +51,9 @@ export class AuditTrail {
     if (this.#clock.monotonic() >= this.#windowEnds) this.#begin();
     const known = this.#repeats.get(keyOf(event));
     if (known) known.count += 1;
-    else if (this.#kindsOf("done") < MOST_DEEDS) {
+    else if (this.#kinds.done < MOST_DEEDS) {
       await this.#store.recordAudit(event);
-      if (!this.#repeats.has(keyOf(event))) this.#repeats.set(keyOf(event), { event, count: 0 });
+      if (!this.#repeats.has(keyOf(event))) this.#first(event);
     } else this.#overflow(event);
   }
 
@@ -61,8 +63,8 @@ export class AuditTrail {
     if (this.#clock.monotonic() >= this.#windowEnds) this.#begin();
     const known = this.#repeats.get(keyOf(event));
     if (known) known.count += 1;
-    else if (this.#kindsOf("refused") < MOST_KINDS) {
-      this.#repeats.set(keyOf(event), { event, count: 0 });
+    else if (this.#kinds.refused < MOST_KINDS) {
+      this.#first(event);
       this.#write(event);
     } else this.#overflow(event);
   }
@@ -93,12 +95,13 @@ export class AuditTrail {
   #end(): void {
     for (const { event, count } of this.#repeats.values()) if (count > 0) this.#write(count > 1 ? { ...event, count } : event);
     this.#repeats.clear();
+    this.#kinds = { done: 0, refused: 0 };
     this.#windowEnds = 0;
   }
 
-  /** Neither may crowd the other out. */
-  #kindsOf(outcome: AuditEvent["outcome"]): number {
-    return this.#repeats.values().reduce((sum, { event }) => sum + (event.outcome === outcome ? 1 : 0), 0);
+  #first(event: AuditEvent): void {
+    this.#repeats.set(keyOf(event), { event, count: 0 });
+    this.#kinds[event.outcome] += 1;
   }
 
   #overflow({ outcome }: AuditEvent): void {

@@ -90,6 +90,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     const before = reconciler.mesh;
     const outcome = await change();
     const needs = ledger.connected().flatMap((proxy) => {
+      if (before?.workloads.has(proxy.id) && before.processes.get(proxy.id) === reconciler.mesh?.processes.get(proxy.id)) return [];
       const reason = restartNeeded(proxy, reconciler.mesh);
       return reason && restartNeeded(proxy, before) !== reason ? [{ proxy: proxy.id, reason }] : [];
     });

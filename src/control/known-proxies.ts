@@ -1,5 +1,5 @@
 /**
- * Which workloads had a proxy. The ledger knows those of this process, for an hour: a proxy that did not come back after a restart of weft, or
+ * Which workloads had a proxy. The ledger knows those of this process, for an hour or more: one that did not come back after a restart of weft, or
  * left yesterday, is to be named all the same. Local state, no resource: streams come and go without a revision.
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -48,6 +48,7 @@ export class KnownProxies {
     this.#options = options;
     this.#startedAt = options.clock.now();
     this.#known = this.#load();
+    if (this.#known.size > 0) this.changed();
   }
 
   /** A stream came or went. */
@@ -88,7 +89,11 @@ export class KnownProxies {
   #save(): void {
     const { path, ledger, clock, onTrouble } = this.#options;
     const now = clock.now();
-    for (const [id, { disconnectedAt = this.#startedAt }] of this.#known) if (now - disconnectedAt >= EXPECTED_MS) this.#known.delete(id);
+    for (const [id, known] of this.#known) {
+      const { disconnectedAt = this.#startedAt } = known;
+      if (now - disconnectedAt >= EXPECTED_MS) this.#known.delete(id);
+      else this.#known.set(id, { ...known, disconnectedAt });
+    }
     for (const { id, node, envoyVersion, protocol, address, connectedAt, disconnectedAt } of ledger()?.proxies() ?? []) {
       if (this.#mesh?.workloads.has(id) === false) continue;
       this.#known.set(id, {

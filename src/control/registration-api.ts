@@ -2,6 +2,7 @@
 import type { Registrar, RegistrationControl } from "../admin/registration.ts";
 import type { WorkloadIdentity, WorkloadTokens } from "../ca/index.ts";
 import { WeftError } from "../lib/errors.ts";
+import { buildMesh } from "../mesh/build.ts";
 import { ANNOTATION, parseAddressPort, resourceFromStored } from "../model/index.ts";
 import { probePlanOf } from "../model/readiness-probe.ts";
 import type { AnyResource } from "../model/resource.ts";
@@ -9,7 +10,6 @@ import { serviceAccountOf } from "../model/workload-group.ts";
 import { envoyBootstrap } from "../proxy/bootstrap.ts";
 import { type AdsPlaces, adsOf } from "./ads-places.ts";
 import type { AuditTrail } from "./audit-trail.ts";
-import { momentOf, preview } from "./findings.ts";
 import { timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { Registrations } from "./registration.ts";
@@ -112,7 +112,9 @@ export function createRegistrationApi({
 
   /** How its Envoy is to be started, which the mesh says once the workload is in it. */
   function processOf(entry: AnyResource, workload: WorkloadIdentity) {
-    return preview(momentOf(reconciler), reconciler.trustDomain, { puts: [entry] })?.mesh.processes.get(nameOf(workload));
+    const deciding = reconciler.built.filter(({ kind }) => kind === "ProxyConfig" || kind === "MeshConfig");
+    const { processes } = buildMesh([...deciding, entry], { revision: 0, trustDomain: reconciler.trustDomain });
+    return processes.get(nameOf(workload));
   }
 }
 

@@ -125,9 +125,19 @@ export function checkPlace(group: WorkloadGroup, registered: Registered, { entri
   }
 }
 
-function sharesPlace({ spec }: WorkloadEntry, group: WorkloadGroup, { address }: Registered): boolean {
-  if (!ipaddr.isValid(spec.address) || readAddressOf(spec.address) !== address) return false;
-  const [own, other] = [group.spec.template.ports, spec.ports].map((ports) => Object.values(ports ?? {}));
+/** As readAddressOf, "" for a host's name: each entry is asked of for each instance that comes. */
+const addresses = new WeakMap<WorkloadEntry, string>();
+
+function addressOf(entry: WorkloadEntry): string {
+  const { address } = entry.spec;
+  const known = addresses.get(entry) ?? (ipaddr.isValid(address) ? readAddressOf(address) : "");
+  addresses.set(entry, known);
+  return known;
+}
+
+function sharesPlace(entry: WorkloadEntry, group: WorkloadGroup, { address }: Registered): boolean {
+  if (addressOf(entry) !== address) return false;
+  const [own, other] = [group.spec.template.ports, entry.spec.ports].map((ports) => Object.values(ports ?? {}));
   if (!own?.length || !other?.length) return true;
   return own.some((port) => other.includes(port));
 }

@@ -1,5 +1,5 @@
 /** Which SPIFFE IDs a workload, or the instances of a WorkloadGroup, may hold SVIDs of: to revoke it is to revoke these too. */
-import { type TokenHolder, X509_SVID_BOUNDS } from "../ca/index.ts";
+import { type TokenHolder, workloadSpiffeId, X509_SVID_BOUNDS } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Document, Store } from "../store/store.ts";
 
@@ -20,7 +20,7 @@ export async function spiffeIdsOf(
   const before = history.findIndex(({ at }) => Date.parse(at) < since);
   const held = [...(now ? [now] : []), ...(before === -1 ? history : history.slice(0, before + 1))];
   const accounts = new Set(held.flatMap(({ document }) => (isGroup ? accountOfGroup(document) : accountOfEntry(document))));
-  return [...accounts].sort().map((account) => `spiffe://${trustDomain}/ns/${namespace}/sa/${account}`);
+  return [...accounts].sort().map((account) => workloadSpiffeId(trustDomain, namespace, account));
 }
 
 /** Whether there is such a workload or WorkloadGroup, or was, as far back as the store's history goes. @throws WeftError "unavailable" */

@@ -64,7 +64,6 @@ test("what is known of proxies is written once for all that comes within ten sec
   const known = new KnownProxies({ path, clock, ledger: () => undefined, onTrouble: (message) => troubles.push(message) });
   expect(known.away()).toMatchObject([{ id: "default/web", disconnectedAt: started }]);
   known.changed();
-  known.changed();
   expect(clock.pending).toBe(1);
   await clock.advance(30 * 86_400_000);
   expect(known.away()).toEqual([]);
@@ -72,6 +71,20 @@ test("what is known of proxies is written once for all that comes within ten sec
   await clock.advance(10_000);
   expect(JSON.parse(readFileSync(path, "utf8"))).toEqual({});
   expect(troubles).toEqual([]);
+});
+
+test("a proxy is away since the restart after which it did not come back, whatever restarts come later", async () => {
+  const path = join(directory(), "proxies.json");
+  const about = { node: "n", envoyVersion: "1.40.0", protocol: "delta", address: "127.0.0.1:1", connectedAt: 0 };
+  writeFileSync(path, JSON.stringify({ "default/web": about }));
+  const clock = new FakeClock();
+  const left = clock.now();
+  const open = () => new KnownProxies({ path, clock, ledger: () => undefined, onTrouble: () => {} });
+  for (let restart = 0; restart < 3; restart += 1) {
+    expect(open().away()).toMatchObject([{ id: "default/web", disconnectedAt: left }]);
+    // Nobody connects, and it is written all the same.
+    await clock.advance(86_400_000);
+  }
 });
 
 test("a record of proxies that cannot be read is told of, and weft starts without", async () => {
