@@ -102,12 +102,12 @@ export class PersistentMap<V> implements ReadonlyMap<string, V> {
     if (gone.size === 0 && added.length === 0) return this.#order;
     const left = gone.size === 0 ? this.#order : this.#order.filter((place) => !gone.has(place));
     if (added.length === 0) return left;
-    const text = (place: number | undefined) => keys[place ?? 0] ?? "";
+    const text = (place: number) => keys[place] ?? "";
     added.sort((a, b) => compare(text(a), text(b)));
     const order = new Int32Array(left.length + added.length);
     let [from, to] = [0, 0];
     for (const place of added) {
-      const until = lowerBound(left, from, (other) => compare(text(other), text(place)) < 0);
+      const until = lowerBound(left, (other) => compare(text(other), text(place)) < 0, from);
       order.set(left.subarray(from, until), to);
       to += until - from;
       order[to] = place;
@@ -173,11 +173,11 @@ function compare(a: string, b: string): number {
 }
 
 /** The first index from `from` at which `isBefore` does not hold. */
-function lowerBound(sorted: Int32Array, from: number, isBefore: (place: number | undefined) => boolean): number {
+export function lowerBound<T>(sorted: ArrayLike<T>, isBefore: (one: T) => boolean, from = 0): number {
   let [low, high] = [from, sorted.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (isBefore(sorted[middle])) low = middle + 1;
+    if (isBefore(sorted[middle] as T)) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -68,7 +68,7 @@ export async function eachInTurns<T, R>(items: readonly T[], work: (item: T) => 
   const done: R[] = [];
   for (const item of items) {
     done.push(await work(item));
-    if (done.length % STEPS_IN_A_TURN === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+    if (done.length % STEPS_IN_A_TURN === 0) await others();
   }
   return done;
 }

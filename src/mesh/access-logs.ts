@@ -6,7 +6,7 @@ import type { Provenance } from "../lib/provenance.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
 import type { AccessLogging } from "../model/telemetry.ts";
 import type { Pool } from "./memo.ts";
-import { byAge, reuseMap } from "./policy-scope.ts";
+import { byAge } from "./policy-scope.ts";
 import { telemetriesFor } from "./telemetry-scope.ts";
 import type { Settings, Workload } from "./types.ts";
 
@@ -42,7 +42,6 @@ export function buildAccessLogs(
   telemetries: readonly Telemetry[],
   workloads: ReadonlyMap<string, Workload>,
   inputs: Inputs,
-  previous?: ReadonlyMap<string, WorkloadAccessLogs>,
 ): ReadonlyMap<string, WorkloadAccessLogs> {
   const sorted = [...telemetries].sort(byAge);
   const defaults = inputs.config?.spec.defaultProviders?.accessLogging ?? [];
@@ -62,7 +61,7 @@ export function buildAccessLogs(
         inputs.pool.keep(`access logs ${JSON.stringify(logs)}`, () => logs),
       );
   }
-  return reuseMap(built, previous);
+  return built;
 }
 
 const namesOf = ({ providers }: AccessLogging) => (providers ?? []).map(({ name }) => name);

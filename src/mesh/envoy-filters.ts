@@ -6,8 +6,8 @@ import type { Provenance } from "../lib/provenance.ts";
 import type { ConfigPatch } from "../model/envoy-filter.ts";
 import { canonicalHost } from "../model/host.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
-import { internList, type Pool } from "./memo.ts";
-import { byAge, reuseMap, selects } from "./policy-scope.ts";
+import { internList, memoize, type Pool } from "./memo.ts";
+import { byAge, selects } from "./policy-scope.ts";
 import type { Settings, Workload } from "./types.ts";
 
 export type EnvoyMatch = NonNullable<ConfigPatch["match"]>;
@@ -31,7 +31,6 @@ export function buildEnvoyPatches(
   workloads: ReadonlyMap<string, Workload>,
   settings: Settings,
   pool: Pool,
-  previous?: ReadonlyMap<string, readonly EnvoyPatch[]>,
 ): ReadonlyMap<string, readonly EnvoyPatch[]> {
   const ordered = [...filters].sort((a, b) => byOrder(a, b, settings.rootNamespace));
   const patches = new Map(ordered.map((filter) => [filter, patchesOf(filter, settings, pool)]));
@@ -44,7 +43,7 @@ export function buildEnvoyPatches(
     const all = own.flatMap((filter) => patches.get(filter) ?? []);
     if (all.length > 0) built.set(key, internList(all));
   }
-  return reuseMap(built, previous);
+  return built;
 }
 
 function byOrder(a: EnvoyFilter, b: EnvoyFilter, rootNamespace: string): number {
@@ -52,8 +51,8 @@ function byOrder(a: EnvoyFilter, b: EnvoyFilter, rootNamespace: string): number 
   return (a.spec.priority ?? 0) - (b.spec.priority ?? 0) || isRoot(b) - isRoot(a) || byAge(a, b);
 }
 
-function patchesOf(filter: EnvoyFilter, settings: Settings, pool: Pool): readonly EnvoyPatch[] {
-  return (filter.spec.configPatches ?? []).map(({ applyTo, match, patch }, index) => {
+const patchesOf = memoize((filter: EnvoyFilter, settings: Settings, pool: Pool): readonly EnvoyPatch[] =>
+  (filter.spec.configPatches ?? []).map(({ applyTo, match, patch }, index) => {
     const made: EnvoyPatch = {
       applyTo,
       match: canonicalMatch(match ?? {}, filter.metadata.namespace, settings.domain),
@@ -62,8 +61,8 @@ function patchesOf(filter: EnvoyFilter, settings: Settings, pool: Pool): readonl
       source: provenanceOf(filter, "spec", "configPatches", index),
     };
     return pool.keep(`envoy patch ${JSON.stringify(made)}`, () => made);
-  });
-}
+  }),
+);
 
 /** Names of hosts in Istio's forms are those of weft's: "orders.default.svc.cluster.local:80" is "orders.default.mesh.local:80". */
 function canonicalMatch(match: EnvoyMatch, namespace: string, domain: string): EnvoyMatch {

@@ -1,5 +1,6 @@
 /** Long sorted lists of which a few elements change: a changed copy costs a copy of the references, and is known to come from the one before. */
 
+import { lowerBound } from "../lib/persistent-map.ts";
 import { compareText } from "./hosts.ts";
 import { numberOf } from "./memo.ts";
 
@@ -50,12 +51,5 @@ export function predecessorOf<T extends object>(list: readonly T[]): readonly T[
 
 /** Of the first element whose name is not before `name`. */
 function placeOf<T>(sorted: readonly T[], name: string, nameOf: (one: T) => string): number {
-  let [low, high] = [0, sorted.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const other = sorted[middle];
-    if (other !== undefined && compareText(nameOf(other), name) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return lowerBound(sorted, (other) => compareText(nameOf(other), name) < 0);
 }

@@ -8,7 +8,7 @@ import { provenanceOf, type Resource } from "../model/resource.ts";
 import { METRIC_NAMES, METRICS, type MetricName, type MetricsRule, metricNamed, tagFormat } from "../model/telemetry-metrics.ts";
 import type { Pool } from "./memo.ts";
 import { type PeerLabels, peerLabels } from "./peer-labels.ts";
-import { byAge, reuseMap } from "./policy-scope.ts";
+import { byAge } from "./policy-scope.ts";
 import { telemetriesFor } from "./telemetry-scope.ts";
 import type { Settings, Workload } from "./types.ts";
 
@@ -45,12 +45,11 @@ export function buildMetrics(
   telemetries: readonly Resource<"Telemetry">[],
   workloads: ReadonlyMap<string, Workload>,
   { config, settings, pool }: Inputs,
-  previous?: ReadonlyMap<string, WorkloadMetrics>,
 ): ReadonlyMap<string, WorkloadMetrics> {
   const built = new Map<string, WorkloadMetrics>();
   const defaults = config?.spec.defaultProviders?.metrics ?? [];
   const counting = telemetries.some(({ spec }) => (spec.metrics ?? []).length > 0);
-  if (!counting && defaults.length === 0) return reuseMap(built, previous);
+  if (!counting && defaults.length === 0) return built;
   const sorted = [...telemetries].sort(byAge);
   for (const [key, workload] of workloads) {
     const levels = telemetriesFor(sorted, workload, settings.rootNamespace).filter(({ spec }) => (spec.metrics ?? []).length > 0);
@@ -72,7 +71,7 @@ export function buildMetrics(
       pool.keep(`metrics ${JSON.stringify(metrics)}`, () => metrics),
     );
   }
-  return reuseMap(built, previous);
+  return built;
 }
 
 const namesOf = ({ providers }: MetricsRule) => (providers ?? []).map(({ name }) => name);

@@ -7,7 +7,7 @@ import type { ProcessSettings } from "../lib/process-settings.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
 import type { Pool } from "./memo.ts";
-import { byAge, reuseMap, selects } from "./policy-scope.ts";
+import { byAge, selects } from "./policy-scope.ts";
 import type { Settings, Workload } from "./types.ts";
 
 type ProxyConfig = Resource<"ProxyConfig">;
@@ -27,7 +27,6 @@ export function buildProcesses(
   configs: readonly ProxyConfig[],
   workloads: ReadonlyMap<string, Workload>,
   inputs: Inputs,
-  previous?: ReadonlyMap<string, WorkloadProcess>,
 ): ReadonlyMap<string, WorkloadProcess> {
   const sorted = [...configs].sort(byAge);
   const built = new Map<string, WorkloadProcess>();
@@ -39,7 +38,7 @@ export function buildProcesses(
       inputs.pool.keep(`process ${JSON.stringify(made)}`, () => made),
     );
   }
-  return reuseMap(built, previous);
+  return built;
 }
 
 /**

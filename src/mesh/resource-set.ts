@@ -1,4 +1,5 @@
 /** The resources of one revision by kind, oldest first. Immutable; a kind that a change does not touch keeps its list (===). */
+import { lowerBound } from "../lib/persistent-map.ts";
 import type { AnyResource, Kind, Resource } from "../model/resource.ts";
 import { byAge } from "./policy-scope.ts";
 
@@ -74,14 +75,7 @@ export function firstAfter<R extends Resource>(sorted: readonly R[], resource: R
   const youngest = sorted.at(-1);
   // As a rule what comes is the youngest.
   if (!youngest || byAge(youngest, resource) <= 0) return sorted.length;
-  let [low, high] = [0, sorted.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const other = sorted[middle];
-    if (other && byAge(other, resource) <= 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return lowerBound(sorted, (other) => byAge(other, resource) <= 0);
 }
 
 /** `before` where it holds the same elements (===) in the same order, else `list`. */

@@ -12,7 +12,7 @@ import { headerOf, prefixOf } from "../model/token-injection.ts";
 import { compareText, covers } from "./hosts.ts";
 import { internList, memoize } from "./memo.ts";
 import type { OutboundCluster } from "./outbound-clusters.ts";
-import { byAge, reuseMap, selects } from "./policy-scope.ts";
+import { byAge, selects } from "./policy-scope.ts";
 import { isHttp } from "./services.ts";
 import type { Mesh, Settings, Workload } from "./types.ts";
 
@@ -50,7 +50,6 @@ export function buildInjections(
   all: readonly TokenInjection[],
   workloads: ReadonlyMap<string, Workload>,
   settings: Settings,
-  previous?: ReadonlyMap<string, WorkloadInjections>,
 ): ReadonlyMap<string, WorkloadInjections> {
   const sorted = [...all].sort(byAge);
   const built = new Map<string, WorkloadInjections>();
@@ -59,7 +58,7 @@ export function buildInjections(
     const injections = injectionsFor(sorted, workload, settings.rootNamespace).map((one) => injectionOf(one, settings));
     if (injections.length > 0) built.set(key, injectionsOf(internList(injections)));
   }
-  return reuseMap(built, previous);
+  return built;
 }
 
 /** Workloads with the same share one object. */

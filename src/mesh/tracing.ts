@@ -9,7 +9,7 @@ import type { TracingRule } from "../model/telemetry.ts";
 import { findService } from "./authorization-provider.ts";
 import { clusterName } from "./http-routes.ts";
 import type { Pool } from "./memo.ts";
-import { byAge, reuseMap } from "./policy-scope.ts";
+import { byAge } from "./policy-scope.ts";
 import type { ServiceIndex } from "./services.ts";
 import { telemetriesFor } from "./telemetry-scope.ts";
 import type { Settings, Workload } from "./types.ts";
@@ -68,12 +68,11 @@ export function buildTracing(
   telemetries: readonly Resource<"Telemetry">[],
   workloads: ReadonlyMap<string, Workload>,
   inputs: Inputs,
-  previous?: ReadonlyMap<string, WorkloadTracing>,
 ): ReadonlyMap<string, WorkloadTracing> {
   const sorted = telemetries.filter(({ spec }) => (spec.tracing ?? []).length > 0).sort(byAge);
   const [first] = inputs.config?.spec.defaultProviders?.tracing ?? [];
   const built = new Map<string, WorkloadTracing>();
-  if (sorted.length === 0 && first === undefined) return reuseMap(built, previous);
+  if (sorted.length === 0 && first === undefined) return built;
   const all = [...telemetries].sort(byAge);
   const providers = inputs.config ? [provenanceOf(inputs.config, "spec", "extensionProviders")] : [];
   for (const [key, workload] of workloads) {
@@ -92,7 +91,7 @@ export function buildTracing(
       inputs.pool.keep(`tracing ${JSON.stringify(tracing)}`, () => tracing),
     );
   }
-  return reuseMap(built, previous);
+  return built;
 }
 
 /** Istio's PILOT_TRACE_SAMPLING. */

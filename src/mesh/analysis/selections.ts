@@ -7,7 +7,7 @@ type Labels = Readonly<Record<string, string>>;
 type Path = readonly (string | number)[];
 
 /** Kinds whose selector in the root namespace reaches every namespace. */
-const MESH_WIDE: ReadonlySet<string> = new Set(["AuthorizationPolicy", "RequestAuthentication", "Telemetry", "EnvoyFilter", "WasmPlugin"]);
+const MESH_WIDE: ReadonlySet<string> = new Set(["AuthorizationPolicy", "RequestAuthentication", "EnvoyFilter", "WasmPlugin"]);
 
 export function findEmptySelections(context: Context): void {
   const root = context.mesh.settings.rootNamespace;
