@@ -1,7 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import type { ApplyOutcome, ControlPlane } from "../admin/control-plane.ts";
 import { sleep } from "../lib/clock.ts";
-import { parsePeriod } from "../lib/duration.ts";
 import { formatProblem } from "../lib/problem.ts";
 import { BRIEF } from "./briefs.ts";
 import { type AdminClient, type ConnectFlags, connect, connectFlags, WRITE_LIMIT_MS } from "./client.ts";
@@ -9,6 +8,7 @@ import { type FileFlags, fileFlag, readInputs } from "./files.ts";
 import { nackLines } from "./nacks.ts";
 import { clean } from "./output.ts";
 import { type Cli, UsageError, verb } from "./verb.ts";
+import { parseWait } from "./wait.ts";
 
 interface Flags extends ConnectFlags, FileFlags {
   readonly dryRun: boolean;
@@ -19,14 +19,6 @@ const DEFAULT_WAIT_MS = 30_000;
 /** Most changes are ACKed within milliseconds, so asking starts quickly and slows down. */
 const FIRST_POLL_MS = 10;
 const LONGEST_POLL_MS = 250;
-
-/** Milliseconds; "" (the flag alone) is the default. */
-function parseWait(text: string): number {
-  if (text === "") return DEFAULT_WAIT_MS;
-  const milliseconds = parsePeriod(text);
-  if (milliseconds === undefined || milliseconds <= 0) throw new Error(`write a duration such as 30s, not "${text}"`);
-  return milliseconds;
-}
 
 /** All files as one form, which the API applies in one transaction, each under the name that the user gave it. */
 export function sendFiles(client: AdminClient, files: Awaited<ReturnType<typeof readInputs>>, dryRun: boolean): Promise<ApplyOutcome> {
@@ -48,7 +40,7 @@ export const applyCommand = buildCommand({
       dryRun: { kind: "boolean", default: false, withNegated: false, brief: "Validate and compare, but change nothing" },
       wait: {
         kind: "parsed",
-        parse: parseWait,
+        parse: parseWait(DEFAULT_WAIT_MS),
         inferEmpty: true,
         optional: true,
         brief: "Wait until proxies ACKed it, 30s where no time is given",

@@ -1,7 +1,6 @@
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { CaAnswer, CaRotateTarget } from "../admin/ca-schemas.ts";
 import { sleep } from "../lib/clock.ts";
-import { parsePeriod } from "../lib/duration.ts";
 import { BRIEF } from "./briefs.ts";
 import { caTree } from "./ca-tree.ts";
 import { type AdminClient, type ConnectFlags, connect, connectFlags, WRITE_LIMIT_MS } from "./client.ts";
@@ -10,6 +9,7 @@ import { fetchRoots } from "./roots.ts";
 import { rootsListing } from "./roots-listing.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
 import { type Cli, verb } from "./verb.ts";
+import { parseWait } from "./wait.ts";
 
 const showCommand = buildCommand({
   docs: {
@@ -56,7 +56,7 @@ const rotateCommand = buildCommand({
       },
       wait: {
         kind: "parsed",
-        parse: parseWait,
+        parse: parseWait(DEFAULT_WAIT_MS),
         inferEmpty: true,
         optional: true,
         brief: "Wait until it is done, 1h where no time is given",
@@ -80,13 +80,6 @@ const rotateCommand = buildCommand({
 });
 
 type Types = readonly ("x509" | "jwt")[];
-
-function parseWait(text: string): number {
-  if (text === "") return DEFAULT_WAIT_MS;
-  const milliseconds = parsePeriod(text);
-  if (milliseconds === undefined || milliseconds <= 0) throw new Error(`write a duration such as 30s, not "${text}"`);
-  return milliseconds;
-}
 
 const activeOf = (ca: CaAnswer, type: Types[number]) => ca[type].find(({ state }) => state === "active");
 const activeIds = (ca: CaAnswer, types: Types) => new Map(types.map((type) => [type, activeOf(ca, type)?.id]));

@@ -13,6 +13,7 @@ const TestSchema = v.strictObject({
   request: v.strictObject({
     from: v.optional(text, "plaintext"),
     to: text,
+    via: v.optional(text),
     method: v.optional(text),
     path: v.optional(text),
     headers: v.optional(v.record(v.string(), v.pipe(v.union([v.string(), v.number(), v.boolean()]), v.transform(String)))),

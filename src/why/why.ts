@@ -175,7 +175,7 @@ function namedService(
 function ofWildcard(host: string, number: number | undefined, services: readonly Service[]) {
   const covering = services.filter((one) => one.resolution === "DYNAMIC_DNS" && covers(one.host, host.toLowerCase()));
   const service = covering.sort((a, b) => b.host.length - a.host.length)[0];
-  const port = service?.ports.find((one) => one.number === number);
+  const port = service && (number === undefined ? defaultPort(service) : service.ports.find((one) => one.number === number));
   return service && port && { service, port };
 }
 

@@ -33,6 +33,17 @@ describe("weft why of a name that is resolved when it is called", () => {
     expect(addresses(answer)).toEqual(["a.example.com:443"]);
   });
 
+  test("means the service's own port where none is written, also where it speaks no HTTP", () => {
+    const only = resource(
+      "ServiceEntry",
+      "any",
+      '{hosts: ["*.example.com"], resolution: DYNAMIC_DNS, ports: [{number: 443, name: tls, protocol: TLS}]}',
+    );
+    const answer = why(meshOf(CALLER, only), { from: "default/web-1", to: "a.example.com" }, { now: NOW });
+    expect(answer).toMatchObject({ protocol: "tcp", verdict: "allow" });
+    expect(addresses(answer)).toEqual(["a.example.com:443"]);
+  });
+
   test("knows no port that the service does not have", () => {
     expect(ask("a.example.com:81")).toMatchObject({ verdict: "no_route", status: 404 });
   });

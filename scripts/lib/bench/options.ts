@@ -25,9 +25,10 @@ export interface Options {
 
 export const USAGE = `scripts/bench [--services N] [--streams K] [--delta | --sotw] [--change endpoint|route|policy|peerauth] [--rounds R] [--quick]
               [--growth | --apply] [--weft-only] [--json FILE] [--sources] [--cpu-profile DIR]
+scripts/bench --store [--sizes N,N] [--rounds R] [--json FILE] [--no-serve]: the store and the command line
 
 Runs weft, go-control-plane and the floor (responses marshalled once) in turns, R times, and prints what each takes and their ratios.
-Without --delta or --sotw it takes both. --growth: tables for growing meshes and fleets. --apply: from an apply that moves one endpoint to
+Without --delta or --sotw it takes both. --growth: tables for growing meshes and fleets (delta, or --sotw). --apply: from an apply that moves one endpoint to
 the encoded bytes at a proxy, as the mesh grows. --quick: a small mesh, one round. --sources runs src/main.ts in place of dist/weft;
 --cpu-profile has it leave a profile of each run in DIR.`;
 
@@ -55,6 +56,12 @@ export function readOptions(args: readonly string[]): Options {
   if (!change) throw new Error(`--change ${values.change}: it is one of ${CHANGES.join(", ")}`);
   const modes = (["growth", "apply"] as const).filter((mode) => values[mode]);
   if (modes.length > 1) throw new Error(`--${modes.join(" and --")} exclude each other`);
+  const own = values.apply
+    ? (["services", "streams", "rounds", "weft-only", "delta", "sotw"] as const)
+    : (["services", "streams", "rounds", "weft-only"] as const);
+  const unused = own.filter((flag) => values[flag]);
+  if (modes.length > 0 && unused.length > 0)
+    throw new Error(`--${modes[0]} has its own sizes and runs: leave out --${unused.join(", --")}`);
   const profiled = values["cpu-profile"];
   if (profiled !== undefined && !values.sources) throw new Error("--cpu-profile needs --sources: the executable takes no flags of Bun's");
   const all: readonly Protocol[] = ["delta", "sotw"];

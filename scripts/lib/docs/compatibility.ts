@@ -34,7 +34,7 @@ const LIMITS = `## Names and defaults that differ
 | EnvoyFilter's listener match \`virtualInbound\` | one listener, a chain for each port | every inbound listener |
 | EnvoyFilter's route match by port | the table of that port | at the outbound listener, that port's virtual hosts of the table \`http_proxy\` |
 | a field of Envoy's that is not known, in an EnvoyFilter | dropped with a warning | the same; in an extension's configuration that is not merged, handed to Envoy with a warning |
-| a ServiceEntry's resolution NONE | the intercepted connection's destination | the entry's addresses, else what its name resolves to; a wildcard without addresses is refused |
+| a ServiceEntry's resolution NONE | the intercepted connection's destination | the entry's addresses, else what its name resolves to; of a wildcard without addresses the name that is called, which plain TCP does not say: it is refused |
 | a WorkloadEntry's network | a label, and the gateways of that network | a label (\`topology.istio.io/network\`); an instance without an address is refused |
 | PeerAuthentication | | mode NONE is read as DISABLE, kind PeerAuthenticationPolicy as PeerAuthentication |
 
@@ -55,9 +55,8 @@ Envoy refuses most of them, and with them the whole listener or route table in w
 | a DestinationRule's \`consistentHash\` | a ring of more than 8,388,608, a time to live below zero |
 | a DestinationRule's \`portLevelSettings\` | no port, or one that there is not |
 | a DestinationRule's \`distribute\` | a place within another one; Istio takes it in one of two orders, and has none |
-| expressions in Telemetry | what Envoy's CEL does not have |
-| \`metadata\` | names, labels and annotations that Kubernetes would refuse |
-| a field without a value (\`null\`) | what Kubernetes takes for "left out" in a few fields: leave it out |`;
+| expressions in Telemetry | functions and comprehensions that Envoy's CEL does not have |
+| \`metadata\` | names, labels and annotations that Kubernetes would refuse |`;
 
 function annotations(): string {
   const rows = UNHONOURED.map(({ key, kinds, why, help }) => {
