@@ -33,7 +33,11 @@ export interface AdminEnv {
     readonly peer?: PeerCredentials;
   };
   /** Set once somebody proved who they are. */
-  Variables: { principal?: Principal };
+  Variables: {
+    principal?: Principal;
+    /** Whether that proof is good still, for calls that last; absent where it cannot end before weft does. */
+    stands?: () => boolean;
+  };
 }
 
 export type AdminContext = Context<AdminEnv>;

@@ -87,11 +87,14 @@ export function guard({
       unknownRate.check(address);
       unknownRate.take(address);
     };
+    const prove = () => {
+      const { certificates = [] } = c.env;
+      if (presented !== undefined) return authenticate(presented);
+      return identify && certificates.length > 0 ? named(identify(certificates).spiffeId, adminPrincipals?.() ?? []) : undefined;
+    };
     let principal: Principal | undefined;
     try {
-      const { certificates = [] } = c.env;
-      if (presented !== undefined) principal = authenticate(presented);
-      else if (identify && certificates.length > 0) principal = named(identify(certificates).spiffeId, adminPrincipals?.() ?? []);
+      principal = prove();
       if (!principal && presented !== undefined && OTHERS_TOO.test(c.req.path)) {
         await next();
         if (c.error && STRANGERS.has(WeftError.from(c.error).code)) failed();
@@ -109,10 +112,22 @@ export function guard({
       throw reason;
     }
     c.set("principal", principal);
+    c.set("stands", stillProves(principal, prove));
     tokenRate.check(principal.who);
     tokenRate.take(principal.who);
     checkAccess(c, principal);
     return next();
+  };
+}
+
+/** Whether the proof that was good at the start of a call is good now, and of the same rights: a token may be revoked, a certificate run out. */
+function stillProves({ who }: Principal, prove: () => Principal | undefined): () => boolean {
+  return () => {
+    try {
+      return prove()?.who === who;
+    } catch {
+      return false;
+    }
   };
 }
 

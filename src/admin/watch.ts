@@ -4,7 +4,7 @@ import { streamSSE } from "hono/streaming";
 import { type AdminEnv, queryOf, type RouteContext, revisionOf } from "./context.ts";
 import { describe, header, query } from "./openapi.ts";
 
-/** Shorter than the usual idle time-outs of proxies, and than the server's own. */
+/** Also how long a watch whose caller lost its right stays open where nothing happens. Shorter than the usual idle time-outs of proxies, and than the server's own. */
 const HEARTBEAT_MS = 15_000;
 
 export function watchRoute(app: Hono<AdminEnv>, { control, clock, concurrency, stopping }: RouteContext): void {
@@ -29,6 +29,7 @@ export function watchRoute(app: Hono<AdminEnv>, { control, clock, concurrency, s
         : since
           ? revisionOf(since, "since")
           : (await control.list({}, { limit: 1 })).revision;
+      const stands = c.get("stands") ?? (() => true);
       const done = concurrency.begin(true);
       return streamSSE(c, async (stream) => {
         const abort = new AbortController();
@@ -39,6 +40,7 @@ export function watchRoute(app: Hono<AdminEnv>, { control, clock, concurrency, s
         let cancelBeat = () => {};
         const beat = () => {
           cancelBeat = clock.after(HEARTBEAT_MS, () => {
+            if (!stands()) return end();
             stream.write(": heartbeat\n\n").then(beat, end);
           });
         };
@@ -47,6 +49,7 @@ export function watchRoute(app: Hono<AdminEnv>, { control, clock, concurrency, s
           await stream.write(`: watching after revision ${from}\n\n`);
           beat();
           for await (const message of control.watch(from, abort.signal)) {
+            if (!stands()) break;
             const data = JSON.stringify(message);
             await stream.writeSSE({ event: message.type, data, ...(message.type === "revision" ? { id: String(message.revision) } : {}) });
             if (message.type === "lost") break;

@@ -90,6 +90,31 @@ describe("GET /v1/watch", () => {
     expect(admin.control.watching).toBe(0);
   });
 
+  test("ends when its caller's token is revoked: before the next revision, or with the next heartbeat", async () => {
+    const clock = new FakeClock();
+    await using admin = await startAdmin({ clock });
+    const by = { who: "admin token", from: "admin.sock" };
+    const watchWith = async (name: string) => {
+      const { token } = await admin.control.access.create({ name, role: "viewer", namespaces: [] }, by);
+      const response = await admin.tcp("/v1/watch?since=0", { headers: { authorization: `Bearer ${token}` } });
+      expect(response.status).toBe(200);
+      return response.text();
+    };
+    const first = watchWith("first");
+    await until(() => admin.control.watching === 1);
+    await admin.control.access.revoke("first", by);
+    await apply(admin, "STRICT");
+    expect(await first).not.toContain("event:");
+    const second = watchWith("second");
+    await until(() => admin.control.watching === 1);
+    await admin.control.access.revoke("second", by);
+    await clock.advance(15_000);
+    expect(await second).not.toContain("heartbeat");
+    const stopped = admin.server.close(0);
+    await clock.advance(1);
+    await stopped;
+  });
+
   test("refuses a revision that is no number", async () => {
     await using admin = await startAdmin();
     expect((await admin.call("/v1/watch?since=yesterday")).status).toBe(400);
