@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ComparedMeasure, ServerName } from "../../scripts/lib/bench/compare.ts";
-import type { LoadReport } from "../../scripts/lib/bench/load.ts";
+import type { CrowdReport, LoadReport } from "../../scripts/lib/bench/load.ts";
 import { median, ratio } from "../../scripts/lib/bench/table.ts";
 import { describeWhere } from "../skip.ts";
 
@@ -53,6 +53,30 @@ describeWhere(possible, "Go, which builds the load client and go-control-plane",
           }
           for (const server of SERVERS) checkReport(reports[server][0], reports.weft[0]);
         }
+      } finally {
+        rmSync(directory, { recursive: true, force: true });
+      }
+    },
+    BUILD_AND_RUN_MS,
+  );
+});
+
+describeWhere(possible, "Go, which builds the load client", "scripts/bench --crowd", () => {
+  test(
+    "proxies that lose their connections at once all come again, and those that stay get every change and every keepalive's answer meanwhile",
+    async () => {
+      const directory = mkdtempSync(join(tmpdir(), "weft-bench-test-"));
+      try {
+        const json = join(directory, "crowd.json");
+        const child = Bun.spawn([join(root, "scripts/bench"), "--crowd", "--quick", "--json", json], { stdout: "pipe", stderr: "pipe" });
+        const [out, err, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+        expect({ code, err: code === 0 ? "" : err }).toEqual({ code: 0, err: "" });
+        expect(out).toContain("| a change at the proxies in sync, p50 |");
+        const { crowd }: { readonly crowd: readonly CrowdReport[] } = JSON.parse(readFileSync(json, "utf8"));
+        expect(crowd.map(({ steady, came }) => [steady, came])).toEqual([[5, 20]]);
+        // There and back again, at least once; every stream that stayed was pinged.
+        expect(crowd[0]?.changes).toBeGreaterThanOrEqual(2);
+        expect(crowd[0]?.pings).toBeGreaterThanOrEqual(5);
       } finally {
         rmSync(directory, { recursive: true, force: true });
       }

@@ -27,10 +27,29 @@ export interface ChangeReport {
   readonly bytes: number;
 }
 
+/** What a crowd that comes at once means for those that are in sync (load/crowd.go). */
+export interface CrowdReport {
+  readonly steady: number;
+  readonly came: number;
+  readonly all_ms: number;
+  readonly p50_ms: number;
+  readonly p99_ms: number;
+  readonly changes: number;
+  readonly change_p50_ms: number;
+  readonly change_p99_ms: number;
+  readonly change_max_ms: number;
+  readonly pings: number;
+  readonly ping_p99_ms: number;
+  readonly ping_max_ms: number;
+  readonly server_peak_mib: number;
+  readonly server_cpu_s: number;
+}
+
 /** What `load` prints. */
 export interface LoadReport {
   readonly protocol: Protocol;
   readonly streams: number;
+  readonly crowd?: CrowdReport;
   readonly server_before_mib: number;
   readonly syncs: readonly SyncReport[];
   readonly changes: readonly ChangeReport[];
@@ -51,6 +70,8 @@ export interface LoadRun {
   readonly tokens: string;
   readonly syncs?: number;
   readonly changes?: number;
+  /** How many stay, when all others lose their connections at once; none do where absent. */
+  readonly steady?: number;
   /** What differs between the two is what a change brings. */
   readonly dumps?: Dumps;
   /** Write dumps, in place of changes. */
@@ -66,7 +87,7 @@ export async function runLoad(run: LoadRun): Promise<LoadReport> {
   const args = [
     ...["-address", server.ads, "-node", NODE_ID, "-tokens", run.tokens, "-streams", run.streams, "-pid", server.process.pid],
     ...(run.protocol === "delta" ? ["-delta"] : []),
-    ...["-syncs", run.syncs ?? 1, "-changes", run.changes ?? 0, "-limit", "600s"],
+    ...["-syncs", run.syncs ?? 1, "-changes", run.changes ?? 0, "-steady", run.steady ?? 0, "-limit", "600s"],
     ...(run.quick ? ["-settle", "200ms", "-quiet", "1s"] : []),
     ...["-trigger-a", trigger.url("a"), "-trigger-b", trigger.url("b")],
     ...(trigger.unix ? ["-trigger-unix", trigger.unix] : []),

@@ -6,6 +6,7 @@ import { openProcesses } from "../lab/processes.ts";
 import { apply, applyTable } from "./apply.ts";
 import type { Bench } from "./bench.ts";
 import { compare, compareTable, measuresOf } from "./compare.ts";
+import { crowd, crowdTable } from "./crowd.ts";
 import { growth, growthTables } from "./growth.ts";
 import { type Mode, type Options, readOptions, USAGE } from "./options.ts";
 
@@ -27,6 +28,10 @@ const MODES: Readonly<Record<Mode, (bench: Bench) => Promise<Outcome>>> = {
   async growth(bench) {
     const grown = await growth(bench);
     return { text: growthTables(grown), data: { growth: grown } };
+  },
+  async crowd(bench) {
+    const crowds = await crowd(bench);
+    return { text: crowdTable(crowds), data: { crowd: crowds } };
   },
   async apply(bench) {
     const applied = await apply(bench);

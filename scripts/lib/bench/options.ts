@@ -4,7 +4,7 @@ import { CHANGES, type ChangeKind } from "./mesh.ts";
 
 export type Protocol = "delta" | "sotw";
 /** "compare" without a flag, the others by their names. */
-export type Mode = "compare" | "growth" | "apply";
+export type Mode = "compare" | "growth" | "apply" | "crowd";
 
 export interface Options {
   readonly services: number;
@@ -24,12 +24,12 @@ export interface Options {
 }
 
 export const USAGE = `scripts/bench [--services N] [--streams K] [--delta | --sotw] [--change endpoint|route|policy|peerauth] [--rounds R] [--quick]
-              [--growth | --apply] [--weft-only] [--json FILE] [--sources] [--cpu-profile DIR]
+              [--growth | --apply | --crowd] [--weft-only] [--json FILE] [--sources] [--cpu-profile DIR]
 scripts/bench --store [--sizes N,N] [--rounds R] [--json FILE] [--no-serve]: the store and the command line
 
 Runs weft, go-control-plane and the floor (responses marshalled once) in turns, R times, and prints what each takes and their ratios.
 Without --delta or --sotw it takes both. --growth: tables for growing meshes and fleets (delta, or --sotw). --apply: from an apply that moves one endpoint to
-the encoded bytes at a proxy, as the mesh grows. --quick: a small mesh, one round. --sources runs src/main.ts in place of dist/weft;
+the encoded bytes at a proxy, as the mesh grows. --crowd: what changes take to 100 proxies in sync while 1,000 and 5,000 others reconnect at once. --quick: a small mesh, one round. --sources runs src/main.ts in place of dist/weft;
 --cpu-profile has it leave a profile of each run in DIR.`;
 
 /** @throws Error with what is wrong, for people */
@@ -46,6 +46,7 @@ export function readOptions(args: readonly string[]): Options {
       quick: { type: "boolean", default: false },
       growth: { type: "boolean", default: false },
       apply: { type: "boolean", default: false },
+      crowd: { type: "boolean", default: false },
       "weft-only": { type: "boolean", default: false },
       json: { type: "string" },
       sources: { type: "boolean", default: false },
@@ -54,11 +55,12 @@ export function readOptions(args: readonly string[]): Options {
   });
   const change = CHANGES.find((one) => one === values.change);
   if (!change) throw new Error(`--change ${values.change}: it is one of ${CHANGES.join(", ")}`);
-  const modes = (["growth", "apply"] as const).filter((mode) => values[mode]);
+  const modes = (["growth", "apply", "crowd"] as const).filter((mode) => values[mode]);
   if (modes.length > 1) throw new Error(`--${modes.join(" and --")} exclude each other`);
-  const own = values.apply
-    ? (["services", "streams", "rounds", "weft-only", "delta", "sotw"] as const)
-    : (["services", "streams", "rounds", "weft-only"] as const);
+  const own =
+    values.apply || values.crowd
+      ? (["services", "streams", "rounds", "weft-only", "delta", "sotw"] as const)
+      : (["services", "streams", "rounds", "weft-only"] as const);
   const unused = own.filter((flag) => values[flag]);
   if (modes.length > 0 && unused.length > 0)
     throw new Error(`--${modes[0]} has its own sizes and runs: leave out --${unused.join(", --")}`);

@@ -105,7 +105,7 @@ export async function measureWeft(
   processes: Processes,
   load: string,
   prepared: Prepared,
-  run: Run & { readonly dumps: Dumps; readonly syncs: number; readonly changes: number },
+  run: Run & { readonly dumps: Dumps; readonly syncs: number; readonly changes: number; readonly steady?: number },
 ): Promise<LoadReport> {
   const { tokens, size } = prepared;
   const server = await startWeft(processes, prepared, run.change);

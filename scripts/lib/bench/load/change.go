@@ -106,8 +106,8 @@ type changeReport struct {
 	Bytes     int64   `json:"bytes"`
 }
 
-// change runs one round: `to` is "a" or "b", the state to go to.
-func change(o *options, streams []*stream, to string, expected map[string]*awaited) (changeReport, error) {
+// change runs one round: `to` is "a" or "b", the state to go to. `rest` says to wait until all is quiet again.
+func change(o *options, streams []*stream, to string, expected map[string]*awaited, rest bool) (changeReport, []float64, error) {
 	r := &round{done: make(chan struct{}), started: time.Now()}
 	count := 0
 	for _, s := range streams {
@@ -121,7 +121,7 @@ func change(o *options, streams []*stream, to string, expected map[string]*await
 		}
 	}
 	if count == 0 {
-		return changeReport{}, fmt.Errorf("the change to %s is to be seen by no stream", to)
+		return changeReport{}, nil, fmt.Errorf("the change to %s is to be seen by no stream", to)
 	}
 	r.left.Store(int64(count))
 	cpu, own, bytes := serverCPU(o.pid), ownCPU(), received.Load()
@@ -136,14 +136,16 @@ func change(o *options, streams []*stream, to string, expected map[string]*await
 		}
 	}
 	// What the change costs after everybody has it belongs to it too.
-	quiet(300*time.Millisecond, o.limit)
+	if rest {
+		quiet(300*time.Millisecond, o.limit)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := percentiles(r.took)
 	return changeReport{
 		Streams: count, Received: len(r.took), Min: p.min, P50: p.p50, P99: p.p99, Max: p.max, Trigger: returned,
 		CPU: serverCPU(o.pid) - cpu, ClientCPU: ownCPU() - own, Bytes: received.Load() - bytes,
-	}, failed
+	}, r.took, failed
 }
 
 // trigger asks the server to go to a state: a GET, or a POST of the file that the state has.

@@ -39,6 +39,8 @@ type connection struct {
 	connectionWindow, streamWindow int64
 	initialWindow                  int64
 	closed                         bool
+	// Closed when the server answers the ping that is under way.
+	pinged atomic.Pointer[chan struct{}]
 }
 
 func dial(address, path, authorization string, window uint32) (*connection, error) {
@@ -155,6 +157,8 @@ func (c *connection) read(take func([]byte) error) error {
 		case *http2.PingFrame:
 			if !frame.IsAck() {
 				c.locked(func() { c.framer.WritePing(true, frame.Data) })
+			} else if answered := c.pinged.Swap(nil); answered != nil {
+				close(*answered)
 			}
 		case *http2.RSTStreamFrame:
 			return fmt.Errorf("the server reset the stream: %v", frame.ErrCode)
@@ -162,6 +166,14 @@ func (c *connection) read(take func([]byte) error) error {
 			return fmt.Errorf("the server closed the connection: %v %s", frame.ErrCode, frame.DebugData())
 		}
 	}
+}
+
+// ping asks the server for a sign of life, as Envoy's keepalive does; what it returns is closed when that comes.
+func (c *connection) ping() <-chan struct{} {
+	answered := make(chan struct{})
+	c.pinged.Store(&answered)
+	c.locked(func() { c.framer.WritePing(false, [8]byte{1}) })
+	return answered
 }
 
 func (c *connection) locked(write func()) {

@@ -18,6 +18,7 @@ import (
 type options struct {
 	address, node, tokens                         string
 	streams, dialing, window, pid, syncs, changes int
+	steady                                        int
 	delta                                         bool
 	settle, quiet, limit                          time.Duration
 	triggerUnix, triggerA, triggerB, bodyA, bodyB string
@@ -30,6 +31,7 @@ type report struct {
 	Before   float64        `json:"server_before_mib"`
 	Syncs    []syncReport   `json:"syncs"`
 	Changes  []changeReport `json:"changes"`
+	Crowd    *crowdReport   `json:"crowd,omitempty"`
 	Peak     float64        `json:"server_peak_mib"`
 	After    float64        `json:"server_after_mib"`
 	// Of the whole run.
@@ -53,6 +55,7 @@ func main() {
 	flag.IntVar(&o.pid, "pid", 0, "the server's process id: its memory and CPU are reported")
 	flag.IntVar(&o.syncs, "syncs", 1, "so many times all connect; between them all connections are closed")
 	flag.IntVar(&o.changes, "changes", 0, "changes, from state a to b and back")
+	flag.IntVar(&o.steady, "steady", 0, "then all but so many streams lose their connections at once and come again, while changes go to these")
 	flag.DurationVar(&o.settle, "settle", time.Second, "rest after each mass connect")
 	flag.DurationVar(&o.quiet, "quiet", 3*time.Second, "how long nothing may have come for a state to be whole, before it is written")
 	flag.DurationVar(&o.limit, "limit", 2*time.Minute, "of each mass connect, and of each change")
@@ -113,18 +116,21 @@ func run(o *options, out *report) error {
 		if i%2 == 1 {
 			to, expected = "a", toA
 		}
-		one, err := change(o, f.streams, to, expected)
+		one, _, err := change(o, f.streams, to, expected, true)
 		out.Changes = append(out.Changes, one)
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	if o.steady > 0 {
+		out.Crowd, err = f.crowd(o, toA, toB)
+	}
+	return err
 }
 
 // changesOf reads what a change to a and a change to b bring to each stream.
 func changesOf(o *options) (toA, toB map[string]*awaited, err error) {
-	if o.changes == 0 {
+	if o.changes == 0 && o.steady == 0 {
 		return nil, nil, nil
 	}
 	a, err := dump.Read(o.dumpA)
