@@ -2,6 +2,7 @@
 import { ANNOTATION } from "../../model/annotations.ts";
 import type { Resource } from "../../model/resource.ts";
 import { isGateway } from "../gateways.ts";
+import { keyOf } from "../selection.ts";
 import type { Workload } from "../types.ts";
 import { type Context, some } from "./context.ts";
 
@@ -17,12 +18,9 @@ export function findPortConflicts(context: Context): void {
   const outbound = new Map<string, Workload>();
   const inbound = new Map<string, Workload>();
   const local = new Map<string, Workload>();
-  const resources = new Map(
-    context.of("WorkloadEntry").map((resource) => [`${resource.metadata.namespace}/${resource.metadata.name}`, resource]),
-  );
   // By age, so that the younger one is told.
-  for (const [key, resource] of resources) {
-    const workload = context.mesh.workloads.get(key);
+  for (const resource of context.of("WorkloadEntry")) {
+    const workload = context.mesh.workloads.get(keyOf(resource));
     if (!workload) continue;
     checkInbound(context, resource, workload, inbound);
     // A gateway takes no calls out.
@@ -56,12 +54,14 @@ function checkOutbound(context: Context, resource: Resource<"WorkloadEntry">, wo
 }
 
 function checkInbound(context: Context, resource: Resource<"WorkloadEntry">, workload: Workload, taken: Map<string, Workload>): void {
-  const shared = new Map<Workload, number[]>();
+  let shared: Map<Workload, number[]> | undefined;
   for (const { number, app, source, address = workload.address } of workload.inbound) {
     const key = `${address} ${number}`;
     const first = taken.get(key);
-    if (first) shared.set(first, [...(shared.get(first) ?? []), number]);
-    else taken.set(key, workload);
+    if (first) {
+      shared ??= new Map();
+      shared.set(first, [...(shared.get(first) ?? []), number]);
+    } else taken.set(key, workload);
     // Ports that the entry names itself are refused with the document, unless a Sidecar says where their application is.
     const named = !source && Object.values(resource.spec.ports ?? {}).includes(number);
     if (!named && app.port === number && (app.address === address || (isAny(address) && isLoopback(app.address)))) {
@@ -75,7 +75,7 @@ function checkInbound(context: Context, resource: Resource<"WorkloadEntry">, wor
       );
     }
   }
-  for (const [first, numbers] of shared) {
+  for (const [first, numbers] of shared ?? []) {
     const ports = some(numbers.map(String), 5);
     context.warn(
       "portConflict",

@@ -1,6 +1,7 @@
 /** One port of a workload, or of a host, with two protocols: the oldest ServiceEntry decides, and the other's callers are misunderstood. */
 import { canonicalHost } from "../../model/host.ts";
 import type { Resource } from "../../model/resource.ts";
+import { memoize } from "../memo.ts";
 import { keyOf } from "../selection.ts";
 import { isHttp, isHttp2, servicePort } from "../services.ts";
 import type { Protocol } from "../types.ts";
@@ -16,6 +17,8 @@ interface Claim {
 /** What the listener makes of it: HTTP/1.1, HTTP/2, or bytes. */
 const mannerOf = (protocol: Protocol) => (isHttp2(protocol) ? "HTTP/2" : isHttp(protocol) ? "HTTP/1.1" : "TCP");
 
+const portsOf = memoize((entry: ServiceEntry) => (entry.spec.ports ?? []).map(servicePort));
+
 export function findProtocolConflicts(context: Context): void {
   const entries = context.of("ServiceEntry");
   const workloads = context.of("WorkloadEntry");
@@ -30,9 +33,12 @@ export function findProtocolConflicts(context: Context): void {
   };
   for (const workload of workloads) {
     const own = selecting.get(keyOf(workload)) ?? [];
+    const [oldest] = own;
+    // One port, claimed once: as a rule.
+    if (!oldest || (own.length === 1 && portsOf(oldest).length <= 1)) continue;
     const claims = new Map<number, Claim>();
     for (const entry of own) {
-      for (const [index, port] of (entry.spec.ports ?? []).map(servicePort).entries()) {
+      for (const [index, port] of portsOf(entry).entries()) {
         const number = workload.spec.ports?.[port.name] ?? port.targetPort;
         const first = claims.get(number);
         if (!first) claims.set(number, { entry, protocol: port.protocol });
@@ -46,7 +52,7 @@ export function findProtocolConflicts(context: Context): void {
   for (const entry of entries) {
     for (const host of entry.spec.hosts) {
       const canonical = canonicalHost(host, entry.metadata.namespace, context.mesh.settings.domain);
-      for (const [index, { number, protocol }] of (entry.spec.ports ?? []).map(servicePort).entries()) {
+      for (const [index, { number, protocol }] of portsOf(entry).entries()) {
         const key = `${entry.metadata.namespace} ${canonical} ${number}`;
         const first = byHost.get(key);
         if (!first) byHost.set(key, { entry, protocol });
