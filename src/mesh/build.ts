@@ -7,7 +7,7 @@ import type { AnyResource, Resource } from "../model/resource.ts";
 import { buildAccessLogs } from "./access-logs.ts";
 import { buildAuthorization } from "./authorization.ts";
 import { buildAuthorizationProviders } from "./authorization-provider.ts";
-import { buildCredentials, indexSecrets } from "./credentials.ts";
+import { buildCredentials, indexSecrets, namesSecret } from "./credentials.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
 import { buildEnvoyPatches } from "./envoy-filters.ts";
 import { buildFederation } from "./federation.ts";
@@ -18,7 +18,7 @@ import { buildInstances } from "./instances.ts";
 import { Pool } from "./memo.ts";
 import { withDefaultExports } from "./mesh-defaults.ts";
 import { buildMetrics } from "./metrics.ts";
-import { buildOutbound, surroundingsOf } from "./outbound.ts";
+import { buildOutbound, type OutboundViews, surroundingsOf } from "./outbound.ts";
 import { buildMtls } from "./peer-authentication.ts";
 import { reuseMap } from "./policy-scope.ts";
 import { buildProcesses } from "./proxy-config.ts";
@@ -51,6 +51,9 @@ export function originOf(mesh: Mesh): { readonly set: ResourceSet; readonly sele
 }
 
 const NO_TEXTS: ReadonlyMap<string, string> = new Map();
+type ClusterLists = ReturnType<OutboundViews["clusterLists"]>;
+const NO_CLUSTERS: ClusterLists = [];
+const NO_VIEWS: Mesh["outbound"] = new Map();
 const NO_HEALTH: NonNullable<MeshOptions["health"]> = new Map();
 
 export function buildMesh(resources: readonly AnyResource[] | ResourceSet, options: MeshOptions, previous?: Mesh): Mesh {
@@ -149,6 +152,10 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
       return new Map([...some].map(([key, workload]) => [key, view(workload)]));
     },
   );
+  // To know whether a cluster names a Secret is to build every view; as a rule no DestinationRule does.
+  const callingWith = stages.once<ClusterLists>("calling with Secrets", [outbound, allRules], (known) =>
+    allRules.some(namesSecret) ? keepList(known, outbound.clusterLists()) : NO_CLUSTERS,
+  );
   const telemetries = set.of("Telemetry");
 
   const mesh: Mesh = {
@@ -166,8 +173,12 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
     ),
     outbound,
     gateways,
-    credentials: stages.perKey("credentials", workloads, [secrets, gateways, outbound.clusterLists, sidecars], (some) =>
-      buildCredentials(secrets, { workloads: some, outbound, gateways }, previous?.credentials),
+    credentials: stages.perKey("credentials", workloads, [secrets, gateways, callingWith, sidecars], (some) =>
+      buildCredentials(
+        secrets,
+        { workloads: some, outbound: callingWith === NO_CLUSTERS ? NO_VIEWS : outbound, gateways },
+        previous?.credentials,
+      ),
     ),
     injections: stages.perKey("injections", workloads, [set.of("TokenInjection"), settings], (some) =>
       buildInjections(set.of("TokenInjection"), some, settings),

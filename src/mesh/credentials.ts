@@ -155,3 +155,9 @@ const NO_CLUSTERS: readonly OutboundCluster[] = [];
 export const credentialClusters = memoize((clusters: readonly OutboundCluster[]): readonly OutboundCluster[] =>
   clusters.filter(({ policy }) => policy.tls?.credentialName),
 );
+
+/** Whether a cluster of its host may name a Secret. */
+export function namesSecret({ spec }: Resource<"DestinationRule">): boolean {
+  const policies = [spec.trafficPolicy, ...(spec.subsets ?? []).map(({ trafficPolicy }) => trafficPolicy)];
+  return policies.some((policy) => [policy, ...(policy?.portLevelSettings ?? [])].some((one) => one?.tls?.credentialName));
+}
