@@ -91,7 +91,7 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
   );
 
   const peers = set.of("PeerAuthentication");
-  const mtls = stages.perKey(
+  const mtls = stages.perKeyAsked(
     "mtls",
     workloads,
     [settings, peers],
@@ -117,7 +117,7 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
     buildAuthorizationProviders(config, services, settings, pool),
   );
   const policies = set.of("AuthorizationPolicy");
-  const authorization = stages.perKey(
+  const authorization = stages.perKeyAsked(
     "authorization",
     workloads,
     [settings, providers, policies],
@@ -168,7 +168,7 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
     mtls,
     authentication,
     authorization,
-    inbound: stages.perKey("inbound", workloads, [services, rules, sidecars, settings], (some) =>
+    inbound: stages.perKeyAsked("inbound", workloads, [services, rules, sidecars, settings], (some) =>
       buildInboundPolicies(some, { settings, services, rules, pool, sidecars }),
     ),
     outbound,

@@ -131,6 +131,7 @@ export function buildCredentials(
   previous?: Mesh["credentials"],
 ): Mesh["credentials"] {
   const built = new Map<string, readonly Credential[]>();
+  if (outbound.size === 0 && gateways.size === 0) return built;
   for (const workload of workloads.values()) {
     const servers = (gateways.get(workload.key)?.listeners ?? []).flatMap(({ chains }) =>
       chains.flatMap(({ credentials }) => credentials ?? []),

@@ -65,8 +65,15 @@ const forgotten = new FinalizationRegistry<string>((key) => {
   if (lists.get(key)?.deref() === undefined) lists.delete(key);
 });
 
+/** Lists of one element live as long as that. */
+const singles = new WeakMap<object, readonly object[]>();
+const EMPTY: readonly never[] = [];
+
 /** The one list with these elements, in this order: two calls with the same elements give the same array, while anyone holds it. */
 export function internList<T extends object>(elements: readonly T[]): readonly T[] {
+  const [only] = elements;
+  if (only === undefined) return EMPTY;
+  if (elements.length === 1) return singleOf(only);
   const key = elements.map(numberOf).join();
   const known = lists.get(key)?.deref();
   // Numbers are never given twice, so the elements of a list with this key are these.
@@ -74,6 +81,14 @@ export function internList<T extends object>(elements: readonly T[]): readonly T
   const list = [...elements];
   lists.set(key, new WeakRef(list));
   forgotten.register(list, key);
+  return list;
+}
+
+function singleOf<T extends object>(only: T): readonly T[] {
+  const known = singles.get(only);
+  if (known) return known as readonly T[];
+  const list = [only];
+  singles.set(only, list);
   return list;
 }
 

@@ -109,7 +109,12 @@ export function buildAuthentication(
     return found;
   };
   const built = new Map<string, WorkloadAuthentication>();
+  const none = authenticationOf(internList<JwtRule>([]));
   for (const [key, { namespace, labels }] of workloads) {
+    if (policies.length === 0) {
+      built.set(key, none);
+      continue;
+    }
     const selected = [...new Set([namespace, rootNamespace])].flatMap((scope) => index.at(scope, labels));
     const rules = selected.flatMap(rulesAt);
     rules.sort((a, b) => (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : 0));
