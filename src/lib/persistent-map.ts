@@ -69,7 +69,8 @@ export class PersistentMap<V> implements ReadonlyMap<string, V> {
   /** Of several values for a key the last holds. */
   static of<V>(entries: Iterable<readonly [string, V]>): PersistentMap<V> {
     const last = new Map(entries);
-    const keys = [...last.keys()].sort(compare);
+    // By code units, as without a comparison of one's own.
+    const keys = [...last.keys()].sort();
     const chunks: V[][] = [];
     const byKey = new Map<string, number>();
     for (const [place, key] of keys.entries()) {

@@ -12,7 +12,7 @@ import { buildDestinationRules } from "./destination-rules.ts";
 import { buildEnvoyPatches } from "./envoy-filters.ts";
 import { buildFederation } from "./federation.ts";
 import { isForGateways } from "./gateway-names.ts";
-import { buildGateway, isGateway } from "./gateways.ts";
+import { buildGateway } from "./gateways.ts";
 import { buildInboundPolicies } from "./inbound-policy.ts";
 import { buildInstances } from "./instances.ts";
 import { Pool } from "./memo.ts";
@@ -29,13 +29,13 @@ import { buildSelection, reachedBy, type Selection } from "./selection.ts";
 import { buildServices } from "./services.ts";
 import { buildSettings, type MeshOptions, meshConfigOf, ownNames } from "./settings.ts";
 import { sidecarLookup } from "./sidecars.ts";
-import { Stages } from "./stages.ts";
+import { pick, Stages } from "./stages.ts";
 import { buildInjections } from "./token-injection.ts";
 import { buildTracing } from "./tracing.ts";
-import type { Mesh } from "./types.ts";
+import type { Mesh, Workload } from "./types.ts";
 import { buildVirtualServices, visibleFrom } from "./virtual-services.ts";
 import { buildRegistrations } from "./workload-registrations.ts";
-import { buildWorkloads } from "./workloads.ts";
+import { buildWorkloads, traitsOf } from "./workloads.ts";
 
 export type { MeshOptions } from "./settings.ts";
 
@@ -79,7 +79,7 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
   const selection = stages.once<Selection>("selection", [entries, set.of("WorkloadEntry")], (known) =>
     buildSelection(entries, set.of("WorkloadEntry"), known),
   );
-  const workloads = stages.perKey(
+  const workloads = stages.perKeyAsked(
     "workloads",
     selection.workloadEntries,
     [settings, sidecars, selection.entries],
@@ -133,18 +133,37 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
   );
   const instances = buildInstances({ settings, pool, stages, services, selection, workloads, mtls, unready, entries, peers });
   const virtualServices = stages.once("virtual services", [allRoutes, settings], () => buildVirtualServices(allRoutes, settings));
-  const outboundInputs = { settings, pool, stages, services, instances, workloads, rules, virtualServices, sidecars, peers };
+  const entriesByKey = selection.workloadEntries;
+  const outboundInputs = {
+    settings,
+    pool,
+    stages,
+    services,
+    instances,
+    entries: entriesByKey,
+    workloads,
+    rules,
+    virtualServices,
+    sidecars,
+    peers,
+  };
   const outbound = buildOutbound(outboundInputs);
   const gatewayServices = stages.once("gateways' virtual services", [allRoutes, settings], () =>
     buildVirtualServices(allRoutes, settings, isForGateways),
   );
   const secrets = stages.once("secrets", [set.of("Secret")], () => indexSecrets(set.of("Secret")));
+  const gatewayWorkloads = stages.perKey("gateway workloads", workloads, [], (some) =>
+    pick(some, (key) => {
+      const entry = entriesByKey.get(key);
+      return entry !== undefined && traitsOf(entry).type === "gateway";
+    }),
+  );
   const gateways = stages.perKey(
     "gateways",
-    stages.perKey("gateway workloads", workloads, [], (some) => new Map([...some].filter(([, one]) => isGateway(one)))),
+    gatewayWorkloads,
     [set.of("Gateway"), gatewayServices, secrets, services, rules, settings],
     (some) => {
-      const view = (workload: Parameters<typeof isGateway>[0]) => {
+      const view = (workload: Workload) => {
         const surroundings = surroundingsOf(workload, outboundInputs);
         const seen = visibleFrom(gatewayServices, workload.namespace);
         return buildGateway(set.of("Gateway"), { settings, pool, workload, virtualServices: seen, surroundings, secrets });

@@ -11,12 +11,14 @@ import { nearnessLookedAt } from "./localities.ts";
 import { memoize, type Pool } from "./memo.ts";
 import type { OutboundCluster } from "./outbound-clusters.ts";
 import { buildView, type OutboundView, type ViewInputs, type ViewState } from "./outbound-view.ts";
+import type { WorkloadEntry } from "./selection.ts";
 import type { ServiceIndex } from "./services.ts";
 import { egressScope, type SidecarLookup } from "./sidecars.ts";
-import type { Stages } from "./stages.ts";
+import { pick, type Stages } from "./stages.ts";
 import type { Settings, Workload } from "./types.ts";
 import { unknownHosts } from "./unknown-hosts.ts";
 import { labelsLookedAt, type VirtualService, visibleFrom } from "./virtual-services.ts";
+import { saysWhereItListens, traitsOf, type WorkloadTraits } from "./workloads.ts";
 
 export { type OutboundView, surroundingsOf } from "./outbound-view.ts";
 
@@ -26,6 +28,8 @@ export interface OutboundInputs {
   readonly stages: Stages;
   readonly services: ServiceIndex;
   readonly instances: Instances;
+  readonly entries: PersistentMap<WorkloadEntry>;
+  /** Of these. */
   readonly workloads: PersistentMap<Workload>;
   readonly rules: DestinationRuleIndex;
   readonly virtualServices: readonly VirtualService[];
@@ -94,24 +98,38 @@ export class OutboundViews implements ReadonlyMap<string, OutboundView> {
 }
 
 export function buildOutbound(inputs: OutboundInputs): OutboundViews {
-  const { stages, services, workloads, settings, sidecars, pool, rules, virtualServices, instances, peers } = inputs;
+  const { stages, services, entries, workloads, settings, sidecars, pool, rules, virtualServices, instances, peers } = inputs;
   const looked = stages.once<LookedAt>("looked at", [virtualServices, rules, settings], (known) => {
     const now = lookedAt(inputs);
     return known?.key === now.key ? known : now;
   });
-  const sidecarOf = ({ type, namespace, labels }: Workload) => {
+  const sidecarOf = ({ type, namespace, labels }: WorkloadTraits) => {
     if (type === "gateway") return {};
     const sidecar = sidecars(namespace, labels);
     return { scope: egressScope(sidecar, namespace, settings), unknown: unknownHosts(sidecar, settings, pool) };
   };
-  const callers = stages.perKey(
-    "callers",
-    workloads,
-    [looked, sidecars, settings],
-    (some) =>
-      new Map([...some].map(([key, workload]) => [key, callerOf(workload, looked.of(workload.namespace), sidecarOf(workload), pool)])),
+  const callers = stages.perKey("callers", entries, [looked, sidecars, settings], (some) => {
+    // Most workloads of a namespace are told apart by nothing.
+    const plain = new Map<string, Caller>();
+    const known = (workload: WorkloadTraits): Caller => {
+      const distinctions = looked.of(workload.namespace);
+      const seen = sidecarOf(workload);
+      if (distinctions.labels.size > 0) return callerOf(workload, distinctions, seen, pool);
+      const key = distinctions.locality ? `${workload.namespace} ${workload.locality}` : workload.namespace;
+      const found = plain.get(key);
+      if (found && found.scope === seen.scope && found.unknown === seen.unknown) return found;
+      const made = callerOf(workload, distinctions, seen, pool);
+      plain.set(key, made);
+      return made;
+    };
+    return new Map(some.entries().map(([key, entry]) => [key, known(traitsOf(entry))]));
+  });
+  const listening = stages.perKey("listening", workloads, [], (some) =>
+    pick(some, (key) => {
+      const entry = entries.get(key);
+      return entry !== undefined && saysWhereItListens(entry);
+    }),
   );
-  const listening = stages.perKey("listening", workloads, [], (some) => new Map([...some].filter(([, { listen }]) => listen)));
   const groups = stages.once<Groups>("groups", [callers, listening], (known) => groupCallers(callers, listening, known));
   const namespaceTls = stages.once("namespace tls", [peers, settings], () => once(buildNamespaceTls(peers, settings, pool)));
   const visible = stages.once("visible", [virtualServices], () => once((namespace: string) => visibleFrom(virtualServices, namespace)));

@@ -110,16 +110,15 @@ export function buildAuthentication(
   };
   const built = new Map<string, WorkloadAuthentication>();
   const none = authenticationOf(internList<JwtRule>([]));
-  for (const [key, { namespace, labels }] of workloads) {
-    if (policies.length === 0) {
-      built.set(key, none);
-      continue;
+  // Nothing is asked of the workloads then.
+  if (policies.length === 0) for (const key of workloads.keys()) built.set(key, none);
+  else
+    for (const [key, { namespace, labels }] of workloads) {
+      const selected = [...new Set([namespace, rootNamespace])].flatMap((scope) => index.at(scope, labels));
+      const rules = selected.flatMap(rulesAt);
+      rules.sort((a, b) => (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : 0));
+      built.set(key, authenticationOf(internList(rules)));
     }
-    const selected = [...new Set([namespace, rootNamespace])].flatMap((scope) => index.at(scope, labels));
-    const rules = selected.flatMap(rulesAt);
-    rules.sort((a, b) => (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : 0));
-    built.set(key, authenticationOf(internList(rules)));
-  }
   return reuseMap(built, previous?.authentication);
 }
 

@@ -32,8 +32,11 @@ export function buildServices(entries: readonly ServiceEntry[], settings: Settin
     for (const host of new Set(entry.spec.hosts.map((name) => canonicalHost(name, namespace, settings.domain)))) {
       const byNamespace = byHost.get(host) ?? new Map<string, ServiceEntry[]>();
       byHost.set(host, byNamespace);
-      const key = JSON.stringify([namespace, ...exportToOf(entry)]);
-      byNamespace.set(key, [...(byNamespace.get(key) ?? []), entry]);
+      const exportTo = exportToOf(entry);
+      const key = exportTo.length === 0 ? namespace : JSON.stringify([namespace, ...exportTo]);
+      const known = byNamespace.get(key);
+      if (known) known.push(entry);
+      else byNamespace.set(key, [entry]);
     }
   }
   const index = new Map<string, readonly ServiceParts[]>();
@@ -76,7 +79,7 @@ function serviceOf(settings: Settings, host: string, entries: readonly ServiceEn
   const [oldest, ...others] = entries;
   if (!oldest) throw new TypeError("a service has at least one entry");
   const ports = new Map<number, ServicePort>();
-  for (const port of entries.filter((entry) => isAlike(entry, oldest)).flatMap(({ spec }) => spec.ports ?? [])) {
+  for (const port of entries.filter((entry) => entry === oldest || isAlike(entry, oldest)).flatMap(({ spec }) => spec.ports ?? [])) {
     if (!ports.has(port.number)) ports.set(port.number, servicePort(port));
   }
   return {

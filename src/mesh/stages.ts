@@ -93,6 +93,13 @@ function patch<A, B>(
   return before.result.with([...keys].map((key) => [key, made.get(key)]));
 }
 
+/** Some of the entries, by their keys alone: no value is asked for that is left out. */
+export function pick<V>(all: ReadonlyMap<string, V>, isWanted: (key: string) => boolean): ReadonlyMap<string, V> {
+  const picked = new Map<string, V>();
+  for (const key of all.keys()) if (isWanted(key)) picked.set(key, all.get(key) as V);
+  return picked;
+}
+
 /** `made` as a version of `before`, so that what is the same is found without looking. */
 export function replaced<V>(before: PersistentMap<V> | undefined, made: ReadonlyMap<string, V>): PersistentMap<V> {
   if (!before) return PersistentMap.of(made);
