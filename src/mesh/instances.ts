@@ -70,7 +70,7 @@ export function buildInstances({ stages, services, selection, mtls, unready, set
     (some) => new Map([...some].map(([host, { key }]) => [host, ready.get(key) ?? NOBODY])),
     ([old]) => changedKeys(old as typeof ready, ready).flatMap((key) => parts.get(key)?.service.host ?? []),
   );
-  const oldest = stages.perKey("oldest", standing, [], (some) => new Map([...some].map(([host, { service }]) => [host, service])));
+  const oldest = stages.perKeyAsked("oldest", standing, [], (some) => new Map([...some].map(([host, { service }]) => [host, service])));
   return { all, ready, oldest, endpoints };
 }
 

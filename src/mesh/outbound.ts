@@ -17,7 +17,7 @@ import { egressScope, type SidecarLookup } from "./sidecars.ts";
 import { pick, type Stages } from "./stages.ts";
 import type { Settings, Workload } from "./types.ts";
 import { unknownHosts } from "./unknown-hosts.ts";
-import { labelsLookedAt, type VirtualService, visibleFrom } from "./virtual-services.ts";
+import { labelsLookedAt, mayLookAtLabels, type VirtualService, visibleFrom } from "./virtual-services.ts";
 import { saysWhereItListens, traitsOf, type WorkloadTraits } from "./workloads.ts";
 
 export { type OutboundView, surroundingsOf } from "./outbound-view.ts";
@@ -197,7 +197,7 @@ function lookedAt({ virtualServices, rules, settings }: OutboundInputs): LookedA
   const near = [...rules.all, { subsets: [], defaults: settings.defaults?.traffic }].map((rule) => nearnessLookedAt(rule));
   const nearLabels = [...new Set(near.flatMap(({ labels }) => labels))].sort();
   const locality = near.some((one) => one.locality);
-  const looking = virtualServices.filter((one) => labelsOfOne(one).length > 0);
+  const looking = virtualServices.filter((one) => mayLookAtLabels(one) && labelsOfOne(one).length > 0);
   const said = looking.map((one) => [one.namespace, one.resource.spec.exportTo, labelsOfOne(one)]);
   const key = JSON.stringify([nearLabels, locality, [...rules.labels].map(([namespace, labels]) => [namespace, ...labels]), said]);
   const of = once((namespace: string) => {

@@ -63,21 +63,29 @@ const partsByHost = memoize((_settings: Settings, ..._entries: ServiceEntry[]) =
 
 function partsOf(settings: Settings, host: string, entries: readonly ServiceEntry[]): ServiceParts {
   const known = partsByHost(settings, ...entries);
-  const parts = known.get(host) ?? partsFrom(host, serviceOf(settings, host, entries), entries);
+  const parts = known.get(host) ?? partsFrom(settings, host, entries);
   known.set(host, parts);
   return parts;
 }
 
-function partsFrom(host: string, service: Service, entries: readonly ServiceEntry[]): ServiceParts {
-  return { key: JSON.stringify([host, service.namespace, ...service.exportTo]), service, entries: internList(entries) };
+function partsFrom(settings: Settings, host: string, entries: readonly ServiceEntry[]): ServiceParts {
+  const [oldest] = entries;
+  if (!oldest) throw new TypeError("a service has at least one entry");
+  let service: Service | undefined;
+  return {
+    key: JSON.stringify([host, oldest.metadata.namespace, ...exportToOf(oldest)]),
+    get service() {
+      service ??= serviceOf(settings, host, oldest, entries);
+      return service;
+    },
+    entries: internList(entries),
+  };
 }
 
 /** Where clients' own proxies may listen for the service. With resolution NONE the addresses are the service's: nobody else listens there. */
 const ownAddresses = ({ spec }: ServiceEntry) => (isPassthrough(spec) ? [] : (spec.addresses ?? []));
 
-function serviceOf(settings: Settings, host: string, entries: readonly ServiceEntry[]): Service {
-  const [oldest, ...others] = entries;
-  if (!oldest) throw new TypeError("a service has at least one entry");
+function serviceOf(settings: Settings, host: string, oldest: ServiceEntry, entries: readonly ServiceEntry[]): Service {
   const ports = new Map<number, ServicePort>();
   for (const port of entries.filter((entry) => entry === oldest || isAlike(entry, oldest)).flatMap(({ spec }) => spec.ports ?? [])) {
     if (!ports.has(port.number)) ports.set(port.number, servicePort(port));
@@ -94,7 +102,7 @@ function serviceOf(settings: Settings, host: string, entries: readonly ServiceEn
     exportTo: exportToOf(oldest),
     subjectAltNames: [...new Set(entries.flatMap(({ spec }) => spec.subjectAltNames ?? []))].sort(compareText),
     source: provenanceOf(oldest, "spec"),
-    otherSources: others.map((other) => provenanceOf(other, "spec")),
+    otherSources: entries.slice(1).map((other) => provenanceOf(other, "spec")),
   };
 }
 

@@ -79,8 +79,13 @@ export function buildVirtualServices(
   return resources
     .filter((resource) => isRoot(resource) && holds(resource))
     .map((resource) => {
-      const found = (resource.spec.http ?? []).map((route) => delegateOf(delegates, route, resource.metadata.namespace) ?? NONE);
-      return virtualServiceOf(settings, resource, ...found);
+      const routes = resource.spec.http ?? [];
+      if (!routes.some(({ delegate }) => delegate)) return virtualServiceOf(settings, resource);
+      return virtualServiceOf(
+        settings,
+        resource,
+        ...routes.map((route) => delegateOf(delegates, route, resource.metadata.namespace) ?? NONE),
+      );
     });
 }
 
@@ -99,14 +104,29 @@ const virtualServiceOf = memoize(
       return delegate && "spec" in delegate ? delegate : undefined;
     };
     const delegates = new Set(found.flatMap((_, index) => delegateAt(index) ?? []));
+    // Read when the first caller sees it: until then its hosts are enough.
+    let [http, tls, tcp, sources]: [VirtualService["http"]?, VirtualService["tls"]?, VirtualService["tcp"]?, VirtualService["sources"]?] =
+      [];
     return {
       resource,
       namespace,
       hosts: (resource.spec.hosts ?? []).map((host) => canonicalHost(host, namespace, settings.domain)),
-      http: httpRulesOf(resource, delegateAt, settings),
-      tls: (resource.spec.tls ?? []).map((spec, index) => l4Rule(resource, "tls", spec, spec.match ?? [], index)),
-      tcp: (resource.spec.tcp ?? []).map((spec, index) => l4Rule(resource, "tcp", spec, spec.match ?? [], index)),
-      sources: [resource, ...delegates].map((one) => provenanceOf(one, "spec")),
+      get http() {
+        http ??= httpRulesOf(resource, delegateAt, settings);
+        return http;
+      },
+      get tls() {
+        tls ??= (resource.spec.tls ?? []).map((spec, index) => l4Rule(resource, "tls", spec, spec.match ?? [], index));
+        return tls;
+      },
+      get tcp() {
+        tcp ??= (resource.spec.tcp ?? []).map((spec, index) => l4Rule(resource, "tcp", spec, spec.match ?? [], index));
+        return tcp;
+      },
+      get sources() {
+        sources ??= [resource, ...delegates].map((one) => provenanceOf(one, "spec"));
+        return sources;
+      },
     };
   },
 );
@@ -131,6 +151,16 @@ export function visibleFrom(all: readonly VirtualService[], namespace: string): 
     ...named.filter((one) => one.namespace !== namespace),
     ...seen.filter(isPublic),
   ];
+}
+
+/** Whether it can look at labels of its callers: it does not without this. */
+export function mayLookAtLabels({ resource: { spec } }: VirtualService): boolean {
+  const matches = [...(spec.http ?? []), ...(spec.tls ?? []), ...(spec.tcp ?? [])].flatMap(({ match }): readonly Labelled[] => match ?? []);
+  return matches.some(({ sourceLabels }) => sourceLabels) || (spec.http ?? []).some(({ delegate }) => delegate);
+}
+
+interface Labelled {
+  readonly sourceLabels?: Readonly<Record<string, string>>;
 }
 
 /** The labels of callers that the VirtualServices look at. */
