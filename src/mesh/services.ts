@@ -53,6 +53,9 @@ function exportToOf({ spec }: ServiceEntry): readonly string[] {
 
 /** The service that callers of `namespace` mean by a host: those that are not for all go first (servicesExportedToNamespace). */
 export function serviceFor(parts: readonly ServiceParts[], namespace: string): ServiceParts | undefined {
+  const [only] = parts;
+  // As a rule there is one, and this is asked for every route.
+  if (parts.length === 1) return only && isVisible(only.service.exportTo, only.service.namespace, namespace) ? only : undefined;
   const seen = parts.filter(({ service }) => isVisible(service.exportTo, service.namespace, namespace));
   const own = seen.find(({ service }) => service.namespace === namespace);
   const named = seen.find(({ service }) => service.exportTo.length > 0 && !service.exportTo.includes("*"));

@@ -179,14 +179,28 @@ export function labelsLookedAt(all: readonly VirtualService[]): ReadonlySet<stri
 /** What of the `visible` ones holds for a caller: the same object (===) for all callers whom their matches do not tell apart. */
 export function seenBy(visible: readonly VirtualService[], caller: Caller): VirtualServiceIndex {
   const all = visible.map((virtualService) => narrowed(virtualService, caller));
-  const byHost = new Map<string, readonly VirtualService[]>();
+  const byHost = new Map<string, VirtualService[]>();
   for (const virtualService of all) {
-    for (const host of new Set(virtualService.hosts)) byHost.set(host, [...(byHost.get(host) ?? []), virtualService]);
+    for (const host of new Set(virtualService.hosts)) {
+      const known = byHost.get(host);
+      if (known) known.push(virtualService);
+      else byHost.set(host, [virtualService]);
+    }
   }
   return { all, byHost };
 }
 
+/** Whether no match of it looks at who calls: then it is the same for all. */
+const isForAnybody = memoize(({ http, tls, tcp }: VirtualService): boolean => {
+  const matches = [
+    ...http.flatMap((rule) => rule.matches.flatMap(({ match }) => match ?? [])),
+    ...[...tls, ...tcp].flatMap((rule) => rule.matches),
+  ];
+  return matches.every(({ gateways, sourceLabels, sourceNamespace }) => !gateways?.length && !sourceLabels && !sourceNamespace);
+});
+
 function narrowed(virtualService: VirtualService, caller: Caller): VirtualService {
+  if (isForAnybody(virtualService)) return virtualService;
   const { http, tls, tcp } = virtualService;
   const holds: boolean[] = [];
   const judge = (held: boolean) => {
