@@ -3,6 +3,8 @@
  * without looking at the rest. Pure; no map changes once it is made.
  */
 
+import { Deferred, known, type Slot } from "./deferred.ts";
+
 /** Values stand in chunks of this many: a copy with one change copies one chunk, and the list of the chunks. */
 const CHUNK = 256;
 
@@ -16,37 +18,7 @@ function isMostlyGone({ keys }: Places, size: number): boolean {
   return keys.length > 2 * size + 4 * CHUNK;
 }
 
-/** A value that is made when it is asked for, once for all versions that hold it. */
-class Deferred<V> {
-  #make: ((key: string) => V) | undefined;
-  #value: V | undefined;
-
-  constructor(make: (key: string) => V) {
-    this.#make = make;
-  }
-
-  at(key: string): V {
-    if (this.#make) {
-      this.#value = this.#make(key);
-      // With all that it was to be made of.
-      this.#make = undefined;
-    }
-    return this.#value as V;
-  }
-
-  /** `undefined` until it is made. */
-  get made(): V | undefined {
-    return this.#value;
-  }
-}
-
-type Slot<V> = V | Deferred<V> | undefined;
 type Chunk<V> = readonly Slot<V>[];
-
-/** What of a slot can be compared: what it holds, or, until that is made, the slot's own Deferred. */
-function known<V>(slot: Slot<V>): Slot<V> {
-  return slot instanceof Deferred ? (slot.made ?? slot) : slot;
-}
 
 const NOTHING: Chunk<never> = [];
 const NO_KEYS: readonly string[] = [];
