@@ -3,6 +3,8 @@
  * without looking at the rest. Pure; no map changes once it is made.
  */
 
+import { Deferred, known, type Slot } from "./deferred.ts";
+
 /** Values stand in chunks of this many: a copy with one change copies one chunk, and the list of the chunks. */
 const CHUNK = 256;
 
@@ -16,7 +18,7 @@ function isMostlyGone({ keys }: Places, size: number): boolean {
   return keys.length > 2 * size + 4 * CHUNK;
 }
 
-type Chunk<V> = readonly (V | undefined)[];
+type Chunk<V> = readonly Slot<V>[];
 
 const NOTHING: Chunk<never> = [];
 const NO_KEYS: readonly string[] = [];
@@ -39,13 +41,15 @@ export class PersistentMap<V> implements ReadonlyMap<string, V> {
   /** Of several values for a key the last holds. */
   static of<V>(entries: Iterable<readonly [string, V]>): PersistentMap<V> {
     const last = new Map(entries);
-    const keys = [...last.keys()].sort(compare);
+    // By code units, as without a comparison of one's own.
+    const keys = [...last.keys()].sort();
     const chunks: V[][] = [];
-    for (const [at, key] of keys.entries()) {
-      if (at % CHUNK === 0) chunks.push([]);
+    const byKey = new Map<string, number>();
+    for (const [place, key] of keys.entries()) {
+      if (place % CHUNK === 0) chunks.push([]);
       chunks.at(-1)?.push(last.get(key) as V);
+      byKey.set(key, place);
     }
-    const byKey = new Map(keys.map((key, place) => [key, place]));
     return new PersistentMap<V>(
       { byKey, keys },
       chunks,
@@ -53,8 +57,28 @@ export class PersistentMap<V> implements ReadonlyMap<string, V> {
     );
   }
 
+  /** A value for each key, made of the key when it is first asked for. `make` must be pure. Shares the keys' places. */
+  derive<W>(make: (key: string) => W): PersistentMap<W> {
+    const chunks = this.#chunks.map((chunk) => chunk.map((slot) => (slot === undefined ? undefined : new Deferred(make))));
+    return new PersistentMap<W>(this.#places, chunks, this.#order);
+  }
+
+  /** The map with `made`, whose keys are all of this one: without sorting them again where they are most of it. */
+  withValues<W>(made: ReadonlyMap<string, W>): PersistentMap<W> {
+    if (made.size < this.size) return PersistentMap.of(made);
+    const { keys } = this.#places;
+    const chunks = this.#chunks.map((chunk, number) =>
+      chunk.map((slot, at) => (slot === undefined ? undefined : made.get(keys[number * CHUNK + at] ?? ""))),
+    );
+    return new PersistentMap<W>(this.#places, chunks, this.#order);
+  }
+
   /** With other values for some keys, `undefined` for those that are to go; the map itself where all are as before (===). */
   with(changes: Iterable<readonly [string, V | undefined]>): PersistentMap<V> {
+    if (this.size === 0) {
+      const some = [...changes].filter((entry): entry is readonly [string, V] => entry[1] !== undefined);
+      return some.length === 0 ? this : PersistentMap.of(some);
+    }
     const places = this.#places;
     // Versions that were made and dropped (a dry run's) have left their keys here: what comes next leaves its own elsewhere.
     if (isMostlyGone(places, this.size)) {
@@ -62,7 +86,7 @@ export class PersistentMap<V> implements ReadonlyMap<string, V> {
       const next = moved.with(changes);
       return next === moved ? this : next;
     }
-    const copies = new Map<number, (V | undefined)[]>();
+    const copies = new Map<number, Slot<V>[]>();
     const touched = new Map<number, boolean>();
     for (const [key, value] of changes) {
       let place = places.byKey.get(key);
@@ -72,10 +96,10 @@ export class PersistentMap<V> implements ReadonlyMap<string, V> {
         places.byKey.set(key, place);
       }
       const number = Math.floor(place / CHUNK);
-      const known = copies.get(number) ?? this.#chunks[number] ?? NOTHING;
-      const before = known[place % CHUNK];
-      if (before === value) continue;
-      const copy = copies.get(number) ?? [...known];
+      const chunk = copies.get(number) ?? this.#chunks[number] ?? NOTHING;
+      const before = chunk[place % CHUNK];
+      if (known(before) === value) continue;
+      const copy = copies.get(number) ?? [...chunk];
       // A hole would be slow, and would be copied as one.
       while (copy.length < place % CHUNK) copy.push(undefined);
       copy[place % CHUNK] = value;
@@ -128,18 +152,25 @@ export class PersistentMap<V> implements ReadonlyMap<string, V> {
       const [one, other] = [this.#chunks[number] ?? NOTHING, after.#chunks[number] ?? NOTHING];
       if (one === other) continue;
       const length = Math.max(one.length, other.length);
-      for (let at = 0; at < length; at++) if (one[at] !== other[at]) changed.push(this.#places.keys[number * CHUNK + at] ?? "");
+      for (let at = 0; at < length; at++)
+        if (known(one[at]) !== known(other[at])) changed.push(this.#places.keys[number * CHUNK + at] ?? "");
     }
     return changed;
   }
 
   get(key: string): V | undefined {
     const place = this.#places.byKey.get(key);
-    return place === undefined ? undefined : this.#chunks[Math.floor(place / CHUNK)]?.[place % CHUNK];
+    return place === undefined ? undefined : this.#at(place, key);
   }
 
   has(key: string): boolean {
-    return this.get(key) !== undefined;
+    const place = this.#places.byKey.get(key);
+    return place !== undefined && this.#chunks[Math.floor(place / CHUNK)]?.[place % CHUNK] !== undefined;
+  }
+
+  #at(place: number, key: string): V | undefined {
+    const slot = this.#chunks[Math.floor(place / CHUNK)]?.[place % CHUNK];
+    return slot instanceof Deferred ? slot.at(key) : slot;
   }
 
   forEach(each: (value: V, key: string, map: ReadonlyMap<string, V>) => void): void {
@@ -152,13 +183,14 @@ export class PersistentMap<V> implements ReadonlyMap<string, V> {
   }
 
   *values(): Generator<V, undefined> {
-    for (const place of this.#order) yield this.#chunks[Math.floor(place / CHUNK)]?.[place % CHUNK] as V;
+    for (const place of this.#order) yield this.#at(place, this.#places.keys[place] ?? "") as V;
     return undefined;
   }
 
   *entries(): Generator<[string, V], undefined> {
     for (const place of this.#order) {
-      yield [this.#places.keys[place] ?? "", this.#chunks[Math.floor(place / CHUNK)]?.[place % CHUNK] as V];
+      const key = this.#places.keys[place] ?? "";
+      yield [key, this.#at(place, key) as V];
     }
     return undefined;
   }

@@ -46,6 +46,7 @@ export function buildAccessLogs(
   const sorted = [...telemetries].sort(byAge);
   const defaults = inputs.config?.spec.defaultProviders?.accessLogging ?? [];
   const built = new Map<string, WorkloadAccessLogs>();
+  if (defaults.length === 0 && !sorted.some(({ spec }) => (spec.accessLogging ?? []).length > 0)) return built;
   for (const [key, workload] of workloads) {
     const applicable = telemetriesFor(sorted, workload, inputs.settings.rootNamespace);
     const levels = applicable.filter(({ spec }) => (spec.accessLogging ?? []).length > 0);

@@ -7,18 +7,18 @@ import type { AnyResource, Resource } from "../model/resource.ts";
 import { buildAccessLogs } from "./access-logs.ts";
 import { buildAuthorization } from "./authorization.ts";
 import { buildAuthorizationProviders } from "./authorization-provider.ts";
-import { buildCredentials, indexSecrets } from "./credentials.ts";
+import { buildCredentials, indexSecrets, namesSecret } from "./credentials.ts";
 import { buildDestinationRules } from "./destination-rules.ts";
 import { buildEnvoyPatches } from "./envoy-filters.ts";
 import { buildFederation } from "./federation.ts";
 import { isForGateways } from "./gateway-names.ts";
-import { buildGateway, isGateway } from "./gateways.ts";
+import { buildGateway } from "./gateways.ts";
 import { buildInboundPolicies } from "./inbound-policy.ts";
 import { buildInstances } from "./instances.ts";
 import { Pool } from "./memo.ts";
 import { withDefaultExports } from "./mesh-defaults.ts";
 import { buildMetrics } from "./metrics.ts";
-import { buildOutbound, surroundingsOf } from "./outbound.ts";
+import { buildOutbound, type OutboundViews, surroundingsOf } from "./outbound.ts";
 import { buildMtls } from "./peer-authentication.ts";
 import { reuseMap } from "./policy-scope.ts";
 import { buildProcesses } from "./proxy-config.ts";
@@ -29,13 +29,13 @@ import { buildSelection, reachedBy, type Selection } from "./selection.ts";
 import { buildServices } from "./services.ts";
 import { buildSettings, type MeshOptions, meshConfigOf, ownNames } from "./settings.ts";
 import { sidecarLookup } from "./sidecars.ts";
-import { Stages } from "./stages.ts";
+import { pick, Stages } from "./stages.ts";
 import { buildInjections } from "./token-injection.ts";
 import { buildTracing } from "./tracing.ts";
-import type { Mesh } from "./types.ts";
+import type { Mesh, Workload } from "./types.ts";
 import { buildVirtualServices, visibleFrom } from "./virtual-services.ts";
 import { buildRegistrations } from "./workload-registrations.ts";
-import { buildWorkloads } from "./workloads.ts";
+import { buildWorkloads, traitsOf } from "./workloads.ts";
 
 export type { MeshOptions } from "./settings.ts";
 
@@ -51,6 +51,9 @@ export function originOf(mesh: Mesh): { readonly set: ResourceSet; readonly sele
 }
 
 const NO_TEXTS: ReadonlyMap<string, string> = new Map();
+type ClusterLists = ReturnType<OutboundViews["clusterLists"]>;
+const NO_CLUSTERS: ClusterLists = [];
+const NO_VIEWS: Mesh["outbound"] = new Map();
 const NO_HEALTH: NonNullable<MeshOptions["health"]> = new Map();
 
 export function buildMesh(resources: readonly AnyResource[] | ResourceSet, options: MeshOptions, previous?: Mesh): Mesh {
@@ -76,7 +79,7 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
   const selection = stages.once<Selection>("selection", [entries, set.of("WorkloadEntry")], (known) =>
     buildSelection(entries, set.of("WorkloadEntry"), known),
   );
-  const workloads = stages.perKey(
+  const workloads = stages.perKeyAsked(
     "workloads",
     selection.workloadEntries,
     [settings, sidecars, selection.entries],
@@ -88,7 +91,7 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
   );
 
   const peers = set.of("PeerAuthentication");
-  const mtls = stages.perKey(
+  const mtls = stages.perKeyAsked(
     "mtls",
     workloads,
     [settings, peers],
@@ -114,7 +117,7 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
     buildAuthorizationProviders(config, services, settings, pool),
   );
   const policies = set.of("AuthorizationPolicy");
-  const authorization = stages.perKey(
+  const authorization = stages.perKeyAsked(
     "authorization",
     workloads,
     [settings, providers, policies],
@@ -130,24 +133,47 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
   );
   const instances = buildInstances({ settings, pool, stages, services, selection, workloads, mtls, unready, entries, peers });
   const virtualServices = stages.once("virtual services", [allRoutes, settings], () => buildVirtualServices(allRoutes, settings));
-  const outboundInputs = { settings, pool, stages, services, instances, workloads, rules, virtualServices, sidecars, peers };
+  const entriesByKey = selection.workloadEntries;
+  const outboundInputs = {
+    settings,
+    pool,
+    stages,
+    services,
+    instances,
+    entries: entriesByKey,
+    workloads,
+    rules,
+    virtualServices,
+    sidecars,
+    peers,
+  };
   const outbound = buildOutbound(outboundInputs);
   const gatewayServices = stages.once("gateways' virtual services", [allRoutes, settings], () =>
     buildVirtualServices(allRoutes, settings, isForGateways),
   );
   const secrets = stages.once("secrets", [set.of("Secret")], () => indexSecrets(set.of("Secret")));
+  const gatewayWorkloads = stages.perKey("gateway workloads", workloads, [], (some) =>
+    pick(some, (key) => {
+      const entry = entriesByKey.get(key);
+      return entry !== undefined && traitsOf(entry).type === "gateway";
+    }),
+  );
   const gateways = stages.perKey(
     "gateways",
-    stages.perKey("gateway workloads", workloads, [], (some) => new Map([...some].filter(([, one]) => isGateway(one)))),
+    gatewayWorkloads,
     [set.of("Gateway"), gatewayServices, secrets, services, rules, settings],
     (some) => {
-      const view = (workload: Parameters<typeof isGateway>[0]) => {
+      const view = (workload: Workload) => {
         const surroundings = surroundingsOf(workload, outboundInputs);
         const seen = visibleFrom(gatewayServices, workload.namespace);
         return buildGateway(set.of("Gateway"), { settings, pool, workload, virtualServices: seen, surroundings, secrets });
       };
       return new Map([...some].map(([key, workload]) => [key, view(workload)]));
     },
+  );
+  // To know whether a cluster names a Secret is to build every view; as a rule no DestinationRule does.
+  const callingWith = stages.once<ClusterLists>("calling with Secrets", [outbound, allRules], (known) =>
+    allRules.some(namesSecret) ? keepList(known, outbound.clusterLists()) : NO_CLUSTERS,
   );
   const telemetries = set.of("Telemetry");
 
@@ -161,13 +187,17 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
     mtls,
     authentication,
     authorization,
-    inbound: stages.perKey("inbound", workloads, [services, rules, sidecars, settings], (some) =>
+    inbound: stages.perKeyAsked("inbound", workloads, [services, rules, sidecars, settings], (some) =>
       buildInboundPolicies(some, { settings, services, rules, pool, sidecars }),
     ),
     outbound,
     gateways,
-    credentials: stages.perKey("credentials", workloads, [secrets, gateways, outbound.clusterLists, sidecars], (some) =>
-      buildCredentials(secrets, { workloads: some, outbound, gateways }, previous?.credentials),
+    credentials: stages.perKey("credentials", workloads, [secrets, gateways, callingWith, sidecars], (some) =>
+      buildCredentials(
+        secrets,
+        { workloads: some, outbound: callingWith === NO_CLUSTERS ? NO_VIEWS : outbound, gateways },
+        previous?.credentials,
+      ),
     ),
     injections: stages.perKey("injections", workloads, [set.of("TokenInjection"), settings], (some) =>
       buildInjections(set.of("TokenInjection"), some, settings),

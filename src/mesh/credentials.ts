@@ -131,6 +131,7 @@ export function buildCredentials(
   previous?: Mesh["credentials"],
 ): Mesh["credentials"] {
   const built = new Map<string, readonly Credential[]>();
+  if (outbound.size === 0 && gateways.size === 0) return built;
   for (const workload of workloads.values()) {
     const servers = (gateways.get(workload.key)?.listeners ?? []).flatMap(({ chains }) =>
       chains.flatMap(({ credentials }) => credentials ?? []),
@@ -155,3 +156,9 @@ const NO_CLUSTERS: readonly OutboundCluster[] = [];
 export const credentialClusters = memoize((clusters: readonly OutboundCluster[]): readonly OutboundCluster[] =>
   clusters.filter(({ policy }) => policy.tls?.credentialName),
 );
+
+/** Whether a cluster of its host may name a Secret. */
+export function namesSecret({ spec }: Resource<"DestinationRule">): boolean {
+  const policies = [spec.trafficPolicy, ...(spec.subsets ?? []).map(({ trafficPolicy }) => trafficPolicy)];
+  return policies.some((policy) => [policy, ...(policy?.portLevelSettings ?? [])].some((one) => one?.tls?.credentialName));
+}

@@ -35,6 +35,7 @@ export function buildEnvoyPatches(
   const ordered = [...filters].sort((a, b) => byOrder(a, b, settings.rootNamespace));
   const patches = new Map(ordered.map((filter) => [filter, patchesOf(filter, settings, pool)]));
   const built = new Map<string, readonly EnvoyPatch[]>();
+  if (ordered.length === 0) return built;
   for (const [key, workload] of workloads) {
     const own = ordered.filter(({ metadata, spec }) => {
       const reaches = metadata.namespace === settings.rootNamespace || metadata.namespace === workload.namespace;

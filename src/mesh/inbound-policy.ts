@@ -24,17 +24,20 @@ export interface InboundPolicyInputs {
   readonly sidecars: SidecarLookup;
 }
 
-/** By workload key, then by number of the inbound port; without those about which no rule says anything. */
+/** By workload key, then by number of the inbound port; without ports about which no rule says anything. */
 export function buildInboundPolicies(
   workloads: ReadonlyMap<string, Workload>,
   inputs: InboundPolicyInputs,
 ): ReadonlyMap<string, ReadonlyMap<number, InboundPolicy>> {
-  const all = [...workloads.values()].flatMap((workload) => {
+  const all = [...workloads.values()].map((workload) => {
     const ports = policiesOf(workload, inputs);
-    return ports.length === 0 ? [] : [[workload.key, inputs.pool.keep(`inbound ${JSON.stringify(ports)}`, () => new Map(ports))] as const];
+    const policies = ports.length === 0 ? NONE : inputs.pool.keep(`inbound ${JSON.stringify(ports)}`, () => new Map(ports));
+    return [workload.key, policies] as const;
   });
   return new Map(all);
 }
+
+const NONE: ReadonlyMap<number, InboundPolicy> = new Map();
 
 function policiesOf(workload: Workload, inputs: InboundPolicyInputs): [number, InboundPolicy][] {
   return workload.inbound.flatMap((port): [number, InboundPolicy][] => {

@@ -44,7 +44,7 @@ export function buildInstances({ stages, services, selection, mtls, unready, set
   );
   // A gateway speaks the TLS of its Gateways, so no client may take it for a sidecar: PeerAuthentication does not hold there.
   const mtlsOf = (key: string) => (workloads.get(key)?.type === "gateway" ? undefined : mtls.get(key)) ?? inline.get(key);
-  const all = stages.perKey(
+  const all = stages.perKeyAsked(
     "instances",
     parts,
     [settings, selection, mtls, inline],
@@ -61,16 +61,16 @@ export function buildInstances({ stages, services, selection, mtls, unready, set
       return [...changed].flatMap((key) => owned?.get(key) ?? []);
     },
   );
-  const ready = stages.perKey("ready", all, [unready], (some) => new Map([...some].map(([key, one]) => [key, readyOf(one, unready)])));
+  const ready = stages.perKeyAsked("ready", all, [unready], (some) => new Map([...some].map(([key, one]) => [key, readyOf(one, unready)])));
   const standing = stages.once<PersistentMap<ServiceParts>>("standing", [services], (known) => replaced(known, firstParts(services)));
-  const endpoints = stages.perKey(
+  const endpoints = stages.perKeyAsked(
     "endpoints",
     standing,
     [ready],
     (some) => new Map([...some].map(([host, { key }]) => [host, ready.get(key) ?? NOBODY])),
     ([old]) => changedKeys(old as typeof ready, ready).flatMap((key) => parts.get(key)?.service.host ?? []),
   );
-  const oldest = stages.perKey("oldest", standing, [], (some) => new Map([...some].map(([host, { service }]) => [host, service])));
+  const oldest = stages.perKeyAsked("oldest", standing, [], (some) => new Map([...some].map(([host, { service }]) => [host, service])));
   return { all, ready, oldest, endpoints };
 }
 

@@ -36,7 +36,9 @@ function next<Result>(node: TrieNode<Result>, step: object): TrieNode<Result> {
   return created;
 }
 
-const retained = new WeakMap<object, Map<unknown, unknown>>();
+/** Places, each before what is kept there: as a rule one, for which a Map would be large. */
+const retained = new WeakMap<object, unknown[] | Map<unknown, unknown>>();
+const FEW = 16;
 
 /**
  * Keeps `dependency` alive as long as `owner` lives, or until another takes its place: for each `place` the last one. What is made of ever new
@@ -44,8 +46,25 @@ const retained = new WeakMap<object, Map<unknown, unknown>>();
  */
 export function retain(owner: object, dependency: unknown, place: unknown = dependency): void {
   const known = retained.get(owner);
-  if (known) known.set(place, dependency);
-  else retained.set(owner, new Map([[place, dependency]]));
+  if (known === undefined) {
+    retained.set(owner, [place, dependency]);
+    return;
+  }
+  if (known instanceof Map) {
+    known.set(place, dependency);
+    return;
+  }
+  for (let at = 0; at < known.length; at += 2) {
+    if (known[at] !== place) continue;
+    known[at + 1] = dependency;
+    return;
+  }
+  known.push(place, dependency);
+  if (known.length > FEW) retained.set(owner, new Map(pairsOf(known)));
+}
+
+function* pairsOf(flat: readonly unknown[]): Generator<[unknown, unknown]> {
+  for (let at = 0; at < flat.length; at += 2) yield [flat[at], flat[at + 1]];
 }
 
 const numbers = new WeakMap<object, number>();
@@ -65,8 +84,15 @@ const forgotten = new FinalizationRegistry<string>((key) => {
   if (lists.get(key)?.deref() === undefined) lists.delete(key);
 });
 
+/** Lists of one element live as long as that. */
+const singles = new WeakMap<object, readonly object[]>();
+const EMPTY: readonly never[] = [];
+
 /** The one list with these elements, in this order: two calls with the same elements give the same array, while anyone holds it. */
 export function internList<T extends object>(elements: readonly T[]): readonly T[] {
+  const [only] = elements;
+  if (only === undefined) return EMPTY;
+  if (elements.length === 1) return singleOf(only);
   const key = elements.map(numberOf).join();
   const known = lists.get(key)?.deref();
   // Numbers are never given twice, so the elements of a list with this key are these.
@@ -74,6 +100,14 @@ export function internList<T extends object>(elements: readonly T[]): readonly T
   const list = [...elements];
   lists.set(key, new WeakRef(list));
   forgotten.register(list, key);
+  return list;
+}
+
+function singleOf<T extends object>(only: T): readonly T[] {
+  const known = singles.get(only);
+  if (known) return known as readonly T[];
+  const list = [only];
+  singles.set(only, list);
   return list;
 }
 

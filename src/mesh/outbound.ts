@@ -10,14 +10,15 @@ import type { Instances } from "./instances.ts";
 import { nearnessLookedAt } from "./localities.ts";
 import { memoize, type Pool } from "./memo.ts";
 import type { OutboundCluster } from "./outbound-clusters.ts";
-import { buildView, type OutboundView, type ViewState } from "./outbound-view.ts";
-import { keepList } from "./resource-set.ts";
+import { buildView, type OutboundView, type ViewInputs, type ViewState } from "./outbound-view.ts";
+import type { WorkloadEntry } from "./selection.ts";
 import type { ServiceIndex } from "./services.ts";
 import { egressScope, type SidecarLookup } from "./sidecars.ts";
-import type { Stages } from "./stages.ts";
+import { pick, type Stages } from "./stages.ts";
 import type { Settings, Workload } from "./types.ts";
 import { unknownHosts } from "./unknown-hosts.ts";
-import { labelsLookedAt, type VirtualService, visibleFrom } from "./virtual-services.ts";
+import { labelsLookedAt, mayLookAtLabels, type VirtualService, visibleFrom } from "./virtual-services.ts";
+import { saysWhereItListens, traitsOf, type WorkloadTraits } from "./workloads.ts";
 
 export { type OutboundView, surroundingsOf } from "./outbound-view.ts";
 
@@ -27,6 +28,8 @@ export interface OutboundInputs {
   readonly stages: Stages;
   readonly services: ServiceIndex;
   readonly instances: Instances;
+  readonly entries: PersistentMap<WorkloadEntry>;
+  /** Of these. */
   readonly workloads: PersistentMap<Workload>;
   readonly rules: DestinationRuleIndex;
   readonly virtualServices: readonly VirtualService[];
@@ -34,25 +37,29 @@ export interface OutboundInputs {
   readonly peers: readonly Resource<"PeerAuthentication">[];
 }
 
-/** By key of the calling workload, sorted. */
+/** By key of the calling workload, sorted. A view is built when somebody asks for it, or when it was in the build before. */
 export class OutboundViews implements ReadonlyMap<string, OutboundView> {
   readonly size: number;
-  /** The clusters of each view. */
-  readonly clusterLists: readonly (readonly OutboundCluster[])[];
   readonly #callers: PersistentMap<Caller>;
-  readonly #views: ReadonlyMap<Caller, OutboundView>;
+  readonly #views: Views;
 
-  constructor(callers: PersistentMap<Caller>, views: ReadonlyMap<Caller, OutboundView>, before?: OutboundViews) {
+  constructor(callers: PersistentMap<Caller>, views: Views) {
     this.size = callers.size;
     this.#callers = callers;
     this.#views = views;
-    const lists = [...views.values()].map(({ clusters }) => clusters);
-    this.clusterLists = keepList(before?.clusterLists, lists);
+  }
+
+  /** The clusters of each view: builds all of them. */
+  clusterLists(): readonly (readonly OutboundCluster[])[] {
+    return [...this.#views.callers()].flatMap((caller) => {
+      const view = this.#views.of(caller);
+      return view ? [view.clusters] : [];
+    });
   }
 
   get(key: string): OutboundView | undefined {
     const caller = this.#callers.get(key);
-    return caller && this.#views.get(caller);
+    return caller && this.#views.of(caller);
   }
 
   has(key: string): boolean {
@@ -74,7 +81,7 @@ export class OutboundViews implements ReadonlyMap<string, OutboundView> {
 
   *entries(): Generator<[string, OutboundView], undefined> {
     for (const [key, caller] of this.#callers) {
-      const view = this.#views.get(caller);
+      const view = this.#views.of(caller);
       if (view) yield [key, view];
     }
     return undefined;
@@ -84,59 +91,97 @@ export class OutboundViews implements ReadonlyMap<string, OutboundView> {
     return this.entries();
   }
 
-  /** Whether the other is the same to every reader. */
+  /** Whether the other is known to be the same to every reader. */
   isLike(other: OutboundViews): boolean {
-    return (
-      this.#callers === other.#callers &&
-      this.#views.size === other.#views.size &&
-      [...this.#views].every(([caller, view]) => other.#views.get(caller) === view)
-    );
+    return this.#callers === other.#callers && this.#views.isLike(other.#views);
   }
 }
 
 export function buildOutbound(inputs: OutboundInputs): OutboundViews {
-  const { stages, services, workloads, settings, sidecars, pool, rules, virtualServices, instances, peers } = inputs;
+  const { stages, services, entries, workloads, settings, sidecars, pool, rules, virtualServices, instances, peers } = inputs;
   const looked = stages.once<LookedAt>("looked at", [virtualServices, rules, settings], (known) => {
     const now = lookedAt(inputs);
     return known?.key === now.key ? known : now;
   });
-  const sidecarOf = ({ type, namespace, labels }: Workload) => {
+  const sidecarOf = ({ type, namespace, labels }: WorkloadTraits) => {
     if (type === "gateway") return {};
     const sidecar = sidecars(namespace, labels);
     return { scope: egressScope(sidecar, namespace, settings), unknown: unknownHosts(sidecar, settings, pool) };
   };
-  const callers = stages.perKey(
-    "callers",
-    workloads,
-    [looked, sidecars, settings],
-    (some) =>
-      new Map([...some].map(([key, workload]) => [key, callerOf(workload, looked.of(workload.namespace), sidecarOf(workload), pool)])),
+  const callers = stages.perKey("callers", entries, [looked, sidecars, settings], (some) => {
+    // Most workloads of a namespace are told apart by nothing.
+    const plain = new Map<string, Caller>();
+    const known = (workload: WorkloadTraits): Caller => {
+      const distinctions = looked.of(workload.namespace);
+      const seen = sidecarOf(workload);
+      if (distinctions.labels.size > 0) return callerOf(workload, distinctions, seen, pool);
+      const key = distinctions.locality ? `${workload.namespace} ${workload.locality}` : workload.namespace;
+      const found = plain.get(key);
+      if (found && found.scope === seen.scope && found.unknown === seen.unknown) return found;
+      const made = callerOf(workload, distinctions, seen, pool);
+      plain.set(key, made);
+      return made;
+    };
+    return new Map(some.entries().map(([key, entry]) => [key, known(traitsOf(entry))]));
+  });
+  const listening = stages.perKey("listening", workloads, [], (some) =>
+    pick(some, (key) => {
+      const entry = entries.get(key);
+      return entry !== undefined && saysWhereItListens(entry);
+    }),
   );
-  const listening = stages.perKey("listening", workloads, [], (some) => new Map([...some].filter(([, { listen }]) => listen)));
   const groups = stages.once<Groups>("groups", [callers, listening], (known) => groupCallers(callers, listening, known));
   const namespaceTls = stages.once("namespace tls", [peers, settings], () => once(buildNamespaceTls(peers, settings, pool)));
   const visible = stages.once("visible", [virtualServices], () => once((namespace: string) => visibleFrom(virtualServices, namespace)));
 
   const { all, ready } = instances;
-  const states = stages.once<Views>("views", [groups, all, ready, namespaceTls, visible, rules, settings, services], (known) => {
+  const views = stages.once<Views>("views", [groups, all, ready, namespaceTls, visible, rules, settings, services], (known) => {
     const changed = new Set(known ? [...changedKeys(known.all, all), ...changedKeys(known.ready, ready)] : []);
-    const viewInputs = { settings, pool, services, instances, rules, namespaceTls, visible, changed };
-    const byCaller = new Map<Caller, ViewState>();
-    for (const [caller, group] of groups.byCaller)
-      byCaller.set(caller, buildView(caller, group.listening, viewInputs, known?.byCaller.get(caller)));
-    return { byCaller, all, ready };
+    return new Views(groups.byCaller, { settings, pool, services, instances, rules, namespaceTls, visible, changed }, known);
   });
-  return stages.once<OutboundViews>("outbound", [callers, states], (known) => {
-    const views = new Map([...states.byCaller].map(([caller, { view }]) => [caller, view]));
-    const now = new OutboundViews(callers, views, known);
+  return stages.once<OutboundViews>("outbound", [callers, views], (known) => {
+    const now = new OutboundViews(callers, views);
     return known && now.isLike(known) ? known : now;
   });
 }
 
-interface Views {
-  readonly byCaller: ReadonlyMap<Caller, ViewState>;
+/** The view of each caller. Those that the build before had are brought up to date at once, from what is in it; others wait until they are asked for. */
+class Views {
   readonly all: Instances["all"];
   readonly ready: Instances["ready"];
+  readonly #groups: Groups["byCaller"];
+  readonly #inputs: ViewInputs;
+  readonly #states = new Map<Caller, ViewState>();
+
+  constructor(groups: Groups["byCaller"], inputs: ViewInputs, before: Views | undefined) {
+    this.all = inputs.instances.all;
+    this.ready = inputs.instances.ready;
+    this.#groups = groups;
+    this.#inputs = inputs;
+    for (const [caller, state] of before ? before.#states : []) {
+      const group = groups.get(caller);
+      if (group) this.#states.set(caller, buildView(caller, group.listening, inputs, state));
+    }
+  }
+
+  callers(): Iterable<Caller> {
+    return this.#groups.keys();
+  }
+
+  of(caller: Caller): OutboundView | undefined {
+    const known = this.#states.get(caller);
+    const group = this.#groups.get(caller);
+    if (known || !group) return known?.view;
+    const made = buildView(caller, group.listening, this.#inputs, undefined);
+    this.#states.set(caller, made);
+    return made.view;
+  }
+
+  /** Not where one of them is not built yet. */
+  isLike(other: Views): boolean {
+    const isSame = (caller: Caller) => this.#states.has(caller) && this.#states.get(caller)?.view === other.#states.get(caller)?.view;
+    return this.#groups.size === other.#groups.size && this.#groups.keys().every(isSame);
+  }
 }
 
 /** What rules tell callers apart by. */
@@ -152,7 +197,7 @@ function lookedAt({ virtualServices, rules, settings }: OutboundInputs): LookedA
   const near = [...rules.all, { subsets: [], defaults: settings.defaults?.traffic }].map((rule) => nearnessLookedAt(rule));
   const nearLabels = [...new Set(near.flatMap(({ labels }) => labels))].sort();
   const locality = near.some((one) => one.locality);
-  const looking = virtualServices.filter((one) => labelsOfOne(one).length > 0);
+  const looking = virtualServices.filter((one) => mayLookAtLabels(one) && labelsOfOne(one).length > 0);
   const said = looking.map((one) => [one.namespace, one.resource.spec.exportTo, labelsOfOne(one)]);
   const key = JSON.stringify([nearLabels, locality, [...rules.labels].map(([namespace, labels]) => [namespace, ...labels]), said]);
   const of = once((namespace: string) => {

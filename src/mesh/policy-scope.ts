@@ -63,7 +63,7 @@ export function indexPolicies<P extends Pick<Resource, "metadata">>(
 
 /** Of all workloads of a namespace, or of those with a label. */
 export function scopeKey(namespace: string, label?: readonly [string, string]): string {
-  return label ? [namespace, ...label].join("\0") : namespace;
+  return label ? `${namespace}\0${label[0]}\0${label[1]}` : namespace;
 }
 
 export function sameProvenance(a: Provenance | undefined, b: Provenance | undefined): boolean {

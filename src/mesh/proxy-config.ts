@@ -30,6 +30,7 @@ export function buildProcesses(
 ): ReadonlyMap<string, WorkloadProcess> {
   const sorted = [...configs].sort(byAge);
   const built = new Map<string, WorkloadProcess>();
+  if (sorted.length === 0 && inputs.config?.spec.defaultConfig === undefined) return built;
   for (const [key, workload] of workloads) {
     const made = processOf(proxyConfigsFor(sorted, workload, inputs.settings.rootNamespace), inputs.config);
     if (made.concurrency === undefined && Object.keys(made.environment).length === 0) continue;

@@ -109,12 +109,16 @@ export function buildAuthentication(
     return found;
   };
   const built = new Map<string, WorkloadAuthentication>();
-  for (const [key, { namespace, labels }] of workloads) {
-    const selected = [...new Set([namespace, rootNamespace])].flatMap((scope) => index.at(scope, labels));
-    const rules = selected.flatMap(rulesAt);
-    rules.sort((a, b) => (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : 0));
-    built.set(key, authenticationOf(internList(rules)));
-  }
+  const none = authenticationOf(internList<JwtRule>([]));
+  // Nothing is asked of the workloads then.
+  if (policies.length === 0) for (const key of workloads.keys()) built.set(key, none);
+  else
+    for (const [key, { namespace, labels }] of workloads) {
+      const selected = [...new Set([namespace, rootNamespace])].flatMap((scope) => index.at(scope, labels));
+      const rules = selected.flatMap(rulesAt);
+      rules.sort((a, b) => (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : 0));
+      built.set(key, authenticationOf(internList(rules)));
+    }
   return reuseMap(built, previous?.authentication);
 }
 

@@ -5,7 +5,7 @@ import { isIpAddress } from "../model/check.ts";
 import type { Resource } from "../model/resource.ts";
 import { isPassthrough } from "../model/service-entry.ts";
 import { internList } from "./memo.ts";
-import { scopeKey } from "./policy-scope.ts";
+import { byAge, scopeKey } from "./policy-scope.ts";
 import { firstAfter, listChange } from "./resource-set.ts";
 import type { Settings } from "./types.ts";
 
@@ -44,6 +44,7 @@ export function buildSelection(
 ): Selection {
   const { from } = previous;
   if (from.entries === entries && from.workloads === workloads) return previous;
+  if (previous === NOTHING) return firstSelection(entries, workloads);
   const [changedEntries, changedWorkloads] = [listChange(from.entries, entries), listChange(from.workloads, workloads)];
   const byLabel = new ListEdits(previous.byLabel);
   for (const one of changedWorkloads.gone) for (const scope of scopesOf(one)) byLabel.remove(scope, one);
@@ -83,6 +84,57 @@ export function buildSelection(
     selectors: selectors.done(),
     from: { entries, workloads },
   };
+}
+
+/** The same of nothing before: lists are oldest first as they come. */
+function firstSelection(entries: readonly ServiceEntry[], workloads: readonly WorkloadEntry[]): Selection {
+  const selectors = new Map<string, ServiceEntry[]>();
+  for (const entry of entries) push(selectors, selectorScope(entry), entry);
+  const keys = new Map(entries.map((entry) => [entry, keyOf(entry)]));
+  const workloadEntries = new Map<string, WorkloadEntry>();
+  const selected = new Map<string, WorkloadEntry[]>();
+  const selecting = new Map<string, readonly ServiceEntry[]>();
+  for (const workload of workloads) {
+    const key = keyOf(workload);
+    workloadEntries.set(key, workload);
+    const own: ServiceEntry[] = [];
+    for (const scope of scopesOf(workload)) {
+      for (const entry of selectors.get(scope) ?? NO_ENTRIES) if (selects(entry, workload)) own.push(entry);
+    }
+    for (const entry of own) push(selected, keys.get(entry) ?? keyOf(entry), workload);
+    if (own.length > 0) selecting.set(key, internList(own.length > 1 ? own.sort(byAge) : own));
+  }
+  const all = PersistentMap.of(workloadEntries);
+  let [labelled, looking]: [Selection["byLabel"] | undefined, Selection["selectors"] | undefined] = [undefined, undefined];
+  return {
+    workloadEntries: all,
+    workloads: PersistentMap.of(selected),
+    entries: all.withValues(selecting),
+    // Only the next build asks for these.
+    get byLabel() {
+      labelled ??= PersistentMap.of(byScope(workloads));
+      return labelled;
+    },
+    get selectors() {
+      looking ??= PersistentMap.of(selectors);
+      return looking;
+    },
+    from: { entries, workloads },
+  };
+}
+
+const NO_ENTRIES: readonly ServiceEntry[] = [];
+
+function byScope(workloads: readonly WorkloadEntry[]): ReadonlyMap<string, WorkloadEntry[]> {
+  const lists = new Map<string, WorkloadEntry[]>();
+  for (const workload of workloads) for (const scope of scopesOf(workload)) push(lists, scope, workload);
+  return lists;
+}
+
+function push<T>(lists: Map<string, T[]>, key: string, one: T): void {
+  const known = lists.get(key);
+  if (known) known.push(one);
+  else lists.set(key, [one]);
 }
 
 /** "ns/name" */
@@ -134,7 +186,13 @@ class ListEdits<R extends Resource> {
 
 /** Labels of metadata win over those of spec (ConvertWorkloadEntry). */
 export function labelsOf({ metadata, spec }: WorkloadEntry): Readonly<Record<string, string>> {
-  return withNetwork({ ...spec.labels, ...metadata.labels }, spec.network);
+  const { labels } = spec;
+  return withNetwork(labels && isEmpty(metadata.labels) ? labels : { ...labels, ...metadata.labels }, spec.network);
+}
+
+function isEmpty(labels: Readonly<Record<string, string>>): boolean {
+  for (const _ in labels) return false;
+  return true;
 }
 
 const NETWORK = "topology.istio.io/network";

@@ -32,8 +32,11 @@ export function buildServices(entries: readonly ServiceEntry[], settings: Settin
     for (const host of new Set(entry.spec.hosts.map((name) => canonicalHost(name, namespace, settings.domain)))) {
       const byNamespace = byHost.get(host) ?? new Map<string, ServiceEntry[]>();
       byHost.set(host, byNamespace);
-      const key = JSON.stringify([namespace, ...exportToOf(entry)]);
-      byNamespace.set(key, [...(byNamespace.get(key) ?? []), entry]);
+      const exportTo = exportToOf(entry);
+      const key = exportTo.length === 0 ? namespace : JSON.stringify([namespace, ...exportTo]);
+      const known = byNamespace.get(key);
+      if (known) known.push(entry);
+      else byNamespace.set(key, [entry]);
     }
   }
   const index = new Map<string, readonly ServiceParts[]>();
@@ -50,6 +53,9 @@ function exportToOf({ spec }: ServiceEntry): readonly string[] {
 
 /** The service that callers of `namespace` mean by a host: those that are not for all go first (servicesExportedToNamespace). */
 export function serviceFor(parts: readonly ServiceParts[], namespace: string): ServiceParts | undefined {
+  const [only] = parts;
+  // As a rule there is one, and this is asked for every route.
+  if (parts.length === 1) return only && isVisible(only.service.exportTo, only.service.namespace, namespace) ? only : undefined;
   const seen = parts.filter(({ service }) => isVisible(service.exportTo, service.namespace, namespace));
   const own = seen.find(({ service }) => service.namespace === namespace);
   const named = seen.find(({ service }) => service.exportTo.length > 0 && !service.exportTo.includes("*"));
@@ -60,23 +66,31 @@ const partsByHost = memoize((_settings: Settings, ..._entries: ServiceEntry[]) =
 
 function partsOf(settings: Settings, host: string, entries: readonly ServiceEntry[]): ServiceParts {
   const known = partsByHost(settings, ...entries);
-  const parts = known.get(host) ?? partsFrom(host, serviceOf(settings, host, entries), entries);
+  const parts = known.get(host) ?? partsFrom(settings, host, entries);
   known.set(host, parts);
   return parts;
 }
 
-function partsFrom(host: string, service: Service, entries: readonly ServiceEntry[]): ServiceParts {
-  return { key: JSON.stringify([host, service.namespace, ...service.exportTo]), service, entries: internList(entries) };
+function partsFrom(settings: Settings, host: string, entries: readonly ServiceEntry[]): ServiceParts {
+  const [oldest] = entries;
+  if (!oldest) throw new TypeError("a service has at least one entry");
+  let service: Service | undefined;
+  return {
+    key: JSON.stringify([host, oldest.metadata.namespace, ...exportToOf(oldest)]),
+    get service() {
+      service ??= serviceOf(settings, host, oldest, entries);
+      return service;
+    },
+    entries: internList(entries),
+  };
 }
 
 /** Where clients' own proxies may listen for the service. With resolution NONE the addresses are the service's: nobody else listens there. */
 const ownAddresses = ({ spec }: ServiceEntry) => (isPassthrough(spec) ? [] : (spec.addresses ?? []));
 
-function serviceOf(settings: Settings, host: string, entries: readonly ServiceEntry[]): Service {
-  const [oldest, ...others] = entries;
-  if (!oldest) throw new TypeError("a service has at least one entry");
+function serviceOf(settings: Settings, host: string, oldest: ServiceEntry, entries: readonly ServiceEntry[]): Service {
   const ports = new Map<number, ServicePort>();
-  for (const port of entries.filter((entry) => isAlike(entry, oldest)).flatMap(({ spec }) => spec.ports ?? [])) {
+  for (const port of entries.filter((entry) => entry === oldest || isAlike(entry, oldest)).flatMap(({ spec }) => spec.ports ?? [])) {
     if (!ports.has(port.number)) ports.set(port.number, servicePort(port));
   }
   return {
@@ -91,7 +105,7 @@ function serviceOf(settings: Settings, host: string, entries: readonly ServiceEn
     exportTo: exportToOf(oldest),
     subjectAltNames: [...new Set(entries.flatMap(({ spec }) => spec.subjectAltNames ?? []))].sort(compareText),
     source: provenanceOf(oldest, "spec"),
-    otherSources: others.map((other) => provenanceOf(other, "spec")),
+    otherSources: entries.slice(1).map((other) => provenanceOf(other, "spec")),
   };
 }
 

@@ -47,7 +47,25 @@ export class Stages {
     const built = before?.value as Built<A, B> | undefined;
     const isSame = before !== undefined && inputs.every((input, at) => input === before.inputs[at]);
     const others = isSame ? [] : before && affected?.(before.inputs);
-    const result = built && others ? patch(built, source, others, build) : replaced(built?.result, build(source));
+    const whole = () => (built ? replaced(built.result, build(source)) : source.withValues(build(source)));
+    const result = built && others ? patch(built, source, others, build) : whole();
+    this.#now.set(name, { inputs, value: { source, result } });
+    return result;
+  }
+
+  /**
+   * The same where each entry of `source` has a value: the first build of a mesh leaves each to be made when somebody asks for it. `build` must
+   * cost a single entry what that entry does.
+   */
+  perKeyAsked<A, B>(
+    name: string,
+    source: PersistentMap<A>,
+    inputs: readonly unknown[],
+    build: (some: ReadonlyMap<string, A>) => ReadonlyMap<string, B>,
+    affected?: (before: readonly unknown[]) => Iterable<string> | undefined,
+  ): PersistentMap<B> {
+    if (this.#before.has(name)) return this.perKey(name, source, inputs, build, affected);
+    const result = source.derive((key) => build(new Map([[key, source.get(key) as A]])).get(key) as B);
     this.#now.set(name, { inputs, value: { source, result } });
     return result;
   }
@@ -73,6 +91,13 @@ function patch<A, B>(
   }
   const made = some.size > 0 ? build(some) : new Map<string, B>();
   return before.result.with([...keys].map((key) => [key, made.get(key)]));
+}
+
+/** Some of the entries, by their keys alone: no value is asked for that is left out. */
+export function pick<V>(all: ReadonlyMap<string, V>, isWanted: (key: string) => boolean): ReadonlyMap<string, V> {
+  const picked = new Map<string, V>();
+  for (const key of all.keys()) if (isWanted(key)) picked.set(key, all.get(key) as V);
+  return picked;
 }
 
 /** `made` as a version of `before`, so that what is the same is found without looking. */

@@ -53,6 +53,7 @@ export function buildInjections(
 ): ReadonlyMap<string, WorkloadInjections> {
   const sorted = [...all].sort(byAge);
   const built = new Map<string, WorkloadInjections>();
+  if (sorted.length === 0) return built;
   for (const [key, workload] of workloads) {
     if (!workload.spiffeId) continue;
     const injections = injectionsFor(sorted, workload, settings.rootNamespace).map((one) => injectionOf(one, settings));

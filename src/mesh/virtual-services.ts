@@ -79,8 +79,13 @@ export function buildVirtualServices(
   return resources
     .filter((resource) => isRoot(resource) && holds(resource))
     .map((resource) => {
-      const found = (resource.spec.http ?? []).map((route) => delegateOf(delegates, route, resource.metadata.namespace) ?? NONE);
-      return virtualServiceOf(settings, resource, ...found);
+      const routes = resource.spec.http ?? [];
+      if (!routes.some(({ delegate }) => delegate)) return virtualServiceOf(settings, resource);
+      return virtualServiceOf(
+        settings,
+        resource,
+        ...routes.map((route) => delegateOf(delegates, route, resource.metadata.namespace) ?? NONE),
+      );
     });
 }
 
@@ -99,14 +104,29 @@ const virtualServiceOf = memoize(
       return delegate && "spec" in delegate ? delegate : undefined;
     };
     const delegates = new Set(found.flatMap((_, index) => delegateAt(index) ?? []));
+    // Read when the first caller sees it: until then its hosts are enough.
+    let [http, tls, tcp, sources]: [VirtualService["http"]?, VirtualService["tls"]?, VirtualService["tcp"]?, VirtualService["sources"]?] =
+      [];
     return {
       resource,
       namespace,
       hosts: (resource.spec.hosts ?? []).map((host) => canonicalHost(host, namespace, settings.domain)),
-      http: httpRulesOf(resource, delegateAt, settings),
-      tls: (resource.spec.tls ?? []).map((spec, index) => l4Rule(resource, "tls", spec, spec.match ?? [], index)),
-      tcp: (resource.spec.tcp ?? []).map((spec, index) => l4Rule(resource, "tcp", spec, spec.match ?? [], index)),
-      sources: [resource, ...delegates].map((one) => provenanceOf(one, "spec")),
+      get http() {
+        http ??= httpRulesOf(resource, delegateAt, settings);
+        return http;
+      },
+      get tls() {
+        tls ??= (resource.spec.tls ?? []).map((spec, index) => l4Rule(resource, "tls", spec, spec.match ?? [], index));
+        return tls;
+      },
+      get tcp() {
+        tcp ??= (resource.spec.tcp ?? []).map((spec, index) => l4Rule(resource, "tcp", spec, spec.match ?? [], index));
+        return tcp;
+      },
+      get sources() {
+        sources ??= [resource, ...delegates].map((one) => provenanceOf(one, "spec"));
+        return sources;
+      },
     };
   },
 );
@@ -133,6 +153,16 @@ export function visibleFrom(all: readonly VirtualService[], namespace: string): 
   ];
 }
 
+/** Whether it can look at labels of its callers: it does not without this. */
+export function mayLookAtLabels({ resource: { spec } }: VirtualService): boolean {
+  const matches = [...(spec.http ?? []), ...(spec.tls ?? []), ...(spec.tcp ?? [])].flatMap(({ match }): readonly Labelled[] => match ?? []);
+  return matches.some(({ sourceLabels }) => sourceLabels) || (spec.http ?? []).some(({ delegate }) => delegate);
+}
+
+interface Labelled {
+  readonly sourceLabels?: Readonly<Record<string, string>>;
+}
+
 /** The labels of callers that the VirtualServices look at. */
 export function labelsLookedAt(all: readonly VirtualService[]): ReadonlySet<string> {
   const keys = new Set<string>();
@@ -149,14 +179,28 @@ export function labelsLookedAt(all: readonly VirtualService[]): ReadonlySet<stri
 /** What of the `visible` ones holds for a caller: the same object (===) for all callers whom their matches do not tell apart. */
 export function seenBy(visible: readonly VirtualService[], caller: Caller): VirtualServiceIndex {
   const all = visible.map((virtualService) => narrowed(virtualService, caller));
-  const byHost = new Map<string, readonly VirtualService[]>();
+  const byHost = new Map<string, VirtualService[]>();
   for (const virtualService of all) {
-    for (const host of new Set(virtualService.hosts)) byHost.set(host, [...(byHost.get(host) ?? []), virtualService]);
+    for (const host of new Set(virtualService.hosts)) {
+      const known = byHost.get(host);
+      if (known) known.push(virtualService);
+      else byHost.set(host, [virtualService]);
+    }
   }
   return { all, byHost };
 }
 
+/** Whether no match of it looks at who calls: then it is the same for all. */
+const isForAnybody = memoize(({ http, tls, tcp }: VirtualService): boolean => {
+  const matches = [
+    ...http.flatMap((rule) => rule.matches.flatMap(({ match }) => match ?? [])),
+    ...[...tls, ...tcp].flatMap((rule) => rule.matches),
+  ];
+  return matches.every(({ gateways, sourceLabels, sourceNamespace }) => !gateways?.length && !sourceLabels && !sourceNamespace);
+});
+
 function narrowed(virtualService: VirtualService, caller: Caller): VirtualService {
+  if (isForAnybody(virtualService)) return virtualService;
   const { http, tls, tcp } = virtualService;
   const holds: boolean[] = [];
   const judge = (held: boolean) => {

@@ -47,6 +47,21 @@ export function spiffeIdOf(settings: Settings, namespace: string, serviceAccount
     : undefined;
 }
 
+/** What of a workload its WorkloadEntry alone says, and who calls is told by. */
+export type WorkloadTraits = Pick<Workload, "type" | "namespace" | "labels" | "locality">;
+
+export function traitsOf(entry: WorkloadEntry): WorkloadTraits {
+  const { metadata, spec } = entry;
+  const labels = labelsOf(entry);
+  const isGateway = read(metadata.annotations[ANNOTATION.type], parseTypeAnnotation) === "gateway";
+  return { type: isGateway ? "gateway" : undefined, namespace: metadata.namespace, labels, locality: localityOf(spec.locality, labels) };
+}
+
+/** Whether it says where it listens for services. */
+export function saysWhereItListens({ metadata }: WorkloadEntry): boolean {
+  return metadata.annotations[ANNOTATION.listen] !== undefined;
+}
+
 /** Of workloads whose ports are those of their services. */
 const NO_INGRESS = {};
 
@@ -55,17 +70,15 @@ const workloadOf = memoize(
     const { metadata, spec } = entry;
     const { namespace, name, annotations } = metadata;
     const listen = read(annotations[ANNOTATION.listen], parseListenAnnotation);
-    const isGateway = read(annotations[ANNOTATION.type], parseTypeAnnotation) === "gateway";
+    const traits = traitsOf(entry);
+    const isGateway = traits.type === "gateway";
     const ports = inboundPorts(settings, entry, selecting);
     return {
       key: `${namespace}/${name}`,
-      namespace,
+      ...traits,
       name,
       group: groupOf(entry),
-      type: isGateway ? "gateway" : undefined,
       address: spec.address ?? "",
-      labels: labelsOf(entry),
-      locality: localityOf(spec.locality, labelsOf(entry)),
       serviceAccount: spec.serviceAccount || undefined,
       spiffeId: spiffeIdOf(settings, namespace, spec.serviceAccount),
       unixUser: read(annotations[ANNOTATION.unixUser], parseUnixUser),

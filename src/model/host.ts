@@ -12,7 +12,8 @@ export function canonicalHost(host: string, namespace: string, domain: string): 
   if (name === "*" || name === "") return name;
   if (name === "*.cluster.local") return `*.${domain}`;
   if (!name.includes(".")) return name.startsWith("*") ? name : `${name}.${namespace}.${domain}`;
-  for (const suffix of [".svc", ".svc.cluster.local", `.svc.${domain}`]) {
+  const suffixes = name.includes(".svc") ? [".svc", ".svc.cluster.local", `.svc.${domain}`] : [];
+  for (const suffix of suffixes) {
     if (name.endsWith(suffix)) return inRootNamespace(`${name.slice(0, -suffix.length)}.${domain}`, domain);
   }
   return inRootNamespace(name, domain);
@@ -20,6 +21,7 @@ export function canonicalHost(host: string, namespace: string, domain: string): 
 
 /** Services of Istio's root namespace are weft's root namespace's. */
 function inRootNamespace(name: string, domain: string): string {
+  if (!name.includes(".istio-system.")) return name;
   const suffix = `.istio-system.${domain}`;
   return name.endsWith(suffix) ? `${name.slice(0, -suffix.length)}.${ROOT_NAMESPACE}.${domain}` : name;
 }

@@ -86,12 +86,10 @@ export function resourceKey(kind: string, namespace: string, name: string): stri
 export function provenanceOf(resource: Resource, ...path: readonly (string | number)[]): Provenance {
   const { kind, metadata, source } = resource;
   let line = source.lines[""] ?? 0;
-  for (let depth = path.length; depth > 0; depth--) {
-    const found = source.lines[path.slice(0, depth).join(".")];
-    if (found !== undefined) {
-      line = found;
-      break;
-    }
+  let place = "";
+  for (const part of path) {
+    place = place === "" ? `${part}` : `${place}.${part}`;
+    line = source.lines[place] ?? line;
   }
   return { kind, namespace: metadata.namespace, name: metadata.name, file: source.file, line };
 }

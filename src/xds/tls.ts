@@ -10,9 +10,9 @@ import {
   SubjectAltNameMatcher_SanType,
   type SubjectAltNameMatcherSchema,
   TlsParameters_TlsProtocol,
-  type TlsParametersSchema,
+  TlsParametersSchema,
 } from "../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts";
-import type { SdsSecretConfigSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
+import { SdsSecretConfigSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
 import {
   type CommonTlsContextSchema,
   DownstreamTlsContextSchema,
@@ -46,6 +46,8 @@ const TLS_1_2_TO_1_3: MessageInitShape<typeof TlsParametersSchema> = {
   tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
   tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
 };
+/** The same made, for who adds nothing to it. */
+const DEFAULT_PARAMETERS = create(TlsParametersSchema, TLS_1_2_TO_1_3);
 
 export interface ClientMutualTlsOptions {
   /** "outbound_.8080_._.orders.default.mesh.local", which `connection.sni` sees. */
@@ -63,7 +65,7 @@ export function clientMutualTls({ sni, spiffeIds, trustDomains = [], http2 }: Cl
   const context = create(UpstreamTlsContextSchema, {
     sni,
     commonTlsContext: {
-      tlsParams: TLS_1_2_TO_1_3,
+      tlsParams: DEFAULT_PARAMETERS,
       alpnProtocols: http2 ? ["istio", "h2"] : ["istio"],
       tlsCertificateSdsSecretConfigs: [sds(SVID_SECRET)],
       validationContextType: meshValidation(
@@ -168,11 +170,13 @@ export function ownTrustDomains({ trustDomain, trustDomainAliases }: Settings): 
 
 /** No TLS. */
 export function rawBuffer(): TransportSocket {
-  return create(TransportSocketSchema, {
-    name: "envoy.transport_sockets.raw_buffer",
-    configType: { case: "typedConfig", value: packAny(RawBufferSchema, create(RawBufferSchema)) },
-  });
+  return RAW_BUFFER;
 }
+
+const RAW_BUFFER = create(TransportSocketSchema, {
+  name: "envoy.transport_sockets.raw_buffer",
+  configType: { case: "typedConfig", value: packAny(RawBufferSchema, create(RawBufferSchema)) },
+});
 
 type SanMatcher = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
 
@@ -200,8 +204,13 @@ export function anySan(name: string): SanMatcher[] {
 }
 
 export function sds(name: string): MessageInitShape<typeof SdsSecretConfigSchema> {
-  return { name, sdsConfig: adsSource() };
+  return OWN_SECRETS.get(name) ?? { name, sdsConfig: adsSource() };
 }
+
+/** Named by every cluster. */
+const OWN_SECRETS = new Map(
+  [SVID_SECRET, BUNDLE_SECRET].map((name) => [name, create(SdsSecretConfigSchema, { name, sdsConfig: adsSource() })]),
+);
 
 /** A Secret of the user's. */
 export function sdsCredential(name: string): MessageInitShape<typeof SdsSecretConfigSchema> {

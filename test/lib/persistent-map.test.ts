@@ -26,6 +26,33 @@ function differences(before: ReadonlyMap<string, number>, after: ReadonlyMap<str
 }
 
 describe("A persistent map", () => {
+  test("derives values that are made when they are asked for, once for all versions that hold them", () => {
+    fc.assert(
+      fc.property(entries, fc.array(key, { maxLength: 20 }), edits, (first, asked, step) => {
+        const made: string[] = [];
+        const derive = (name: string) => {
+          made.push(name);
+          return { name };
+        };
+        const plain = edited(new Map(), first);
+        const derived = PersistentMap.of(first).derive(derive);
+        expect([...derived.keys()]).toEqual([...plain.keys()]);
+        expect(made).toEqual([]);
+        for (const name of asked) expect(derived.get(name)?.name).toBe(plain.has(name) ? name : undefined);
+        expect(made.toSorted()).toEqual([...new Set(asked)].filter((name) => plain.has(name)).sort());
+        const changes = step.map(([name, value]) => [name, value === undefined ? undefined : { name }] as const);
+        const after = derived.with(changes);
+        const touched = new Set(changes.map(([name]) => name));
+        expect(changedKeys(derived, after).filter((name) => !touched.has(name))).toEqual([]);
+        // Whichever version is asked first, it is the same object.
+        for (const name of plain.keys()) if (!touched.has(name)) expect(after.get(name)).toBe(derived.get(name));
+        expect([...derived.values()].map(({ name }) => name)).toEqual([...plain.keys()]);
+        expect(made).toHaveLength(plain.size);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   test("holds, in order, what a Map with the same changes holds, and so do all versions before it", () => {
     fc.assert(
       fc.property(entries, fc.array(edits, { maxLength: 12 }), (first, steps) => {

@@ -86,6 +86,6 @@ describe("A connection pool", () => {
         key,
         ...[...ports].map(([port, { connectionPool }]) => [port, connectionPool?.tcp?.maxConnections]),
       ]),
-    ).toEqual([["default/orders-1", [80, 7]]]);
+    ).toEqual([["default/orders-1", [80, 7]], ["default/web"]]);
   });
 });

@@ -12,6 +12,7 @@ import {
   credentialClusters,
   findCredentials,
   indexSecrets,
+  namesSecret,
   type SecretIndex,
   serverCredentials,
 } from "../credentials.ts";
@@ -51,6 +52,8 @@ function findMissingAtServers(context: Context, secrets: SecretIndex): void {
 
 function findMissingAtClients(context: Context, secrets: SecretIndex): void {
   const { mesh } = context;
+  // What callers see is not asked for, which would build it for all of them.
+  if (!context.of("DestinationRule").some(namesSecret)) return;
   const rules = new Map(context.of("DestinationRule").map((rule) => [`${rule.metadata.namespace}/${rule.metadata.name}`, rule]));
   const told = new Set<string>();
   for (const workload of mesh.workloads.values()) {

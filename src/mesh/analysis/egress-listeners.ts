@@ -8,6 +8,7 @@ const samePlace = (a: EgressListener["bind"], b: EgressListener["bind"]) => a.ad
 
 export function findLostEgressListeners(context: Context): void {
   const { mesh } = context;
+  if (context.of("Sidecar").length === 0) return;
   const bySidecar = Map.groupBy(mesh.workloads.values(), ({ key }) => {
     const scope = mesh.outbound.get(key)?.scope;
     return scope ? `${scope.namespace}/${scope.name}` : "";
