@@ -176,7 +176,10 @@ function whole(caller: Caller, frame: Frame, inputs: ViewInputs, before: ViewSta
   return { clusters, assignments };
 }
 
-/** Undefined where more than the instances of services changed. */
+/** Of the services: when so many have other instances, it costs less to make the lists anew than to patch them one by one. */
+const FEW = 1 / 8;
+
+/** Undefined where more than the instances of a few services changed. */
 function patched(caller: Caller, frame: Frame, inputs: ViewInputs, before: ViewState): Clusters | undefined {
   const { known } = frame;
   const isSame =
@@ -184,7 +187,7 @@ function patched(caller: Caller, frame: Frame, inputs: ViewInputs, before: ViewS
     before.inputs.rules === inputs.rules &&
     before.inputs.settings === inputs.settings &&
     namespacesOf(known).every((namespace) => before.inputs.namespaceTls(namespace) === inputs.namespaceTls(namespace));
-  if (!isSame) return undefined;
+  if (!isSame || inputs.changed.size > Math.max(1, known.length * FEW)) return undefined;
   let { clusters, assignments } = before.view;
   const places = placesOf(known);
   for (const key of inputs.changed) {
