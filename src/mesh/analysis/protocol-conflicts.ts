@@ -2,6 +2,7 @@
 import { canonicalHost } from "../../model/host.ts";
 import type { Resource } from "../../model/resource.ts";
 import { memoize } from "../memo.ts";
+import { byAge } from "../policy-scope.ts";
 import { keyOf } from "../selection.ts";
 import { isHttp, isHttp2, servicePort } from "../services.ts";
 import type { Protocol } from "../types.ts";
@@ -19,10 +20,12 @@ const mannerOf = (protocol: Protocol) => (isHttp2(protocol) ? "HTTP/2" : isHttp(
 
 const portsOf = memoize((entry: ServiceEntry) => (entry.spec.ports ?? []).map(servicePort));
 
+/** A single port is nobody else's. */
+const mayContest = memoize((own: readonly ServiceEntry[]) => own.reduce((count, entry) => count + portsOf(entry).length, 0) > 1);
+
 export function findProtocolConflicts(context: Context): void {
   const entries = context.of("ServiceEntry");
-  const workloads = context.of("WorkloadEntry");
-  const { entries: selecting } = context.selection;
+  const { entries: selecting, workloadEntries: workloads } = context.selection;
   const told = new Set<string>();
   const tell = (entry: ServiceEntry, index: number, first: Claim, protocol: Protocol, where: string) => {
     const key = `${entry.metadata.namespace}/${entry.metadata.name} ${index} ${first.entry.metadata.namespace}/${first.entry.metadata.name}`;
@@ -31,11 +34,10 @@ export function findProtocolConflicts(context: Context): void {
     const message = `${protocol} at ${where}, where ${nameOf(first.entry)}, which is older, says ${first.protocol}: that holds`;
     context.warn("protocolConflict", entry, ["spec", "ports", index, "protocol"], message);
   };
-  for (const workload of workloads) {
+  // Few workloads have two ports of which one could be the other's: the rest is not looked at one by one.
+  const contested = [...selecting].flatMap(([key, own]) => (mayContest(own) ? (workloads.get(key) ?? []) : [])).sort(byAge);
+  for (const workload of contested) {
     const own = selecting.get(keyOf(workload)) ?? [];
-    const [oldest] = own;
-    // One port, claimed once: as a rule.
-    if (!oldest || (own.length === 1 && portsOf(oldest).length <= 1)) continue;
     const claims = new Map<number, Claim>();
     for (const entry of own) {
       for (const [index, port] of portsOf(entry).entries()) {
