@@ -327,6 +327,7 @@ test("A store that cannot write is tried again", async () => {
     revisions: (after) => memory.revisions(after),
     recordAudit: (event) => memory.recordAudit(event),
     readAudit: (filter) => memory.readAudit(filter),
+    onPrivate: (listener) => memory.onPrivate(listener),
     readPrivate: (collection) => memory.readPrivate(collection),
     writePrivate: (change) => memory.writePrivate(change),
     checkWritable: () => memory.checkWritable(),

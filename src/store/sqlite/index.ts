@@ -8,6 +8,7 @@ import { follow, lostReason, Wakeups } from "../follow.ts";
 import { AUDIT_LIMIT, type Compactable, DEFAULT_HISTORY_LIMIT, type HistoryLimit, MOST_CHANGES } from "../history-limit.ts";
 import { type Around, checkReach, pageOf, within } from "../page.ts";
 import { encodeTransaction, type Plan, planTransaction, type StoredRow, toHistoryEntry, toResource, toRevisionEvent } from "../plan.ts";
+import { checkRequired, PrivateListeners } from "../private.ts";
 import type {
   ApplyResult,
   AuditFilter,
@@ -90,6 +91,7 @@ class SqliteStore implements Store, Compactable {
   readonly #newUid: () => string;
   readonly #wakeups = new Wakeups();
   readonly #commits: GroupCommit;
+  readonly #listeners = new PrivateListeners();
 
   /** What opening has read of the resources, for the first listing; no longer than nothing is written. */
   #verified: Verified | undefined;
@@ -207,15 +209,22 @@ class SqliteStore implements Store, Compactable {
     return this.#decode(() => rows.map(({ id, value }) => ({ id, value: JSON.parse(value) })));
   }
 
-  async writePrivate({ collection, puts, deletes, audit }: PrivateChange): Promise<void> {
+  onPrivate(listener: (collection: string) => void): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  async writePrivate({ collection, puts, deletes, requires, audit }: PrivateChange): Promise<void> {
     const db = this.#connection;
     await this.#commits.write(() => {
+      const one = "SELECT id FROM private WHERE collection = $collection AND id = $id";
+      checkRequired(collection, requires, (id) => db.get(one, { collection, id }) !== undefined);
       for (const id of deletes) db.run("DELETE FROM private WHERE collection = $collection AND id = $id", { collection, id });
       for (const { id, value } of puts) {
         db.run("INSERT OR REPLACE INTO private VALUES ($collection, $id, $value)", { collection, id, value: JSON.stringify(value) });
       }
       appendAudit(db, audit, { at: this.#now(), revision: readMeta(db).revision, limit: this.#auditLimit });
     }, puts.length + deletes.length);
+    this.#listeners.tell(collection);
   }
 
   async checkWritable(): Promise<void> {
