@@ -52,6 +52,8 @@ export interface Transaction {
   readonly who: string;
   /** Through which door, for the audit; "weft" itself where absent. */
   readonly from?: string;
+  /** W3C traceparent of the span that asks, so that other nodes' work for it is seen in the same trace. It is not kept. */
+  readonly trace?: string;
 }
 
 /** A JSON object that weft keeps for itself, beside the resources: it has no revision, and no read of resources shows it. Never a secret in clear. */
@@ -99,6 +101,8 @@ export interface RevisionEvent {
   readonly revision: number;
   /** Without the unchanged. */
   readonly changes: readonly Change[];
+  /** Transaction.trace, where another node made the revision and it came just now. */
+  readonly trace?: string;
 }
 
 /** The watch cannot go on from where it was (compacted, failed over): list again and start from there. It ends with this. */
