@@ -1,0 +1,53 @@
+/** Where in a shared log the database stands, committed with what it took from there. */
+import type { Connection } from "./connection.ts";
+
+export interface StoredPlace {
+  /** SharedLog.name, for people. */
+  readonly engine: string;
+  /** UUID of the log itself, made with its first entry; "" while it has none. */
+  readonly log: string;
+  readonly sequence: number;
+  /** Place.id. */
+  readonly entry: string;
+  /** Of all entries until here. */
+  readonly bytes: number;
+  readonly snapshot: SnapshotMark;
+  /** When the engine was last known to have nothing more: RFC 3339. */
+  readonly seenAt: string;
+}
+
+/** The newest snapshot that is known of. */
+export interface SnapshotMark {
+  readonly sequence: number;
+  /** StoredPlace.bytes there. */
+  readonly bytes: number;
+  /** Of the snapshot itself, in bytes. */
+  readonly size: number;
+}
+
+interface Row extends Omit<StoredPlace, "snapshot"> {
+  readonly snapshotSequence: number;
+  readonly snapshotBytes: number;
+  readonly snapshotSize: number;
+}
+
+export function readPlace(connection: Connection): StoredPlace | undefined {
+  const row = connection.get<Row>(`SELECT engine, log, sequence, entry, bytes, snapshot_sequence AS snapshotSequence,
+    snapshot_bytes AS snapshotBytes, snapshot_size AS snapshotSize, seen_at AS seenAt FROM place WHERE id = 1`);
+  if (!row) return undefined;
+  const { snapshotSequence: sequence, snapshotBytes: bytes, snapshotSize: size, ...place } = row;
+  return { ...place, snapshot: { sequence, bytes, size } };
+}
+
+/** Within a transaction that writes. */
+export function writePlace(connection: Connection, { snapshot, ...place }: StoredPlace): void {
+  connection.run(
+    `INSERT OR REPLACE INTO place VALUES
+       (1, $engine, $log, $sequence, $entry, $bytes, $snapshotSequence, $snapshotBytes, $snapshotSize, $seenAt)`,
+    { ...place, snapshotSequence: snapshot.sequence, snapshotBytes: snapshot.bytes, snapshotSize: snapshot.size },
+  );
+}
+
+export function removePlace(connection: Connection): void {
+  connection.run("DELETE FROM place");
+}
