@@ -126,7 +126,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const metrics = createMetrics({ clock, version });
   const tracing = createTracing({ env, version });
   onClose(() => Promise.race([tracing.shutdown(), sleep(clock, LAST_TRACES_MS)]));
-  const store = meteredStore(await openStore(options.store, { dataDir: data, clock }), metrics, clock);
+  const { store: opened } = await openStore(options.store, { dataDir: data, clock });
+  const store = meteredStore(opened, metrics, clock);
   onClose(() => store.close());
   const audit = new AuditTrail({ store, clock });
   onClose(() => audit.close());

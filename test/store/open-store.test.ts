@@ -11,7 +11,7 @@ describe("openStore", () => {
     const dataDir = temporary();
     const names: string[] = [];
     for (const url of ["sqlite", "sqlite:", `sqlite:${dataDir}/other.db`, "memory:", "memory"]) {
-      const store = await openStore(url, { dataDir, clock: systemClock });
+      const { store } = await openStore(url, { dataDir, clock: systemClock });
       await store.apply({ puts: [put("a", 1)], deletes: [], who: "test" });
       expect((await store.get(idOf("a")))?.document.spec).toBe(1);
       names.push(store.name);
