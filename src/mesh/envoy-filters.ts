@@ -36,6 +36,7 @@ export function buildEnvoyPatches(
   const patches = new Map(ordered.map((filter) => [filter, patchesOf(filter, settings, pool)]));
   const built = new Map<string, readonly EnvoyPatch[]>();
   for (const [key, workload] of workloads) {
+    if (workload.own) continue;
     const own = ordered.filter(({ metadata, spec }) => {
       const reaches = metadata.namespace === settings.rootNamespace || metadata.namespace === workload.namespace;
       return reaches && selects({ matchLabels: spec.workloadSelector?.labels }, workload.labels);
