@@ -43,7 +43,7 @@ const STEPS: readonly Step[] = [
   tests("binary", "test/binary"),
   tests("unit", "test/docs", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca", "test/telemetry"),
   tests("store", "test/store"),
-  tests("feature", "test/feature", "test/control", "test/workload-api"),
+  tests("feature", "test/feature", "test/control", "test/workload-api", "test/cluster"),
   tests("spiffe", "test/spiffe"),
   tests("bench", "test/bench"),
   { name: "attacks", command: ["scripts/abuse", "--quick"] },

@@ -17,6 +17,9 @@ export interface X509Svid {
   readonly authorityId: string;
 }
 
+/** The certificate of an X.509-SVID whose key is somebody else's. */
+export type SignedX509 = Omit<X509Svid, "privateKeyPem">;
+
 /** A JWT-SVID: a bearer token, as secret as a key until it expires. */
 export interface JwtSvid {
   readonly spiffeId: string;
