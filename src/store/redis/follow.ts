@@ -103,7 +103,7 @@ async function* session(
       for (const one of found) {
         // What does not join on is not shown: the check above says what has become of the log.
         if (one.place.sequence !== place.sequence + 1 || one.previous !== place.id) break;
-        const entry = await whole(connection, keys, one);
+        const entry = await whole(connection, one);
         if (entry === undefined) {
           const reason = `a part of entry ${one.place.sequence} is missing: it was trimmed, or Redis evicts keys (maxmemory-policy)`;
           yield { type: "lost", reason: `${name}: ${reason}` };
@@ -122,6 +122,7 @@ interface Found {
   readonly place: Place;
   readonly previous: string;
   readonly parts: number;
+  /** Base64; where there are parts, what their keys begin with. */
   readonly data: string;
 }
 
@@ -137,9 +138,9 @@ function entriesOf(answer: unknown, stream: string): readonly Found[] {
   }));
 }
 
-async function whole(connection: Connection, keys: Keys, { place, parts, data }: Found): Promise<LogEntry | undefined> {
+async function whole(connection: Connection, { place, parts, data }: Found): Promise<LogEntry | undefined> {
   if (parts === 0) return { place, bytes: new Uint8Array(Buffer.from(data, "base64")) };
-  const bytes = await collect(connection, `${keys.entryParts}${place.id}`, parts);
+  const bytes = await collect(connection, data, parts);
   return bytes === undefined ? undefined : { place, bytes };
 }
 

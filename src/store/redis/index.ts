@@ -10,8 +10,8 @@ import { parseTarget } from "./target.ts";
 
 export interface RedisOptions {
   readonly clock: Clock;
-  /** Where the URL names none and no password-file: so that it does not stand in a process list. */
-  readonly password?: string;
+  /** WEFT_STORE_PASSWORD is the password where the URL names none and no password-file: it stands in no process list. Default: none. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** 0 to below 1. */
   readonly random?: () => number;
   /** UUIDs. */
@@ -24,8 +24,8 @@ export interface RedisOptions {
  * @throws WeftError "invalid" for a URL that is none; "unavailable" where a file that it names cannot be read
  */
 export async function openRedis(url: string, options: RedisOptions): Promise<{ readonly log: SharedLog; readonly board: Board }> {
-  const { clock, password, random = Math.random, newId = () => crypto.randomUUID() } = options;
-  const target = parseTarget(url, password);
+  const { clock, environment = {}, random = Math.random, newId = () => crypto.randomUUID() } = options;
+  const target = parseTarget(url, environment);
   const shared = { name: target.name, keys: keysOf(target, newId()), connections: new SharedConnection(target, clock), clock };
   return { log: new RedisLog({ ...shared, random, newId }), board: new RedisBoard(shared) };
 }

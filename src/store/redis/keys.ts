@@ -10,7 +10,7 @@ export interface Keys {
   /** In the order of the scripts (scripts.ts). */
   readonly board: readonly string[];
   readonly boardWake: string;
-  /** What the keys of an entry's parts begin with, before its id. */
+  /** What the keys of parts begin with, before an id. */
   readonly entryParts: string;
   readonly snapshotParts: string;
 }

@@ -87,18 +87,20 @@ export class RedisLog implements SharedLog {
   }
 
   async append(after: Place, entry: { readonly id: string; readonly bytes: Uint8Array }): Promise<"appended" | "behind"> {
-    const { keys } = this.#parts;
+    const { keys, newId } = this.#parts;
     const connection = await this.#parts.connections.get();
     const inline = entry.bytes.length <= INLINE_BYTES;
+    // A name of its own for each try: one that is late may have committed its parts while another with the same entry stages.
+    const prefix = `${keys.entryParts}${newId()}`;
     let staged: string[] = [];
     if (!inline) {
       // Spares who is behind the staging; what counts is looked at again in the script.
       const [status] = await connection.run(CHECK, [keys.log, keys.snapshot, keys.fence], [after.sequence, after.id, 0]);
       if (status !== "at") return "behind";
-      staged = await stage(connection, `${keys.entryParts}${entry.id}`, entry.bytes);
+      staged = await stage(connection, prefix, entry.bytes);
     }
     const attempt = ++this.#attempts;
-    const data = inline ? Buffer.from(entry.bytes.buffer, entry.bytes.byteOffset, entry.bytes.byteLength).toString("base64") : "";
+    const data = inline ? Buffer.from(entry.bytes.buffer, entry.bytes.byteOffset, entry.bytes.byteLength).toString("base64") : prefix;
     let outcome: unknown;
     try {
       [outcome] = await connection.run(
@@ -135,7 +137,7 @@ export class RedisLog implements SharedLog {
         });
       }
       for (;;) {
-        const [dropped] = await connection.run(TRIM, [keys.log, keys.snapshot], [trimThrough, TRIMMED_AT_ONCE, keys.entryParts]);
+        const [dropped] = await connection.run(TRIM, [keys.log, keys.snapshot], [trimThrough, TRIMMED_AT_ONCE]);
         if (Number(dropped) < TRIMMED_AT_ONCE) return;
       }
     } finally {

@@ -2,7 +2,8 @@
  * What is done in Redis in one step. A script is alone while it runs, but what it has written stays when a later command of it fails; so each looks at
  * everything first, and writes what may be refused (memory, disk, role) before what may not.
  *
- * The log is one stream. The ID of an entry is its sequence number, "12-0"; its fields are always id, prev (the id of the entry before), parts and data, in this order.
+ * The log is one stream. The ID of an entry is its sequence number, "12-0"; its fields are always id, prev (the id of the entry before), parts and data, in this order; data is the content in base64, or, of an entry in parts, what their keys
+ * begin with.
  * The log ends where the stream ends, so there is no second record of the head that could contradict it. The stream's last entry is never trimmed; should the
  * stream be lost all the same (evicted, deleted by hand), the log ends at the snapshot.
  */
@@ -122,7 +123,7 @@ if old[3] then go(old[3], old[4]) end
 return 'put'`,
 );
 
-/** ARGV: the last sequence to drop, at most so many at a time, what the keys of entries' parts begin with. @returns how many were dropped */
+/** ARGV: the last sequence to drop, at most so many at a time. @returns how many were dropped */
 export const TRIM = script(
   HEAD,
   GO,
@@ -131,7 +132,7 @@ local through = math.min(tonumber(ARGV[1]), head() - 1, tonumber(redis.call('HGE
 if through < 1 then return 0 end
 local entries = redis.call('XRANGE', KEYS[1], '-', at(through), 'COUNT', ARGV[2])
 if #entries == 0 then return 0 end
-for _, one in ipairs(entries) do go(ARGV[3] .. one[2][2], one[2][6]) end
+for _, one in ipairs(entries) do if one[2][6] ~= '0' then go(one[2][8], one[2][6]) end end
 redis.call('XTRIM', KEYS[1], 'MINID', at(tonumber(string.match(entries[#entries][1], '^%d+')) + 1))
 return #entries`,
 );

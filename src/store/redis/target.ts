@@ -26,13 +26,13 @@ export interface Credentials {
 
 const HELP =
   "write redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?prefix=NAME&password-file=PATH], or rediss:// for TLS, with ca=, cert= and key= as paths of PEM files";
+/** A password that stands in no process list and no file. */
+const PASSWORD_VARIABLE = "WEFT_STORE_PASSWORD";
+
 const PARAMETERS = ["prefix", "password-file", "ca", "cert", "key"];
 
-/**
- * @param password what stands neither in the URL nor in a file: an environment variable's
- * @throws WeftError "invalid", which never repeats the URL: it may hold a password
- */
-export function parseTarget(text: string, password?: string): Target {
+/** @throws WeftError "invalid", which never repeats the URL: it may hold a password */
+export function parseTarget(text: string, environment: Readonly<Record<string, string | undefined>>): Target {
   const url = urlOf(text);
   const tls = url.protocol === "rediss:";
   const database = url.pathname.replace(/^\//, "");
@@ -59,7 +59,8 @@ export function parseTarget(text: string, password?: string): Target {
     keys: `{${prefix}}:`,
     tls,
     credentials() {
-      const secret = inUrl || (passwordFile === null ? (password ?? "") : readText(passwordFile).replace(/\r?\n$/, ""));
+      const secret =
+        inUrl || (passwordFile === null ? (environment[PASSWORD_VARIABLE] ?? "") : readText(passwordFile).replace(/\r?\n$/, ""));
       return {
         ...(user === "" ? {} : { user }),
         ...(secret === "" ? {} : { password: secret }),
