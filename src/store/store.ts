@@ -71,6 +71,8 @@ export interface PrivateChange {
   readonly deletes: readonly string[];
   /** Ids that must be there before, so that only one of several who saw a record can use it up. Else WeftError "conflict", and nothing is changed. */
   readonly requires?: readonly string[];
+  /** Ids that must not be there before, so that only one of several takes a name. Else WeftError "conflict", and nothing is changed. */
+  readonly absent?: readonly string[];
   readonly audit: AuditEvent;
 }
 
@@ -201,7 +203,7 @@ export interface Store {
   onPrivate(listener: (collection: string) => void): () => void;
   /** Sorted by id. */
   readPrivate(collection: string): Promise<readonly PrivateRecord[]>;
-  /** Durable when it resolves. @throws WeftError "conflict" (requires), "unavailable" */
+  /** Durable when it resolves. @throws WeftError "conflict" (requires, absent), "unavailable" */
   writePrivate(change: PrivateChange): Promise<void>;
   /** Proves that a write would be accepted now, by writing (health). @throws WeftError "unavailable" */
   checkWritable(): Promise<void>;

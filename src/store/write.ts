@@ -118,13 +118,14 @@ function formerOf({ kind, namespace, name, uid, revision }: StoredRow): FormerRo
   return { kind, namespace, name, uid, revision };
 }
 
-export function requestPrivate({ collection, puts, deletes, requires, audit }: PrivateChange): Request<void> {
+export function requestPrivate(change: PrivateChange): Request<void> {
+  const { collection, puts, deletes, audit } = change;
   const encoded = puts.map(({ id, value }) => ({ id, value: JSON.stringify(value) }));
   return {
     rows: puts.length + deletes.length,
     lookUp: "weft audit",
     plan(view, { at }) {
-      checkRequired(collection, requires, (id) => view.hasPrivate(collection, id));
+      checkRequired(change, (id) => view.hasPrivate(collection, id));
       return { write: { type: "private", at, collection, puts: encoded, deletes, audit }, answer: () => undefined };
     },
   };

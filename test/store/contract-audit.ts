@@ -136,6 +136,15 @@ export function auditContract(name: string, open: OpenForTest): void {
       expect(told).toHaveLength(2);
     });
 
+    test("lets exactly one of several take the name of a private record", async () => {
+      const store = await start();
+      const audit = { who: "uid 0", from: "admin.sock", action: "join", outcome: "done", targets: ["node b"] } as const;
+      const take = (key: string) =>
+        codeOf(store.writePrivate({ collection: "nodes", puts: [{ id: "b", value: { key } }], deletes: [], absent: ["b"], audit }));
+      expect((await Promise.all(["1", "2", "3"].map(take))).sort()).toEqual(["conflict", "conflict", "resolved"]);
+      expect(await whole(store)).toHaveLength(1);
+    });
+
     test("tells what changed in the revisions that are kept, whole revisions, not all at once", async () => {
       const store: Store & Compactable = await start();
       const many = Array.from({ length: MOST_CHANGES + 1 }, (_, index) => put(`r${index}`, 0));

@@ -176,10 +176,11 @@ class MemoryStore implements Store, Compactable {
     return this.#listeners.add(listener);
   }
 
-  async writePrivate({ collection, puts, deletes, requires, audit }: PrivateChange): Promise<void> {
+  async writePrivate(change: PrivateChange): Promise<void> {
     this.#checkOpen();
+    const { collection, puts, deletes, audit } = change;
     const records = this.#private.get(collection) ?? new Map<string, string>();
-    checkRequired(collection, requires, (id) => records.has(id));
+    checkRequired(change, (id) => records.has(id));
     this.#private.set(collection, records);
     for (const id of deletes) records.delete(id);
     for (const { id, value } of puts) records.set(id, JSON.stringify(value));
