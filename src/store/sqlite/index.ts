@@ -3,6 +3,7 @@
  * and certificates have no place here, for the log never forgets on demand.
  */
 import type { AuditEvent, AuditRecord } from "../../lib/audit.ts";
+import { WeftError } from "../../lib/errors.ts";
 import type { Compactable } from "../history-limit.ts";
 import { encodeTransaction } from "../plan.ts";
 import type { ApplyResult, PrivateChange, Store, Transaction } from "../store.ts";
@@ -12,6 +13,7 @@ import { GroupCommit } from "./group-commit.ts";
 import { checkWritable } from "./health.ts";
 import { LocalRows, type SqliteStoreOptions } from "./local.ts";
 import { openConnection, type Verified } from "./open.ts";
+import { readPlace, removePlace, type StoredPlace } from "./place.ts";
 import { viewOf, writeDown } from "./write.ts";
 
 export type { SqliteStoreOptions } from "./local.ts";
@@ -19,19 +21,29 @@ export type { SqliteStoreOptions } from "./local.ts";
 /**
  * Opens, checks, migrates, and proves that it can write.
  * @throws WeftError "unavailable", naming the file and the mend: it is damaged, not a database, another program's, of a newer schema,
- * read-only, locked, or on a full disk. What is stored is unchanged then.
+ * read-only, locked, or on a full disk; "conflict": it follows a shared log, and is not to be carried over. What is stored is unchanged then.
  */
-export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store & Compactable> {
+export async function openSqliteStore(options: SqliteStoreOptions & { readonly carryOver?: boolean }): Promise<Store & Compactable> {
   const { connection, verified } = openConnection(options.path);
   try {
+    const place = readPlace(connection);
+    if (place && !options.carryOver) throw followsALog(options.path, place);
     if (options.maxPages !== undefined) connection.script(`PRAGMA max_page_count = ${Math.trunc(options.maxPages)}`);
     const store = new SqliteStore(connection, verified, options);
     await store.checkWritable();
+    if (place) connection.write(() => removePlace(connection));
     return store;
   } catch (reason) {
     connection.close();
     throw reason;
   }
+}
+
+/** What was written without the log would be lost as soon as it is followed again. */
+function followsALog(path: string, { engine }: StoredPlace): WeftError {
+  return new WeftError("conflict", `store ${path}: it follows the log in ${engine}`, {
+    help: "start weft with that --store; or, to give that engine up for good on this node, with --carry-over",
+  });
 }
 
 class SqliteStore extends LocalRows implements Store, Compactable {
