@@ -1,0 +1,101 @@
+/**
+ * One compare-and-set transaction an entry: if the head is the place that the writer names, the head and the entry are written, else nothing
+ * is. The head's value is the place itself, so the same transaction may be sent again when its answer was lost: it can succeed only once,
+ * and the entry's id tells whether it did.
+ */
+import { create, toBinary } from "@bufbuild/protobuf";
+import { Compare_CompareTarget, type TxnResponse } from "../../gen/etcd/rpc_pb.ts";
+import { EtcdEntrySchema } from "../../gen/weft/store/v1/etcd_pb.ts";
+import { WeftError } from "../../lib/errors.ts";
+import { type Place, START } from "../shared/log.ts";
+import { UnknownOutcome } from "../shared/unknown-outcome.ts";
+import { type ChunkStore, type CompareInit, INLINE_BYTES, putOp, rangeOp, type Staged, type TxnInit } from "./chunks.ts";
+import type { EtcdClient } from "./client.ts";
+import { type EntryReader, kvsOf, samePlace } from "./entries.ts";
+import type { EtcdFailure } from "./failure.ts";
+import { headValue, type Keys, parseHead, utf8 } from "./keys.ts";
+
+interface Parts {
+  readonly client: EtcdClient;
+  readonly keys: Keys;
+  readonly chunks: ChunkStore;
+  readonly reader: EntryReader;
+}
+
+/** For how long the outcome of a transaction is sought, milliseconds: an election, and a member that is stopped, fit into it. */
+const PATIENCE_MS = 12_000;
+const DEADLINE_MS = 4_000;
+
+/** SharedLog.append */
+export async function append(
+  parts: Parts,
+  after: Place,
+  entry: { readonly id: string; readonly bytes: Uint8Array },
+): Promise<"appended" | "behind"> {
+  if (after.sequence === 0 && after.id !== START.id) return "behind";
+  if (entry.bytes.length <= INLINE_BYTES) return await commit(parts, after, entry);
+  // What would be behind anyway is not worth writing its bytes.
+  const reading = await parts.reader.after(after);
+  if (reading.type === "lost" || !samePlace(reading.head, after)) return "behind";
+  const staged = await parts.chunks.stage(entry.bytes);
+  const outcome = await commit(parts, after, entry, staged);
+  await (outcome === "appended" ? staged.release() : staged.giveUp());
+  return outcome;
+}
+
+async function commit(
+  { client, keys, reader }: Parts,
+  after: Place,
+  entry: { readonly id: string; readonly bytes: Uint8Array },
+  staged?: Staged,
+): Promise<"appended" | "behind"> {
+  const place: Place = { sequence: after.sequence + 1, id: entry.id };
+  const key = keys.entry(place.sequence);
+  const record = create(EtcdEntrySchema, {
+    id: entry.id,
+    previous: after.id,
+    content: staged ? { case: "chunks", value: staged.chunks } : { case: "inline", value: entry.bytes },
+  });
+  const transaction: TxnInit = {
+    compare: [headIs(keys, after), ...(staged ? [staged.stillThere] : [])],
+    success: [
+      putOp(keys.head, headValue(place)),
+      putOp(key, toBinary(EtcdEntrySchema, record)),
+      ...(staged ? [putOp(keys.owner(staged.chunks.set), utf8(`log ${place.sequence}`))] : []),
+    ],
+    failure: [rangeOp(keys.head), rangeOp(key)],
+  };
+  const began = client.clock.monotonic();
+  let maybeDone = false;
+  for (let tries = 1; ; tries++) {
+    let answer: TxnResponse;
+    try {
+      answer = await client.attempt(({ kv }, options) => kv.txn(transaction, options), { deadlineMs: DEADLINE_MS });
+    } catch (reason) {
+      const failure = reason as EtcdFailure;
+      maybeDone ||= failure.maybeDone;
+      const over = client.clock.monotonic() - began >= PATIENCE_MS || client.closed.aborted;
+      if (failure.cure === "member" && !over) {
+        await client.backOff(tries);
+        continue;
+      }
+      if (maybeDone) throw new UnknownOutcome(`nobody knows whether the entry was written: ${failure.message}`, failure);
+      throw failure.unavailable();
+    }
+    if (answer.succeeded) return "appended";
+    const head = parseHead(kvsOf(answer.responses[0])[0]?.value);
+    const stored = kvsOf(answer.responses[1])[0];
+    if (stored && reader.record(key, stored.value).place.id === entry.id) return "appended";
+    if (samePlace(head, after)) throw new WeftError("unavailable", "etcd took too long to write the entry's bytes; they were given up");
+    if (maybeDone && !stored && head.sequence >= place.sequence) {
+      throw new UnknownOutcome("nobody knows whether the entry was written: by now it would have been trimmed");
+    }
+    return "behind";
+  }
+}
+
+function headIs({ head }: Keys, place: Place): CompareInit {
+  const key = utf8(head);
+  if (place.sequence === 0) return { target: Compare_CompareTarget.CREATE, key, targetUnion: { case: "createRevision", value: 0n } };
+  return { target: Compare_CompareTarget.VALUE, key, targetUnion: { case: "value", value: headValue(place) } };
+}

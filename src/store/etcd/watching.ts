@@ -1,0 +1,98 @@
+/** One watch on a member: what comes of a range of keys after a revision, until it ends for any reason. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { WatchCreateRequestSchema, WatchResponse } from "../../gen/etcd/rpc_pb.ts";
+import { type EtcdClient, unlessAborted } from "./client.ts";
+import { type EtcdFailure, failureOf } from "./failure.ts";
+import type { Member, Session } from "./member.ts";
+
+export type WatchInit = MessageInitShape<typeof WatchCreateRequestSchema>;
+
+/** What a watch says next: events, or that it ended ("ended", with the reason where it is known). */
+export type Watched =
+  | { readonly type: "events"; readonly response: WatchResponse }
+  | { readonly type: "ended"; readonly reason: EtcdFailure | undefined };
+
+export class Watching {
+  readonly member: Member;
+  readonly #client: EtcdClient;
+  readonly #stop: ReturnType<EtcdClient["stopper"]>;
+  readonly #responses: AsyncIterator<WatchResponse>;
+  readonly #headers: Record<string, string>;
+  #next: Promise<Watched> | undefined;
+
+  private constructor(
+    client: EtcdClient,
+    member: Member,
+    session: Session,
+    headers: Record<string, string>,
+    create: WatchInit,
+    signal: AbortSignal,
+  ) {
+    this.#client = client;
+    this.member = member;
+    this.#headers = headers;
+    this.#stop = client.stopper(signal);
+    const stopped = this.#stop.signal;
+    async function* requests() {
+      yield { requestUnion: { case: "createRequest" as const, value: create } };
+      // The watch lives as long as the stream of requests.
+      await new Promise<void>((resolve) => {
+        if (stopped.aborted) resolve();
+        stopped.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+    this.#responses = session.watch.watch(requests(), { headers, signal: stopped })[Symbol.asyncIterator]();
+  }
+
+  /** @throws EtcdFailure where the preferred member cannot be reached */
+  static async open(client: EtcdClient, create: WatchInit, signal: AbortSignal): Promise<Watching> {
+    const member = client.preferred;
+    let session: Session | undefined;
+    try {
+      session = await client.open(member, signal);
+      const headers = await client.streamHeaders(session, member, signal);
+      return new Watching(client, member, session, headers, create, signal);
+    } catch (reason) {
+      const failure = failureOf(member.name, reason);
+      if (!signal.aborted) client.turnAway(member, failure, session);
+      throw failure;
+    }
+  }
+
+  /** The same promise until it is taken: it may be waited for beside other things. */
+  next(): Promise<Watched> {
+    this.#next ??= this.#read();
+    return this.#next;
+  }
+
+  /** What next() gave has been taken. */
+  taken(): void {
+    this.#next = undefined;
+  }
+
+  close(): void {
+    this.#stop.abort();
+    this.#stop.release();
+  }
+
+  async #read(): Promise<Watched> {
+    try {
+      for (;;) {
+        const { value: response, done } = await unlessAborted(this.#responses.next(), this.#stop.signal);
+        if (done) return { type: "ended", reason: undefined };
+        if (response.canceled) return { type: "ended", reason: this.#canceled(response) };
+        if (response.events.length > 0) return { type: "events", response };
+      }
+    } catch (reason) {
+      return { type: "ended", reason: this.#stop.signal.aborted ? undefined : failureOf(this.member.name, reason) };
+    }
+  }
+
+  #canceled({ compactRevision, cancelReason }: WatchResponse): EtcdFailure | undefined {
+    // Whoever watches reads again from its place, and watches from there.
+    if (compactRevision > 0n) return undefined;
+    const failure = failureOf(this.member.name, new Error(cancelReason || "watch canceled"));
+    if (failure.cure === "token") this.#client.dropToken(this.#headers);
+    return failure;
+  }
+}
