@@ -21,9 +21,9 @@ describe("openStore", () => {
   });
 
   test("refuses what it does not know with what it does, and does not repeat a password", async () => {
-    const refused = await refusal(openStore("redis://user:hunter2@host/0", { dataDir: temporary(), clock: systemClock }));
+    const refused = await refusal(openStore("rediz://user:hunter2@host/0", { dataDir: temporary(), clock: systemClock }));
     expect(refused.code).toBe("invalid");
-    expect(refused.message).toContain("redis");
+    expect(refused.message).toContain("rediz");
     expect(`${refused.message} ${refused.help}`).not.toContain("hunter2");
     expect(refused.help).toContain('"sqlite"');
   });
