@@ -1,0 +1,149 @@
+/** Every workload that belongs to a node, and what is seen of it now: by this node's streams, and by the cards of the others. */
+import type { Clock } from "../lib/clock.ts";
+import type { Mesh } from "../mesh/types.ts";
+import type { CardIndex, Cards } from "./presence-cards.ts";
+import type { PresenceMemory } from "./presence-memory.ts";
+import type { NodesPresence } from "./presence-nodes.ts";
+import { type Evidence, observe, type WorkloadState } from "./presence-state.ts";
+
+export interface RosterOptions {
+  /** This node's name. */
+  readonly node: string;
+  readonly clock: Clock;
+  readonly removed?: () => ReadonlySet<string>;
+  readonly cards: CardIndex;
+  readonly nodes: NodesPresence;
+  readonly memory: PresenceMemory;
+  /** Why nothing is known of others at first. */
+  readonly frozen: string;
+}
+
+export class PresenceRoster {
+  readonly #options: RosterOptions;
+  readonly #states = new Map<string, WorkloadState>();
+  readonly #pending = new Set<string>();
+  #local: ReadonlySet<string> = new Set();
+  #frozen: string | undefined;
+
+  constructor(options: RosterOptions) {
+    this.#options = options;
+    this.#frozen = options.frozen;
+  }
+
+  /** By workload key. */
+  get states(): ReadonlyMap<string, WorkloadState> {
+    return this.#states;
+  }
+
+  /** Those whose place in the endpoints and whose evidence differ. */
+  get pending(): ReadonlySet<string> {
+    return this.#pending;
+  }
+
+  /** Whose proxies are connected to this node. */
+  get local(): ReadonlySet<string> {
+    return this.#local;
+  }
+
+  get cards(): CardIndex {
+    return this.#options.cards;
+  }
+
+  /** Why nothing is known of others; undefined where the board is read. */
+  get frozen(): string | undefined {
+    return this.#frozen;
+  }
+
+  /** A workload came, went, or may belong to another node. `before`: the Mesh before, undefined for the first. */
+  register(key: string, mesh: Mesh, before: Mesh | undefined): void {
+    const node = mesh.workloads.get(key)?.node;
+    const known = this.#states.get(key);
+    if (known?.node === node) return;
+    if (node === undefined) {
+      if (known) this.#options.memory.keep(key, known);
+      this.#states.delete(key);
+      this.#pending.delete(key);
+      return;
+    }
+    const { now, time } = this.#moment();
+    const kept = known ?? this.#options.memory.recall(key);
+    if (node !== this.#options.node) this.#options.nodes.expect(node);
+    const evidence = this.#evidence(key, node);
+    // One that served before, or may have before weft started, is taken to be there for its grace; a new one is waited for.
+    const served = before === undefined || before.workloads.has(key) || evidence === "there" || evidence === "unknown";
+    this.#states.set(key, {
+      node,
+      evidence,
+      since: now,
+      sinceTime: time,
+      isIn: kept?.isIn ?? served,
+      wasThere: evidence === "there" || (kept?.wasThere ?? served),
+      flaps: kept?.flaps ?? { times: 0, at: now },
+    });
+    this.sort(key);
+  }
+
+  /** @returns whether anybody came or went */
+  connected(local: ReadonlySet<string>): boolean {
+    const before = this.#local;
+    this.#local = local;
+    const changed = [...[...before].filter((key) => !local.has(key)), ...[...local].filter((key) => !before.has(key))];
+    this.#observe(changed);
+    return changed.length > 0;
+  }
+
+  /** The cards of the others. */
+  read(others: Cards): void {
+    const { cards, nodes } = this.#options;
+    const wasFrozen = this.#frozen !== undefined;
+    this.#frozen = undefined;
+    const known = cards.names;
+    const changed = cards.update(others);
+    nodes.see(cards.names);
+    if (wasFrozen) nodes.startAnew();
+    const isSame = known.size === others.size && [...others.keys()].every((name) => known.has(name));
+    this.#observe(wasFrozen || !isSame ? this.#states.keys() : changed);
+  }
+
+  freeze(reason: string): void {
+    const wasFrozen = this.#frozen !== undefined;
+    this.#frozen = reason;
+    if (!wasFrozen) this.observeAll();
+  }
+
+  observeAll(): void {
+    this.#observe(this.#states.keys());
+  }
+
+  /** To be called where a state's place in the endpoints changed. */
+  sort(key: string): void {
+    const state = this.#states.get(key);
+    const differs = state && state.evidence !== "unknown" && state.isIn !== (state.evidence === "there");
+    if (differs) this.#pending.add(key);
+    else this.#pending.delete(key);
+  }
+
+  #moment() {
+    const { clock } = this.#options;
+    return { now: clock.monotonic(), time: clock.now() };
+  }
+
+  #evidence(key: string, node: string): Evidence {
+    const { removed, cards, node: own } = this.#options;
+    if (removed?.().has(node)) return "removed";
+    if (this.#local.has(key) || cards.isListed(key)) return "there";
+    if (node === own) return "proxy";
+    if (this.#frozen !== undefined) return "unknown";
+    return cards.has(node) ? "proxy" : "node";
+  }
+
+  #observe(keys: Iterable<string>): void {
+    const moment = this.#moment();
+    for (const key of keys) {
+      const state = this.#states.get(key);
+      if (!state) continue;
+      observe(state, this.#evidence(key, state.node), moment);
+      this.sort(key);
+    }
+  }
+}
