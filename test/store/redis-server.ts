@@ -115,9 +115,9 @@ export class RedisServer {
   }
 }
 
-/** A log of its own on `server`: under a prefix that nobody else has. */
-export async function openLogOn(server: RedisServer): Promise<Engine> {
-  const url = server.url({ prefix: `test-${crypto.randomUUID()}` });
+/** A log on `server`, of its own where no prefix is given. */
+export async function openLogOn(server: RedisServer, { prefix = `test-${crypto.randomUUID()}` } = {}): Promise<Engine> {
+  const url = server.url({ prefix });
   const clients: Client[] = [];
   const another = async () => {
     const client = await openRedis(url, { clock: systemClock });

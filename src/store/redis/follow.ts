@@ -10,7 +10,7 @@ import { leastReplicas, replicationOf } from "./replication.ts";
 import { CHECK } from "./scripts.ts";
 
 /** Redis answers an XREAD that found nothing after this long; then the reader asks where the log ends. */
-const BLOCK_MS = 3_000;
+const BLOCK_MS = 2_000;
 const BLOCK_LIMIT_MS = BLOCK_MS + 2_000;
 const READ_AT_ONCE = 64;
 /** An interruption that is over sooner is not told of. */

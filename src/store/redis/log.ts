@@ -15,7 +15,7 @@ import { unreachableWarning, warningsOf } from "./warnings.ts";
 /** Larger entries go into parts of their own: what stands in the stream is base64, and is read many at a time. */
 const INLINE_BYTES = 16 * 1024;
 /** How long the outcome of a write whose answer was lost is sought. */
-const SETTLE_MS = 3_000;
+const SETTLE_MS = 2_000;
 const SETTLE_PAUSE_MS = 100;
 /** A replica in touch has an entry within its round trip; one that has not is not waited for. */
 const REPLICA_MS = 500;
@@ -173,7 +173,8 @@ export class RedisLog implements SharedLog {
         const connection = await connections.get();
         const [outcome] = await connection.run(SETTLE, [keys.log, keys.snapshot, keys.fence], [after.sequence, after.id, id, attempt]);
         if (outcome === "appended" || outcome === "behind") return outcome;
-        if (outcome === "absent") throw new WeftError("unavailable", lost.message, { help: "try again", cause: lost });
+        if (outcome === "absent")
+          throw new WeftError("unavailable", `${lost.message}; nothing was written`, { help: "try again", cause: lost });
         break;
       } catch (reason) {
         if (!(reason instanceof ConnectionLost || reason instanceof Refused)) throw reason;
