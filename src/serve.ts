@@ -23,6 +23,7 @@ const FIXED = [
   "trustDomain",
   "store",
   "workloadApi",
+  "inMesh",
   ...(Object.keys(CA_VARIABLES) as (keyof typeof CA_VARIABLES)[]),
   ...(Object.keys(BUNDLE_VARIABLES) as (keyof typeof BUNDLE_VARIABLES)[]),
 ] as const;

@@ -184,7 +184,7 @@ export interface ProxyStatus {
 }
 
 export interface HealthPart {
-  readonly part: "store" | "xds" | "ca" | "workload-api";
+  readonly part: "store" | "xds" | "ca" | "workload-api" | "in-mesh";
   readonly ok: boolean;
   readonly message: string;
 }
@@ -283,6 +283,8 @@ export interface ControlPlane extends RegistrationControl {
   /** As pushed, as proto JSON with provenance, private keys redacted. @throws WeftError "not_found" */
   proxyConfig(id: string): unknown;
   /** @throws WeftError "not_found" where no such WorkloadEntry is stored. */
+  /** Whether the workload is weft itself, whose identity proxies know it by. */
+  isOwn(workload: { namespace: string; name: string }): boolean;
   issueToken(workload: { namespace: string; name: string }, caller: Caller, ttlSeconds?: number): Promise<IssuedToken>;
   /**
    * Takes back all tokens of a workload or WorkloadGroup made until now, and all X.509-SVIDs of the SPIFFE IDs that it had in the last day

@@ -56,7 +56,7 @@ export function healthRoutes(app: Hono<AdminEnv>, { control }: RouteContext, met
     answer(
       c,
       // Whether it is served is decided at the start: nothing that could fail, and mend, while weft runs.
-      (await parts()).filter(({ part }) => part !== "workload-api"),
+      (await parts()).filter(({ part }) => part !== "workload-api" && part !== "in-mesh"),
     ),
   );
   app.get(

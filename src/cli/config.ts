@@ -8,6 +8,7 @@ import { nearest } from "../model/suggest.ts";
 import { BUNDLE_VARIABLES, type BundleSettings, readBundleSettings } from "./bundle-settings.ts";
 import { CA_VARIABLES, type CaRunSettings, readCaSettings } from "./ca-settings.ts";
 import { DOOR_VARIABLES, type DoorSettings, readDoorSettings } from "./door-settings.ts";
+import { IN_MESH_VARIABLES, type InMeshSettings, readInMesh } from "./in-mesh-settings.ts";
 
 export interface HostPort {
   /** Name or address; IPv6 without brackets. */
@@ -19,7 +20,7 @@ export interface HostPort {
 export const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export interface RunSettings extends CaRunSettings, DoorSettings, BundleSettings {
+export interface RunSettings extends CaRunSettings, DoorSettings, BundleSettings, InMeshSettings {
   readonly data: string;
   readonly ads: HostPort;
   readonly admin: HostPort;
@@ -53,6 +54,7 @@ export const VARIABLES: Readonly<Record<keyof RunSettings, string>> = {
   ...CA_VARIABLES,
   ...DOOR_VARIABLES,
   ...BUNDLE_VARIABLES,
+  ...IN_MESH_VARIABLES,
 };
 
 const KEYS = Object.keys(VARIABLES) as (keyof RunSettings)[];
@@ -86,6 +88,7 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
     return read(fallback) as T;
   };
   const text1 = (value: string) => value || undefined;
+  const doors = readDoorSettings(pick, parseHostPort);
   const settings: RunSettings = {
     data: pick("data", uid === 0 ? "/var/lib/weft" : "./weft-data", text1, "a directory"),
     ads: pick("ads", "127.0.0.1:15010", parseHostPort, "ADDRESS:PORT"),
@@ -108,7 +111,8 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
     ),
     workloadApi: pick("workloadApi", "", (value) => (value === "off" || /^$|\//.test(value) ? value : undefined), "a path, or off"),
     ...readCaSettings(pick, env),
-    ...readDoorSettings(pick, parseHostPort),
+    ...doors,
+    ...readInMesh(pick, parseHostPort, [doors.adminTls, doors.adsTls]),
     ...readBundleSettings(pick, parseHostPort),
   };
   if (problems.length > 0) throw new WeftError("invalid", `${path} is wrong`, { problems });

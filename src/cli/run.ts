@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import { BRIEF } from "./briefs.ts";
 import { LOG_LEVELS, type RawSettings, readSettings } from "./config.ts";
+import { CHOOSE } from "./in-mesh-settings.ts";
 import { parseText } from "./names.ts";
 import { report, verb } from "./verb.ts";
 
@@ -61,6 +62,15 @@ export const runCommand = buildCommand({
       ),
       bundleEndpointKey: flag("Its key: PEM [$WEFT_BUNDLE_ENDPOINT_KEY]", "FILE"),
       bundleRefreshHint: flag("How often they should: 5m [$WEFT_BUNDLE_REFRESH_HINT]", "TIME"),
+      inMesh: {
+        kind: "parsed",
+        parse: (text: string) => text || CHOOSE,
+        optional: true,
+        inferEmpty: true,
+        brief:
+          "Make weft a workload of its own mesh, whose sidecar listens there: at its only address, port 15014, where absent [$WEFT_IN_MESH]",
+        placeholder: "ADDR[:PORT]",
+      },
       adminHosts: flag("Names, with commas, by which the admin API is called besides loopback's [$WEFT_ADMIN_HOSTS]", "NAMES"),
     },
   },

@@ -139,6 +139,8 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     revisions: (after) => audit.revisions(after),
     refused: (refusal) => audit.refused(refusal),
 
+    isOwn: ({ namespace, name }) => reconciler.mesh?.workloads.get(`${namespace}/${name}`)?.own === true,
+
     async issueToken(workload, caller, ttlSeconds) {
       const { key } = workloadOf(workload);
       await audit.done({ ...caller, action: "issue-token", targets: [`workload ${key}`] });

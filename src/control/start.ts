@@ -1,9 +1,11 @@
 /** Starts a whole weft: opens what is in the data directory, joins the layers, listens, and ends well. */
 import { rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { createAdminServer, type SvidPrincipal } from "../admin/index.ts";
 import { createAdsServer, type LedgerReader } from "../ads/index.ts";
 import { DEFAULT_LIFETIMES, openAdminToken, openSealKey, WorkloadTokens } from "../ca/index.ts";
+import { nodeNameOfHost } from "../cluster/node-name.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
@@ -32,13 +34,15 @@ import { allJwtAuthorities } from "./jwt-authorities.ts";
 import { KnownProxies } from "./known-proxies.ts";
 import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
+import { ownPlace } from "./own-documents.ts";
+import { OwnWorkload } from "./own-workload.ts";
 import { trustPropagation } from "./propagation.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Registrations } from "./registration.ts";
 import { Revocations } from "./revocations.ts";
 import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
-import { openServerCertificate } from "./server-certificate.ts";
+import { openServerCertificate, weftSpiffeId } from "./server-certificate.ts";
 import { spiffeIdsOf, wasEverThere } from "./spiffe-ids-of.ts";
 import { awaitingTrustFiles } from "./trust-files.ts";
 import { openWorkloadApi, type WorkloadApi, workloadApiCheck } from "./workload-api.ts";
@@ -63,6 +67,8 @@ export interface StartOptions {
   readonly adminPrincipals?: () => readonly SvidPrincipal[];
   /** What is not public and may be asked for keys all the same (lib/public-address.ts); nothing where absent. */
   readonly jwksAllow?: () => readonly string[];
+  /** Where weft's own sidecar takes calls (own-workload.ts); weft is no workload of its mesh where absent. */
+  readonly inMesh?: { readonly host: string; readonly port: number } | null;
   /** Where other trust domains fetch the bundle; nowhere where absent. */
   readonly bundleEndpoint?: BundleEndpointSettings;
   readonly ca?: CaSettings;
@@ -81,6 +87,9 @@ export interface Listening {
   readonly ads_public_socket?: string;
   readonly admin_tls?: string;
   readonly bundle_endpoint?: string;
+  /** Where its own sidecar takes calls, and the socket on which that is served. */
+  readonly in_mesh?: string;
+  readonly in_mesh_socket?: string;
   readonly admin: string;
   readonly admin_socket: string;
   /** Where the SPIFFE Workload API is served; absent where it is not. */
@@ -136,6 +145,9 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   // Nobody is connected before ADS listens, and reading the ledger then finds nobody.
   let proxies: LedgerReader | undefined;
   let workloadApi: WorkloadApi | undefined;
+  let own: OwnWorkload | undefined;
+  const { inMesh } = options;
+  const node = nodeNameOfHost(hostname());
   const federation = openFederation({ data, clock, metrics, allow: options.jwksAllow ?? (() => []) });
   onClose(() => federation.close());
   const { bundleEndpoint } = options;
@@ -200,6 +212,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       known.follow(mesh);
       ads.endStreams((proxy) => attestation.isLost(proxy, mesh), "what proved this stream is not good for its workload any more");
       workloadApi?.changed();
+      own?.follow();
       span.end();
     },
   });
@@ -242,6 +255,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       xds: () => ads.selfTest(),
       ca: () => checkCa(authority),
       "workload-api": () => workloadApiCheck(workloadApi),
+      ...(inMesh ? { "in-mesh": async () => own?.status ?? "not registered yet" } : {}),
     },
     clock,
     ({ part, ok }) => metrics.healthy.set({ part }, ok ? 1 : 0),
@@ -258,7 +272,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   await ads.listen({ path: adsSocket, mode: 0o660 });
   const publicSocket = options.adsSocket || undefined;
   if (publicSocket) await ads.listen({ path: publicSocket, mode: 0o666 });
-  const certificate = options.adsTls || options.adminTls ? await openServerCertificate({ svids, authority }) : undefined;
+  const certificate = options.adsTls || options.adminTls || inMesh ? await openServerCertificate({ svids, authority }) : undefined;
   onClose(() => certificate?.close());
   const adsTls = options.adsTls && certificate ? await ads.listen({ ...options.adsTls, tls: certificate }) : undefined;
   // Until it has found itself at the Unix socket, no user is believed there.
@@ -317,6 +331,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     version,
     adminHosts: options.adminHosts,
     identify: (certificates) => attestation.identify(certificates),
+    ownSpiffeId: weftSpiffeId(trustDomain),
     adminPrincipals: options.adminPrincipals,
   });
   onClose(() => admin.close());
@@ -324,6 +339,18 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const adminSocket = join(data, "admin.sock");
   await admin.listen({ path: adminSocket, mode: 0o600 });
   const adminTls = options.adminTls && certificate ? await admin.listen({ ...options.adminTls, tls: certificate }) : undefined;
+  const ownSocket = resolve(data, "mesh.sock");
+  if (inMesh && certificate) await admin.listen({ path: ownSocket, mode: 0o600, tls: certificate });
+  own = new OwnWorkload({
+    store,
+    reconciler,
+    clock,
+    node,
+    place: inMesh ? ownPlace({ node, address: inMesh.host, port: inMesh.port, socket: ownSocket }, [adminAddress, adminTls]) : undefined,
+    log: { info: (message) => log.info(message), warning: (message) => log.warning(message) },
+  });
+  onClose(() => own?.close());
+  own.follow();
 
   const bundles = bundleEndpoint && (await openBundleEndpoint(bundleEndpoint, { svids, authority, clock }));
   onClose(() => bundles?.close());
@@ -339,6 +366,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     ...(publicSocket ? { ads_public_socket: publicSocket } : {}),
     ...(adminTls ? { admin_tls: hostPort(adminTls) } : {}),
     ...(bundles ? { bundle_endpoint: hostPort(bundles) } : {}),
+    ...(inMesh ? { in_mesh: hostPort(inMesh), in_mesh_socket: ownSocket } : {}),
   };
   const listeningFile = join(data, "listening.json");
   writeFileSync(listeningFile, `${JSON.stringify(bound, null, 2)}\n`);

@@ -262,6 +262,10 @@ export class FakeControlPlane implements ControlPlane {
     return { id, clusters: [] };
   }
 
+  isOwn() {
+    return false;
+  }
+
   async issueToken(workload: { namespace: string; name: string }, _caller: Caller, ttlSeconds = 3600) {
     return {
       token: `token-for-${workload.name}-${ttlSeconds}`,
