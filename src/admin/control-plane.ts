@@ -187,6 +187,8 @@ export interface HealthPart {
   readonly part: "store" | "xds" | "ca" | "workload-api" | "in-mesh";
   readonly ok: boolean;
   readonly message: string;
+  /** Of one that works: what an operator must look at. */
+  readonly warnings?: readonly string[];
 }
 
 export interface Health {

@@ -36,6 +36,7 @@ import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
 import { ownPlace } from "./own-documents.ts";
 import { OwnWorkload } from "./own-workload.ts";
+import { followPrivate } from "./private-changes.ts";
 import { trustPropagation } from "./propagation.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Registrations } from "./registration.ts";
@@ -44,6 +45,7 @@ import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
 import { openServerCertificate, weftSpiffeId } from "./server-certificate.ts";
 import { spiffeIdsOf, wasEverThere } from "./spiffe-ids-of.ts";
+import { checkStore, followStanding } from "./standing.ts";
 import { awaitingTrustFiles } from "./trust-files.ts";
 import { openWorkloadApi, type WorkloadApi, workloadApiCheck } from "./workload-api.ts";
 import { WorkloadHealthKeeper } from "./workload-health.ts";
@@ -54,6 +56,8 @@ export interface StartOptions {
   readonly admin: { readonly host: string; readonly port: number };
   readonly trustDomain: string;
   readonly store: string;
+  /** Whether a database that belongs to another store, or a log that was lost, is gone on with (OpenStoreOptions). */
+  readonly carryOver?: boolean;
   /** Names besides loopback's under which the admin API is reached. */
   readonly adminHosts: () => readonly string[];
   /** Where ADS and the admin API are served over TLS: any address may be one. Nowhere where absent. */
@@ -135,7 +139,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const metrics = createMetrics({ clock, version });
   const tracing = createTracing({ env, version });
   onClose(() => Promise.race([tracing.shutdown(), sleep(clock, LAST_TRACES_MS)]));
-  const { store: opened } = await openStore(options.store, { dataDir: data, clock });
+  const { carryOver } = options;
+  const { store: opened } = await openStore(options.store, { dataDir: data, clock, carryOver, environment: env });
   const store = meteredStore(opened, metrics, clock);
   onClose(() => store.close());
   const audit = new AuditTrail({ store, clock });
@@ -251,7 +256,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const changes = new Changes({ clock, store, seal, reconciler, journal, users, tracing, metrics });
   const health = new HealthChecks(
     {
-      store: () => store.checkWritable(),
+      store: () => checkStore(store, reconciler.mesh?.revision ?? 0),
       xds: () => ads.selfTest(),
       ca: () => checkCa(authority),
       "workload-api": () => workloadApiCheck(workloadApi),
@@ -278,6 +283,11 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   // Until it has found itself at the Unix socket, no user is believed there.
   await ads.selfTest().catch((reason) => log.warning("{reason}", { reason: WeftError.from(reason).message }));
   await reconciler.start();
+  onClose(followStanding({ store, revision: () => reconciler.mesh?.revision ?? 0, metrics, clock, log: plainLog(log) }));
+  const reread = followPrivate({ store, access, revocations, log: plainLog(log) }, () =>
+    ads.endStreams((proxy) => attestation.isRevoked(proxy), "what proved this stream was revoked"),
+  );
+  onClose(reread);
   onClose(() => reconciler.stop());
   const { workloadApi: workloadApiAsked = "" } = options;
   const workloadApiPath = workloadApiAsked === "off" ? "off" : resolve(workloadApiAsked || join(data, "workload.sock"));
@@ -372,6 +382,14 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   writeFileSync(listeningFile, `${JSON.stringify(bound, null, 2)}\n`);
   onClose(() => rmSync(listeningFile, { force: true }));
   return bound;
+}
+
+/** Texts as they are, though they hold braces. */
+function plainLog(log: ReturnType<typeof logger>) {
+  return {
+    info: (message: string) => log.info("{message}", { message }),
+    warning: (message: string) => log.warning("{message}", { message }),
+  };
 }
 
 /** As URLs have it: an IPv6 address in brackets. */

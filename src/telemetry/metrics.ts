@@ -69,6 +69,11 @@ export function createMetrics({ clock, version }: { readonly clock: Clock; reado
     jwksOk: gauge("weft_jwks_ok", "1 where the last fetch of a key set went well, else 0.", ["uri"]),
     /** operation: apply, list, get, history, check. */
     storeOperation: histogram("weft_store_operation_seconds", "Time that a store operation takes.", STORE_BUCKETS_SECONDS, ["operation"]),
+    storeInTouch: gauge(
+      "weft_store_in_touch",
+      "1 where the engine that the store follows is known to have nothing that is not here, else 0; without an engine there is none.",
+    ),
+    storeBehind: gauge("weft_store_behind_seconds", "Seconds since the engine was last known to have nothing that is not here."),
     storeErrors: counter("weft_store_errors_total", "Store operations that failed.", ["operation"]),
     workloadApiOpen: gauge("weft_workload_api_open", "Connections to the Workload API, and calls under way.", ["what"]),
     workloadApiCalls: counter("weft_workload_api_calls_total", "Responses of the Workload API, streams' messages among them.", [

@@ -4,6 +4,7 @@
  */
 import type { AuditEvent, AuditRecord } from "../../lib/audit.ts";
 import { WeftError } from "../../lib/errors.ts";
+import { behindText } from "../behind.ts";
 import type { Compactable } from "../history-limit.ts";
 import { encodeTransaction } from "../plan.ts";
 import { type LogEntry, type Place, type SharedLog, START } from "../shared/log.ts";
@@ -17,7 +18,7 @@ import { readMeta } from "../sqlite/rows.ts";
 import { Diverged, viewOf } from "../sqlite/write.ts";
 import type { ApplyResult, PrivateChange, Standing, Store, Transaction } from "../store.ts";
 import { type Request, requestApply, requestAudit, requestCompact, requestPrivate } from "../write.ts";
-import { behindText, Contact } from "./contact.ts";
+import { Contact } from "./contact.ts";
 import { Deadline, pause } from "./deadline.ts";
 import { decodeEntry } from "./entry.ts";
 import { Follower } from "./follower.ts";
@@ -234,7 +235,7 @@ class Replica extends LocalRows implements Store, Compactable {
     await this.#snapshot;
     this.#noteSeen(0);
     this.connection.close();
-    this.ended();
+    this.wake();
     await this.#log.close();
   }
 
@@ -345,6 +346,7 @@ class Replica extends LocalRows implements Store, Compactable {
       if (place.sequence === 0)
         throw new WeftError("unavailable", `the log is empty, though this database has followed one to entry ${this.#place.sequence}`);
       if (this.#place.log !== "" && place.log !== this.#place.log) throw new OtherLog(this.#log.name);
+      const before = this.#collections();
       const differences = await findDifferences(this.connection, staged.db);
       // A turn of its own: LocalRows.replaced.
       await new Promise<void>((resolve) => setImmediate(resolve));
@@ -354,13 +356,13 @@ class Replica extends LocalRows implements Store, Compactable {
       const leads = replaceBy(this.connection, staged.db, { place, differences, fork });
       this.#moveTo(place);
       this.#remember({ sequence: place.sequence, id: place.entry });
-      if (leads) this.wrote([]);
-      else this.replaced();
+      if (!leads) this.replaced();
+      else if (differences.written.length + differences.removed.length > 0) this.wake();
+      for (const collection of new Set([...before, ...this.#collections()])) this.listeners.tell(collection);
+      this.#contact.moved();
     } finally {
       staged.drop();
     }
-    for (const collection of this.#collections()) this.listeners.tell(collection);
-    this.#contact.moved();
   }
 
   #collections(): readonly string[] {

@@ -79,7 +79,7 @@ class SqliteStore extends LocalRows implements Store, Compactable {
   async close(): Promise<void> {
     if (!this.connection.closed) this.#commits.flush();
     this.connection.close();
-    this.ended();
+    this.wake();
   }
 
   async #write<Answer>({ plan, rows }: Request<Answer>): Promise<Answer> {

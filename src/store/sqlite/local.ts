@@ -178,7 +178,8 @@ export abstract class LocalRows {
     this.#wakeups.wakeAll();
   }
 
-  protected ended(): void {
+  /** Watchers look again. */
+  protected wake(): void {
     this.#wakeups.wakeAll();
   }
 
