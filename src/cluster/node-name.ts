@@ -1,10 +1,8 @@
 /** What a node is called: in its SPIFFE ID, in the annotation weft.dev/node, in lists. */
 import { WeftError } from "../lib/errors.ts";
+import { isNodeName } from "../lib/node-name.ts";
 
-/** As a host's name, which it mostly is (RFC 1123, 2.1), and so a segment of a SPIFFE ID's path too. */
-const NAME = /^[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?$/;
-
-export const isNodeName = (text: string): boolean => NAME.test(text);
+export { isNodeName };
 
 /** `text` itself. @throws WeftError "invalid" */
 export function parseNodeName(text: string): string {

@@ -1,4 +1,5 @@
 /** weft's own annotations, which wire a WorkloadEntry's sidecar. */
+import { isNodeName } from "../lib/node-name.ts";
 import { isIpAddress, wildcardDomainError } from "./check.ts";
 import { labelKeyError } from "./check-label.ts";
 import { parseProbeAnnotation } from "./probe-annotation.ts";
@@ -141,8 +142,8 @@ export function parseUnixUser(text: string): Parsed<string> {
 
 /** As `weft run --node` takes it: mostly a host's name. */
 export function parseNodeName(text: string): Parsed<string> {
-  if (/^[A-Za-z0-9]([-._A-Za-z0-9]{0,251}[A-Za-z0-9])?$/.test(text)) return { value: text };
-  return { error: `${JSON.stringify(text.slice(0, 80))} is no node's name: use letters, digits, '-', '_' and '.', at most 253` };
+  if (isNodeName(text)) return { value: text };
+  return { error: `${JSON.stringify(text.slice(0, 80))} is no node's name: use lower-case letters, digits, '-' and '.', at most 63` };
 }
 
 /** "version,track": keys of labels. */
