@@ -26,6 +26,8 @@ export interface ReconcilerOptions {
   readonly health?: () => NonNullable<MeshOptions["health"]>;
   /** What is sealed in the store, as it was written; nothing is where absent. */
   readonly open?: (document: StoredResource["document"]) => StoredResource["document"];
+  /** Called with each revision that the store tells of, before it is built. */
+  readonly onRevision?: (event: RevisionEvent) => void;
   /** Called after each build, before `reached` resolves for its revision. */
   readonly onMesh: (mesh: Mesh, milliseconds: number) => void;
   /** Told when the store's watch fails or loses its place; the reconciler goes on by itself. */
@@ -166,6 +168,7 @@ export class Reconciler {
             await this.#load();
           } else {
             this.#take(event);
+            this.#options.onRevision?.(event);
           }
           wait = RETRY_MS.first;
           this.#schedule();

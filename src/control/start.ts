@@ -14,7 +14,7 @@ import { jwksNeeds } from "../mesh/request-authentication.ts";
 import { openStore } from "../store/index.ts";
 import { logger } from "../telemetry/log.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
-import { createTracing } from "../telemetry/tracing.ts";
+import { createTracing, parentFromHeaders } from "../telemetry/tracing.ts";
 import { unixNames } from "../workload-api/unix-names.ts";
 import { AccessTokens } from "./access-tokens.ts";
 import { Attestation } from "./attestation.ts";
@@ -205,6 +205,10 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     health: () => workloadHealth.all,
     open: (document) => seal.open(document),
     onTrouble: (message) => log.warning(message),
+    onRevision({ revision, trace }) {
+      const span = parentFromHeaders(trace);
+      if (span) journal.heard(revision, span);
+    },
     onMesh(mesh, milliseconds) {
       metrics.revision.set(mesh.revision);
       for (const [kind, count] of reconciler.counts()) metrics.resources.set({ kind }, count);

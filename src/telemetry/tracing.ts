@@ -6,11 +6,13 @@
 import {
   type Attributes,
   INVALID_SPAN_CONTEXT,
+  isSpanContextValid,
   type Link,
   ROOT_CONTEXT,
   type Span,
   type SpanContext,
   SpanStatusCode,
+  TraceFlags,
   trace,
 } from "@opentelemetry/api";
 import { parseTraceParent, TraceState } from "@opentelemetry/core";
@@ -66,6 +68,12 @@ export function parentFromHeaders(traceparent: string | null | undefined, traces
   const context = traceparent ? parseTraceParent(traceparent) : null;
   if (!context) return undefined;
   return { ...context, isRemote: true, ...(tracestate ? { traceState: new TraceState(tracestate) } : {}) };
+}
+
+/** W3C traceparent, version 00, by which another process goes on with the trace; undefined where nothing is traced. */
+export function traceParentOf(context: SpanContext): string | undefined {
+  if (!isSpanContextValid(context)) return undefined;
+  return `00-${context.traceId}-${context.spanId}-${(context.traceFlags & TraceFlags.SAMPLED).toString(16).padStart(2, "0")}`;
 }
 
 /** Ends `span` as failed, with the error's message. */
