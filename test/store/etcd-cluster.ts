@@ -1,5 +1,5 @@
 /** Real etcd members on free ports of loopback, in a directory of their own, that tests kill, stop, compact and fill. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,6 +41,10 @@ export interface Member {
   start(): void;
   /** SIGKILL; resolves when it is gone. */
   kill(): Promise<void>;
+  /** What it has on the disk, while it is not running: kept under a name, put back, or removed. */
+  save(as: string): void;
+  restore(from: string): void;
+  wipe(): void;
   /** SIGSTOP and SIGCONT. */
   pause(): void;
   resume(): void;
@@ -84,7 +88,7 @@ export async function startEtcd({ binary, members: count = 1, tls, arguments: mo
       ...(tls === "mutual" ? ["--client-cert-auth"] : []),
       ...more,
     ];
-    return memberOf({ name, address: `${host}:${ports[index]}`, scheme, files, command, log: join(directory, `${name}.log`) });
+    return memberOf({ name, address: `${host}:${ports[index]}`, scheme, files, command, data: join(directory, name) });
   });
   for (const member of members) member.start();
   const cluster: Cluster = {
@@ -124,7 +128,7 @@ function memberOf(how: {
   readonly scheme: string;
   readonly files: Files | undefined;
   readonly command: readonly string[];
-  readonly log: string;
+  readonly data: string;
 }): Member {
   let child: Bun.Subprocess | undefined;
   const { name, address, scheme, files } = how;
@@ -135,12 +139,18 @@ function memberOf(how: {
     name,
     address,
     start() {
-      child = Bun.spawn([...how.command], { stdin: "ignore", stdout: "ignore", stderr: Bun.file(how.log) });
+      child = Bun.spawn([...how.command], { stdin: "ignore", stdout: "ignore", stderr: Bun.file(`${how.data}.log`) });
     },
     async kill() {
       child?.kill("SIGKILL");
       await child?.exited;
     },
+    save: (as) => cpSync(how.data, `${how.data}.${as}`, { recursive: true }),
+    restore(from) {
+      rmSync(how.data, { recursive: true, force: true });
+      cpSync(`${how.data}.${from}`, how.data, { recursive: true });
+    },
+    wipe: () => rmSync(how.data, { recursive: true, force: true }),
     pause: () => void child?.kill("SIGSTOP"),
     resume: () => void child?.kill("SIGCONT"),
     async ready() {

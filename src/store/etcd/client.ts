@@ -16,8 +16,6 @@ export type Call<T> = (session: Session, options: CallOptions) => Promise<T>;
 export interface Limits {
   /** Of one try, connecting included, milliseconds. */
   readonly deadlineMs?: number;
-  /** After so long it is not tried again, milliseconds. */
-  readonly patienceMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -25,12 +23,14 @@ export interface ClientOptions {
   readonly clock: Clock;
   /** From 0 to 1. */
   readonly random: () => number;
+  /** For how long a call is tried on one member after the other, milliseconds. */
+  readonly patienceMs?: number;
 }
 
 /** A member that is stopped, or cut off, answers nothing: another is asked soon enough that "current" comes every 10 s. */
 const DEADLINE_MS = 3_000;
 const CONNECT_MS = 2_000;
-/** An election takes etcd one to three seconds with its default timeout. */
+/** An election takes etcd one to three seconds with its default timeout; a member that does not answer is found out in three. */
 const PATIENCE_MS = 10_000;
 const BACKOFF = { firstMs: 50, mostMs: 2_000 };
 
@@ -38,14 +38,16 @@ export class EtcdClient {
   readonly name: string;
   readonly clock: Clock;
   readonly members: readonly Member[];
+  readonly patienceMs: number;
   readonly #random: () => number;
   readonly #tokens: Tokens;
   readonly #closed = new AbortController();
   #preferred: number;
 
-  constructor(address: EtcdAddress, { clock, random }: ClientOptions) {
+  constructor(address: EtcdAddress, { clock, random, patienceMs = PATIENCE_MS }: ClientOptions) {
     this.name = address.name;
     this.clock = clock;
+    this.patienceMs = patienceMs;
     this.#random = random;
     this.#tokens = new Tokens(address);
     this.members = address.members.map((name) => new Member(name, address));
@@ -70,7 +72,7 @@ export class EtcdClient {
         return await this.attempt(send, limits);
       } catch (reason) {
         const failure = reason as EtcdFailure;
-        const over = this.clock.monotonic() - began >= (limits.patienceMs ?? PATIENCE_MS);
+        const over = this.clock.monotonic() - began >= this.patienceMs;
         if (failure.cure !== "member" || over || limits.signal?.aborted || this.closed.aborted) throw failure.unavailable();
         await this.backOff(tries, limits.signal);
       }
@@ -81,6 +83,7 @@ export class EtcdClient {
   async attempt<T>(send: Call<T>, limits: Limits = {}, only?: Member): Promise<T> {
     const member = only ?? this.preferred;
     const deadlineMs = limits.deadlineMs ?? DEADLINE_MS;
+    const began = this.clock.monotonic();
     const stop = this.stopper(limits.signal);
     let late = false;
     const cancel = this.clock.after(deadlineMs, () => {
@@ -90,9 +93,13 @@ export class EtcdClient {
     let session: Session | undefined;
     try {
       session = await this.open(member, stop.signal);
-      return await this.#authenticated(session, member, stop.signal, send);
+      const answer = await this.#authenticated(session, member, stop.signal, send);
+      member.heardAt = this.clock.monotonic();
+      return answer;
     } catch (reason) {
-      const failure = late && !(reason instanceof EtcdFailure) ? tooLate(member.name, deadlineMs) : failureOf(member.name, reason);
+      // A connection on which other answers came meanwhile is kept: it is etcd that takes long.
+      const silent = member.heardAt < began;
+      const failure = late && !(reason instanceof EtcdFailure) ? tooLate(member.name, deadlineMs, silent) : failureOf(member.name, reason);
       if (!limits.signal?.aborted) this.turnAway(member, failure, session);
       throw failure;
     } finally {
@@ -153,7 +160,7 @@ export class EtcdClient {
     try {
       return await unlessAborted(this.#tokens.headers(session, signal), signal);
     } catch (reason) {
-      const { message, cure, broken } = signal.aborted ? tooLate(member.name, DEADLINE_MS) : failureOf(member.name, reason);
+      const { message, cure, broken } = signal.aborted ? tooLate(member.name, DEADLINE_MS, true) : failureOf(member.name, reason);
       throw new EtcdFailure(message, { cure, broken, maybeDone: false, cause: reason });
     }
   }

@@ -20,16 +20,21 @@ export interface EtcdOptions {
   readonly random: () => number;
   /** Where WEFT_STORE_PASSWORD is looked for: process.env. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** For how long a call is tried on one member after the other before it is "unavailable", milliseconds. Default: 10,000. */
+  readonly patienceMs?: number;
 }
 
 /**
  * Opens the etcd that `url` names (url.ts says how): nothing is asked of it yet, for it may be away.
  * @throws WeftError "invalid" (the URL), "unavailable" (a file that it names cannot be read)
  */
-export async function openEtcd(url: string, { clock, random, environment }: EtcdOptions): Promise<{ log: SharedLog; board: Board }> {
+export async function openEtcd(
+  url: string,
+  { clock, random, environment, patienceMs }: EtcdOptions,
+): Promise<{ log: SharedLog; board: Board }> {
   const address = parseEtcdUrl(url, environment);
   if (address.tls) tlsOptions(address);
-  const client = new EtcdClient(address, { clock, random });
+  const client = new EtcdClient(address, { clock, random, patienceMs });
   const keys = new Keys(address.prefix);
   const chunks = new ChunkStore(client, keys);
   const reader = new EntryReader(client, keys, chunks);

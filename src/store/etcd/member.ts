@@ -19,6 +19,8 @@ export interface Session {
 export class Member {
   /** "10.0.0.1:2379" */
   readonly name: string;
+  /** When it last answered, by the clock's monotonic time. */
+  heardAt = Number.NEGATIVE_INFINITY;
   readonly #address: EtcdAddress;
   #open: { readonly session: Session; readonly manager: Http2SessionManager } | undefined;
 

@@ -80,6 +80,7 @@ export class Watching {
       for (;;) {
         const { value: response, done } = await unlessAborted(this.#responses.next(), this.#stop.signal);
         if (done) return { type: "ended", reason: undefined };
+        this.member.heardAt = this.#client.clock.monotonic();
         if (response.canceled) return { type: "ended", reason: this.#canceled(response) };
         if (response.events.length > 0) return { type: "events", response };
       }
