@@ -270,7 +270,10 @@ export const ConvergenceSchema = named(
 
 export const HealthSchema = named(
   "Health",
-  v.strictObject({ ok: v.boolean(), parts: v.array(v.strictObject({ part: text, ok: v.boolean(), message: text, warnings: v.optional(v.array(text)) })) }),
+  v.strictObject({
+    ok: v.boolean(),
+    parts: v.array(v.strictObject({ part: text, ok: v.boolean(), message: text, warnings: v.optional(v.array(text)) })),
+  }),
 );
 
 export const TokenRequestSchema = named(

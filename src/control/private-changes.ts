@@ -11,12 +11,16 @@ export interface PrivateReaders {
   readonly log: { warning(message: string): void };
 }
 
-/** @param onRevoked after what was revoked was read. @returns what ends it */
+/** @param onRevoked after what was revoked was read, and whoever revoked it here has gone on with it. @returns what ends it */
 export function followPrivate({ store, access, revocations, log }: PrivateReaders, onRevoked: () => void): () => void {
+  const read = async (collection: string) => {
+    if (collection === ACCESS_TOKENS) await access.reload();
+    if (collection !== REVOCATIONS) return;
+    await revocations.reload();
+    setImmediate(onRevoked);
+  };
   return store.onPrivate((collection) => {
-    const reading =
-      collection === ACCESS_TOKENS ? access.reload() : collection === REVOCATIONS ? revocations.reload().then(onRevoked) : undefined;
-    reading?.catch((reason) =>
+    read(collection).catch((reason) =>
       log.warning(`what another node changed of ${collection} cannot be taken up, what was known stays: ${WeftError.from(reason).message}`),
     );
   });
