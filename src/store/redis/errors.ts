@@ -9,7 +9,9 @@ export class Refused extends WeftError {
   constructor(where: string, said: string) {
     const word = wordOf(said);
     const { message, help } = MENDS[word] ?? { message: said, help: undefined };
-    super("unavailable", `${where}: ${message}`, help === undefined ? {} : { help });
+    // Which command it was: the server alone knows.
+    const detail = word === "NOPERM" ? ` (${said.replace(/^-?NOPERM /, "")})` : "";
+    super("unavailable", `${where}: ${message}${detail}`, help === undefined ? {} : { help });
     this.name = "Refused";
     this.word = word;
   }

@@ -26,6 +26,8 @@ export function reasonOf(target: Target, clock: Clock): Promise<WeftError> {
   const cancel = clock.after(LIMIT_MS, () => lost("it does not answer", "see whether Redis runs, and whether a firewall lies between"));
   let heard = "";
   socket.on("error", (error) => {
+    // "close" follows, and tells it with what was heard before.
+    if (errnoOf(error) === "ECONNRESET" || errnoOf(error) === "EPIPE") return;
     const { why, help } = wayProblem(error);
     lost(why, help);
   });
