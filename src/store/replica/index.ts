@@ -31,7 +31,7 @@ import { placeAtStart, stageLog } from "./stage.ts";
 import { OtherLog, type PlacedEntry, takeEntries } from "./take.ts";
 import { Writer } from "./writer.ts";
 
-export interface ReplicaOptions extends Omit<SqliteStoreOptions, "maxPages"> {
+export interface ReplicaOptions extends SqliteStoreOptions {
   /** Closed with the store. */
   readonly log: SharedLog;
   /** Whether an empty log is to be filled with what the database holds, of its own or from a log that was lost. Default: no. */
@@ -134,6 +134,8 @@ class Replica extends LocalRows implements Store, Compactable {
 
   /** Until it is in touch, or may serve without. */
   async start(): Promise<void> {
+    const { maxPages } = this.#options;
+    if (maxPages !== undefined) this.connection.script(`PRAGMA max_page_count = ${Math.trunc(maxPages)}`);
     checkWritable(this.connection, this.now());
     const { patienceMs = PATIENCE_MS, firstSyncMs = FIRST_SYNC_MS } = this.#options;
     const synced = this.#place.sequence > 0;
