@@ -8,7 +8,7 @@ import { openRedis } from "../../src/store/redis/index.ts";
 import { START } from "../../src/store/shared/log.ts";
 import { type Issued, issue } from "../fakes/certificates.ts";
 import { describeWhere } from "../skip.ts";
-import { append, bytesOf, engines, headOf, utf8 } from "./log-harness.ts";
+import { append, bytesOf, engines, headOf, text, utf8 } from "./log-harness.ts";
 import { installRedis, type RedisConfig, RedisServer } from "./redis-server.ts";
 
 const programs = installRedis();
@@ -98,7 +98,7 @@ describeWhere(programs !== undefined, "a redis-server (scripts/lib/install-redis
   });
 
   for (const version of ["current", "oldest"] as const) {
-    test(`an ACL user needs no rights but those in the manual (${version} version)`, async () => {
+    test(`an ACL user does all that weft does with no rights but those in the manual (${version} version)`, async () => {
       const server = await startServer({ "repl-diskless-sync-delay": "0" }, version);
       await server.command("ACL", "SETUSER", "weft", "on", `>${PASSWORD}`, ...RIGHTS.split(" "));
       await server.command("ACL", "SETUSER", "default", "off");
@@ -109,6 +109,10 @@ describeWhere(programs !== undefined, "a redis-server (scripts/lib/install-redis
       await log.putSnapshot({ place: second.place, bytes: utf8("state") }, 1);
       expect((await log.snapshot(new AbortController().signal))?.place).toEqual(second.place);
       expect(await headOf(log)).toEqual(second.place);
+      expect(await read(log).next()).toMatchObject({ type: "lost" });
+      const entries = await read(log, place).upTo(second.place);
+      expect(entries.map(({ bytes }) => text(bytes))).toEqual(["two"]);
+      expect((await append(log, place, "behind")).outcome).toBe("behind");
       await log.checkWritable();
       await board.post("node", "{}", 60_000);
       expect(await look(board).next()).toEqual(new Map([["node", "{}"]]));

@@ -5,7 +5,7 @@
 import { RedisClient } from "bun";
 import type { Clock } from "../../lib/clock.ts";
 import { ConnectionLost, Refused } from "./errors.ts";
-import { reasonOf } from "./reason.ts";
+import { reasonOf, silence } from "./reason.ts";
 import { type Script, shaOf } from "./scripts.ts";
 import type { Target } from "./target.ts";
 
@@ -44,11 +44,13 @@ export class Connection {
         : {}),
     });
     const connection = new Connection(client, target, clock);
+    const began = clock.monotonic();
     try {
       await connection.#within(client.connect(), CONNECT_MS + 500);
     } catch {
       connection.close();
-      throw await reasonOf(target, clock);
+      // Who said nothing for so long would say nothing for longer.
+      throw clock.monotonic() - began < CONNECT_MS ? await reasonOf(target, clock) : silence(target);
     }
     return connection;
   }

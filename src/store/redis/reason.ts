@@ -13,6 +13,12 @@ const LIMIT_MS = 2_000;
 /** An error of the server is one line. */
 const MOST_BYTES = 16 * 1024;
 
+export const silence = (target: Target): WeftError =>
+  new ConnectionLost(`${target.name}: it does not answer`, {
+    sent: false,
+    help: "see whether Redis runs, and whether a firewall lies between",
+  });
+
 /** Never rejects: that it went well this time is a reason to try again too. */
 export function reasonOf(target: Target, clock: Clock): Promise<WeftError> {
   const credentials = target.credentials();
@@ -23,7 +29,7 @@ export function reasonOf(target: Target, clock: Clock): Promise<WeftError> {
     ? connectTls({ ...address, ...tlsFiles(credentials), ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }) })
     : connectTcp(address);
   const lost = (why: string, help: string) => resolve(new ConnectionLost(`${target.name}: ${why}`, { sent: false, help }));
-  const cancel = clock.after(LIMIT_MS, () => lost("it does not answer", "see whether Redis runs, and whether a firewall lies between"));
+  const cancel = clock.after(LIMIT_MS, () => resolve(silence(target)));
   let heard = "";
   socket.on("error", (error) => {
     // "close" follows, and tells it with what was heard before.
