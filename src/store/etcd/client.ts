@@ -32,7 +32,7 @@ const DEADLINE_MS = 3_000;
 const CONNECT_MS = 2_000;
 /** An election takes etcd one to three seconds with its default timeout; a member that does not answer is found out in three. */
 const PATIENCE_MS = 10_000;
-const BACKOFF = { firstMs: 50, mostMs: 2_000 };
+const BACKOFF = { firstMs: 50, mostMs: 1_000 };
 
 export class EtcdClient {
   readonly name: string;
@@ -132,7 +132,7 @@ export class EtcdClient {
       cancel = this.clock.after(CONNECT_MS, () => reject(new Error(`no connection within ${CONNECT_MS} ms`)));
     });
     try {
-      await unlessAborted(Promise.race([session.connect(), slow]), signal);
+      await unlessAborted(Promise.race([session.connect(signal), slow]), signal);
       return session;
     } catch (reason) {
       member.discard(session);

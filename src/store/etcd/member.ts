@@ -4,6 +4,7 @@ import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { Auth, KV, Lease, Maintenance, Watch } from "../../gen/etcd/rpc_pb.ts";
 import { WeftError } from "../../lib/errors.ts";
+import { says } from "./failure.ts";
 import type { EtcdAddress } from "./url.ts";
 
 export interface Session {
@@ -12,8 +13,8 @@ export interface Session {
   readonly lease: Client<typeof Lease>;
   readonly maintenance: Client<typeof Maintenance>;
   readonly auth: Client<typeof Auth>;
-  /** Resolves once it is connected. @throws what kept it from that */
-  connect(): Promise<void>;
+  /** Resolves once it is connected, and etcd has answered over the connection. @throws what kept it from that */
+  connect(signal: AbortSignal): Promise<void>;
 }
 
 export class Member {
@@ -56,11 +57,27 @@ export class Member {
       lease: createClient(Lease, transport),
       maintenance: createClient(Maintenance, transport),
       auth: createClient(Auth, transport),
-      async connect() {
+      async connect(signal) {
         if ((await manager.connect()) === "error") throw manager.error() ?? new ConnectError("connection closed");
+        // A port that is open may still be a proxy's that reaches nobody; what has been sent there could be anywhere.
+        proof ??= answers(session, signal).catch((reason) => {
+          proof = undefined;
+          throw reason;
+        });
+        await proof;
       },
     };
+    let proof: Promise<void> | undefined;
     return { session, manager };
+  }
+}
+
+/** Asks what needs no rights. */
+async function answers({ maintenance }: Session, signal: AbortSignal): Promise<void> {
+  try {
+    await maintenance.status({}, { signal });
+  } catch (reason) {
+    if (!says(reason, "etcdserver:")) throw reason;
   }
 }
 
