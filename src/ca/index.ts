@@ -3,8 +3,16 @@ export { type SpiffeBundle, spiffeBundle } from "./bundle.ts";
 export { generateLeafKey } from "./crypto.ts";
 export { nodeDisk } from "./disk.ts";
 export { verifyJwtSvid } from "./jwt-svid.ts";
+export { openKeyVault, type SecretSource } from "./key-vault.ts";
 export type { CaObserver } from "./lifecycle-options.ts";
-export { DEFAULT_LIFETIMES, type Lifetimes, X509_SVID_BOUNDS } from "./lifetimes.ts";
+export {
+  DEFAULT_LIFETIMES,
+  type Lifetimes,
+  NOT_BEFORE_BACKDATE_MS,
+  RETRY_FIRST_MS,
+  RETRY_LONGEST_MS,
+  X509_SVID_BOUNDS,
+} from "./lifetimes.ts";
 export { type LocalAuthority, type OpenedAuthority, openAuthority } from "./open-authority.ts";
 export { parseSpiffeBundle } from "./parse-bundle.ts";
 export { openSealKey, writeSealKey } from "./seal-key.ts";

@@ -39,15 +39,12 @@ export function parseJoinToken(text: string): JoinToken {
 export const joinSecretHash = (secret: string): string => createHash("sha256").update(secret).digest("hex");
 
 /** SHA-256 of the certificate's public key (SubjectPublicKeyInfo, DER), base64url. `certificate`: PEM or DER. */
-export const caPin = (certificate: string | Uint8Array): string => keyHash(new X509Certificate(certificate), "base64url");
+export const caPin = (certificate: string | Uint8Array): string =>
+  createHash("sha256").update(publicKeyOf(certificate)).digest("base64url");
 
 /** By which a node's key is known in the store. Hex. */
 export const nodeKeyHash = (publicKey: Uint8Array): string => createHash("sha256").update(publicKey).digest("hex");
 
-/** nodeKeyHash of a certificate's key. DER. */
-export const nodeKeyHashOf = (certificate: Uint8Array): string => keyHash(new X509Certificate(certificate), "hex");
-
-function keyHash(certificate: X509Certificate, form: "hex" | "base64url"): string {
-  const spki = certificate.publicKey.export({ type: "spki", format: "der" });
-  return createHash("sha256").update(spki).digest(form);
-}
+/** SubjectPublicKeyInfo, DER. */
+export const publicKeyOf = (certificate: string | Uint8Array): Uint8Array =>
+  new X509Certificate(certificate).publicKey.export({ type: "spki", format: "der" });

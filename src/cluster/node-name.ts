@@ -2,8 +2,6 @@
 import { WeftError } from "../lib/errors.ts";
 import { isNodeName } from "../lib/node-name.ts";
 
-export { isNodeName };
-
 /** `text` itself. @throws WeftError "invalid" */
 export function parseNodeName(text: string): string {
   if (isNodeName(text)) return text;

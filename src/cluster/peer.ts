@@ -2,7 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { nodeOfSpiffeId, type TrustBundle, type VerifiedX509Svid, verifyX509Svid, x509SvidId } from "../ca/index.ts";
 import { WeftError } from "../lib/errors.ts";
-import { caPin, nodeKeyHashOf } from "./join-token.ts";
+import { caPin, nodeKeyHash, publicKeyOf } from "./join-token.ts";
 
 /** What a certificate claims before anybody has judged its signatures. */
 export interface ClaimedNode {
@@ -10,6 +10,8 @@ export interface ClaimedNode {
   readonly trustDomain: string;
   /** nodeKeyHash of the key that the peer was proved to hold. */
   readonly keyHash: string;
+  /** That key: SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array;
 }
 
 /** @param presented DER, leaf first. @throws WeftError "unauthenticated" where it is no node's */
@@ -20,7 +22,8 @@ export function claimedNode(presented: readonly Uint8Array[]): ClaimedNode {
   const node = nodeOfSpiffeId(id);
   if (node === undefined)
     throw new WeftError("forbidden", `the certificate of ${id.trustDomain}${id.path} is a workload's, and this call is for nodes`);
-  return { node, trustDomain: id.trustDomain, keyHash: nodeKeyHashOf(leaf) };
+  const publicKey = publicKeyOf(leaf);
+  return { node, trustDomain: id.trustDomain, keyHash: nodeKeyHash(publicKey), publicKey };
 }
 
 /** @throws WeftError "unauthenticated", "forbidden" saying what is wrong with it */

@@ -16,6 +16,8 @@ export interface NodeCard {
   readonly version: string;
   /** Where its node-to-node RPC is reached, "10.0.0.5:15016"; "" where that is off. */
   readonly address: string;
-  /** RFC 3339, UTC, by its own clock. */
+  /** What of the mesh's trust bundle all proxies that are connected to it have (cluster-propagation.ts). */
+  readonly trusts: readonly string[];
+  /** RFC 3339, UTC, by its own clock: when it last changed. */
   readonly at: string;
 }
