@@ -50,6 +50,8 @@ const STEPS: readonly Step[] = [
   { name: "soak", command: ["scripts/soak", "--minutes", "0.5"] },
   tests("abuse", "test/abuse", "test/docs"),
   tests("edges", "test/admin", "test/cli", "test/proxy"),
+  // Late: it waits for Jaeger, which scripts/test has building meanwhile.
+  tests("trace", "test/trace"),
   { name: "lint", command: [bin("biome"), "check", "--error-on-warnings", "."] },
   { name: "types", command: [bin("tsc"), "--noEmit"] },
   { name: "unused", command: [bin("knip")] },
