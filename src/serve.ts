@@ -25,6 +25,8 @@ const FIXED = [
   "workloadApi",
   "inMesh",
   ...(Object.keys(CA_VARIABLES) as (keyof typeof CA_VARIABLES)[]),
+  "presenceGrace",
+  "nodeGrace",
   ...(Object.keys(BUNDLE_VARIABLES) as (keyof typeof BUNDLE_VARIABLES)[]),
 ] as const;
 

@@ -184,7 +184,7 @@ export interface ProxyStatus {
 }
 
 export interface HealthPart {
-  readonly part: "store" | "xds" | "ca" | "workload-api" | "in-mesh";
+  readonly part: "store" | "xds" | "ca" | "workload-api" | "in-mesh" | "presence";
   readonly ok: boolean;
   readonly message: string;
   /** Of one that works: what an operator must look at. */

@@ -58,7 +58,7 @@ export function healthRoutes(app: Hono<AdminEnv>, { control }: RouteContext, met
     answer(
       c,
       // Whether it is served is decided at the start: nothing that could fail, and mend, while weft runs.
-      (await parts()).filter(({ part }) => part !== "workload-api" && part !== "in-mesh"),
+      (await parts()).filter(({ part }) => part !== "workload-api" && part !== "in-mesh" && part !== "presence"),
     ),
   );
   app.get(

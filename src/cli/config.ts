@@ -9,6 +9,7 @@ import { BUNDLE_VARIABLES, type BundleSettings, readBundleSettings } from "./bun
 import { CA_VARIABLES, type CaRunSettings, readCaSettings } from "./ca-settings.ts";
 import { DOOR_VARIABLES, type DoorSettings, readDoorSettings } from "./door-settings.ts";
 import { IN_MESH_VARIABLES, type InMeshSettings, readInMesh } from "./in-mesh-settings.ts";
+import { PRESENCE_VARIABLES, type PresenceSettings, readPresenceSettings } from "./presence-settings.ts";
 
 export interface HostPort {
   /** Name or address; IPv6 without brackets. */
@@ -20,7 +21,7 @@ export interface HostPort {
 export const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export interface RunSettings extends CaRunSettings, DoorSettings, BundleSettings, InMeshSettings {
+export interface RunSettings extends CaRunSettings, DoorSettings, BundleSettings, InMeshSettings, PresenceSettings {
   readonly data: string;
   readonly ads: HostPort;
   readonly admin: HostPort;
@@ -55,6 +56,7 @@ export const VARIABLES: Readonly<Record<keyof RunSettings, string>> = {
   ...DOOR_VARIABLES,
   ...BUNDLE_VARIABLES,
   ...IN_MESH_VARIABLES,
+  ...PRESENCE_VARIABLES,
 };
 
 const KEYS = Object.keys(VARIABLES) as (keyof RunSettings)[];
@@ -114,6 +116,7 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
     ...doors,
     ...readInMesh(pick, parseHostPort, [doors.adminTls, doors.adsTls]),
     ...readBundleSettings(pick, parseHostPort),
+    ...readPresenceSettings(pick),
   };
   if (problems.length > 0) throw new WeftError("invalid", `${path} is wrong`, { problems });
   return settings;

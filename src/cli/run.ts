@@ -71,6 +71,8 @@ export const runCommand = buildCommand({
           "Make weft a workload of its own mesh, whose sidecar listens there: at its only address, port 15014, where absent [$WEFT_IN_MESH]",
         placeholder: "ADDR[:PORT]",
       },
+      presenceGrace: flag("How long a workload's proxy may be away before its endpoints are taken out: 10s [$WEFT_PRESENCE_GRACE]", "TIME"),
+      nodeGrace: flag("The same of a whole node, after its lease: 30s [$WEFT_NODE_GRACE]", "TIME"),
       adminHosts: flag("Names, with commas, by which the admin API is called besides loopback's [$WEFT_ADMIN_HOSTS]", "NAMES"),
     },
   },

@@ -14,7 +14,7 @@ const CHECK_LIMIT_MS = 3_000;
 /** Answers are shared for this long, so that a caller of /healthz, who needs no token, cannot keep the disk busy. */
 const SHARE_MS = 250;
 
-const PARTS = ["store", "xds", "ca", "workload-api", "in-mesh"] as const satisfies readonly HealthPart["part"][];
+const PARTS = ["store", "xds", "ca", "workload-api", "in-mesh", "presence"] as const satisfies readonly HealthPart["part"][];
 
 export class HealthChecks {
   #checks: readonly (readonly [HealthPart["part"], Check])[];

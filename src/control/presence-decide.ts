@@ -6,7 +6,7 @@ import { dueIn, type WorkloadState } from "./presence-state.ts";
 export interface DecisionInputs {
   /** This node's name. */
   readonly node: string;
-  readonly mesh: Pick<Mesh, "endpoints" | "unready" | "workloads">;
+  readonly mesh: Pick<Mesh, "endpoints" | "unready">;
   readonly states: ReadonlyMap<string, WorkloadState>;
   /** Keys of those whose place in the endpoints and whose evidence differ. */
   readonly pending: ReadonlySet<string>;
@@ -46,7 +46,7 @@ export function decide({ node, mesh, states, pending, isOut, held, graceMs, now 
   }
   // What was taken out of the mesh goes whatever is left, and an instance of a group that this node registered is deleted anyhow.
   const isFinal = (key: string) =>
-    states.get(key)?.evidence === "removed" || (states.get(key)?.node === node && mesh.workloads.get(key)?.group !== undefined);
+    states.get(key)?.evidence === "removed" || (states.get(key)?.node === node && states.get(key)?.isInstance === true);
   for (const key of lastOnes(mesh.endpoints, leaving, isIn)) {
     if (isFinal(key)) continue;
     leaving.delete(key);

@@ -1,6 +1,5 @@
 /** What the Mesh is told of workloads: who is not there, and what is said of the applications of those that are. */
 import type { WorkloadHealth } from "../mesh/settings.ts";
-import type { Workload } from "../mesh/types.ts";
 import type { CardIndex } from "./presence-cards.ts";
 import { reasonOf, type WorkloadState } from "./presence-state.ts";
 
@@ -12,7 +11,6 @@ export interface HealthInputs {
   /** In the endpoints all the same. */
   readonly doubtful: ReadonlySet<string>;
   readonly cards: Pick<CardIndex, "notReady">;
-  readonly workload: (key: string) => Workload | undefined;
   /** Clock.monotonic. */
   readonly now: number;
 }
@@ -25,7 +23,7 @@ export function mergeHealth(inputs: HealthInputs, before: ReadonlyMap<string, Wo
   let isSame = true;
   const set = (key: string, health: WorkloadHealth) => {
     const known = before.get(key);
-    const kept = known && Bun.deepEquals(known, health) ? known : health;
+    const kept = known && isEqual(known, health) ? known : health;
     if (kept !== known) isSame = false;
     merged.set(key, kept);
   };
@@ -37,17 +35,17 @@ export function mergeHealth(inputs: HealthInputs, before: ReadonlyMap<string, Wo
   return isSame && merged.size === before.size ? before : merged;
 }
 
+/** Cheaper than a comparison of anything with anything: it is asked of every workload, whenever one changes. */
+const isEqual = (one: WorkloadHealth, other: WorkloadHealth) =>
+  one.ready === other.ready && one.message === other.message && one.since === other.since && one.doubt === other.doubt;
+
 /** undefined where there is nothing to add to what this node's own said. */
-function healthOf(
-  key: string,
-  state: WorkloadState,
-  { node, own, doubtful, cards, workload, now }: HealthInputs,
-): WorkloadHealth | undefined {
+function healthOf(key: string, state: WorkloadState, { node, own, doubtful, cards, now }: HealthInputs): WorkloadHealth | undefined {
   if (!state.isIn) return { ready: false, ...reasonOf(state, now) };
   const isOwn = state.node === node;
   const why = isOwn ? undefined : cards.notReady(state.node, key);
   const otherwise: WorkloadHealth | undefined = why === undefined ? READY : { ready: false, message: why };
-  const said = isOwn ? (own.get(key) ?? (workload(key)?.isProbed ? undefined : READY)) : otherwise;
+  const said = isOwn ? (own.get(key) ?? (state.isProbed ? undefined : READY)) : otherwise;
   if (said?.ready && doubtful.has(key)) {
     const { message, since } = reasonOf(state, now);
     return { ready: true, doubt: message, ...(since === undefined ? {} : { since }) };

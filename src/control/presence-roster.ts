@@ -1,10 +1,15 @@
 /** Every workload that belongs to a node, and what is seen of it now: by this node's streams, and by the cards of the others. */
 import type { Clock } from "../lib/clock.ts";
-import type { Mesh } from "../mesh/types.ts";
+import { groupOf, isProbed } from "../mesh/readiness.ts";
+import { listChange } from "../mesh/resource-set.ts";
+import { ANNOTATION } from "../model/annotations.ts";
+import type { Resource } from "../model/resource.ts";
 import type { CardIndex, Cards } from "./presence-cards.ts";
 import type { PresenceMemory } from "./presence-memory.ts";
 import type { NodesPresence } from "./presence-nodes.ts";
 import { type Evidence, observe, type WorkloadState } from "./presence-state.ts";
+
+type WorkloadEntry = Resource<"WorkloadEntry">;
 
 export interface RosterOptions {
   /** This node's name. */
@@ -23,6 +28,7 @@ export class PresenceRoster {
   readonly #states = new Map<string, WorkloadState>();
   readonly #pending = new Set<string>();
   #local: ReadonlySet<string> = new Set();
+  #entries: readonly WorkloadEntry[] | undefined;
   #frozen: string | undefined;
 
   constructor(options: RosterOptions) {
@@ -54,25 +60,48 @@ export class PresenceRoster {
     return this.#frozen;
   }
 
-  /** A workload came, went, or may belong to another node. `before`: the Mesh before, undefined for the first. */
-  register(key: string, mesh: Mesh, before: Mesh | undefined): void {
-    const node = mesh.workloads.get(key)?.node;
+  /** Takes the WorkloadEntries as they are now. @returns whether there is anything new */
+  follow(entries: readonly WorkloadEntry[]): boolean {
+    const before = this.#entries;
+    if (entries === before) return false;
+    this.#entries = entries;
+    const { added, gone } = listChange(before ?? [], entries);
+    const left = new Set(gone.map(keyOf));
+    for (const entry of added) this.#register(entry, before === undefined || left.delete(keyOf(entry)));
+    for (const key of left) this.#forget(key);
+    return true;
+  }
+
+  #forget(key: string): void {
     const known = this.#states.get(key);
-    if (known?.node === node) return;
+    if (known) this.#options.memory.keep(key, known);
+    this.#states.delete(key);
+    this.#pending.delete(key);
+  }
+
+  /** `mayServe`: it was there before, or may have been before weft started. */
+  #register(entry: WorkloadEntry, mayServe: boolean): void {
+    const { annotations } = entry.metadata;
+    const key = keyOf(entry);
+    const node = annotations[ANNOTATION.node];
     if (node === undefined) {
-      if (known) this.#options.memory.keep(key, known);
-      this.#states.delete(key);
-      this.#pending.delete(key);
+      this.#forget(key);
+      return;
+    }
+    const facts = { node, isProbed: isProbed(annotations), isInstance: groupOf(entry) !== undefined };
+    const known = this.#states.get(key);
+    if (known?.node === node) {
+      this.#states.set(key, { ...known, ...facts });
       return;
     }
     const { now, time } = this.#moment();
     const kept = known ?? this.#options.memory.recall(key);
     if (node !== this.#options.node) this.#options.nodes.expect(node);
     const evidence = this.#evidence(key, node);
-    // One that served before, or may have before weft started, is taken to be there for its grace; a new one is waited for.
-    const served = before === undefined || before.workloads.has(key) || evidence === "there" || evidence === "unknown";
+    // One that served before is taken to be there for its grace; a new one is waited for.
+    const served = mayServe || evidence === "there" || evidence === "unknown";
     this.#states.set(key, {
-      node,
+      ...facts,
       evidence,
       since: now,
       sinceTime: time,
@@ -147,3 +176,5 @@ export class PresenceRoster {
     }
   }
 }
+
+const keyOf = ({ metadata }: WorkloadEntry) => `${metadata.namespace}/${metadata.name}`;

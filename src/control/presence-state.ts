@@ -9,6 +9,10 @@ export type Evidence = "there" | "proxy" | "node" | "removed" | "unknown";
 
 export interface WorkloadState {
   readonly node: string;
+  /** Whether it gets calls only once a probe has succeeded. */
+  readonly isProbed: boolean;
+  /** Whether it is an instance of a WorkloadGroup, whose entry its node deletes. */
+  readonly isInstance: boolean;
   evidence: Evidence;
   /** Since when it is there, or is not, by Clock.monotonic. */
   since: number;

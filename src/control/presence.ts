@@ -4,10 +4,10 @@
  * and comes again and again is held back; and the endpoints change for it once a second at most. It makes no revision.
  */
 import type { Clock } from "../lib/clock.ts";
-import { changedKeys, PersistentMap } from "../lib/persistent-map.ts";
 import { NOT_YET } from "../mesh/readiness.ts";
 import type { WorkloadHealth } from "../mesh/settings.ts";
-import type { Mesh, Workload } from "../mesh/types.ts";
+import type { Mesh } from "../mesh/types.ts";
+import type { Resource } from "../model/resource.ts";
 import type { NodeCard } from "./node-card.ts";
 import { CardIndex, type Cards } from "./presence-cards.ts";
 import { holdMs, timesAt } from "./presence-damping.ts";
@@ -64,8 +64,6 @@ export interface PresenceOptions {
   readonly removed?: () => ReadonlySet<string>;
   /** `health` changed. */
   readonly onChange: () => void;
-  /** `ownCard` may have changed. */
-  readonly onCard?: () => void;
   readonly onEvent: (event: PresenceEvent) => void;
   readonly onTrouble: (message: string) => void;
 }
@@ -82,6 +80,7 @@ export class Presence {
   #changedAt = Number.NEGATIVE_INFINITY;
   #timer: { readonly at: number; readonly cancel: () => void } | undefined;
   #cancelStreams: (() => void) | undefined;
+  readonly #listeners = new Set<() => void>();
   #closed = false;
 
   constructor(options: PresenceOptions) {
@@ -100,8 +99,17 @@ export class Presence {
     this.#health = options.own();
   }
 
-  /** By workload key, for MeshOptions.health; another map after each change. */
-  get health(): ReadonlyMap<string, WorkloadHealth> {
+  /** Whether there are other nodes, whose word counts. */
+  get isShared(): boolean {
+    return this.#options.hasBoard;
+  }
+
+  /**
+   * By workload key, for MeshOptions.health of a Mesh of these WorkloadEntries; another map after each change. A new workload must be judged before it
+   * is built: else it would be in the endpoints, and be gone again a moment later.
+   */
+  health(entries: readonly Resource<"WorkloadEntry">[]): ReadonlyMap<string, WorkloadHealth> {
+    if (this.#roster.follow(entries)) this.#health = this.#merged();
     return this.#health;
   }
 
@@ -109,12 +117,19 @@ export class Presence {
   ownCard(): Pick<NodeCard, "proxies" | "notReady"> {
     const notReady: Record<string, string> = {};
     const own = this.#options.own();
-    for (const [key, { node }] of this.#roster.states) {
+    for (const [key, { node, isProbed }] of this.#roster.states) {
       if (node !== this.#options.node) continue;
-      const said = own.get(key) ?? (this.#workload(key)?.isProbed ? { ready: false, message: NOT_YET } : { ready: true });
+      const said = own.get(key) ?? (isProbed ? { ready: false, message: NOT_YET } : { ready: true });
       if (!said.ready) notReady[key] = said.message || "its probe fails";
     }
     return { proxies: [...this.#roster.local].sort(), notReady };
+  }
+
+  /** Calls `listener` when `ownCard` may have changed, until the returned function is called. */
+  onOwnCard(listener: () => void): () => void {
+    const own = () => listener();
+    this.#listeners.add(own);
+    return () => this.#listeners.delete(own);
   }
 
   report(): PresenceReport {
@@ -144,10 +159,7 @@ export class Presence {
   follow(mesh: Mesh): void {
     const before = this.#mesh;
     this.#mesh = mesh;
-    if (before?.workloads !== mesh.workloads) {
-      for (const key of differing(before?.workloads, mesh.workloads)) this.#roster.register(key, mesh, before);
-      this.#options.onCard?.();
-    }
+    if (before?.workloads !== mesh.workloads) this.#tellCard();
     if (before?.workloads !== mesh.workloads || this.#roster.pending.size > 0) this.#touch();
   }
 
@@ -158,7 +170,7 @@ export class Presence {
       this.#cancelStreams = undefined;
       if (!this.#roster.connected(new Set(this.#options.connected()))) return;
       this.#touch();
-      this.#options.onCard?.();
+      this.#tellCard();
     });
   }
 
@@ -167,7 +179,7 @@ export class Presence {
     if (this.#closed) return;
     this.#roster.observeAll();
     this.#touch();
-    this.#options.onCard?.();
+    this.#tellCard();
   }
 
   /** The cards on the board, by node. Where this node's own is not among them, the board has lost what it held, and proves nothing. */
@@ -197,8 +209,8 @@ export class Presence {
     this.#memory.close();
   }
 
-  #workload(key: string): Workload | undefined {
-    return this.#mesh?.workloads.get(key);
+  #tellCard(): void {
+    for (const listener of [...this.#listeners]) listener();
   }
 
   /** Looks at what is due: at once, or where something changed a moment ago, with what else changes until its second is over. */
@@ -221,9 +233,9 @@ export class Presence {
     if (this.#closed || !mesh) return;
     this.#timer?.cancel();
     this.#timer = undefined;
-    const { node, graceMs, clock, own, onChange } = this.#options;
+    const { node, graceMs, clock, onChange } = this.#options;
     const now = clock.monotonic();
-    const { states, pending, cards, frozen } = this.#roster;
+    const { states, pending, frozen } = this.#roster;
     const nodes = frozen === undefined ? this.#nodes.judge() : undefined;
     const given = nodes?.given ?? [];
     this.#held = nodes?.held ?? this.#held;
@@ -248,18 +260,7 @@ export class Presence {
     this.#doubtful = decision.doubtful;
     for (const key of kept) this.#tell(key, "kept");
     for (const key of confirmed) this.#tell(key, "confirmed");
-    const health = mergeHealth(
-      {
-        node,
-        own: own(),
-        states,
-        doubtful: this.#doubtful,
-        cards,
-        workload: (key) => this.#workload(key),
-        now,
-      },
-      this.#health,
-    );
+    const health = this.#merged();
     const nextIn = [decision.nextIn, nodes?.nextIn].filter((one) => one !== undefined);
     if (health !== this.#health) {
       this.#health = health;
@@ -268,6 +269,12 @@ export class Presence {
       onChange();
     } else if (given.length > 0) this.#memory.changed();
     if (nextIn.length > 0) this.#touch(Math.max(1, Math.min(...nextIn)));
+  }
+
+  #merged(): ReadonlyMap<string, WorkloadHealth> {
+    const { node, own, clock } = this.#options;
+    const { states, cards } = this.#roster;
+    return mergeHealth({ node, own: own(), states, doubtful: this.#doubtful, cards, now: clock.monotonic() }, this.#health);
   }
 
   #tell(workload: string, change: PresenceEvent["change"], act: (state: WorkloadState) => void = () => {}): void {
@@ -280,10 +287,4 @@ export class Presence {
     const seconds = since === undefined ? "" : ` for ${Math.round((clock.now() - since) / 1_000)} s`;
     onEvent({ workload, change, reason: state.evidence === "there" ? "its proxy is connected" : `${message}${seconds}` });
   }
-}
-
-/** Keys of the workloads that two versions differ in. */
-function differing(before: ReadonlyMap<string, Workload> | undefined, now: ReadonlyMap<string, Workload>): Iterable<string> {
-  if (before instanceof PersistentMap && now instanceof PersistentMap) return changedKeys<Workload>(before, now);
-  return new Set([...(before?.keys() ?? []), ...now.keys()]);
 }

@@ -11,7 +11,7 @@ import { buildMesh, type MeshOptions } from "../mesh/build.ts";
 import { type ResourceChange, ResourceSet } from "../mesh/resource-set.ts";
 import type { Mesh } from "../mesh/types.ts";
 import { KINDS, resourceFromStored } from "../model/index.ts";
-import { type AnyResource, resourceKey } from "../model/resource.ts";
+import { type AnyResource, type Resource, resourceKey } from "../model/resource.ts";
 import type { RevisionEvent, Store, StoredResource } from "../store/store.ts";
 
 export interface ReconcilerOptions {
@@ -22,8 +22,8 @@ export interface ReconcilerOptions {
   readonly jwks?: () => ReadonlyMap<string, string>;
   /** The keys of JWT-SVIDs (MeshOptions.jwtAuthorities); `rebuild` when they change. */
   readonly jwtAuthorities?: () => ReadonlyMap<string, string>;
-  /** What proxies said last of their applications (MeshOptions.health); `rebuild` when it changes. */
-  readonly health?: () => NonNullable<MeshOptions["health"]>;
+  /** What is known of these workloads (MeshOptions.health); `rebuild` when it changes. */
+  readonly health?: (entries: readonly Resource<"WorkloadEntry">[]) => NonNullable<MeshOptions["health"]>;
   /** What is sealed in the store, as it was written; nothing is where absent. */
   readonly open?: (document: StoredResource["document"]) => StoredResource["document"];
   /** Called with each revision that the store tells of, before it is built. */
@@ -214,7 +214,11 @@ export class Reconciler {
     const began = clock.monotonic();
     const resources = this.#current();
     this.#built = resources;
-    const [jwks, jwtAuthorities, health] = [this.#options.jwks?.(), this.#options.jwtAuthorities?.(), this.#options.health?.()];
+    const [jwks, jwtAuthorities, health] = [
+      this.#options.jwks?.(),
+      this.#options.jwtAuthorities?.(),
+      this.#options.health?.(resources.of("WorkloadEntry")),
+    ];
     this.#mesh = buildMesh(resources, { revision: this.#revision, trustDomain, jwks, jwtAuthorities, health }, this.#mesh);
     onMesh(this.#mesh, clock.monotonic() - began);
     const { revision } = this.#mesh;

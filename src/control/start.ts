@@ -36,6 +36,7 @@ import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
 import { ownPlace } from "./own-documents.ts";
 import { OwnWorkload } from "./own-workload.ts";
+import { openPresence, presenceSaid } from "./presence-open.ts";
 import { followPrivate } from "./private-changes.ts";
 import { trustPropagation } from "./propagation.ts";
 import { Reconciler } from "./reconciler.ts";
@@ -73,6 +74,9 @@ export interface StartOptions {
   readonly jwksAllow?: () => readonly string[];
   /** Where weft's own sidecar takes calls (own-workload.ts); weft is no workload of its mesh where absent. */
   readonly inMesh?: { readonly host: string; readonly port: number } | null;
+  /** How long a workload's proxy, and a node, may be away before their endpoints are taken out, in milliseconds; defaults where absent. */
+  readonly presenceGrace?: number;
+  readonly nodeGrace?: number;
   /** Where other trust domains fetch the bundle; nowhere where absent. */
   readonly bundleEndpoint?: BundleEndpointSettings;
   readonly ca?: CaSettings;
@@ -140,7 +144,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const tracing = createTracing({ env, version });
   onClose(() => Promise.race([tracing.shutdown(), sleep(clock, LAST_TRACES_MS)]));
   const { carryOver } = options;
-  const { store: opened } = await openStore(options.store, { dataDir: data, clock, carryOver, environment: env });
+  const { store: opened, board } = await openStore(options.store, { dataDir: data, clock, carryOver, environment: env });
   const store = meteredStore(opened, metrics, clock);
   onClose(() => store.close());
   const audit = new AuditTrail({ store, clock });
@@ -181,9 +185,22 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const journal = new Journal(clock);
   const workloadHealth = new WorkloadHealthKeeper({
     path: join(data, "workload-health.json"),
-    onChange: () => reconciler.rebuild(),
+    onChange: () => presence.changed(),
     onTrouble: (message) => log.warning(message),
   });
+  const nodes = openPresence({
+    data,
+    node,
+    clock,
+    metrics,
+    board,
+    graceMs: options.presenceGrace,
+    nodeGraceMs: options.nodeGrace,
+    ledger: () => proxies,
+    health: () => workloadHealth,
+    onChange: () => reconciler.rebuild(),
+  });
+  const { presence } = nodes;
   const feeds = new ProxyFeeds({
     secretsOf: secretsFrom({ ...identity, federated: federation }),
     clock,
@@ -202,7 +219,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     trustDomain,
     jwks: () => jwks.keys(),
     jwtAuthorities: () => allJwtAuthorities(authority.bundle(), federation.federation.bundles),
-    health: () => workloadHealth.all,
+    health: (entries) => presence.health(entries),
     open: (document) => seal.open(document),
     onTrouble: (message) => log.warning(message),
     onRevision({ revision, trace }) {
@@ -217,6 +234,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       federation.follow(mesh.federation, mesh.settings.trustDomainAliases);
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
+      presence.follow(mesh);
       registrations.follow();
       known.follow(mesh);
       ads.endStreams((proxy) => attestation.isLost(proxy, mesh), "what proved this stream is not good for its workload any more");
@@ -230,6 +248,9 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     reconciler,
     health: workloadHealth,
     clock,
+    random: Math.random,
+    node,
+    presence,
     log: { info: (message) => log.info(message), warning: (message) => log.warning(message) },
   });
   const users = unixNames();
@@ -248,13 +269,17 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     clock,
     onTrouble: (message) => log.warning(message),
   });
+  const streamsChanged = () => {
+    known.changed();
+    presence.streamsChanged();
+  };
   const ads = createAdsServer({
     authenticate: (credentials) => attestation.authenticate(credentials),
     source: registrations.watching(feeds),
     clock,
     // For as long as one that left may come back with an SVID that is still good: a rotation of the CA waits for it.
     rememberMs: Math.max(HOUR_MS, (options.ca?.lifetimes ?? DEFAULT_LIFETIMES).x509SvidMs),
-    observer: createObserver({ metrics, tracing, journal, audit, clock, onStreams: () => known.changed() }),
+    observer: createObserver({ metrics, tracing, journal, audit, clock, onStreams: streamsChanged }),
   });
   proxies = ads.ledger;
   const changes = new Changes({ clock, store, seal, reconciler, journal, users, tracing, metrics });
@@ -265,6 +290,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       ca: () => checkCa(authority),
       "workload-api": () => workloadApiCheck(workloadApi),
       ...(inMesh ? { "in-mesh": async () => own?.status ?? "not registered yet" } : {}),
+      presence: async () => presenceSaid(presence.report()),
     },
     clock,
     ({ part, ok }) => metrics.healthy.set({ part }, ok ? 1 : 0),
@@ -277,6 +303,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   // Before the streams end: they end with weft, and not because instances went away.
   onClose(() => registrations.close());
   onClose(() => known.close());
+  onClose(() => nodes.close());
   const adsAddress = { host: adsBound.address, port: adsBound.port };
   await ads.listen({ path: adsSocket, mode: 0o660 });
   const publicSocket = options.adsSocket || undefined;
@@ -287,6 +314,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   // Until it has found itself at the Unix socket, no user is believed there.
   await ads.selfTest().catch((reason) => log.warning("{reason}", { reason: WeftError.from(reason).message }));
   await reconciler.start();
+  nodes.start();
   onClose(followStanding({ store, revision: () => reconciler.mesh?.revision ?? 0, metrics, clock, log: plainLog(log) }));
   const reread = followPrivate({ store, access, revocations, log: plainLog(log) }, () =>
     ads.endStreams((proxy) => attestation.isRevoked(proxy), "what proved this stream was revoked"),

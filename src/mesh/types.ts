@@ -137,8 +137,6 @@ export interface Workload {
   readonly group?: string;
   /** The node that it belongs to (annotation weft.dev/node): undefined for one that is static, of whom no presence is asked. */
   readonly node?: string;
-  /** Whether it gets calls only once a probe has succeeded; absent where not. */
-  readonly isProbed?: true;
   /** What its proxy is; a sidecar where undefined. */
   readonly type?: "gateway";
   /** It is weft itself (own-workload.ts). */

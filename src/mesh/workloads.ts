@@ -17,7 +17,7 @@ import { isServiceAccount } from "../model/workload-entry.ts";
 import { withKnownSuites } from "./gateways.ts";
 import { internList, memoize } from "./memo.ts";
 import { isOwn, ownSidecarPorts } from "./own-workload.ts";
-import { groupOf, isProbed } from "./readiness.ts";
+import { groupOf } from "./readiness.ts";
 import { labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
 import { protocolOf, servicePort } from "./services.ts";
 import type { Sidecar, SidecarLookup } from "./sidecars.ts";
@@ -65,7 +65,6 @@ const workloadOf = memoize(
       name,
       group: groupOf(entry),
       node: read(annotations[ANNOTATION.node], parseNodeName),
-      isProbed: isProbed(annotations) || undefined,
       type: isGateway ? "gateway" : undefined,
       ...(isOwn(entry, settings) ? { own: true } : {}),
       address: spec.address ?? "",

@@ -39,6 +39,8 @@ describe("The settings of weft run", () => {
       bundleEndpointKey: "",
       bundleRefreshHint: 300_000,
       inMesh: null,
+      presenceGrace: 10_000,
+      nodeGrace: 30_000,
       workloadApi: "",
       svidLifetime: 3_600_000,
       jwtSvidLifetime: 300_000,

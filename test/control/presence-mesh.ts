@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Presence, type PresenceEvent, type PresenceOptions } from "../../src/control/presence.ts";
 import type { Cards } from "../../src/control/presence-cards.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
+import { ResourceSet } from "../../src/mesh/resource-set.ts";
 import type { WorkloadHealth } from "../../src/mesh/settings.ts";
 import type { Mesh } from "../../src/mesh/types.ts";
 import { parseDocuments } from "../../src/model/index.ts";
@@ -55,6 +56,7 @@ export function seenFrom({ directory = mkdtempSync(join(tmpdir(), "weft-presence
   let mesh: Mesh | undefined;
   let builds = 0;
   let isScheduled = false;
+  let set: ResourceSet | undefined;
   const parsed = new Map<string, ReturnType<typeof parseDocuments>["resources"]>();
   const build = () => {
     isScheduled = false;
@@ -64,7 +66,8 @@ export function seenFrom({ directory = mkdtempSync(join(tmpdir(), "weft-presence
       parsed.set(text, known);
       return known;
     });
-    mesh = buildMesh(resources, { revision: 1, trustDomain: "mesh.local", health: presence.health }, mesh);
+    set = ResourceSet.of(resources, set);
+    mesh = buildMesh(set, { revision: 1, trustDomain: "mesh.local", health: presence.health(set.of("WorkloadEntry")) }, mesh);
     presence.follow(mesh);
   };
   // As the reconciler does: a build comes once the event loop is free, one for all that asked for it.

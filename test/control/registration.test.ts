@@ -3,8 +3,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ProxyClient, ProxyIdentity, SnapshotSource } from "../../src/ads/types.ts";
+import { GRACE_MS } from "../../src/control/presence.ts";
 import { Reconciler } from "../../src/control/reconciler.ts";
-import { GRACE_MS, Registrations } from "../../src/control/registration.ts";
+import { Registrations } from "../../src/control/registration.ts";
 import { WorkloadHealthKeeper } from "../../src/control/workload-health.ts";
 import { WeftError } from "../../src/lib/errors.ts";
 import type { Mesh } from "../../src/mesh/types.ts";
@@ -74,7 +75,8 @@ async function open(
     },
   });
   const log = { info: (line: string) => lines.push(line), warning: (line: string) => lines.push(`warning: ${line}`) };
-  registrations = new Registrations({ store, reconciler, health, clock, log });
+  const presence = { isShared: false, awayMs: () => GRACE_MS, goneMs: () => undefined };
+  registrations = new Registrations({ store, reconciler, health, clock, log, node: "here", presence, random: () => 0 });
   const all = registrations;
   await reconciler.start();
   const close = async () => {
@@ -150,7 +152,11 @@ test("An instance is registered when its proxy connects, not before, with the gr
   expect(entry?.document).toEqual({
     apiVersion: "networking.istio.io/v1",
     kind: "WorkloadEntry",
-    metadata: { name: "web-10.0.0.5", namespace: "default", annotations: { "istio.io/autoRegistrationGroup": "web" } },
+    metadata: {
+      name: "web-10.0.0.5",
+      namespace: "default",
+      annotations: { "weft.dev/node": "here", "istio.io/autoRegistrationGroup": "web" },
+    },
     spec: { address: "10.0.0.5", ports: { http: 8080 }, labels: { app: "web", version: "v2" }, serviceAccount: "web" },
   });
   // It stands in the group, where `weft why` points.
