@@ -10,8 +10,8 @@ import { type Script, shaOf } from "./scripts.ts";
 import type { Target } from "./target.ts";
 
 const CONNECT_MS = 2_000;
-/** Longer than any command takes that a server in order answers; a full disk's or a frozen server's would never come. */
-const COMMAND_MS = 5_000;
+/** Longer than any command takes of a server in order, also one that syncs to a slow disk; the answer of one that is frozen never comes. */
+const COMMAND_MS = 3_000;
 
 /** Bun's codes for what the server said; with any other the connection is of no use any more. */
 const SAID = ["ERR_REDIS_SERVER_ERROR", "ERR_REDIS_INVALID_COMMAND", "ERR_REDIS_AUTHENTICATION_FAILED", "ERR_REDIS_INVALID_DATABASE"];

@@ -11,10 +11,10 @@ import { CHECK } from "./scripts.ts";
 
 /** Redis answers an XREAD that found nothing after this long; then the reader asks where the log ends. */
 const BLOCK_MS = 2_000;
-const BLOCK_LIMIT_MS = BLOCK_MS + 2_000;
+const BLOCK_LIMIT_MS = BLOCK_MS + 1_500;
 const READ_AT_ONCE = 64;
 /** An interruption that is over sooner is not told of. */
-const MENDED_WITHIN_MS = 3_000;
+const MENDED_WITHIN_MS = 2_000;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 
