@@ -85,8 +85,8 @@ export async function startEtcd({ binary, members: count = 1, tls, arguments: mo
       // Alone it elects itself, and may be quick about it; three shall hold no elections that no test asked for on a busy machine.
       ...(count === 1 ? ["--heartbeat-interval", "30", "--election-timeout", "300"] : []),
       "--unsafe-no-fsync",
-      ...(files ? ["--cert-file", files.certificate, "--key-file", files.key, "--trusted-ca-file", files.ca] : []),
-      ...(tls === "mutual" ? ["--client-cert-auth"] : []),
+      ...(files ? ["--cert-file", files.certificate, "--key-file", files.key] : []),
+      ...(files && tls === "mutual" ? ["--client-cert-auth", "--trusted-ca-file", files.ca] : []),
       ...more,
     ];
     return memberOf({ name, address: `${host}:${ports[index]}`, scheme, files, command, data: join(directory, name) });

@@ -47,10 +47,14 @@ export function parseEtcdUrl(url: string, environment: Readonly<Record<string, s
   };
 }
 
-function memberOf(text: string): string {
+function memberOf(text: string, index: number): string {
   const [, host, port] = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/.exec(text.trim()) ?? [];
   if (host === undefined || Number(port ?? 1) < 1 || Number(port ?? 1) > 65_535) {
-    throw new WeftError("invalid", `--store: ${JSON.stringify(text)} is no HOST:PORT of an etcd member; write ${FORM}`);
+    // Not repeated: where a password has a slash in it that is not written as %2F, this is a part of it.
+    throw new WeftError(
+      "invalid",
+      `--store: etcd member ${index + 1} is no HOST:PORT; write ${FORM}, and %-escape what a password has of @/?#%`,
+    );
   }
   return `${host}:${port ?? DEFAULT_PORT}`;
 }
