@@ -43,7 +43,7 @@ const MENDS: Readonly<Record<string, Mend>> = {
     help: "look into Redis's log, and give its disk space or its directory the right owner",
   },
   OOM: { message: "its memory is full (maxmemory)", help: "raise maxmemory, or remove what else is in it" },
-  NOAUTH: { message: "it asks for a password, and none was given", help: "give one: see --store in docs/reference.md" },
+  NOAUTH: { message: "it asks for a password, and none was given", help: "give one as docs/stores.md says" },
   WRONGPASS: { message: "user or password is wrong", help: "look at the user's password in Redis (ACL LIST) and in --store" },
   NOPERM: { message: "its ACL does not let this user do that", help: "give the user the rights that docs/stores.md lists" },
   NOREPLICAS: {
