@@ -111,17 +111,17 @@ export class EtcdClient {
   /** What aborts with `signal`, with the client, or by itself. */
   stopper(signal?: AbortSignal): { readonly signal: AbortSignal; abort(): void; release(): void } {
     const controller = new AbortController();
-    const abort = () => controller.abort();
     const sources = signal ? [this.closed, signal] : [this.closed];
-    if (sources.some((source) => source.aborted)) abort();
-    for (const source of sources) source.addEventListener("abort", abort);
-    return {
-      signal: controller.signal,
-      abort,
-      release() {
-        for (const source of sources) source.removeEventListener("abort", abort);
-      },
+    const release = () => {
+      for (const source of sources) source.removeEventListener("abort", abort);
     };
+    const abort = () => {
+      release();
+      controller.abort();
+    };
+    if (sources.some((source) => source.aborted)) abort();
+    else for (const source of sources) source.addEventListener("abort", abort);
+    return { signal: controller.signal, abort, release };
   }
 
   /** Connects to a member. @throws EtcdFailure that says that nothing was sent */
