@@ -46,8 +46,8 @@ export interface Image {
   readonly bytes: Uint8Array;
 }
 
-/** Of the database at `path` as it is now, read over a connection of its own, so that writes go on. `log` is for a database that follows none. */
-export async function makeImage(path: string, log = ""): Promise<Image> {
+/** Of the database at `path` as it is now, read over a connection of its own, so that writes go on. */
+export async function makeImage(path: string): Promise<Image> {
   const database = new Database(path, { readonly: true, strict: true });
   const db = new Connection(path, database);
   try {
@@ -56,7 +56,7 @@ export async function makeImage(path: string, log = ""): Promise<Image> {
     const place = readPlace(db);
     const packer = createZstdCompress();
     const packed = collect(packer);
-    for await (const lines of linesOf(db, { log: place?.log || log, bytes: place?.bytes ?? 0 })) {
+    for await (const lines of linesOf(db, { log: place?.log ?? "", bytes: place?.bytes ?? 0 })) {
       if (!packer.write(lines)) await new Promise((resolve) => packer.once("drain", resolve));
     }
     packer.end();

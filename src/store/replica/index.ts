@@ -7,7 +7,7 @@ import { WeftError } from "../../lib/errors.ts";
 import { behindText } from "../behind.ts";
 import type { Compactable } from "../history-limit.ts";
 import { encodeTransaction } from "../plan.ts";
-import { type LogEntry, type Place, type SharedLog, START } from "../shared/log.ts";
+import type { LogEntry, Place, SharedLog } from "../shared/log.ts";
 import { readMarks } from "../sqlite/audit.ts";
 import type { Connection } from "../sqlite/connection.ts";
 import { checkWritable } from "../sqlite/health.ts";
@@ -18,16 +18,16 @@ import { readMeta } from "../sqlite/rows.ts";
 import { Diverged, viewOf } from "../sqlite/write.ts";
 import type { ApplyResult, PrivateChange, Standing, Store, Transaction } from "../store.ts";
 import { type Request, requestApply, requestAudit, requestCompact, requestPrivate } from "../write.ts";
+import { carryOver, emptyLog, hasEntries, isEmpty, ownResources } from "./carry-over.ts";
 import { Contact } from "./contact.ts";
-import { Deadline, pause } from "./deadline.ts";
+import { Deadline } from "./deadline.ts";
 import { decodeEntry } from "./entry.ts";
 import { Follower } from "./follower.ts";
 import { disclose, Unreadable } from "./format.ts";
-import { makeImage } from "./image.ts";
-import { findLostChanges, writeLostChanges } from "./lost-changes.ts";
-import { changesAfter, findDifferences, findFork, replaceBy } from "./replace.ts";
+import { findLostChanges } from "./lost-changes.ts";
+import { type Resynced, resync } from "./resync.ts";
 import { isSnapshotDue, putSnapshot } from "./snapshots.ts";
-import { placeAtStart, stageLog } from "./stage.ts";
+import { placeAtStart } from "./stage.ts";
 import { OtherLog, type PlacedEntry, takeEntries } from "./take.ts";
 import { Writer } from "./writer.ts";
 
@@ -55,7 +55,6 @@ const CHECK_MS = 2_000;
 const SEEN_MS = 60_000;
 /** What the engine cannot promise is asked of it so often: members are upgraded. */
 const WARNINGS_MS = 10 * 60_000;
-const ASK_AGAIN_MS = 250;
 /** Ids of the newest entries, for a writer that does not know whether one is its own. */
 const REMEMBERED = 1_024;
 
@@ -85,7 +84,6 @@ class Replica extends LocalRows implements Store, Compactable {
   #following: Promise<void> | undefined;
   #snapshot: Promise<void> | undefined;
   #place: StoredPlace;
-  #carriesOver: boolean;
   /** Why this database and this log do not go together. */
   #mismatch: WeftError | undefined;
 
@@ -97,7 +95,6 @@ class Replica extends LocalRows implements Store, Compactable {
     this.name = `${log.name} with sqlite:${path}`;
     const stored = readPlace(connection);
     this.#place = stored ?? placeAtStart(log.name, this.now());
-    this.#carriesOver = options.carryOver ?? false;
     this.#contact = new Contact({
       clock,
       engine: log.name,
@@ -153,47 +150,20 @@ class Replica extends LocalRows implements Store, Compactable {
 
   /** A database that holds something, and has followed no log. @throws WeftError where it would be mixed with what the log holds, or lost for it */
   async #begin(deadline: Deadline): Promise<void> {
-    const head = await this.#firstHead(deadline);
-    if (head === undefined) throw this.#neverSynced();
-    if (head === 0) await this.#carryOver();
+    const onTrouble = (reason: string) => this.#contact.lost(reason);
+    const isFilled = await hasEntries(this.#log, { clock: this.clock, deadline, onTrouble });
+    if (isFilled === undefined) throw this.#neverSynced();
+    if (!isFilled) await this.#carryOver();
     else if (this.#place.log === "") throw ownResources(this.#options.path, this.#log.name);
   }
 
-  /** Whether the log has entries: their number is 0 only where it has none. */
-  async #firstHead(deadline: Deadline): Promise<number | undefined> {
-    while (!deadline.passed) {
-      const abort = new AbortController();
-      try {
-        const first = await deadline.limit(this.#log.follow(START, abort.signal)[Symbol.asyncIterator]().next());
-        if (first !== "late" && !first.done) return first.value.type === "current" ? first.value.head.sequence : 1;
-      } catch (reason) {
-        this.#contact.lost(WeftError.from(reason).message);
-        await pause(this.clock, ASK_AGAIN_MS, deadline.signal);
-      } finally {
-        abort.abort();
-      }
-    }
-    return undefined;
-  }
-
-  /** Makes what the database holds the first entry of an empty log. */
+  /** The log is empty. */
   async #carryOver(): Promise<void> {
-    const { path } = this.#options;
-    if (!this.#carriesOver) throw emptyLog(path, this.#log.name, this.#place);
-    const log = this.#place.log || crypto.randomUUID();
-    // Noted first: after a crash it is known that an entry with this name is ours.
-    const before = { ...placeAtStart(this.#log.name, this.now()), log };
-    this.connection.write(() => writePlace(this.connection, before));
-    this.#place = before;
-    const { bytes } = await makeImage(path, log);
-    const id = crypto.randomUUID();
-    if ((await this.#log.append(START, { id, bytes })) === "behind") {
-      throw new WeftError("conflict", `the log in ${this.#log.name} is not empty any more: another node was first`, {
-        help: "start it again",
-      });
-    }
-    this.#place = { ...before, sequence: 1, entry: id, bytes: bytes.length };
-    this.connection.write(() => writePlace(this.connection, this.#place));
+    const { path, carryOver: asked } = this.#options;
+    const refusal = emptyLog(path, this.#log.name, this.#place);
+    if (asked) this.#place = await carryOver(this.#log, this.connection, { before: this.#place, at: this.now() });
+    else if (this.#place.sequence === 0 || this.#place.engine !== this.#log.name) this.#mismatch = refusal;
+    if (!asked) throw refusal;
   }
 
   async apply(transaction: Transaction): Promise<ApplyResult> {
@@ -317,14 +287,10 @@ class Replica extends LocalRows implements Store, Compactable {
   #writeDown(entries: readonly PlacedEntry[]): void {
     this.writing();
     const { place } = takeEntries(this.connection, this.#place, entries, { limits: this.limits, seenAt: this.now() });
-    this.#moveTo(place);
+    this.#place = place;
     for (const one of entries) this.#remember(one.place);
     this.wrote(entries.flatMap(({ entry }) => entry.writes));
     this.#contact.moved();
-  }
-
-  #moveTo(place: StoredPlace): void {
-    this.#place = place;
   }
 
   #remember({ sequence, id }: Place): void {
@@ -341,41 +307,28 @@ class Replica extends LocalRows implements Store, Compactable {
 
   async #resync(reason: string, signal: AbortSignal): Promise<void> {
     this.#contact.lost(`catching up from a snapshot: ${reason}`);
-    const { path } = this.#options;
-    const staged = await stageLog(this.#log, `${path}.resync`, { limits: this.limits, seenAt: this.now(), signal });
+    this.writing();
     try {
-      const { place } = staged;
-      if (place.sequence === 0)
-        throw new WeftError("unavailable", `the log is empty, though this database has followed one to entry ${this.#place.sequence}`);
-      if (this.#place.log !== "" && place.log !== this.#place.log) throw new OtherLog(this.#log.name);
-      const before = this.#collections();
-      const differences = await findDifferences(this.connection, staged.db);
-      // A turn of its own: LocalRows.replaced.
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      const fork = findFork(this.connection, staged.db);
-      if (fork.parted) this.#keepLost(fork.common?.revision ?? 0);
-      this.writing();
-      const leads = replaceBy(this.connection, staged.db, { place, differences, fork });
-      this.#moveTo(place);
-      this.#remember({ sequence: place.sequence, id: place.entry });
-      if (!leads) this.replaced();
-      else if (differences.written.length + differences.removed.length > 0) this.wake();
-      for (const collection of new Set([...before, ...this.#collections()])) this.listeners.tell(collection);
-      this.#contact.moved();
+      const { connection: db, limits } = this;
+      const result = await resync(this.#log, { db, place: this.#place, limits, at: this.now(), signal });
+      if (result) this.#replaced(result);
+      else await this.#carryOver();
+      this.#contact.found();
+    } catch (error) {
+      if (error instanceof OtherLog) this.#mismatch = error;
+      throw error;
     } finally {
-      staged.drop();
+      this.#contact.alarm(findLostChanges(this.#options.path));
+      this.#contact.moved();
     }
   }
 
-  #collections(): readonly string[] {
-    return this.connection.all<{ collection: string }>("SELECT DISTINCT collection FROM private").map(({ collection }) => collection);
-  }
-
-  #keepLost(revision: number): void {
-    const { path } = this.#options;
-    const rows = changesAfter(this.connection, revision);
-    if (rows.length > 0) writeLostChanges(path, rows, { engine: this.#log.name, at: this.now() });
-    this.#contact.alarm(findLostChanges(path));
+  #replaced({ place, leads, collections }: Resynced): void {
+    this.#place = place;
+    this.#remember({ sequence: place.sequence, id: place.entry });
+    if (leads) this.wake();
+    else this.replaced();
+    for (const collection of collections) this.listeners.tell(collection);
   }
 
   async #putSnapshot(): Promise<void> {
@@ -417,21 +370,4 @@ class Replica extends LocalRows implements Store, Compactable {
       // It is known less exactly then, after the next start.
     }
   }
-}
-
-function isEmpty(db: Connection): boolean {
-  return readMeta(db).revision === 0 && readMarks(db).head.sequence === 0;
-}
-
-function ownResources(path: string, engine: string): WeftError {
-  return new WeftError("conflict", `${path} holds resources of its own, and the log in ${engine} holds others: weft never mixes them`, {
-    help: "start this node with an empty data directory; to keep what it holds, write it to a file first (weft get -o yaml) and apply that afterwards",
-  });
-}
-
-function emptyLog(path: string, engine: string, place: StoredPlace): WeftError {
-  const followed = place.sequence > 0 ? `has followed ${place.engine} to entry ${place.sequence}` : "holds resources of its own";
-  return new WeftError("conflict", `the log in ${engine} is empty, but ${path} ${followed}: weft takes neither for the other`, {
-    help: "is it the right engine and prefix? If so, --carry-over fills the empty log with what this database holds",
-  });
 }

@@ -103,6 +103,7 @@ export class Writer {
   async #commit(jobs: readonly Job[], deadline: Deadline): Promise<void> {
     const { contact, target } = this.#options;
     for (let tries = 1; ; tries++) {
+      await this.#inTouch(deadline);
       if (!contact.inTouch) throw target.refusal();
       const { place, view, head, log, snapshot } = target.look();
       const { outcomes, writes, head: after } = planAll(jobs, view, head, target.stamp());
@@ -120,6 +121,13 @@ export class Writer {
         throw new WeftError("conflict", `other nodes wrote first, ${tries} times in a row; nothing was changed`, { help: "try again" });
       }
     }
+  }
+
+  /** Waits out a gap that has just begun, such as a change of leaders; whoever comes later in a long one is refused at once. */
+  async #inTouch(deadline: Deadline): Promise<void> {
+    const { contact, timeoutMs } = this.#options;
+    const isShort = () => (contact.standing.behindMs ?? Number.POSITIVE_INFINITY) < timeoutMs;
+    while (!contact.inTouch && isShort() && !deadline.passed) await contact.wait(deadline.signal);
   }
 
   /** Until the rows stand elsewhere; no longer than the engine is in touch, where only it could move them. */
