@@ -151,6 +151,7 @@ function httpFilters(workload: Workload, port: InboundPort, settings: Settings, 
       routes: { inline: inboundRoute(port, workload.own) },
       server,
       filters: [...httpAuthorizationFilters(), ...(port.protocol === "GRPC-WEB" ? [grpcWebFilter()] : []), routerFilter()],
+      noUpgrades: workload.own,
       forwardClientCert: workload.own
         ? { details: ForwardClientCert.SANITIZE_SET, set: { uri: true } }
         : // Istio's default (pilot/pkg/networking/util/util.go GetProxyHeaders).
