@@ -42,7 +42,9 @@ const STEPS: readonly Step[] = [
   tests("fields", "test/compatibility"),
   tests("binary", "test/binary"),
   tests("unit", "test/docs", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca", "test/telemetry"),
-  tests("store", "test/store"),
+  tests("store", "--path-ignore-patterns=test/store/etcd*", "test/store"),
+  // They wait for elections and leases more than they compute.
+  tests("etcd", "--parallel=2", "test/store/etcd"),
   tests("feature", "test/feature", "test/control", "test/workload-api", "test/cluster"),
   tests("spiffe", "test/spiffe"),
   tests("bench", "test/bench"),

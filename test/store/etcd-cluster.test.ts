@@ -13,7 +13,7 @@ const binary = installEtcd();
 const CURRENT_EVERY_MS = 10_000;
 
 /** An election fits into it, and a member that does not answer. */
-const PATIENCE_MS = 6_000;
+const PATIENCE_MS = 5_000;
 
 const what = "the shared log on three etcd members";
 if (binary === undefined) describe.skip(what, () => {});

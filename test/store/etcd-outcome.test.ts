@@ -10,7 +10,7 @@ import { append, appendAll, bytesOf, type Client, engines, headOf, Reader, text,
 import { Relay } from "./relay.ts";
 
 const binary = installEtcd();
-const PATIENCE_MS = 1_500;
+const PATIENCE_MS = 800;
 
 if (binary === undefined) describe.skip("etcd in trouble", () => {});
 else {

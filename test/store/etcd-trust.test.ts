@@ -13,7 +13,7 @@ import { temporaryDirectories } from "./temporary.ts";
 const binary = installEtcd();
 const PREFIX = "/weft";
 const PASSWORD = "p@ss/w:rd?";
-const PATIENCE_MS = 1_500;
+const PATIENCE_MS = 800;
 
 if (binary === undefined) describe.skip("who is who, with etcd", () => {});
 else {
