@@ -96,44 +96,51 @@ export function changesAfter(db: Connection, revision: number): readonly LogRow[
 }
 
 /**
+ * Within a transaction of `here`, in steps.
  * @param place of `there`
  * @returns whether the history leads from what was here to what is now
  */
-export function replaceBy(
+export function* replaceBy(
   here: Connection,
   there: Connection,
   { place, differences, fork }: { readonly place: StoredPlace; readonly differences: Differences; readonly fork: Fork },
-): boolean {
-  return here.write(() => {
-    for (const id of differences.removed) removeResource(here, id);
-    for (const id of differences.written) {
-      const row = readResource(there, id);
-      if (row) writeResource(here, row);
-    }
-    here.run("DELETE FROM private");
-    for (const row of there.all<Record<"collection" | "id" | "value", string>>("SELECT collection, id, value FROM private")) {
-      here.run("INSERT INTO private VALUES ($collection, $id, $value)", row);
-    }
-    replaceAudit(here, there, fork);
-    const leads = replaceHistory(here, there, fork);
-    writePlace(here, place);
-    return leads;
-  });
+): Generator<void, boolean> {
+  for (const id of differences.removed) {
+    removeResource(here, id);
+    yield;
+  }
+  for (const id of differences.written) {
+    const row = readResource(there, id);
+    if (row) writeResource(here, row);
+    yield;
+  }
+  here.run("DELETE FROM private");
+  for (const row of there.all<Record<"collection" | "id" | "value", string>>("SELECT collection, id, value FROM private")) {
+    here.run("INSERT INTO private VALUES ($collection, $id, $value)", row);
+    yield;
+  }
+  yield* replaceAudit(here, there, fork);
+  const leads = yield* replaceHistory(here, there, fork);
+  writePlace(here, place);
+  return leads;
 }
 
-function replaceAudit(here: Connection, there: Connection, { common }: Fork): void {
+function* replaceAudit(here: Connection, there: Connection, { common }: Fork): Generator<void, void> {
   const { head, anchor } = readMarks(there);
   const from = common?.sequence ?? anchor.sequence;
   here.run(common ? "DELETE FROM audit WHERE sequence > $from" : "DELETE FROM audit WHERE $from >= 0", { from });
   for (let last = from; last < head.sequence; ) {
     const { records } = readAudit(there, { after: last, limit: ROWS_IN_A_TURN });
-    for (const record of records) insertAudit(here, record);
+    for (const record of records) {
+      insertAudit(here, record);
+      yield;
+    }
     last = records.at(-1)?.sequence ?? head.sequence;
   }
   writeMarks(here, { head, anchor: common ? readMarks(here).anchor : anchor });
 }
 
-function replaceHistory(here: Connection, there: Connection, { common, parted }: Fork): boolean {
+function* replaceHistory(here: Connection, there: Connection, { common, parted }: Fork): Generator<void, boolean> {
   const [old, target] = [readMeta(here), readMeta(there)];
   // What both have is kept where what comes after it is there without a gap.
   const until = parted ? (common?.revision ?? 0) : old.revision;
@@ -143,7 +150,10 @@ function replaceHistory(here: Connection, there: Connection, { common, parted }:
   const compacted = kept ? old.compacted : target.compacted;
   for (let last = Math.max(kept ? until : 0, compacted); last < target.revision; ) {
     const rows = readNextRevision(there, last);
-    for (const row of rows) writeLog(here, row);
+    for (const row of rows) {
+      writeLog(here, row);
+      yield;
+    }
     last = rows[0]?.revision ?? target.revision;
   }
   const bytes = here.get<{ bytes: number }>("SELECT coalesce(sum(bytes), 0) AS bytes FROM history")?.bytes ?? 0;

@@ -4,6 +4,7 @@ import { readAudit } from "../sqlite/audit.ts";
 import type { Connection } from "../sqlite/connection.ts";
 import type { StoredPlace } from "../sqlite/place.ts";
 import type { Limits } from "../sqlite/write.ts";
+import { isEmpty } from "./carry-over.ts";
 import { writeLostChanges } from "./lost-changes.ts";
 import { changesAfter, type Fork, findDifferences, findFork, replaceBy } from "./replace.ts";
 import { type Staged, stageLog } from "./stage.ts";
@@ -46,10 +47,19 @@ export async function resync(log: SharedLog, options: ResyncOptions): Promise<Re
     const fork = findFork(db, staged.db);
     if (fork.parted) keepLost(log, db, fork, at);
     const before = collectionsOf(db);
-    const leads = replaceBy(db, staged.db, { place, differences, fork });
+    const steps = replaceBy(db, staged.db, { place, differences, fork });
+    // A node that begins has everything to write, and nobody who reads it yet.
+    const leads = isEmpty(db) ? await db.writeInTurns(steps) : db.write(() => atOnce(steps));
     return { place, leads, collections: [...new Set([...before, ...collectionsOf(staged.db)])] };
   } finally {
     staged.drop();
+  }
+}
+
+function atOnce<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
   }
 }
 
