@@ -1,5 +1,6 @@
 /** weft as a workload of its own mesh, on real Envoys: its admin API through its own sidecar, and what forges, locks out or dies there. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { connect as tcpConnect } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { connect as tlsConnect } from "node:tls";
@@ -172,6 +173,30 @@ spec:
       );
       expect(told.echo?.headers["x-who"]).toBe(`URI=${WEB}`);
       await weft.cli(["delete", "requestauthentication", "forge", "-n", "weft-system"]);
+    });
+
+    test("no request can be hidden in what follows another: the sidecar takes no upgrade, after which bytes go to weft as they are", async () => {
+      // Refused to a viewer, and then in the audit.
+      const hidden = `GET /v1/audit HTTP/1.1\r\nHost: weft\r\nX-Forwarded-Client-Cert: URI=${WEB}\r\n\r\n`;
+      const upgrade = `GET /metrics HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n`;
+      const answer = await new Promise<string>((resolve) => {
+        let text = "";
+        const socket = tcpConnect({ host: other.place.outbound.address, port: other.place.outbound.port }, () => {
+          // The one at once, the other when the answer to the first is there, or the connection has ended.
+          socket.write(upgrade + hidden);
+          socket.once("data", () => socket.write(hidden));
+        });
+        socket.on("data", (data) => {
+          text += data;
+        });
+        socket.setTimeout(2_000, () => socket.destroy());
+        // However it ends, what came until then counts.
+        socket.once("error", () => {});
+        socket.once("close", () => resolve(text));
+      });
+      const { stdout } = await lab().weft.cli(["audit", "-o", "json"]);
+      expect((JSON.parse(stdout) as { action: string }[]).filter(({ action }) => action === "GET /v1/audit")).toEqual([]);
+      expect(answer).toStartWith("HTTP/1.1 403 ");
     });
 
     test("its socket for the sidecar takes nobody else, root and weft's own user among them", async () => {
