@@ -109,8 +109,12 @@ export interface ServiceSummary {
   readonly mtls_mode: "STRICT" | "PERMISSIVE" | "DISABLE" | "MIXED" | "NONE";
   readonly workloads: readonly string[];
   readonly endpoints: number;
-  /** Names of those that get no calls, because their applications are not ready; absent where there are none. */
+  /** Names of those that get no calls, because they are away or their applications are not ready; absent where there are none. */
   readonly unready?: readonly string[];
+  /** Names of those that may be gone, and get calls all the same, because too few would be left; absent where there are none. */
+  readonly kept?: readonly string[];
+  /** Why, by name, of those two; absent where there are none. */
+  readonly reasons?: Readonly<Record<string, string>>;
 }
 
 /** GET /v1/services/{service}/mtls. The mode is one for all ports and workloads, MIXED where they differ, NONE where none has a sidecar. */

@@ -184,6 +184,8 @@ export const ServiceSummarySchema = named(
     workloads: v.array(text),
     endpoints: v.number(),
     unready: v.optional(v.array(text)),
+    kept: v.optional(v.array(text)),
+    reasons: v.optional(v.record(text, text)),
   }),
 );
 

@@ -5,6 +5,7 @@ import type { LedgerReader, ProxyRecord } from "../ads/index.ts";
 import { type OpenedAuthority, type SvidManager, spiffeBundle, type TokenHolder, type WorkloadTokens } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
+import { reasonAt } from "../mesh/readiness.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
 import { ANNOTATION } from "../model/index.ts";
 import { envoyBootstrap } from "../proxy/bootstrap.ts";
@@ -76,12 +77,16 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   /** Those that left count for as long as their workload is registered: afterwards nobody expects them back. */
   const expected = (record: Pick<ProxyRecord, "id" | "disconnectedAt">) =>
     record.disconnectedAt === undefined || reconciler.mesh === undefined || reconciler.mesh.workloads.has(record.id);
+  const unreadyBecause = (id: string) => {
+    const why = reconciler.mesh?.unready.get(id);
+    return why && reasonAt(why, parts.clock.now());
+  };
   const statuses = () => {
     const { mesh: now } = reconciler;
     const told = ledger
       .proxies()
       .filter(expected)
-      .map((record) => proxyStatus(record, restartNeeded(record, now), now?.unready.get(record.id)?.reason, tooOldFor(record, now)));
+      .map((record) => proxyStatus(record, restartNeeded(record, now), unreadyBecause(record.id), tooOldFor(record, now)));
     const away = parts.known.away().filter(expected).map(awayStatus);
     return away.length === 0 ? told : [...told, ...away].sort((a, b) => (a.id < b.id ? -1 : 1));
   };
@@ -111,7 +116,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     get: (kind, namespace, name) => changes.get(kind, namespace, name),
     watch: (since, signal) => changes.watch(since, signal),
 
-    services: (namespace) => serviceSummaries(mesh(), namespace),
+    services: (namespace) => serviceSummaries(mesh(), parts.clock.now(), namespace),
     mtls: (service, namespace) => mtlsReport(mesh(), ledger, service, namespace),
     check: () => allFindings(reconciler, parts.clock.now(), parts.federation.status(), parts.users),
     why: (request) => why(mesh(), request, { now: parts.clock.now(), isConnected }),

@@ -11,6 +11,7 @@ import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
 import { isLoopback } from "../lib/loopback.ts";
 import { jwksNeeds } from "../mesh/request-authentication.ts";
+import type { Resource } from "../model/resource.ts";
 import { openStore } from "../store/index.ts";
 import { logger } from "../telemetry/log.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
@@ -34,6 +35,7 @@ import { allJwtAuthorities } from "./jwt-authorities.ts";
 import { KnownProxies } from "./known-proxies.ts";
 import { meteredStore } from "./metered-store.ts";
 import { createObserver } from "./observer.ts";
+import { addressesOfMachine, NodeProbes } from "./node-probes.ts";
 import { ownPlace } from "./own-documents.ts";
 import { OwnWorkload } from "./own-workload.ts";
 import { openPresence, presenceSaid } from "./presence-open.ts";
@@ -201,6 +203,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     onChange: () => reconciler.rebuild(),
   });
   const { presence } = nodes;
+  const probes = new NodeProbes({ node, clock, health: workloadHealth, addresses: addressesOfMachine });
+  let workloadEntries: readonly Resource<"WorkloadEntry">[] = [];
   const feeds = new ProxyFeeds({
     secretsOf: secretsFrom({ ...identity, federated: federation }),
     clock,
@@ -219,7 +223,10 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     trustDomain,
     jwks: () => jwks.keys(),
     jwtAuthorities: () => allJwtAuthorities(authority.bundle(), federation.federation.bundles),
-    health: (entries) => presence.health(entries),
+    health(entries) {
+      workloadEntries = entries;
+      return presence.health(entries);
+    },
     open: (document) => seal.open(document),
     onTrouble: (message) => log.warning(message),
     onRevision({ revision, trace }) {
@@ -235,6 +242,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
       presence.follow(mesh);
+      probes.follow(workloadEntries);
       registrations.follow();
       known.follow(mesh);
       ads.endStreams((proxy) => attestation.isLost(proxy, mesh), "what proved this stream is not good for its workload any more");
@@ -304,6 +312,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(() => registrations.close());
   onClose(() => known.close());
   onClose(() => nodes.close());
+  onClose(() => probes.close());
   const adsAddress = { host: adsBound.address, port: adsBound.port };
   await ads.listen({ path: adsSocket, mode: 0o660 });
   const publicSocket = options.adsSocket || undefined;
@@ -357,6 +366,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     federation,
     registrations,
     workloadHealth,
+    node,
+    presence,
     ads: {
       local: adsAddress,
       socket: resolve(publicSocket ?? adsSocket),
