@@ -20,6 +20,8 @@ export interface OwnWorkloadOptions {
   readonly node: string;
   /** Undefined: this node is not in its mesh. */
   readonly place: OwnPlace | undefined;
+  /** Whether the node was removed from the mesh: then its documents are no concern of its own any more. Never where absent. */
+  readonly isRemoved?: () => boolean;
   readonly log: { info(message: string): void; warning(message: string): void };
 }
 
@@ -92,7 +94,11 @@ export class OwnWorkload {
 
   /** What must be written; undefined where nothing. */
   async #plan(): Promise<Omit<Transaction, "who"> | undefined> {
-    const { store, node, place } = this.#options;
+    const { store, node, place, isRemoved } = this.#options;
+    if (isRemoved?.()) {
+      this.#status = `not in the mesh: node ${node} was removed from it`;
+      return undefined;
+    }
     const [service, entry] = await Promise.all([store.get(OWN_SERVICE), store.get(ownEntryId(node))]);
     return place ? this.#joining(place, service, entry) : await this.#leaving(service, entry);
   }

@@ -17,14 +17,14 @@ afterEach(async () => {
 const placeOf = (node: string, rpcPort?: number) => ({ node, address: "10.0.0.5", port: 15014, socket: "/d/mesh.sock", rpcPort });
 
 /** One node, as control/start.ts joins it. */
-async function open(store: Store, node: string, place: ReturnType<typeof placeOf> | null = placeOf(node)) {
+async function open(store: Store, node: string, place: ReturnType<typeof placeOf> | null = placeOf(node), isRemoved = () => false) {
   const clock = new FakeClock();
   const lines: string[] = [];
   let own: OwnWorkload | undefined;
   const reconciler = new Reconciler({ store, clock, trustDomain: "mesh.local", onMesh: () => own?.follow(), onTrouble: () => {} });
   await reconciler.start();
   const say = (line: string) => void lines.push(line);
-  own = new OwnWorkload({ store, reconciler, clock, node, place: place ?? undefined, log: { info: say, warning: say } });
+  own = new OwnWorkload({ store, reconciler, clock, node, place: place ?? undefined, isRemoved, log: { info: say, warning: say } });
   closers.push(
     () => reconciler.stop(),
     () => own?.close(),
@@ -155,6 +155,20 @@ describe("weft in its own mesh", () => {
     const without = await open(store, "a", null);
     await eventually(async () => expect(await names(store)).toEqual([]));
     expect(without.own.status).toContain("left the mesh");
+  });
+
+  test("is not written again by a node that was removed, and runs on", async () => {
+    const store = newStore();
+    let isRemoved = false;
+    const { own, clock } = await open(store, "a", placeOf("a"), () => isRemoved);
+    await eventually(async () => expect(await names(store)).toHaveLength(2));
+    isRemoved = true;
+    await removeOwnEntry(store, "a", "uid 0");
+    await eventually(async () => {
+      await clock.advance(10_000);
+      expect(own.status).toBe("not in the mesh: node a was removed from it");
+    });
+    expect(await names(store)).toEqual([]);
   });
 
   test("is not where its sidecar could not listen, or its socket could not be named", () => {
