@@ -6,6 +6,7 @@ import type { Provenance } from "../lib/provenance.ts";
 import type { Principal, Role } from "./access.ts";
 import type { CaAnswer, CaRotateTarget } from "./ca-schemas.ts";
 import type { Caller } from "./context.ts";
+import type { NodesControl } from "./nodes.ts";
 import type { RegistrationControl } from "./registration.ts";
 import type { WhyRequestBody } from "./why-schemas.ts";
 
@@ -321,6 +322,8 @@ export interface ControlPlane extends RegistrationControl {
     readonly pending: readonly string[];
     readonly still_nacked: readonly ProxyStatus[];
   };
+  /** The nodes of the mesh. */
+  readonly nodes: NodesControl;
   /** Part of the audit, oldest first. */
   audit(filter: { readonly after: number; readonly limit: number }): Promise<AuditPage>;
   /** What the history says of the revisions after `after`, oldest first, in pages. */

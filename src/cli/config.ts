@@ -7,6 +7,7 @@ import { parseAllowedPeers } from "../lib/public-address.ts";
 import { nearest } from "../model/suggest.ts";
 import { BUNDLE_VARIABLES, type BundleSettings, readBundleSettings } from "./bundle-settings.ts";
 import { CA_VARIABLES, type CaRunSettings, readCaSettings } from "./ca-settings.ts";
+import { CLUSTER_VARIABLES, type ClusterSettings, readClusterSettings } from "./cluster-settings.ts";
 import { DOOR_VARIABLES, type DoorSettings, readDoorSettings } from "./door-settings.ts";
 import { IN_MESH_VARIABLES, type InMeshSettings, readInMesh } from "./in-mesh-settings.ts";
 import { PRESENCE_VARIABLES, type PresenceSettings, readPresenceSettings } from "./presence-settings.ts";
@@ -21,7 +22,7 @@ export interface HostPort {
 export const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export interface RunSettings extends CaRunSettings, DoorSettings, BundleSettings, InMeshSettings, PresenceSettings {
+export interface RunSettings extends CaRunSettings, ClusterSettings, DoorSettings, BundleSettings, InMeshSettings, PresenceSettings {
   readonly data: string;
   readonly ads: HostPort;
   readonly admin: HostPort;
@@ -53,6 +54,7 @@ export const VARIABLES: Readonly<Record<keyof RunSettings, string>> = {
   jwksAllow: "WEFT_JWKS_ALLOW",
   workloadApi: "WEFT_WORKLOAD_API",
   ...CA_VARIABLES,
+  ...CLUSTER_VARIABLES,
   ...DOOR_VARIABLES,
   ...BUNDLE_VARIABLES,
   ...IN_MESH_VARIABLES,
@@ -113,6 +115,7 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
     ),
     workloadApi: pick("workloadApi", "", (value) => (value === "off" || /^$|\//.test(value) ? value : undefined), "a path, or off"),
     ...readCaSettings(pick, env),
+    ...readClusterSettings(pick, parseHostPort),
     ...doors,
     ...readInMesh(pick, parseHostPort, [doors.adminTls, doors.adsTls]),
     ...readBundleSettings(pick, parseHostPort),

@@ -35,6 +35,12 @@ export const runCommand = buildCommand({
       ),
       trustDomain: flag("Trust domain of the identities: mesh.local [$WEFT_TRUST_DOMAIN]", "TD"),
       workloadApi: flag("Socket of the SPIFFE Workload API: DATA/workload.sock; off: none [$WEFT_WORKLOAD_API]", "PATH"),
+      node: flag("This node's name: the data directory's, or the host's [$WEFT_NODE]", "NAME"),
+      cluster: flag("Where an authority serves other nodes: 0.0.0.0:15016, say; nowhere where absent [$WEFT_CLUSTER]", "ADDR:PORT"),
+      clusterAddress: flag(
+        "Where they reach it: where it listens, by this host's name where that is every address [$WEFT_CLUSTER_ADDRESS]",
+        "HOST:PORT",
+      ),
       store: flag("Store: sqlite, sqlite:PATH or memory: [$WEFT_STORE]", "URL"),
       config: flag("Configuration file: /etc/weft/weft.yaml, where there is one [$WEFT_CONFIG]", "FILE"),
       logLevel: flag(`${LOG_LEVELS.join(", ")}: info [$WEFT_LOG]`, "LEVEL"),

@@ -15,6 +15,11 @@ export interface RemoteIssuerOptions {
   readonly clock: Clock;
 }
 
+/** The node's certificate, signed anew for the key that it presents; DER. @throws WeftError "forbidden" (no node of the mesh any more), "unavailable" */
+export async function renewNodeCertificate(signers: Pick<Signers, "ask">): Promise<readonly Uint8Array[]> {
+  return (await signers.ask((parts) => callNode(parts, ClusterService.method.renewNode, {}))).certificates;
+}
+
 export class RemoteIssuer {
   readonly #options: RemoteIssuerOptions;
 

@@ -1,6 +1,7 @@
 /** The ControlPlane that the admin API serves, joined from its parts. */
 import type { CaAnswer } from "../admin/ca-schemas.ts";
 import type { ApplyOutcome, ControlPlane, JwksReport } from "../admin/control-plane.ts";
+import type { NodesControl } from "../admin/nodes.ts";
 import type { LedgerReader, ProxyRecord } from "../ads/index.ts";
 import { type OpenedAuthority, type SvidManager, spiffeBundle, type TokenHolder, type WorkloadTokens } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -54,6 +55,7 @@ export interface ControlPlaneParts extends RegistrationApiParts {
   readonly health: HealthChecks;
   readonly jwks: JwksKeeper;
   readonly federation: FederatedBundles;
+  readonly nodes: NodesControl;
 }
 
 function jwksReport({ fetchedAt, ...status }: JwksStatus): JwksReport {
@@ -140,6 +142,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     },
 
     access: accessControl(parts.access),
+    nodes: parts.nodes,
     audit: (filter) => audit.read(filter),
     revisions: (after) => audit.revisions(after),
     refused: (refusal) => audit.refused(refusal),

@@ -5,7 +5,6 @@ import { join, resolve } from "node:path";
 import { createAdminServer, type SvidPrincipal } from "../admin/index.ts";
 import { createAdsServer, type LedgerReader } from "../ads/index.ts";
 import { DEFAULT_LIFETIMES, openAdminToken, openSealKey, WorkloadTokens } from "../ca/index.ts";
-import { nodeNameOfHost } from "../cluster/node-name.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
@@ -23,21 +22,26 @@ import { AuditTrail } from "./audit-trail.ts";
 import type { BundleEndpointSettings } from "./bundle-endpoint.ts";
 import { openBundleEndpoint } from "./bundle-endpoint-open.ts";
 import { Changes } from "./changes.ts";
+import { clusterNodes } from "./cluster-nodes.ts";
+import { openCluster } from "./cluster-open.ts";
+import { serveCluster } from "./cluster-serve.ts";
 import { createControlPlane } from "./control-plane.ts";
 import { openFederation } from "./federation-open.ts";
 import { awaitingPeers } from "./federation-peers.ts";
 import { ProxyFeeds } from "./feeds.ts";
 import { HealthChecks } from "./health.ts";
-import { type CaSettings, checkCa, openIdentity } from "./identity.ts";
+import { type CaSettings, checkCa, keyEncryptionOf, openIdentity } from "./identity.ts";
 import { Journal } from "./journal.ts";
 import { openJwks } from "./jwks-open.ts";
 import { allJwtAuthorities } from "./jwt-authorities.ts";
 import { KnownProxies } from "./known-proxies.ts";
 import { meteredStore } from "./metered-store.ts";
-import { createObserver } from "./observer.ts";
+import { NodeCards, nodeCard } from "./node-cards.ts";
+import { openNodeState } from "./node-file.ts";
 import { addressesOfMachine, NodeProbes } from "./node-probes.ts";
+import { createObserver } from "./observer.ts";
 import { ownPlace } from "./own-documents.ts";
-import { OwnWorkload } from "./own-workload.ts";
+import { OwnWorkload, removeOwnEntry } from "./own-workload.ts";
 import { openPresence, presenceSaid } from "./presence-open.ts";
 import { followPrivate } from "./private-changes.ts";
 import { trustPropagation } from "./propagation.ts";
@@ -59,6 +63,8 @@ export interface StartOptions {
   readonly admin: { readonly host: string; readonly port: number };
   readonly trustDomain: string;
   readonly store: string;
+  /** Opens it; by its URL where absent. */
+  readonly openStore?: typeof openStore;
   /** Whether a database that belongs to another store, or a log that was lost, is gone on with (OpenStoreOptions). */
   readonly carryOver?: boolean;
   /** Names besides loopback's under which the admin API is reached. */
@@ -76,6 +82,12 @@ export interface StartOptions {
   readonly jwksAllow?: () => readonly string[];
   /** Where weft's own sidecar takes calls (own-workload.ts); weft is no workload of its mesh where absent. */
   readonly inMesh?: { readonly host: string; readonly port: number } | null;
+  /** This node's name; the data directory's or the host's where absent or "". */
+  readonly node?: string;
+  /** Where an authority serves other nodes; nowhere where absent. */
+  readonly cluster?: { readonly host: string; readonly port: number } | null;
+  /** HOST:PORT at which they reach it; where it listens where absent or "". */
+  readonly clusterAddress?: string;
   /** How long a workload's proxy, and a node, may be away before their endpoints are taken out, in milliseconds; defaults where absent. */
   readonly presenceGrace?: number;
   readonly nodeGrace?: number;
@@ -97,6 +109,8 @@ export interface Listening {
   readonly ads_public_socket?: string;
   readonly admin_tls?: string;
   readonly bundle_endpoint?: string;
+  /** Where other nodes reach this authority. */
+  readonly cluster?: string;
   /** Where its own sidecar takes calls, and the socket on which that is served. */
   readonly in_mesh?: string;
   readonly in_mesh_socket?: string;
@@ -146,7 +160,12 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const tracing = createTracing({ env, version });
   onClose(() => Promise.race([tracing.shutdown(), sleep(clock, LAST_TRACES_MS)]));
   const { carryOver } = options;
-  const { store: opened, board } = await openStore(options.store, { dataDir: data, clock, carryOver, environment: env });
+  const { store: opened, board } = await (options.openStore ?? openStore)(options.store, {
+    dataDir: data,
+    clock,
+    carryOver,
+    environment: env,
+  });
   const store = meteredStore(opened, metrics, clock);
   onClose(() => store.close());
   const audit = new AuditTrail({ store, clock });
@@ -158,7 +177,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   let workloadApi: WorkloadApi | undefined;
   let own: OwnWorkload | undefined;
   const { inMesh } = options;
-  const node = nodeNameOfHost(hostname());
+  const nodeState = await openNodeState(data, { asked: options.node || undefined, host: hostname() });
+  const node = nodeState.name;
   const federation = openFederation({ data, clock, metrics, allow: options.jwksAllow ?? (() => []) });
   onClose(() => federation.close());
   const { bundleEndpoint } = options;
@@ -166,7 +186,33 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     trustPropagation({ ledger: () => proxies, mesh: () => reconciler.mesh, federation: () => federation.federation }),
     { ledger: () => proxies, clock },
   );
+  const cards: NodeCards = new NodeCards({
+    node,
+    board,
+    card: () => nodeCard({ node, presence, store, cluster, revision: reconciler.mesh?.revision ?? 0, version }),
+    clock,
+    onTrouble: (message) => log.warning(message),
+  });
+  let endServing = () => {};
+  const cluster = await openCluster({
+    data,
+    state: nodeState,
+    trustDomain,
+    store,
+    wanted: options.cluster != null,
+    revokedAt: (spiffeId) => revocations.timeOfSvids(spiffeId),
+    encryption: keyEncryptionOf(options.ca ?? {}, env.CREDENTIALS_DIRECTORY),
+    svidMs: (options.ca?.lifetimes ?? DEFAULT_LIFETIMES).x509SvidMs,
+    cards: () => cards.all,
+    revision: () => reconciler.mesh?.revision ?? 0,
+    onExpelled: () => endServing(),
+    clock,
+    random: Math.random,
+    log: plainLog(log),
+  });
+  onClose(() => cluster?.close());
   const identity = await openIdentity({
+    cluster,
     data,
     trustDomain,
     clock,
@@ -182,7 +228,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(federation.onChange(() => reconciler.rebuild()));
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock, epochOf: (holder) => revocations.epochOf(holder) });
   const adminToken = await openAdminToken({ dir: data });
-  const seal = createSeal(await openSealKey({ dir: data }), (message) => log.error(message));
+  const sealKey = await openSealKey({ dir: data });
+  const seal = createSeal(sealKey, (message) => log.error(message));
 
   const journal = new Journal(clock);
   const workloadHealth = new WorkloadHealthKeeper({
@@ -200,6 +247,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     nodeGraceMs: options.nodeGrace,
     ledger: () => proxies,
     health: () => workloadHealth,
+    removed: () => new Set(cluster?.records.removed.keys()),
     onChange: () => reconciler.rebuild(),
   });
   const { presence } = nodes;
@@ -282,7 +330,10 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     presence.streamsChanged();
   };
   const ads = createAdsServer({
-    authenticate: (credentials) => attestation.authenticate(credentials),
+    async authenticate(credentials) {
+      if (cluster?.expelled) throw cluster.expelled;
+      return await attestation.authenticate(credentials);
+    },
     source: registrations.watching(feeds),
     clock,
     // For as long as one that left may come back with an SVID that is still good: a rotation of the CA waits for it.
@@ -323,7 +374,9 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   // Until it has found itself at the Unix socket, no user is believed there.
   await ads.selfTest().catch((reason) => log.warning("{reason}", { reason: WeftError.from(reason).message }));
   await reconciler.start();
-  nodes.start();
+  nodes.start((all) => cards.take(all));
+  cards.start();
+  onClose(() => cards.close());
   onClose(followStanding({ store, revision: () => reconciler.mesh?.revision ?? 0, metrics, clock, log: plainLog(log) }));
   const reread = followPrivate({ store, access, revocations, log: plainLog(log) }, () =>
     ads.endStreams((proxy) => attestation.isRevoked(proxy), "what proved this stream was revoked"),
@@ -345,7 +398,39 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   });
   onClose(() => workloadApi?.close(DRAIN_MS));
 
+  endServing = () => {
+    ads.endStreams(() => true, "this node was removed from the mesh");
+    void workloadApi?.close(0);
+  };
+  if (cluster?.expelled) endServing();
+  const reached = (revision: number) => reconciler.reached(revision);
+  const served =
+    cluster && options.cluster
+      ? await serveCluster({
+          cluster,
+          listen: options.cluster,
+          advertise: options.clusterAddress ?? "",
+          trustDomain,
+          store,
+          sealKey,
+          mesh: () => reconciler.mesh,
+          reached,
+          audit,
+          clock,
+        })
+      : undefined;
+  onClose(() => served?.close());
+
   const control = createControlPlane({
+    nodes: clusterNodes({
+      card: () => cards.own(),
+      cluster,
+      store,
+      cards: () => cards.all,
+      lastSeen: (name) => cards.lastSeen(name),
+      onRemove: (name, who) => removeOwnEntry(store, name, who),
+      clock,
+    }),
     clock,
     changes,
     audit,
@@ -419,6 +504,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     ...(publicSocket ? { ads_public_socket: publicSocket } : {}),
     ...(adminTls ? { admin_tls: hostPort(adminTls) } : {}),
     ...(bundles ? { bundle_endpoint: hostPort(bundles) } : {}),
+    ...(served ? { cluster: hostPort(served) } : {}),
     ...(inMesh ? { in_mesh: hostPort(inMesh), in_mesh_socket: ownSocket } : {}),
   };
   const listeningFile = join(data, "listening.json");
