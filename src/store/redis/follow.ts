@@ -81,15 +81,19 @@ async function* session(
   const least = (await leastReplicas(connection)) ?? 0;
   while (!signal.aborted) {
     const fence = unsettled();
-    const [status, sequence, id] = await connection.run(CHECK, [keys.log, keys.snapshot, keys.fence], [place.sequence, place.id, fence]);
+    // Sent together, answered in this order: who says where the log ends is still the master after that.
+    const [[status, sequence, id], { doubt, replicas }] = await Promise.all([
+      connection.run(CHECK, [keys.log, keys.snapshot, keys.fence], [place.sequence, place.id, fence]),
+      replicationOf(connection, least),
+    ]);
     if (status !== "at" && status !== "more") {
       yield { type: "lost", reason: `${name}: ${lostReason(String(status), place, Number(sequence))}` };
       return;
     }
     if (status === "at") {
-      const { doubt, replicas } = await replicationOf(connection, least);
-      if (doubt !== undefined)
+      if (doubt !== undefined) {
         throw new WeftError("unavailable", `${name}: ${doubt}`, { help: "let --store name the master that the others follow" });
+      }
       noteReplicas(replicas);
       // A write of unknown outcome that came about meanwhile is fenced off first.
       if (unsettled() > fence) continue;
