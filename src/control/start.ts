@@ -18,6 +18,7 @@ import { createTracing, parentFromHeaders } from "../telemetry/tracing.ts";
 import { unixNames } from "../workload-api/unix-names.ts";
 import { AccessTokens } from "./access-tokens.ts";
 import { Attestation } from "./attestation.ts";
+import { AuditBacklog } from "./audit-backlog.ts";
 import { AuditTrail } from "./audit-trail.ts";
 import type { BundleEndpointSettings } from "./bundle-endpoint.ts";
 import { openBundleEndpoint } from "./bundle-endpoint-open.ts";
@@ -168,7 +169,14 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   });
   const store = meteredStore(opened, metrics, clock);
   onClose(() => store.close());
-  const audit = new AuditTrail({ store, clock });
+  const backlog = new AuditBacklog({
+    store,
+    path: join(data, "audit-backlog.jsonl"),
+    clock,
+    onTrouble: (message) => log.warning("{message}", { message }),
+  });
+  onClose(() => backlog.close());
+  const audit = new AuditTrail({ store, clock, backlog });
   onClose(() => audit.close());
   const access = await AccessTokens.open(store, clock);
   const revocations = await Revocations.open(store, clock);
