@@ -7,7 +7,7 @@ import type { Resource } from "../model/resource.ts";
 import type { CardIndex, Cards } from "./presence-cards.ts";
 import type { PresenceMemory } from "./presence-memory.ts";
 import type { NodesPresence } from "./presence-nodes.ts";
-import { type Evidence, observe, type WorkloadState } from "./presence-state.ts";
+import { type Evidence, leave, observe, type WorkloadState } from "./presence-state.ts";
 
 type WorkloadEntry = Resource<"WorkloadEntry">;
 
@@ -74,6 +74,8 @@ export class PresenceRoster {
 
   #forget(key: string): void {
     const known = this.#states.get(key);
+    // An instance's entry may be deleted a moment before its grace is over here: it has gone all the same.
+    if (known?.isIn && known.evidence === "proxy") leave(known, this.#options.clock.monotonic());
     if (known) this.#options.memory.keep(key, known);
     this.#states.delete(key);
     this.#pending.delete(key);
@@ -157,9 +159,9 @@ export class PresenceRoster {
     return { now: clock.monotonic(), time: clock.now() };
   }
 
-  #evidence(key: string, node: string): Evidence {
-    const { removed, cards, node: own } = this.#options;
-    if (removed?.().has(node)) return "removed";
+  #evidence(key: string, node: string, removed = this.#options.removed?.()): Evidence {
+    const { cards, node: own } = this.#options;
+    if (removed?.has(node)) return "removed";
     if (this.#local.has(key) || cards.isListed(key)) return "there";
     if (node === own) return "proxy";
     if (this.#frozen !== undefined) return "unknown";
@@ -168,10 +170,11 @@ export class PresenceRoster {
 
   #observe(keys: Iterable<string>): void {
     const moment = this.#moment();
+    const removed = this.#options.removed?.();
     for (const key of keys) {
       const state = this.#states.get(key);
       if (!state) continue;
-      observe(state, this.#evidence(key, state.node), moment);
+      observe(state, this.#evidence(key, state.node, removed), moment);
       this.sort(key);
     }
   }

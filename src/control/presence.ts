@@ -80,7 +80,6 @@ export class Presence {
   #changedAt = Number.NEGATIVE_INFINITY;
   #timer: { readonly at: number; readonly cancel: () => void } | undefined;
   #cancelStreams: (() => void) | undefined;
-  readonly #listeners = new Set<() => void>();
   #closed = false;
 
   constructor(options: PresenceOptions) {
@@ -125,13 +124,6 @@ export class Presence {
     return { proxies: [...this.#roster.local].sort(), notReady };
   }
 
-  /** Calls `listener` when `ownCard` may have changed, until the returned function is called. */
-  onOwnCard(listener: () => void): () => void {
-    const own = () => listener();
-    this.#listeners.add(own);
-    return () => this.#listeners.delete(own);
-  }
-
   report(): PresenceReport {
     const { states: all, frozen } = this.#roster;
     const states = [...all.values()];
@@ -159,7 +151,6 @@ export class Presence {
   follow(mesh: Mesh): void {
     const before = this.#mesh;
     this.#mesh = mesh;
-    if (before?.workloads !== mesh.workloads) this.#tellCard();
     if (before?.workloads !== mesh.workloads || this.#roster.pending.size > 0) this.#touch();
   }
 
@@ -168,9 +159,7 @@ export class Presence {
     if (this.#closed) return;
     this.#cancelStreams ??= this.#options.clock.after(STREAMS_MS, () => {
       this.#cancelStreams = undefined;
-      if (!this.#roster.connected(new Set(this.#options.connected()))) return;
-      this.#touch();
-      this.#tellCard();
+      if (this.#roster.connected(new Set(this.#options.connected()))) this.#touch();
     });
   }
 
@@ -179,7 +168,6 @@ export class Presence {
     if (this.#closed) return;
     this.#roster.observeAll();
     this.#touch();
-    this.#tellCard();
   }
 
   /** The cards on the board, by node. Where this node's own is not among them, the board has lost what it held, and proves nothing. */
@@ -207,10 +195,6 @@ export class Presence {
     this.#cancelStreams?.();
     this.#timer?.cancel();
     this.#memory.close();
-  }
-
-  #tellCard(): void {
-    for (const listener of [...this.#listeners]) listener();
   }
 
   /** Looks at what is due: at once, or where something changed a moment ago, with what else changes until its second is over. */
