@@ -109,6 +109,25 @@ else {
       }
     });
 
+    test("of unknown outcome comes true before the log is read again, or never", async () => {
+      const { relay, log, place, direct } = await relayed();
+      const cut = relay.cutAt(isAppend, { pass: false }).then(() => {
+        relay.way = "closed";
+      });
+      const beside = append(log, { sequence: 7, id: "elsewhere" }, "beside").catch(() => {});
+      const [failure] = await Promise.all([refusal(append(log, place, "meanwhile")), cut]);
+      await beside;
+      expect(failure).toBeInstanceOf(UnknownOutcome);
+      relay.way = "open";
+      expect(await read(log, place).next()).toEqual({ type: "current", head: place });
+      // As from a member that was stopped all the while: the first try reaches etcd.
+      await relay.release();
+      expect(await headOf(direct)).toEqual(place);
+      const after = await append(log, place, "after");
+      expect(after.outcome).toBe("appended");
+      expect((await read(direct).upTo(after.place)).map((entry) => text(entry.bytes))).toEqual(["before", "after"]);
+    });
+
     test("a follower whose connection is cut again and again gets every entry once", async () => {
       const { relay, log, place, direct } = await relayed();
       const reader = read(log);
@@ -174,7 +193,7 @@ else {
       only.start();
       await only.ready();
       expect(await lostOf(follower)).toContain("backup");
-      // The places up to the backup are still of this history.
+      // The places up to the backup are still of this history, and who stands there hears of what is written anew at once.
       expect(await read(log, first).next()).toEqual({ type: "current", head: first });
       const again = await appendAll(log, first, ["2", "3", "4"]);
       expect(await read(log, third).next()).toMatchObject({ type: "lost" });

@@ -13,17 +13,21 @@ import { type ChunkStore, type CompareInit, INLINE_BYTES, putOp, rangeOp, type S
 import type { EtcdClient } from "./client.ts";
 import { type EntryReader, kvsOf, samePlace } from "./entries.ts";
 import type { EtcdFailure } from "./failure.ts";
-import { headValue, type Keys, parseHead, utf8 } from "./keys.ts";
+import type { Fence } from "./fence.ts";
+import { headValue, type Keys, parseHead, textOf, utf8 } from "./keys.ts";
 
 interface Parts {
   readonly client: EtcdClient;
   readonly keys: Keys;
   readonly chunks: ChunkStore;
+  readonly fence: Fence;
   readonly reader: EntryReader;
 }
 
 /** etcd forgets what it had proposed to a leader that died, so it is sent again soon; where it only takes long, that does no harm. */
 const DEADLINE_MS = 2_000;
+/** Whoever waits for a change waits some 5 s (store/replica). An election, and a member that does not answer, fit into it. */
+const PATIENCE_MS = 4_500;
 
 /** SharedLog.append */
 export async function append(
@@ -43,28 +47,16 @@ export async function append(
 }
 
 async function commit(
-  { client, keys, reader }: Parts,
+  parts: Parts,
   after: Place,
   entry: { readonly id: string; readonly bytes: Uint8Array },
   staged?: Staged,
 ): Promise<"appended" | "behind"> {
+  const { client, fence, reader } = parts;
   const place: Place = { sequence: after.sequence + 1, id: entry.id };
-  const key = keys.entry(place.sequence);
-  const record = create(EtcdEntrySchema, {
-    id: entry.id,
-    previous: after.id,
-    content: staged ? { case: "chunks", value: staged.chunks } : { case: "inline", value: entry.bytes },
-  });
-  const transaction: TxnInit = {
-    compare: [headIs(keys, after), ...(staged ? [staged.stillThere] : [])],
-    success: [
-      putOp(keys.head, headValue(place)),
-      putOp(key, toBinary(EtcdEntrySchema, record)),
-      ...(staged ? [putOp(keys.owner(staged.chunks.set), utf8(`log ${place.sequence}`))] : []),
-    ],
-    failure: [rangeOp(keys.head), rangeOp(key)],
-  };
   const began = client.clock.monotonic();
+  let epoch = fence.epoch;
+  let transaction = transactionOf(parts, after, entry, epoch, staged);
   let maybeDone = false;
   for (let tries = 1; ; tries++) {
     let answer: TxnResponse;
@@ -73,24 +65,56 @@ async function commit(
     } catch (reason) {
       const failure = reason as EtcdFailure;
       maybeDone ||= failure.maybeDone;
-      const over = client.clock.monotonic() - began >= client.patienceMs || client.closed.aborted;
+      const over = client.clock.monotonic() - began >= Math.min(PATIENCE_MS, client.patienceMs) || client.closed.aborted;
       if (failure.cure === "member" && !over) {
         await client.backOff(tries);
         continue;
       }
-      if (maybeDone) throw new UnknownOutcome(`nobody knows whether the entry was written: ${failure.message}`, failure);
-      throw failure.unavailable();
+      if (!maybeDone) throw failure.unavailable();
+      fence.suspect(epoch);
+      throw new UnknownOutcome(`nobody knows whether the entry was written: ${failure.message}`, failure);
     }
     if (answer.succeeded) return "appended";
-    const head = parseHead(kvsOf(answer.responses[0])[0]?.value);
-    const stored = kvsOf(answer.responses[1])[0];
-    if (stored && reader.record(key, stored.value).place.id === entry.id) return "appended";
-    if (samePlace(head, after)) throw new WeftError("unavailable", "etcd took too long to write the entry's bytes; they were given up");
-    if (maybeDone && !stored && head.sequence >= place.sequence) {
+    const [head, stored, fenced, owner] = answer.responses.map((response) => kvsOf(response)[0]);
+    if (stored && reader.record(textOf(stored.key), stored.value).place.id === entry.id) return "appended";
+    const end = parseHead(head?.value);
+    if (!samePlace(end, after)) {
+      if (!maybeDone || stored || end.sequence < place.sequence) return "behind";
       throw new UnknownOutcome("nobody knows whether the entry was written: by now it would have been trimmed");
     }
-    return "behind";
+    if (staged && !owner) throw new WeftError("unavailable", "etcd took too long to write the entry's bytes; they were given up");
+    if (!fenced) throw new WeftError("internal", "etcd refused a transaction whose conditions hold");
+    // Another append's outcome is unknown, and the fence against it stands against this one too: none of its tries was, or will be, carried out.
+    maybeDone = false;
+    epoch = fence.epoch;
+    transaction = transactionOf(parts, after, entry, epoch, staged);
   }
+}
+
+function transactionOf(
+  { keys, fence }: Parts,
+  after: Place,
+  { id, bytes }: { readonly id: string; readonly bytes: Uint8Array },
+  epoch: number,
+  staged: Staged | undefined,
+): TxnInit {
+  const place: Place = { sequence: after.sequence + 1, id };
+  const key = keys.entry(place.sequence);
+  const record = create(EtcdEntrySchema, {
+    id,
+    previous: after.id,
+    content: staged ? { case: "chunks", value: staged.chunks } : { case: "inline", value: bytes },
+  });
+  const open = fence.open(epoch);
+  return {
+    compare: [headIs(keys, after), open, ...(staged ? [staged.stillThere] : [])],
+    success: [
+      putOp(keys.head, headValue(place)),
+      putOp(key, toBinary(EtcdEntrySchema, record)),
+      ...(staged ? [putOp(keys.owner(staged.chunks.set), utf8(`log ${place.sequence}`))] : []),
+    ],
+    failure: [rangeOp(keys.head), rangeOp(key), rangeOp(textOf(open.key)), ...(staged ? [rangeOp(keys.owner(staged.chunks.set))] : [])],
+  };
 }
 
 function headIs({ head }: Keys, place: Place): CompareInit {

@@ -74,7 +74,7 @@ export class EtcdBoard implements Board {
           if (reason instanceof EtcdFailure && reason.cure === "member") continue;
           throw reason instanceof EtcdFailure ? reason.unavailable() : reason;
         }
-        yield* this.#changes(cards, watching, signal);
+        yield* this.#changes(cards, revision, watching, signal);
         watching.close();
         await client.pause(client.jittered(100), signal);
       }
@@ -86,8 +86,14 @@ export class EtcdBoard implements Board {
   }
 
   /** Until the watch ends: then all cards are read again. */
-  async *#changes(cards: Map<string, string>, watching: Watching, signal: AbortSignal): AsyncGenerator<ReadonlyMap<string, string>> {
+  async *#changes(
+    cards: Map<string, string>,
+    revision: bigint,
+    watching: Watching,
+    signal: AbortSignal,
+  ): AsyncGenerator<ReadonlyMap<string, string>> {
     const client = this.#client;
+    let asked = revision;
     while (!signal.aborted) {
       const waiting = client.stopper(signal);
       const asking = client.pause(client.jittered(ASK_EVERY_MS), waiting.signal).then(() => undefined);
@@ -96,8 +102,11 @@ export class EtcdBoard implements Board {
       waiting.release();
       if (signal.aborted) return;
       if (watched === undefined) {
-        await client.call(({ kv }, options) => kv.range({ key: utf8(this.#keys.head) }, options), { signal });
-        if (client.preferred !== watching.member) return;
+        const { header } = await client.call(({ kv }, options) => kv.range({ key: utf8(this.#keys.head) }, options), { signal });
+        const now = header?.revision ?? 0n;
+        // Another member answers, or a backup was restored: the watch may say nothing for long.
+        if (client.preferred !== watching.member || now < asked) return;
+        asked = now;
         continue;
       }
       watching.taken();

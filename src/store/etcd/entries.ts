@@ -6,6 +6,7 @@ import { WeftError } from "../../lib/errors.ts";
 import type { LogEntry, Place } from "../shared/log.ts";
 import { type ChunkStore, rangeOp } from "./chunks.ts";
 import type { EtcdClient } from "./client.ts";
+import type { Fence } from "./fence.ts";
 import { type Keys, parseHead, utf8 } from "./keys.ts";
 
 /** An entry as it is stored: its bytes may stand elsewhere. */
@@ -29,15 +30,18 @@ export class EntryReader {
   readonly #client: EtcdClient;
   readonly #keys: Keys;
   readonly #chunks: ChunkStore;
+  readonly #fence: Fence;
 
-  constructor(client: EtcdClient, keys: Keys, chunks: ChunkStore) {
+  constructor(client: EtcdClient, keys: Keys, chunks: ChunkStore, fence: Fence) {
     this.#client = client;
     this.#keys = keys;
     this.#chunks = chunks;
+    this.#fence = fence;
   }
 
   /** Head and entries as one, by quorum: what a member that was cut off would answer is never taken for the log. @throws WeftError "unavailable" */
   async after(place: Place, signal?: AbortSignal): Promise<Reading> {
+    await this.#fence.settle(signal);
     const first = utf8(this.#keys.entry(place.sequence + 1));
     const end = utf8(this.#keys.entry(place.sequence + 1 + ENTRIES_A_READ));
     const { responses, header } = await this.#client.call(

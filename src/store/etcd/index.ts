@@ -7,6 +7,7 @@ import { EtcdBoard } from "./board.ts";
 import { ChunkStore } from "./chunks.ts";
 import { EtcdClient } from "./client.ts";
 import { EntryReader } from "./entries.ts";
+import { Fence } from "./fence.ts";
 import { followLog } from "./follow.ts";
 import { Keys, utf8 } from "./keys.ts";
 import { tlsOptions } from "./member.ts";
@@ -37,9 +38,10 @@ export async function openEtcd(
   const client = new EtcdClient(address, { clock, random, patienceMs });
   const keys = new Keys(address.prefix);
   const chunks = new ChunkStore(client, keys);
-  const reader = new EntryReader(client, keys, chunks);
+  const fence = new Fence(client, keys);
+  const reader = new EntryReader(client, keys, chunks, fence);
   const snapshots = new Snapshots(client, keys, chunks, reader);
-  const parts = { client, keys, chunks, reader };
+  const parts = { client, keys, chunks, fence, reader };
   const log: SharedLog = {
     name: address.name,
     snapshot: (signal) => snapshots.read(signal),

@@ -72,6 +72,10 @@ export class Keys {
     return this.owners + set;
   }
 
+  fence(client: string, epoch: number): string {
+    return `${this.prefix}/fences/${client}/${epoch}`;
+  }
+
   get cards(): string {
     return `${this.prefix}/board/`;
   }

@@ -58,6 +58,7 @@ export class Member {
       maintenance: createClient(Maintenance, transport),
       auth: createClient(Auth, transport),
       async connect(signal) {
+        if (manager.state() === "closed" || manager.state() === "error") proof = undefined;
         if ((await manager.connect()) === "error") throw manager.error() ?? new ConnectError("connection closed");
         // A port that is open may still be a proxy's that reaches nobody; what has been sent there could be anywhere.
         proof ??= answers(session, signal).catch((reason) => {

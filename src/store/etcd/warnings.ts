@@ -30,7 +30,7 @@ export function memberWarnings(
   const warnings: string[] = [];
   if (losesEvents(version)) {
     warnings.push(
-      `etcd ${version} at ${name} can lose watch events (mended in 3.5.33 and 3.6.14): a change may reach this node up to 3 s late; upgrade etcd`,
+      `etcd ${version} at ${name} can lose watch events (mended in 3.5.33 and 3.6.14): a change may reach this node up to 5 s late; upgrade etcd`,
     );
   }
   const quota = Number(dbSizeQuota) || DEFAULT_QUOTA;
