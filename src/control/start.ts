@@ -259,6 +259,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     onChange: () => reconciler.rebuild(),
   });
   const { presence } = nodes;
+  onClose(cluster?.records.onChange(() => presence.changed()) ?? (() => {}));
   const probes = new NodeProbes({ node, clock, health: workloadHealth, addresses: addressesOfMachine });
   let workloadEntries: readonly Resource<"WorkloadEntry">[] = [];
   const feeds = new ProxyFeeds({
