@@ -78,6 +78,20 @@ export function boardContract(name: string, open: OpenEngine): void {
       expect(cards).toEqual(new Map([["node", "after the restart"]]));
     });
 
+    test("a card that somebody else took down or changed is as its node posts it, with the next renewal", async () => {
+      const { board, another } = await start();
+      const other = (await another()).board;
+      const watcher = look(other);
+      for (const meddle of [() => other.withdraw("node"), () => other.post("node", "another's", LONG_MS)]) {
+        await board.post("node", "own", LONG_MS);
+        await watcher.until((cards) => cards.get("node") === "own");
+        await meddle();
+        await watcher.until((cards) => cards.get("node") !== "own");
+        await board.post("node", "own", LONG_MS);
+        await watcher.until((cards) => cards.get("node") === "own");
+      }
+    });
+
     test("a card may be 512 KiB, and its name any node's", async () => {
       const { board, another } = await start();
       const text = `{"é✓":"${"x".repeat(LARGEST_CARD - 20)}"}`;
