@@ -93,6 +93,7 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
   };
   const text1 = (value: string) => value || undefined;
   const doors = readDoorSettings(pick, parseHostPort);
+  const others = readClusterSettings(pick, parseHostPort);
   const settings: RunSettings = {
     data: pick("data", uid === 0 ? "/var/lib/weft" : "./weft-data", text1, "a directory"),
     ads: pick("ads", "127.0.0.1:15010", parseHostPort, "ADDRESS:PORT"),
@@ -115,9 +116,9 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
     ),
     workloadApi: pick("workloadApi", "", (value) => (value === "off" || /^$|\//.test(value) ? value : undefined), "a path, or off"),
     ...readCaSettings(pick, env),
-    ...readClusterSettings(pick, parseHostPort),
+    ...others,
     ...doors,
-    ...readInMesh(pick, parseHostPort, [doors.adminTls, doors.adsTls]),
+    ...readInMesh(pick, parseHostPort, [parseHostPort(others.clusterAddress) ?? null, others.cluster, doors.adminTls, doors.adsTls]),
     ...readBundleSettings(pick, parseHostPort),
     ...readPresenceSettings(pick),
   };

@@ -11,10 +11,11 @@ const MANAGED = { "app.kubernetes.io/managed-by": "weft" } as const;
 const SELECTED = { app: NAME } as const;
 
 /** As callers name it. */
-export const OWN_ADMIN_PORT = 15014;
+const ADMIN_PORT = 15014;
 const ADMIN = "http-admin";
 /** weft's own listener, with mutual TLS of its own: no sidecar stands before it. */
 const RPC = "tls-cluster";
+const RPC_PORT = 15016;
 
 /** Where a node is in the mesh. */
 export interface OwnPlace {
@@ -30,13 +31,13 @@ export interface OwnPlace {
 
 /**
  * `place`, if its sidecar can be there.
- * @param taken where the admin API itself listens on TCP
+ * @param taken where weft itself listens on TCP
  * @throws WeftError "invalid"
  */
 export function ownPlace(place: OwnPlace, taken: readonly ({ readonly host: string; readonly port: number } | undefined)[]): OwnPlace {
   const { address, port, socket } = place;
   if (taken.some((other) => other?.port === port && [address, "0.0.0.0", "::"].includes(other.host))) {
-    throw new WeftError("invalid", `--in-mesh: the admin API itself listens on ${address}:${port}, where weft's sidecar would`, {
+    throw new WeftError("invalid", `--in-mesh: weft itself listens on ${address}:${port}, where its sidecar would`, {
       help: "give the sidecar another port: --in-mesh ADDRESS:PORT",
     });
   }
@@ -63,8 +64,8 @@ export const ownEntryId = (node: string): ResourceId => ({ kind: "WorkloadEntry"
 /** Nodes of one mesh may differ: a port that one of them needs stays, so that they do not write against each other. */
 export function ownService({ rpcPort }: OwnPlace, before?: Document): Document {
   const own: readonly ServicePort[] = [
-    { number: OWN_ADMIN_PORT, name: ADMIN, protocol: "HTTP" },
-    ...(rpcPort === undefined ? [] : [{ number: rpcPort, name: RPC, protocol: "TLS" }]),
+    { number: ADMIN_PORT, name: ADMIN, protocol: "HTTP" },
+    ...(rpcPort === undefined ? [] : [{ number: RPC_PORT, name: RPC, protocol: "TLS" }]),
   ];
   const { ports: known = [] } = (before?.spec ?? {}) as { readonly ports?: readonly ServicePort[] };
   const missing = own.filter(({ name }) => !known.some((port) => port.name === name));

@@ -158,7 +158,9 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(await lockDirectory(data));
 
   const metrics = createMetrics({ clock, version });
-  const tracing = createTracing({ env, version });
+  const nodeState = await openNodeState(data, { asked: options.node || undefined, host: hostname() });
+  const node = nodeState.name;
+  const tracing = createTracing({ env, version, node });
   onClose(() => Promise.race([tracing.shutdown(), sleep(clock, LAST_TRACES_MS)]));
   const { carryOver } = options;
   const { store: opened, board } = await (options.openStore ?? openStore)(options.store, {
@@ -185,8 +187,6 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   let workloadApi: WorkloadApi | undefined;
   let own: OwnWorkload | undefined;
   const { inMesh } = options;
-  const nodeState = await openNodeState(data, { asked: options.node || undefined, host: hostname() });
-  const node = nodeState.name;
   const federation = openFederation({ data, clock, metrics, allow: options.jwksAllow ?? (() => []) });
   onClose(() => federation.close());
   const { bundleEndpoint } = options;
@@ -493,7 +493,14 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     reconciler,
     clock,
     node,
-    place: inMesh ? ownPlace({ node, address: inMesh.host, port: inMesh.port, socket: ownSocket }, [adminAddress, adminTls]) : undefined,
+    place: inMesh
+      ? ownPlace({ node, address: inMesh.host, port: inMesh.port, socket: ownSocket, rpcPort: portIn(cluster?.address) }, [
+          adminAddress,
+          adminTls,
+          served,
+        ])
+      : undefined,
+    isRemoved: () => cluster?.expelled !== undefined,
     log: { info: (message) => log.info(message), warning: (message) => log.warning(message) },
   });
   onClose(() => own?.close());
@@ -528,6 +535,12 @@ function plainLog(log: ReturnType<typeof logger>) {
     info: (message: string) => log.info("{message}", { message }),
     warning: (message: string) => log.warning("{message}", { message }),
   };
+}
+
+/** Of "HOST:PORT"; undefined where there is none. */
+function portIn(address = ""): number | undefined {
+  const [, port] = /:(\d+)$/.exec(address) ?? [];
+  return port === undefined ? undefined : Number(port);
 }
 
 /** As URLs have it: an IPv6 address in brackets. */

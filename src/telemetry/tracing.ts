@@ -99,9 +99,17 @@ export function tracingWanted(env: Environment): boolean {
 
 /**
  * Reads OTEL_EXPORTER_OTLP_[TRACES_]{ENDPOINT,HEADERS,TIMEOUT,COMPRESSION}, OTEL_TRACES_SAMPLER[_ARG], OTEL_BSP_* and OTEL_SPAN_* through
- * the SDK, which takes them from the process; `env` is the same, and settles whether to trace at all.
+ * the SDK, which takes them from the process; `env` is the same, and settles whether to trace at all. `node` tells weft's processes apart.
  */
-export function createTracing({ env, version }: { readonly env: Environment; readonly version: string }): Tracing {
+export function createTracing({
+  env,
+  version,
+  node,
+}: {
+  readonly env: Environment;
+  readonly version: string;
+  readonly node?: string;
+}): Tracing {
   if (!tracingWanted(env)) return NO_TRACING;
   const protocol = env.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL || env.OTEL_EXPORTER_OTLP_PROTOCOL || "http/protobuf";
   if (protocol !== "http/protobuf") {
@@ -112,7 +120,12 @@ export function createTracing({ env, version }: { readonly env: Environment; rea
   }
   const processor = new BatchSpanProcessor(new OTLPTraceExporter());
   const provider = new BasicTracerProvider({
-    resource: resourceFromAttributes({ "service.name": "weft", "service.version": version, ...resourceAttributes(env) }),
+    resource: resourceFromAttributes({
+      "service.name": "weft",
+      "service.version": version,
+      ...(node === undefined ? {} : { "service.instance.id": node }),
+      ...resourceAttributes(env),
+    }),
     spanProcessors: [processor],
   });
   const tracer = provider.getTracer("weft", version);

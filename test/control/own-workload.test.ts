@@ -55,7 +55,7 @@ describe("weft in its own mesh", () => {
     const store = newStore();
     await open(store, "a");
     await eventually(async () => expect(await names(store)).toEqual(["ServiceEntry weft", "WorkloadEntry weft-a"]));
-    await open(store, "b", placeOf("b", 15016));
+    await open(store, "b", placeOf("b", 15116));
     await eventually(async () => expect(await names(store)).toEqual(["ServiceEntry weft", "WorkloadEntry weft-a", "WorkloadEntry weft-b"]));
     const service = await store.get({ kind: "ServiceEntry", namespace: "weft-system", name: "weft" });
     expect(service?.document.spec).toMatchObject({ ports: [{ number: 15014 }, { number: 15016, name: "tls-cluster", protocol: "TLS" }] });
@@ -67,7 +67,7 @@ describe("weft in its own mesh", () => {
 
   test("has its port of the node-to-node RPC past the sidecar, and no mutual TLS of the mesh on it", async () => {
     const store = newStore();
-    const { reconciler } = await open(store, "a", placeOf("a", 15016));
+    const { reconciler } = await open(store, "a", placeOf("a", 15116));
     await eventually(() => expect(reconciler.mesh?.workloads.get("weft-system/weft-a")).toBeDefined());
     const workload = reconciler.mesh?.workloads.get("weft-system/weft-a");
     expect(workload).toMatchObject({ own: true, inbound: [{ number: 15014, app: { address: "/d/mesh.sock", port: 0 } }] });
@@ -75,7 +75,7 @@ describe("weft in its own mesh", () => {
     const [endpoint] = reconciler.mesh?.endpoints.get("weft.weft-system.mesh.local") ?? [];
     expect([...(endpoint?.ports ?? [])]).toEqual([
       [15014, 15014],
-      [15016, 15016],
+      [15016, 15116],
     ]);
     expect([...(endpoint?.mtlsPorts ?? [])]).toEqual([15014]);
   });
@@ -173,7 +173,7 @@ describe("weft in its own mesh", () => {
 
   test("is not where its sidecar could not listen, or its socket could not be named", () => {
     const place = placeOf("a");
-    expect(() => ownPlace(place, [{ host: "0.0.0.0", port: 15014 }])).toThrow("the admin API itself listens on 10.0.0.5:15014");
+    expect(() => ownPlace(place, [{ host: "0.0.0.0", port: 15014 }])).toThrow("weft itself listens on 10.0.0.5:15014");
     expect(() => ownPlace({ ...place, socket: "/a b/mesh.sock" }, [])).toThrow("is no Unix socket");
     expect(ownPlace(place, [{ host: "127.0.0.1", port: 15014 }])).toEqual(place);
   });

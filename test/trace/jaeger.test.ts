@@ -70,12 +70,8 @@ describeWhere(jaegerProgram !== undefined, "an Envoy, a Redis and a Jaeger", NAM
         binary: WEFT,
         data: join(directory, name),
         processes,
-        runCommand: [WEFT, "run", "--store", server.url({ prefix: "trace" })],
-        env: {
-          OTEL_EXPORTER_OTLP_ENDPOINT: jaeger.otlpHttp,
-          OTEL_BSP_SCHEDULE_DELAY: "100",
-          OTEL_RESOURCE_ATTRIBUTES: `service.instance.id=${name}`,
-        },
+        runCommand: [WEFT, "run", "--store", server.url({ prefix: "trace" }), "--node", name],
+        env: { OTEL_EXPORTER_OTLP_ENDPOINT: jaeger.otlpHttp, OTEL_BSP_SCHEDULE_DELAY: "100" },
       });
     nodeA = await node("a");
     nodeB = await node("b");
