@@ -73,11 +73,6 @@ describeWhere(programs !== undefined, "a redis-server (scripts/lib/install-redis
     await more(20);
     relay.cutAll();
     await more(20);
-    relay.way = "closed";
-    relay.cutAll();
-    await until("all nodes know", () => nodes.every(({ store }) => store.standing?.().inTouch === false));
-    relay.way = "open";
-    await more(20);
     server.signal("SIGSTOP");
     await until("all nodes know", () => nodes.every(({ store }) => store.standing?.().inTouch === false));
     server.signal("SIGCONT");

@@ -1,5 +1,5 @@
 /** What weft says of a real Redis that cannot or will not: full, broken, starting, frozen, away; and of what a Redis, as it is set up, cannot promise. */
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { systemClock } from "../../src/lib/clock.ts";
 import { openRedis } from "../../src/store/redis/index.ts";
@@ -18,6 +18,17 @@ describeWhere(programs !== undefined, "a redis-server (scripts/lib/install-redis
     for (const dispose of disposals.splice(0).reverse()) await dispose();
   });
   const { read, look } = engines(() => Promise.reject(new Error("each test opens its own")));
+
+  /** It takes two seconds before it answers: from the start on. */
+  let cluster: Promise<RedisServer>;
+  beforeAll(() => {
+    cluster = (async () => {
+      const server = await RedisServer.start(programs?.current ?? "", { ...DURABLE, "cluster-enabled": "yes" });
+      await server.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
+      return server;
+    })();
+  });
+  afterAll(async () => (await cluster).dispose());
 
   async function startServer(config: RedisConfig = DURABLE): Promise<RedisServer> {
     const server = await RedisServer.start(programs?.current ?? "", config);
@@ -176,8 +187,7 @@ describeWhere(programs !== undefined, "a redis-server (scripts/lib/install-redis
   });
 
   test("that is a cluster of one shard holds the log as any does", async () => {
-    const server = await startServer({ ...DURABLE, "cluster-enabled": "yes" });
-    await server.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
+    const server = await cluster;
     while (!`${await server.command("CLUSTER", "INFO")}`.includes("cluster_state:ok")) await Bun.sleep(10);
     const { log, board } = await openAt(server.port);
     const places = await appendAll(log, START, ["1", bytesOf(100_000), "3"]);
