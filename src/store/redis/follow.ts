@@ -65,9 +65,14 @@ const mayPass = (reason: unknown) => reason instanceof ConnectionLost || (reason
 function pauseFor(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const cancel = clock.after(milliseconds, resolve);
-  if (signal.aborted) resolve();
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  return promise.finally(cancel);
+  const wake = () => resolve();
+  if (signal.aborted) wake();
+  signal.addEventListener("abort", wake, { once: true });
+  return promise.finally(() => {
+    cancel();
+    // An outage has many pauses, and the client's own signal outlives them all.
+    signal.removeEventListener("abort", wake);
+  });
 }
 
 /** Over one connection, until it or the log ends. */
