@@ -16,6 +16,7 @@ import { installRedis, RedisServer } from "../store/redis-server.ts";
 import { installJaeger, type Jaeger, type JaegerSpan, startJaeger } from "./jaeger.ts";
 
 const WEFT = process.env.WEFT_BINARY ?? join(import.meta.dir, "../../dist/weft");
+const WEB = "spiffe://mesh.local/ns/default/sa/web";
 const NAME = "the traces of a mesh of two nodes";
 const OPEN_LIMIT_MS = 90_000;
 
@@ -65,15 +66,23 @@ describeWhere(jaegerProgram !== undefined, "an Envoy, a Redis and a Jaeger", NAM
     const network = await openNetwork();
     server = await RedisServer.start(redis?.current ?? "");
     jaeger = await startJaeger(jaegerProgram ?? "", { processes, network });
-    const node = (name: string) =>
+    const node = (name: string, ...flags: readonly string[]) =>
       startWeft({
         binary: WEFT,
         data: join(directory, name),
         processes,
-        runCommand: [WEFT, "run", "--store", server.url({ prefix: "trace" }), "--node", name],
+        runCommand: [WEFT, "run", "--store", server.url({ prefix: "trace" }), "--node", name, ...flags],
         env: { OTEL_EXPORTER_OTLP_ENDPOINT: jaeger.otlpHttp, OTEL_BSP_SCHEDULE_DELAY: "100" },
       });
-    nodeA = await node("a");
+    const own = network.nextAddress();
+    const cluster = `${own}:${await network.freePort(own)}`;
+    const inMesh = ["--in-mesh", `${own}:${await network.freePort(own)}`, "--admin-principals", `${WEB}=editor:default`];
+    nodeA = await node("a", "--cluster", cluster, ...inMesh);
+    const token = await nodeA.cli(["node", "token"]);
+    const joining = processes.start("join", [WEFT, "join", cluster, "--data", join(directory, "b"), "--node", "b"], {
+      env: { WEFT_JOIN_TOKEN: /\S{40,}/.exec(token.stdout)?.[0] ?? "" },
+    });
+    if ((await joining.exited) !== 0) throw new Error(`node b could not join:\n${token.stdout}${token.stderr}${joining.tail()}`);
     nodeB = await node("b");
 
     const workload = async (name: string) => {
@@ -86,11 +95,16 @@ describeWhere(jaegerProgram !== undefined, "an Envoy, a Redis and a Jaeger", NAM
     const [one, two, three] = await Promise.all(names.map(workload));
     if (!one || !two || !three) throw new Error("three workloads were asked for");
     web = one.place;
+    // An authority signs for a node's own workloads only.
+    const ofB = three.yaml.replace('"annotations":{', '"annotations":{"weft.dev/node":"b",');
     await nodeA.apply(
-      [exportTo(jaeger.otlpGrpc), ...names.map((name) => serviceEntryYaml({ name })), one.yaml, two.yaml, three.yaml].join("---\n"),
+      [exportTo(jaeger.otlpGrpc), ...names.map((name) => serviceEntryYaml({ name })), one.yaml, two.yaml, ofB].join("---\n"),
     );
     const revision = (weft: Weft) => weft.metric("weft_revision");
     await waitFor("node B to have what A has", async () => (await revision(nodeB)) === (await revision(nodeA)), Boolean);
+    processes.start("proxy-weft", [WEFT, "proxy", "run", "weft-system/weft-a", "--data", nodeA.data, "--", "--concurrency", "1"], {
+      env: { WEFT_ENVOY: envoy ?? "" },
+    });
     const start = (weft: Weft, { place }: { place: Place }) => startSidecar({ weft, processes, envoy: envoy ?? "" }, place);
     await Promise.all([start(nodeA, one), start(nodeA, two), start(nodeB, three)].map((sidecar) => untilLive(sidecar)));
   }, OPEN_LIMIT_MS);
@@ -105,7 +119,6 @@ describeWhere(jaegerProgram !== undefined, "an Envoy, a Redis and a Jaeger", NAM
   test("A PeerAuthentication that is applied on one node is one trace, from the apply to the ACKs of the proxies of both.", async () => {
     await nodeA.apply(PEER_AUTHENTICATION);
     const proxies = ["default/orders-1", "default/pay-1", "default/web-1"];
-    const acks = (spans: readonly JaegerSpan[]) => spans.filter(({ name }) => name === "ack");
     const traces = await waitFor(
       "the trace",
       () => jaeger.traces("weft", { "policy.type": "peerauthentication" }),
@@ -116,13 +129,8 @@ describeWhere(jaegerProgram !== undefined, "an Envoy, a Redis and a Jaeger", NAM
     const applies = spans.filter(({ name }) => name === "apply");
     expect(applies).toMatchObject([{ tags: { "policy.type": "peerauthentication" }, resource: { "service.instance.id": "a" } }]);
 
-    const byId = new Map(spans.map((span) => [span.id, span]));
-    const wayUp = (span: JaegerSpan): string[] => {
-      const parent = byId.get(span.parent ?? "");
-      return [span.name, ...(parent ? wayUp(parent) : [])];
-    };
     for (const ack of acks(spans)) {
-      expect(wayUp(ack)).toEqual(["ack", "push", "apply"]);
+      expect(wayUp(spans, ack).map(({ name }) => name)).toEqual(["ack", "push", "apply"]);
       expect(ack.tags).toMatchObject({ "weft.xds.nack": false });
       expect(ack.resource).toMatchObject({ "service.instance.id": ack.tags["weft.proxy"] === "default/pay-1" ? "b" : "a" });
     }
@@ -152,7 +160,43 @@ describeWhere(jaegerProgram !== undefined, "an Envoy, a Redis and a Jaeger", NAM
     );
     expect(traces.find(isOne)?.map(({ name }) => name)).toContain("orders.default.mesh.local:8080/*");
   });
+
+  test("A change that a workload makes through weft's own sidecar is one trace from that workload's sidecar to the ACKs.", async () => {
+    const said = await waitFor(
+      "weft's own sidecar",
+      () =>
+        call({
+          to: web.outbound,
+          host: "weft.weft-system",
+          method: "POST",
+          path: "/v1/apply",
+          body: PEER_AUTHENTICATION.replace("STRICT", "PERMISSIVE"),
+          headers: { "content-type": "application/yaml" },
+        }),
+      ({ status }) => status !== 503,
+    );
+    expect([said.status, said.text]).toEqual([200, expect.stringContaining('"updated"')]);
+    const traces = await waitFor(
+      "the trace",
+      () => jaeger.traces("weft-a.weft-system"),
+      (all) => all.some((spans) => acks(spans).some((ack) => wayUp(spans, ack).length === 5)),
+    );
+    const spans = traces.find((one) => acks(one).length > 0) ?? [];
+    const ofB = acks(spans).filter(({ resource }) => resource["service.instance.id"] === "b");
+    expect(ofB.length).toBeGreaterThan(0);
+    for (const ack of ofB) {
+      expect(wayUp(spans, ack).map(({ service }) => service)).toEqual(["weft", "weft", "weft", "weft-a.weft-system", "web-1.default"]);
+    }
+  });
 });
+
+const acks = (spans: readonly JaegerSpan[]) => spans.filter(({ name }) => name === "ack");
+
+/** A span, its parent, and so on to the first. */
+function wayUp(spans: readonly JaegerSpan[], span: JaegerSpan): readonly JaegerSpan[] {
+  const parent = spans.find(({ id }) => id === span.parent);
+  return [span, ...(parent ? wayUp(spans, parent) : [])];
+}
 
 /** The tree of a trace, a line a span. */
 function outline(spans: readonly JaegerSpan[]): string {
