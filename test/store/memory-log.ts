@@ -60,7 +60,7 @@ export class MemoryEngine {
 
   /** A failover to a member that had not got the newest entries. */
   rollBack(count: number): void {
-    this.entries = this.entries.slice(0, Math.max(0, this.entries.length - count));
+    this.entries = this.entries.slice(0, this.entries.length - Math.max(0, Math.min(count, this.entries.length)));
     if (this.snapshot && this.snapshot.place.sequence > this.head.sequence) this.snapshot = undefined;
     this.change();
   }
