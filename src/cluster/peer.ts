@@ -37,8 +37,8 @@ export function verifiedNode(presented: readonly Uint8Array[], bundle: TrustBund
  * @throws WeftError "unauthenticated"
  */
 export function pinnedAuthority(presented: readonly Uint8Array[], pins: readonly string[], now: number): ClaimedNode {
-  const root = presented.slice(1).find((der) => isReadable(der) && pins.includes(caPin(der)));
-  if (!root) {
+  const roots = presented.slice(1).filter((der) => isReadable(der) && pins.includes(caPin(der)));
+  if (roots.length === 0) {
     throw new WeftError(
       "unauthenticated",
       "what answers there is not the authority that the token was made on, or its CA was replaced since",
@@ -48,9 +48,9 @@ export function pinnedAuthority(presented: readonly Uint8Array[], pins: readonly
     );
   }
   const claimed = claimedNode(presented);
-  const pem = `${new X509Certificate(root).toString().trim()}\n`;
+  const x509 = roots.map((root) => `${new X509Certificate(root).toString().trim()}\n`);
   const { trustDomain } = claimed;
-  verifyX509Svid(presented, { trustDomain, sequence: 0, refreshHint: 0, x509: [pem], x509Pem: pem, jwt: [] }, now);
+  verifyX509Svid(presented, { trustDomain, sequence: 0, refreshHint: 0, x509, x509Pem: x509.join(""), jwt: [] }, now);
   return claimed;
 }
 
