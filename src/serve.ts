@@ -22,6 +22,7 @@ const FIXED = [
   "adminTls",
   "trustDomain",
   "store",
+  "carryOver",
   "workloadApi",
   "inMesh",
   "node",

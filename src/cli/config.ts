@@ -33,6 +33,8 @@ export interface RunSettings extends CaRunSettings, ClusterSettings, DoorSetting
   readonly adminHosts: readonly string[];
   /** Addresses, ranges and host names that are not public, from which keys for tokens (jwksUri) may be fetched all the same. */
   readonly jwksAllow: readonly string[];
+  /** Whether a database that belongs to another store, or to a log that was lost, is gone on with. */
+  readonly carryOver: boolean;
   /** Path of the SPIFFE Workload API's socket; "" for DATA/workload.sock, "off" for none. */
   readonly workloadApi: string;
 }
@@ -49,6 +51,7 @@ export const VARIABLES: Readonly<Record<keyof RunSettings, string>> = {
   admin: "WEFT_ADMIN",
   trustDomain: "WEFT_TRUST_DOMAIN",
   store: "WEFT_STORE",
+  carryOver: "WEFT_CARRY_OVER",
   logLevel: "WEFT_LOG",
   adminHosts: "WEFT_ADMIN_HOSTS",
   jwksAllow: "WEFT_JWKS_ALLOW",
@@ -106,6 +109,7 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
       "a trust domain such as mesh.local",
     ),
     store: pick("store", "sqlite", text1, "a store"),
+    carryOver: pick("carryOver", "no", (value) => (value === "yes" ? true : value === "no" ? false : undefined), "yes or no"),
     logLevel: pick("logLevel", "info", parseLevel, `one of ${LOG_LEVELS.join(", ")}`),
     adminHosts: pick("adminHosts", "", listOf, "host names"),
     jwksAllow: pick(

@@ -41,7 +41,15 @@ export const runCommand = buildCommand({
         "Where they reach it: where it listens, by this host's name where that is every address [$WEFT_CLUSTER_ADDRESS]",
         "HOST:PORT",
       ),
-      store: flag("Store: sqlite, sqlite:PATH or memory: [$WEFT_STORE]", "URL"),
+      store: flag("Store: sqlite, sqlite:PATH, memory:, etcd://HOST:2379,... or redis://HOST:6379 [$WEFT_STORE]", "URL"),
+      carryOver: {
+        kind: "parsed",
+        parse: (text: string) => text || "yes",
+        optional: true,
+        inferEmpty: true,
+        brief: "For one start: fill the store's empty log with what DATA/weft.db holds; with sqlite, forget the log that it followed [$WEFT_CARRY_OVER]",
+        placeholder: "yes|no",
+      },
       config: flag("Configuration file: /etc/weft/weft.yaml, where there is one [$WEFT_CONFIG]", "FILE"),
       logLevel: flag(`${LOG_LEVELS.join(", ")}: info [$WEFT_LOG]`, "LEVEL"),
       jwksAllow: flag(

@@ -44,6 +44,7 @@ describe("The settings of weft run", () => {
       clusterAddress: "",
       presenceGrace: 10_000,
       nodeGrace: 30_000,
+      carryOver: false,
       workloadApi: "",
       svidLifetime: 3_600_000,
       jwtSvidLifetime: 300_000,
