@@ -47,7 +47,8 @@ export const runCommand = buildCommand({
         parse: (text: string) => text || "yes",
         optional: true,
         inferEmpty: true,
-        brief: "For one start: fill the store's empty log with what DATA/weft.db holds; with sqlite, forget the log that it followed [$WEFT_CARRY_OVER]",
+        brief:
+          "For one start: fill the store's empty log with what DATA/weft.db holds; with sqlite, forget the log that it followed [$WEFT_CARRY_OVER]",
         placeholder: "yes|no",
       },
       config: flag("Configuration file: /etc/weft/weft.yaml, where there is one [$WEFT_CONFIG]", "FILE"),

@@ -198,7 +198,8 @@ export class Reconciler {
   #giveUp(): void {
     const lost = this.#waiting.filter((waiter) => waiter.revision > this.#revision);
     this.#waiting = this.#waiting.filter((waiter) => waiter.revision <= this.#revision);
-    for (const { revision, reject } of lost) reject(new WeftError("unavailable", `revision ${revision} was acknowledged, and lost by the store's engine`));
+    for (const { revision, reject } of lost)
+      reject(new WeftError("unavailable", `revision ${revision} was acknowledged, and lost by the store's engine`));
   }
 
   #take(event: RevisionEvent): void {
