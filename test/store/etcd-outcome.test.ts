@@ -269,6 +269,15 @@ else {
       expect((await keysUnder(`${prefix}/owners/`)).length).toBe(1);
     });
 
+    test("no entry goes that is in no snapshot, whatever is asked for", async () => {
+      const prefix = `/test/${crypto.randomUUID()}`;
+      const { log } = await open(member.address, prefix);
+      const places = await appendAll(log, START, ["1", "2", "3"]);
+      await log.putSnapshot({ place: places[1] ?? START, bytes: utf8("state") }, 99);
+      expect((await read(log, places[1]).upTo(places[3] ?? START)).map((entry) => text(entry.bytes))).toEqual(["2", "3"]);
+      expect((await keysUnder(`${prefix}/log/`)).length).toBe(2);
+    });
+
     test("what a dead writer left goes with the next snapshot; what one that lives is writing stays until its lease ends", async () => {
       const prefix = `/test/${crypto.randomUUID()}`;
       const { log } = await open(member.address, prefix);

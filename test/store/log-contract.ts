@@ -11,6 +11,9 @@ import { append, appendAll, bytesOf, engines, headOf, type OpenEngine, text, utf
 /** src/store/shared/log.ts, "current". */
 const CURRENT_AT_LEAST_EVERY_MS = 10_000;
 
+/** A busy machine's idea of it. */
+const AT_ONCE_MS = 500;
+
 export function logContract(name: string, open: OpenEngine): void {
   appendContract(name, open);
   followContract(name, open);
@@ -153,6 +156,19 @@ function followContract(name: string, open: OpenEngine): void {
         expect(text((await reader.until("entry")).bytes)).toBe(content);
         expect((await reader.until("current", (event) => event.head.sequence === head.sequence)).head).toEqual(head);
       }
+    });
+
+    test("who waits hears of an entry when it is made, not when it next asks", async () => {
+      const { log, another } = await start();
+      const reader = read((await another()).log);
+      await reader.until("current");
+      let head = START;
+      const began = performance.now();
+      for (let count = 0; count < 10; count++) {
+        head = (await append(log, head, `${count}`)).place;
+        await reader.upTo(head);
+      }
+      expect(performance.now() - began).toBeLessThan(AT_ONCE_MS * 10);
     });
 
     test("a follower goes on from its place", async () => {
