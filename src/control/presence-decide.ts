@@ -30,40 +30,40 @@ export interface Decision {
 export function decide({ node, mesh, states, pending, isOut, held, graceMs, now }: DecisionInputs): Decision {
   const leaving = new Set<string>();
   const returning: string[] = [];
+  const waiting: string[] = [];
   const doubtful = new Set<string>();
   let nextIn: number | undefined;
-  const isIn = (key: string) => states.get(key)?.isIn ?? true;
   for (const key of pending) {
     const state = states.get(key);
     if (!state) continue;
     const due = dueIn(state, now, graceMs, isOut(state.node));
     if (due === undefined) {
       if (state.evidence === "node" && held.has(state.node)) doubtful.add(key);
-    } else if (state.isIn) {
-      if (due <= 0) leaving.add(key);
-    } else if (due <= 0 || isMissed(key, mesh, states, pending)) returning.push(key);
-    if (due !== undefined && due > 0) nextIn = Math.min(nextIn ?? due, due);
+    } else if (due <= 0) {
+      if (state.isIn) leaving.add(key);
+      else returning.push(key);
+    } else {
+      if (!state.isIn) waiting.push(key);
+      nextIn = Math.min(nextIn ?? due, due);
+    }
   }
+  const isIn = (key: string) => states.get(key)?.isIn ?? true;
   // What was taken out of the mesh goes whatever is left, and an instance of a group that this node registered is deleted anyhow.
   const isFinal = (key: string) =>
     states.get(key)?.evidence === "removed" || (states.get(key)?.node === node && states.get(key)?.isInstance === true);
-  for (const key of lastOnes(mesh.endpoints, leaving, isIn)) {
+  // One that has just gone away too is no comfort: what goes together is kept together, though its graces end a moment apart.
+  for (const key of lastOnes(mesh.endpoints, leaving, (other) => isIn(other) && !pending.has(other))) {
     if (isFinal(key)) continue;
     leaving.delete(key);
     doubtful.add(key);
   }
+  const stays = (key: string) => isIn(key) && !leaving.has(key) && !doubtful.has(key);
+  for (const key of waiting) if (isMissed(key, mesh, stays)) returning.push(key);
   return { leaving: [...leaving], returning, doubtful, ...(nextIn === undefined ? {} : { nextIn }) };
 }
 
-/** Whether a service of its has no endpoint that is surely there: then one that has not stayed for long is better than none. */
-function isMissed(
-  key: string,
-  { endpoints, unready }: DecisionInputs["mesh"],
-  states: DecisionInputs["states"],
-  pending: DecisionInputs["pending"],
-): boolean {
-  const isSure = (workload: string | undefined) =>
-    workload === undefined || (states.get(workload)?.isIn !== false && !pending.has(workload));
+/** Whether a service of its has no endpoint that stays: then one that has not stayed for long itself is better than none. */
+function isMissed(key: string, { endpoints, unready }: DecisionInputs["mesh"], stays: (workload: string) => boolean): boolean {
   const { hosts = [] } = unready.get(key) ?? {};
-  return hosts.some((host) => endpoints.get(host)?.some(({ workload }) => isSure(workload)) !== true);
+  return hosts.some((host) => endpoints.get(host)?.some(({ workload }) => workload === undefined || stays(workload)) !== true);
 }

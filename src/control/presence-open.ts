@@ -109,6 +109,7 @@ export function openPresence(options: OpenPresenceOptions): OpenedPresence {
 }
 
 const SAID: Readonly<Record<PresenceEvent["change"], string>> = {
+  arrived: "is in the endpoints",
   left: "leaves the endpoints",
   returned: "is in the endpoints again",
   kept: "may be gone, and stays in the endpoints, for without it too few would be left",

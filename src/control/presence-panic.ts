@@ -5,18 +5,18 @@
  */
 import type { Endpoint } from "../mesh/types.ts";
 
-/** Of those that are to leave, those without which some service would have no endpoint. Keys of workloads. */
+/** Of those that are to leave, those without which some service would have no endpoint that `isSure` to be there. Keys of workloads. */
 export function lastOnes(
   endpoints: ReadonlyMap<string, readonly Endpoint[]>,
   leaving: ReadonlySet<string>,
-  isIn: (workload: string) => boolean,
+  isSure: (workload: string) => boolean,
 ): ReadonlySet<string> {
   const last = new Set<string>();
   if (leaving.size === 0) return last;
   for (const list of endpoints.values()) {
     const going = list.flatMap(({ workload }) => (workload !== undefined && leaving.has(workload) ? [workload] : []));
     if (going.length === 0) continue;
-    if (list.some(({ workload }) => workload === undefined || (!leaving.has(workload) && isIn(workload)))) continue;
+    if (list.some(({ workload }) => workload === undefined || (!leaving.has(workload) && isSure(workload)))) continue;
     for (const key of going) last.add(key);
   }
   return last;

@@ -108,6 +108,7 @@ export class PresenceRoster {
       since: now,
       sinceTime: time,
       isIn: kept?.isIn ?? served,
+      isNew: !served && !kept,
       wasThere: evidence === "there" || (kept?.wasThere ?? served),
       flaps: kept?.flaps ?? { times: 0, at: now },
     });

@@ -21,6 +21,8 @@ export interface WorkloadState {
   isIn: boolean;
   /** Whether its proxy ever was connected. */
   wasThere: boolean;
+  /** Whether it never was in the endpoints. */
+  isNew: boolean;
   flaps: Flaps;
 }
 

@@ -27,8 +27,8 @@ const STREAMS_MS = 20;
 
 export interface PresenceEvent {
   readonly workload: string;
-  /** "left" and "returned" tell of the endpoints; "kept" is in them although it may be gone, and "confirmed" is there after all. */
-  readonly change: "left" | "returned" | "kept" | "confirmed";
+  /** "arrived", "left" and "returned" tell of the endpoints; "kept" is in them although it may be gone, and "confirmed" is there after all. */
+  readonly change: "arrived" | "left" | "returned" | "kept" | "confirmed";
   /** Why. */
   readonly reason: string;
 }
@@ -237,8 +237,9 @@ export class Presence {
     const confirmed = [...this.#doubtful].filter((key) => !decision.doubtful.has(key) && states.get(key)?.evidence === "there");
     for (const key of decision.leaving) this.#tell(key, "left", (state) => leave(state, now));
     for (const key of decision.returning) {
-      this.#tell(key, "returned", (state) => {
+      this.#tell(key, states.get(key)?.isNew ? "arrived" : "returned", (state) => {
         state.isIn = true;
+        state.isNew = false;
       });
     }
     this.#doubtful = decision.doubtful;

@@ -82,7 +82,7 @@ export function createMetrics({ clock, version }: { readonly clock: Clock; reado
     ]),
     workloadApiServed: gauge("weft_workload_api_served", "1 where the Workload API's socket is open, else 0."),
 
-    /** change: left, returned (of the endpoints), kept (though it may be gone), confirmed (it is there after all). */
+    /** change: arrived, left, returned (of the endpoints), kept (though it may be gone), confirmed (it is there after all). */
     presenceChanges: counter("weft_presence_changes_total", "What presence did with workloads that belong to a node.", ["change"]),
     /** state: away, held-back (back, and must stay for longer), kept (in the endpoints, though it may be gone). */
     presenceWorkloads: gauge("weft_presence_workloads", "Workloads that belong to a node, by what is unusual of their presence.", [

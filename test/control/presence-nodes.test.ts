@@ -25,7 +25,6 @@ spec:
   metadata: {labels: {app: web}}
   template: {ports: {http: 8080}, serviceAccount: web}
 `;
-const DAY_MS = 86_400_000;
 /** As NodeCards: three renewals and the lease; presence gives a node 30 s besides. */
 const LEASE_MS = 15_000;
 const silent: SnapshotSource = { subscribe: () => () => {} };
@@ -189,7 +188,7 @@ describe("In a mesh of several nodes", () => {
     for (const { lines } of [mesh.a, mesh.c]) expect(lines.join("\n")).not.toContain("registered no longer");
   });
 
-  test("one that was killed takes its instances out of the endpoints of the others after its lease and 30 s; their entries stay for a day", async () => {
+  test("one that was killed takes its instances out of the endpoints of the others after its lease and 30 s; their entries stay", async () => {
     const mesh = await threeNodes();
     await mesh.b.stop();
     await mesh.clock.advance(LEASE_MS + 30_000 - 5_000);
@@ -197,11 +196,8 @@ describe("In a mesh of several nodes", () => {
     await mesh.clock.advance(7_000);
     for (const { endpoints } of [mesh.a, mesh.c]) expect(endpoints()).toEqual(["10.0.0.1", "10.0.0.3"]);
     expect(mesh.a.lines).toContain("default/web-10.0.0.2 left: its node b has been away for 30 s");
-    await mesh.clock.advance(DAY_MS - 60_000);
+    await mesh.clock.advance(3_600_000);
     expect(await mesh.entries()).toHaveLength(3);
-    await mesh.clock.advance(1_200_000);
-    expect(await mesh.entries()).toEqual(["web-10.0.0.1", "web-10.0.0.3"]);
-    for (const { endpoints } of [mesh.a, mesh.c]) expect(endpoints()).toEqual(["10.0.0.1", "10.0.0.3"]);
   });
 
   test("one that restarts, its instances with it within 5 s, changes no endpoint and makes no revision", async () => {
