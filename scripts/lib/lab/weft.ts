@@ -13,6 +13,8 @@ export interface CliResult {
 
 export interface ApiAnswer {
   readonly status: number;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly text: string;
   /** Undefined where the body is not JSON. */
   readonly json: unknown;
@@ -92,7 +94,7 @@ export async function startWeft({
       signal: AbortSignal.timeout(CALL_LIMIT_MS),
     });
     const text = await response.text();
-    return { status: response.status, text, json: parseJson(text) };
+    return { status: response.status, headers: Object.fromEntries(response.headers), text, json: parseJson(text) };
   };
 
   const cli: Weft["cli"] = async (args, options = {}) => {
