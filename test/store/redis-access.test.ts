@@ -15,7 +15,7 @@ const programs = installRedis();
 const PASSWORD = "p@ss:w/rd% #?";
 /** What docs/stores.md lists. */
 const RIGHTS =
-  "~{weft}:* -@all +@connection +eval +evalsha +get +set +exists +persist +pexpire +unlink +hget +hmget +hset +hdel +hkeys +incr +time " +
+  "~{weft}:* -@all +@connection +eval +evalsha +get +set +exists +persist +pexpire +unlink +hget +hmget +hset +hdel +hkeys +hincrby +time " +
   "+xadd +xrange +xrevrange +xread +xtrim +zadd +zrem +zrangebyscore +info +wait +config|get";
 
 describeWhere(programs !== undefined, "a redis-server (scripts/lib/install-redis)", "the way to Redis", () => {

@@ -186,6 +186,18 @@ describeWhere(programs !== undefined, "a redis-server (scripts/lib/install-redis
     expect([...lasting].filter(([, lasts]) => lasts).length).toBe(6);
   });
 
+  test("whose board is emptied and filled anew shows what is there now, however many changes that were", async () => {
+    const server = await startServer();
+    const { board } = await openAt(server.port);
+    await board.post("gone", "{}", 60_000);
+    await board.post("stays", "old", 60_000);
+    const watcher = look((await openAt(server.port)).board);
+    await watcher.until((cards) => cards.size === 2);
+    await server.command("FLUSHALL");
+    for (const text of ["1", "2", "3", "new"]) await board.post("stays", text, 60_000);
+    expect(await watcher.until((cards) => cards.get("stays") === "new")).toEqual(new Map([["stays", "new"]]));
+  });
+
   test("that is a cluster of one shard holds the log as any does", async () => {
     const server = await cluster;
     while (!`${await server.command("CLUSTER", "INFO")}`.includes("cluster_state:ok")) await Bun.sleep(10);

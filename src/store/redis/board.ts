@@ -14,8 +14,8 @@ const LOOK_EVERY_MS = 1_000;
 const LOOK_LIMIT_MS = LOOK_EVERY_MS + 3_000;
 /** So many nodes' changes at once are told together. */
 const GATHER_MS = 25;
-/** A failover may set the versions back unseen: everything is read again then. */
-const READ_ALL_EVERY_MS = 60_000;
+/** How often it is asked whether this is still the master, and has been all the while. */
+const DOUBT_EVERY_MS = 10_000;
 
 export interface BoardParts {
   readonly name: string;
@@ -49,23 +49,29 @@ export class RedisBoard implements Board {
     let connection: Connection | undefined;
     try {
       connection = await connections.own(until);
-      const { doubt } = await replicationOf(connection);
-      if (doubt !== undefined) throw new WeftError("unavailable", `${name}: ${doubt}`, { help: "let --store name the master" });
       let cards: ReadonlyMap<string, string> | undefined;
-      let version = -1;
-      let readAll = 0;
+      let [version, base, history] = [0, "", ""];
+      let asked = Number.NEGATIVE_INFINITY;
       while (!until.aborted) {
-        const all = clock.monotonic() - readAll > READ_ALL_EVERY_MS || version < 0;
-        if (all) readAll = clock.monotonic();
-        const answer = await connection.run(READ_BOARD, keys.board, [all ? -1 : version]);
-        version = Number(answer[0]);
-        const next = nextCards(cards ?? new Map(), answer.slice(2));
+        if (clock.monotonic() - asked >= DOUBT_EVERY_MS) {
+          asked = clock.monotonic();
+          const replication = await replicationOf(connection);
+          if (replication.doubt !== undefined) {
+            throw new WeftError("unavailable", `${name}: ${replication.doubt}`, { help: "let --store name the master" });
+          }
+          // It was a replica meanwhile, and may have lost some: what was counted before is worth nothing.
+          if (replication.history !== history) base = "";
+          history = replication.history;
+        }
+        const answer = await connection.run(READ_BOARD, keys.board, [version, base]);
+        [version, base] = [Number(answer[0]), String(answer[1])];
+        const next = nextCards(cards ?? new Map(), answer.slice(3));
         if (cards === undefined || !sameCards(cards, next)) {
           cards = next;
           yield new Map(cards);
           if (until.aborted) return;
         }
-        const wake = ["BLOCK", LOOK_EVERY_MS, "STREAMS", keys.boardWake, String(answer[1])];
+        const wake = ["BLOCK", LOOK_EVERY_MS, "STREAMS", keys.boardWake, String(answer[2])];
         if ((await connection.send("XREAD", wake, LOOK_LIMIT_MS)) !== null) await sleep(clock, GATHER_MS);
       }
     } catch (reason) {

@@ -7,6 +7,8 @@ export interface Replication {
   readonly doubt: string | undefined;
   /** Replicas that are connected. */
   readonly replicas: number;
+  /** Redis's replication ID: another one after each change of the master, and after most restarts. */
+  readonly history: string;
 }
 
 /** INFO as a map. */
@@ -25,15 +27,15 @@ export async function infoOf(connection: Connection, section: string): Promise<R
  */
 export async function replicationOf(connection: Connection, least = 0): Promise<Replication> {
   const info = await infoOf(connection, "replication");
-  const replicas = Number(info.get("connected_slaves") ?? 0);
+  const known = { replicas: Number(info.get("connected_slaves") ?? 0), history: info.get("master_replid") ?? "" };
   if (info.get("role") !== "master") {
-    return { replicas, doubt: `it is a replica of ${info.get("master_host")}:${info.get("master_port")}, and may lag behind it` };
+    return { ...known, doubt: `it is a replica of ${info.get("master_host")}:${info.get("master_port")}, and may lag behind it` };
   }
   // Redis tells of good replicas only where min-replicas-to-write is set.
   const good = Number(info.get("min_slaves_good_slaves") ?? Number.POSITIVE_INFINITY);
   if (good < least)
-    return { replicas, doubt: `of its replicas ${good} are in touch, of ${least} (min-replicas-to-write): it may have been cut off` };
-  return { replicas, doubt: undefined };
+    return { ...known, doubt: `of its replicas ${good} are in touch, of ${least} (min-replicas-to-write): it may have been cut off` };
+  return { ...known, doubt: undefined };
 }
 
 /** min-replicas-to-write; undefined where the user may not ask. */

@@ -142,14 +142,17 @@ export const PROBE = script(`return redis.call('SET', KEYS[1], '1', 'PX', 60000)
 
 /**
  * KEYS of the board: cards (hash, name to text), versions (sorted set, name to the version of its last change; also of names that are gone), until (sorted set, name to
- * milliseconds), count (the version), wake (a stream of one entry, new with each change). All of it goes when nobody has posted for a day.
+ * milliseconds), count (hash: version, and base, when it began to count), wake (a stream of one entry, new with each change). All of it goes when nobody has posted for a
+ * day.
  */
 const BOARD = `
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local changed = false
 local function bump(name)
-  redis.call('ZADD', KEYS[2], redis.call('INCR', KEYS[4]), name)
+  local version = redis.call('HINCRBY', KEYS[4], 'version', 1)
+  if version == 1 then redis.call('HSET', KEYS[4], 'base', time[1] .. '.' .. time[2]) end
+  redis.call('ZADD', KEYS[2], version, name)
   changed = true
 end
 local function remove(name)
@@ -184,17 +187,18 @@ done(0)
 return 'withdrawn'`,
 );
 
-/** ARGV: the version last read, -1 for all. @returns version, ID in wake, "all" or "changes", then names, each with its text or nil */
+/** ARGV: version and base last read, "" for all. @returns version, base, ID in wake, "all" or "changes", then names, each with its text or nil */
 export const READ_BOARD = script(
   BOARD,
   `
 done(0)
-local version = tonumber(redis.call('GET', KEYS[4]) or 0)
+local count = redis.call('HMGET', KEYS[4], 'version', 'base')
+local version, base = tonumber(count[1] or 0), count[2] or 'none'
 local since = tonumber(ARGV[1])
-local all = since < 0 or since > version
+local all = base ~= ARGV[2] or since > version
 local names = all and redis.call('HKEYS', KEYS[1]) or redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. since, '+inf')
 local last = redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 1)[1]
-local answer = {version, last and last[1] or '0-0', all and 'all' or 'changes'}
+local answer = {version, base, last and last[1] or '0-0', all and 'all' or 'changes'}
 for _, name in ipairs(names) do
   answer[#answer + 1] = name
   answer[#answer + 1] = redis.call('HGET', KEYS[1], name)
