@@ -41,8 +41,8 @@ import { NodeCards, nodeCard } from "./node-cards.ts";
 import { openNodeState } from "./node-file.ts";
 import { addressesOfMachine, NodeProbes } from "./node-probes.ts";
 import { createObserver } from "./observer.ts";
-import { ownPlace } from "./own-documents.ts";
-import { OwnWorkload, removeOwnEntry } from "./own-workload.ts";
+import { openOwn } from "./own-open.ts";
+import { type OwnWorkload, removeOwnEntry } from "./own-workload.ts";
 import { openPresence, presenceSaid } from "./presence-open.ts";
 import { followPrivate } from "./private-changes.ts";
 import { trustPropagation } from "./propagation.ts";
@@ -185,8 +185,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   // Nobody is connected before ADS listens, and reading the ledger then finds nobody.
   let proxies: LedgerReader | undefined;
   let workloadApi: WorkloadApi | undefined;
-  let own: OwnWorkload | undefined;
-  const { inMesh } = options;
+  let ownWorkload: OwnWorkload | undefined;
+  const inMesh = options.inMesh ?? undefined;
   const federation = openFederation({ data, clock, metrics, allow: options.jwksAllow ?? (() => []) });
   onClose(() => federation.close());
   const { bundleEndpoint } = options;
@@ -304,7 +304,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       known.follow(mesh);
       ads.endStreams((proxy) => attestation.isLost(proxy, mesh), "what proved this stream is not good for its workload any more");
       workloadApi?.changed();
-      own?.follow();
+      ownWorkload?.follow();
       span.end();
     },
   });
@@ -357,7 +357,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       xds: () => ads.selfTest(),
       ca: () => checkCa(authority),
       "workload-api": () => workloadApiCheck(workloadApi),
-      ...(inMesh ? { "in-mesh": async () => own?.status ?? "not registered yet" } : {}),
+      ...(inMesh ? { "in-mesh": async () => ownWorkload?.status ?? "not registered yet" } : {}),
       presence: async () => presenceSaid(presence.report()),
     },
     clock,
@@ -377,7 +377,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   await ads.listen({ path: adsSocket, mode: 0o660 });
   const publicSocket = options.adsSocket || undefined;
   if (publicSocket) await ads.listen({ path: publicSocket, mode: 0o666 });
-  const certificate = options.adsTls || options.adminTls || inMesh ? await openServerCertificate({ svids, authority }) : undefined;
+  const certificate = options.adsTls || options.adminTls ? await openServerCertificate({ svids, authority }) : undefined;
   onClose(() => certificate?.close());
   const adsTls = options.adsTls && certificate ? await ads.listen({ ...options.adsTls, tls: certificate }) : undefined;
   // Until it has found itself at the Unix socket, no user is believed there.
@@ -486,25 +486,23 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const adminSocket = join(data, "admin.sock");
   await admin.listen({ path: adminSocket, mode: 0o600 });
   const adminTls = options.adminTls && certificate ? await admin.listen({ ...options.adminTls, tls: certificate }) : undefined;
-  const ownSocket = resolve(data, "mesh.sock");
-  if (inMesh && certificate) await admin.listen({ path: ownSocket, mode: 0o600, tls: certificate });
-  own = new OwnWorkload({
+  const own = openOwn({
+    data,
+    node,
+    inMesh,
+    rpcAddress: cluster?.address ?? "",
+    taken: [adminAddress, adminTls, served],
+    admin,
+    svids,
+    authority,
     store,
     reconciler,
     clock,
-    node,
-    place: inMesh
-      ? ownPlace({ node, address: inMesh.host, port: inMesh.port, socket: ownSocket, rpcPort: portIn(cluster?.address) }, [
-          adminAddress,
-          adminTls,
-          served,
-        ])
-      : undefined,
     isRemoved: () => cluster?.expelled !== undefined,
-    log: { info: (message) => log.info(message), warning: (message) => log.warning(message) },
+    log: plainLog(log),
   });
-  onClose(() => own?.close());
-  own.follow();
+  onClose(() => own.close());
+  ownWorkload = own.workload;
 
   const bundles = bundleEndpoint && (await openBundleEndpoint(bundleEndpoint, { svids, authority, clock }));
   onClose(() => bundles?.close());
@@ -521,7 +519,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     ...(adminTls ? { admin_tls: hostPort(adminTls) } : {}),
     ...(bundles ? { bundle_endpoint: hostPort(bundles) } : {}),
     ...(served ? { cluster: hostPort(served) } : {}),
-    ...(inMesh ? { in_mesh: hostPort(inMesh), in_mesh_socket: ownSocket } : {}),
+    ...(inMesh && own.socket ? { in_mesh: hostPort(inMesh), in_mesh_socket: own.socket } : {}),
   };
   const listeningFile = join(data, "listening.json");
   writeFileSync(listeningFile, `${JSON.stringify(bound, null, 2)}\n`);
@@ -535,12 +533,6 @@ function plainLog(log: ReturnType<typeof logger>) {
     info: (message: string) => log.info("{message}", { message }),
     warning: (message: string) => log.warning("{message}", { message }),
   };
-}
-
-/** Of "HOST:PORT"; undefined where there is none. */
-function portIn(address = ""): number | undefined {
-  const [, port] = /:(\d+)$/.exec(address) ?? [];
-  return port === undefined ? undefined : Number(port);
 }
 
 /** As URLs have it: an IPv6 address in brackets. */
