@@ -57,8 +57,8 @@ export function healthRoutes(app: Hono<AdminEnv>, { control }: RouteContext, met
   app.get("/healthz", described("healthz", "Whether the store takes a write, ADS answers a stream, and the CA signs"), async (c) =>
     answer(
       c,
-      // Whether it is served is decided at the start: nothing that could fail, and mend, while weft runs.
-      (await parts()).filter(({ part }) => part !== "workload-api" && part !== "in-mesh" && part !== "presence"),
+      // Whether it is served is decided at the start: nothing that could fail, and mend, while weft runs. Presence never fails.
+      (await parts()).filter(({ part, warnings }) => part !== "workload-api" && part !== "in-mesh" && (part !== "presence" || warnings)),
     ),
   );
   app.get(

@@ -116,27 +116,19 @@ const SAID: Readonly<Record<PresenceEvent["change"], string>> = {
   confirmed: "is there after all",
 };
 
-/** For health: it is no failure, for weft serves. */
+/** For health: it is no failure, for weft serves. Without names: who asks for health needs no token. */
 export function presenceSaid({ frozen, held, kept, away, heldBack }: PresenceReport): Said {
-  const nodes = held.length === 0 ? "" : `; ${held.length} nodes are gone at once, which looks like a partition: ${named(held)}`;
-  const warnings = [
-    ...(frozen === undefined ? [] : [`nothing is known of other nodes (${frozen}): their workloads stay as they were known last`]),
-    ...(kept.length === 0
-      ? []
-      : [
-          `${kept.length} workloads may be gone, and stay in the endpoints, for without them too few would be left: ${named(kept)}${nodes}`,
-        ]),
-  ];
+  const warnings: string[] = [];
+  if (frozen !== undefined) warnings.push(`nothing is known of other nodes (${frozen}): their workloads stay as they were known last`);
+  if (kept.length > 0) {
+    const nodes = held.length === 0 ? "" : `; ${held.length} nodes are gone at once, which looks like a partition`;
+    const what = `${kept.length} workloads may be gone, and stay in the endpoints, for without them too few would be left`;
+    warnings.push(`${what}${nodes}: weft services names them`);
+  }
   const [first] = warnings;
   const out = [
     ...(away > 0 ? [`${away} workloads are away`] : []),
     ...(heldBack > 0 ? [`${heldBack} are held back, for they come and go`] : []),
   ];
   return { message: first ?? (out.join(", ") || "ok"), ...(warnings.length > 0 ? { warnings } : {}) };
-}
-
-/** Some names, and how many more. */
-function named(names: readonly string[]): string {
-  const some = names.slice(0, 5).join(", ");
-  return names.length > 5 ? `${some} and ${names.length - 5} more` : some;
 }
