@@ -47,11 +47,15 @@ export interface TestNode {
   readonly data: string;
   readonly listening: Awaited<ReturnType<typeof startWeft>>["listening"];
   /** Asks its admin API; an object is sent as JSON. */
-  ask(method: string, path: string, body?: object | string): Promise<{ readonly status: number; readonly json: Record<string, unknown> }>;
+  ask(
+    method: string,
+    path: string,
+    body?: object | string,
+  ): Promise<{ readonly status: number; readonly json: Record<string, unknown>; readonly text: string }>;
   stop(): Promise<void>;
 }
 
-export type NodeOptions = Partial<Pick<StartOptions, "cluster" | "node" | "trustDomain" | "ca" | "adsTls">>;
+export type NodeOptions = Partial<Pick<StartOptions, "cluster" | "node" | "trustDomain" | "ca" | "adsTls" | "inMesh">>;
 
 /** A store that nodes share, and what was started on it; `close` ends all. */
 export class TestMesh {
@@ -98,7 +102,7 @@ export class TestMesh {
         });
         const answer = await response.text();
         const isJson = (response.headers.get("content-type") ?? "").includes("json");
-        return { status: response.status, json: isJson ? JSON.parse(answer) : {} };
+        return { status: response.status, json: isJson ? JSON.parse(answer) : {}, text: answer };
       },
       stop: async () => {
         this.#running.delete(node);

@@ -81,6 +81,14 @@ describe("A mesh of nodes", () => {
     await expect(mesh.start(mesh.directory(), { node: "a" })).rejects.toThrow("it would make a second root");
   });
 
+  test("is founded by one of two that start at once", async () => {
+    const starting = ["a", "b"].map((node) => mesh.start(mesh.directory(), { node }));
+    const outcomes = await Promise.allSettled(starting);
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    const refused = outcomes.find((one) => one.status === "rejected");
+    expect(String(refused?.reason)).toContain("it would make a second root");
+  });
+
   test("keeps a node's name", async () => {
     const a = await mesh.found("a");
     await a.stop();

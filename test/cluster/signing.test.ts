@@ -177,6 +177,23 @@ describe("A node that is removed", () => {
     await eventually(async () => expect(Object.keys(await svidsOf(back))).toEqual([id("web")]));
   });
 
+  test("and was an authority has what it signed issued again by the others at once", async () => {
+    const a = await mesh.found();
+    const b = await mesh.join(a, "b", { isAuthority: true });
+    const c = await mesh.join(a, "c");
+    await apply(c, entry("web", "c"));
+    await made(async () => expect((await b.ask("POST", "/v1/nodes/tokens", {})).status).toBe(201));
+    await connect(c, "web");
+    await eventually(async () => expect(Object.keys(await svidsOf(c))).toEqual([id("web")]));
+    const first = (await svidsOf(c))[id("web")]?.authority;
+    const gone = (await authoritiesOf(a)).find(({ id: one }) => one === first)?.node ?? "";
+    const [removed, left] = gone === "a" ? ([a, b] as const) : ([b, a] as const);
+    expect((await left.ask("DELETE", `/v1/nodes/${gone}`)).status).toBe(200);
+    await eventually(async () => expect((await svidsOf(c))[id("web")]?.authority).not.toBe(first), 30_000);
+    expect((await authoritiesOf(c)).map(({ node }) => node)).toEqual([gone === "a" ? "b" : "a"]);
+    await eventually(async () => expect((await removed.ask("GET", "/healthz")).status).toBe(503));
+  });
+
   test("is not the last authority, nor one that nobody knows", async () => {
     const a = await mesh.found();
     expect(await a.ask("DELETE", "/v1/nodes/a")).toMatchObject({
