@@ -12,6 +12,8 @@ export interface DecisionInputs {
   readonly pending: ReadonlySet<string>;
   /** Whether a node was given up. */
   readonly isOut: (node: string) => boolean;
+  /** Those that were kept until now. */
+  readonly doubtful: ReadonlySet<string>;
   /** Nodes that are gone and not given up, for there are too many. */
   readonly held: ReadonlySet<string>;
   readonly graceMs: number;
@@ -23,15 +25,18 @@ export interface Decision {
   readonly leaving: readonly string[];
   readonly returning: readonly string[];
   readonly doubtful: ReadonlySet<string>;
+  /** Those that were kept, and need not be any longer: they have their grace anew. */
+  readonly pardoned: readonly string[];
   /** Milliseconds until the next of them is due; undefined where none will be by itself. */
   readonly nextIn?: number;
 }
 
-export function decide({ node, mesh, states, pending, isOut, held, graceMs, now }: DecisionInputs): Decision {
+export function decide({ node, mesh, states, pending, isOut, doubtful: kept, held, graceMs, now }: DecisionInputs): Decision {
   const leaving = new Set<string>();
   const returning: string[] = [];
   const waiting: string[] = [];
   const doubtful = new Set<string>();
+  const pardoned: string[] = [];
   let nextIn: number | undefined;
   for (const key of pending) {
     const state = states.get(key);
@@ -57,9 +62,15 @@ export function decide({ node, mesh, states, pending, isOut, held, graceMs, now 
     leaving.delete(key);
     doubtful.add(key);
   }
+  for (const [key, state] of [...leaving].map((one) => [one, states.get(one)] as const)) {
+    if (!state || !kept.has(key) || state.evidence === "removed") continue;
+    leaving.delete(key);
+    pardoned.push(key);
+    nextIn = Math.min(nextIn ?? graceMs, graceMs);
+  }
   const stays = (key: string) => isIn(key) && !leaving.has(key) && !doubtful.has(key);
   for (const key of waiting) if (isMissed(key, mesh, stays)) returning.push(key);
-  return { leaving: [...leaving], returning, doubtful, ...(nextIn === undefined ? {} : { nextIn }) };
+  return { leaving: [...leaving], returning, doubtful, pardoned, ...(nextIn === undefined ? {} : { nextIn }) };
 }
 
 /** Whether a service of its has no endpoint that stays: then one that has not stayed for long itself is better than none. */

@@ -31,6 +31,7 @@ export interface NodesPresenceOptions {
 export class NodesPresence {
   readonly #options: NodesPresenceOptions;
   readonly #nodes = new Map<string, NodeState>();
+  #held: ReadonlySet<string> = new Set();
 
   constructor(options: NodesPresenceOptions) {
     this.#options = options;
@@ -77,6 +78,8 @@ export class NodesPresence {
     let nextIn: number | undefined;
     for (const [name, node] of this.#nodes) {
       if (node.isThere || node.isOut) continue;
+      // A partition that ends lets the nodes come back one by one: those that were kept have their grace anew.
+      if (!isLargerPart && this.#held.has(name)) node.since = now;
       const leftMs = node.since + this.#options.graceMs - now;
       if (leftMs > 0) nextIn = Math.min(nextIn ?? leftMs, leftMs);
       else if (isLargerPart && node.wasSeen) held.push(name);
@@ -86,6 +89,7 @@ export class NodesPresence {
       const node = this.#nodes.get(name);
       if (node) node.isOut = true;
     }
+    this.#held = new Set(held);
     return { given, held: held.sort(), ...(nextIn === undefined ? {} : { nextIn }) };
   }
 

@@ -24,6 +24,8 @@ export interface WorkloadState {
   /** Whether it never was in the endpoints. */
   isNew: boolean;
   flaps: Flaps;
+  /** Of one that was kept as one of the last, and is so no longer, as its like come back one by one: since when it has its grace anew. */
+  pardonedAt?: number;
 }
 
 export interface Moment {
@@ -40,7 +42,10 @@ export function observe(state: WorkloadState, evidence: Evidence, { now, time }:
   const before = state.evidence;
   if (evidence === before) return;
   state.evidence = evidence;
-  if (evidence === "there") state.wasThere = true;
+  if (evidence === "there") {
+    state.wasThere = true;
+    state.pardonedAt = undefined;
+  }
   // A node that goes while the proxy is away makes it no shorter; one that comes back without the proxy gives that a while anew.
   if (isAway(before) && isAway(evidence) && !(before === "node" && evidence === "proxy")) return;
   state.since = now;
@@ -56,14 +61,14 @@ export function observe(state: WorkloadState, evidence: Evidence, { now, time }:
  * @param isNodeOut whether its node was given up
  */
 export function dueIn(state: WorkloadState, now: number, graceMs: number, isNodeOut: boolean): number | undefined {
-  const { evidence, isIn, since, flaps } = state;
+  const { evidence, isIn, since, flaps, pardonedAt = Number.NEGATIVE_INFINITY } = state;
   switch (evidence) {
     case "there":
       return isIn ? undefined : since + holdMs(timesAt(flaps, now)) - now;
     case "proxy":
-      return isIn ? since + graceMs - now : undefined;
+      return isIn ? Math.max(since, pardonedAt) + graceMs - now : undefined;
     case "node":
-      return isIn && isNodeOut ? 0 : undefined;
+      return isIn && isNodeOut ? Math.max(0, pardonedAt + graceMs - now) : undefined;
     case "removed":
       return isIn ? 0 : undefined;
     case "unknown":

@@ -229,6 +229,7 @@ export class Presence {
       states,
       pending,
       isOut: (name) => this.#nodes.isOut(name),
+      doubtful: this.#doubtful,
       held: new Set(this.#held),
       graceMs,
       now,
@@ -242,6 +243,8 @@ export class Presence {
         state.isNew = false;
       });
     }
+    for (const key of decision.pardoned) this.#pardon(key, now);
+    for (const key of kept) this.#pardon(key, undefined);
     this.#doubtful = decision.doubtful;
     for (const key of kept) this.#tell(key, "kept");
     for (const key of confirmed) this.#tell(key, "confirmed");
@@ -254,6 +257,11 @@ export class Presence {
       onChange();
     } else if (given.length > 0) this.#memory.changed();
     if (nextIn.length > 0) this.#touch(Math.max(1, Math.min(...nextIn)));
+  }
+
+  #pardon(key: string, at: number | undefined): void {
+    const state = this.#roster.states.get(key);
+    if (state) state.pardonedAt = at;
   }
 
   #merged(): ReadonlyMap<string, WorkloadHealth> {

@@ -273,12 +273,15 @@ describe("What presence alone would take at once is kept", () => {
     expect(weft.presence.report()).toMatchObject({ kept: ["default/a", "default/b"], away: 1 });
     await weft.clock.advance(3_600_000);
     expect(weft.endpoints("orders")).toEqual([ONE, TWO]);
+    // They come back one by one: the other has its grace anew.
     weft.board({ "edge-1": { proxies: ["default/a"] }, "edge-2": {} });
-    await weft.clock.advance(2_000);
+    await weft.clock.advance(9_999);
+    expect(weft.endpoints("orders")).toEqual([ONE, TWO]);
+    await weft.clock.advance(1_001);
     expect(weft.endpoints("orders")).toEqual([ONE]);
     expect(weft.said()).toEqual([
-      "default/b left: its proxy on node edge-1 has been away for 3611 s",
       "default/a confirmed: its proxy is connected",
+      "default/b left: its proxy on node edge-1 has been away for 3621 s",
     ]);
     expect(weft.presence.report()).toMatchObject({ kept: [], away: 2 });
   });
@@ -326,7 +329,9 @@ describe("What presence alone would take at once is kept", () => {
     expect(weft.said()).toContain("default/edge-2 kept: its node edge-2 has been away for 30 s");
     // Two of five are not.
     weft.board(only("edge-1", "edge-2"));
-    await weft.clock.advance(1_000);
+    await weft.clock.advance(29_999);
+    expect(weft.endpoints("orders")).toEqual([THREE, ...services].sort());
+    await weft.clock.advance(1_001);
     expect(weft.endpoints("orders")).toEqual([THREE, "10.0.1.1", "10.0.1.2"].sort());
     expect(weft.presence.report()).toMatchObject({ held: [], kept: [], away: 2 });
   });
@@ -409,6 +414,9 @@ describe("A workload that goes and comes again and again", () => {
     expect(weft.presence.report().kept).toEqual(["default/b"]);
     weft.stream("default/a", true);
     await weft.clock.advance(3_000);
+    expect(weft.endpoints("orders")).toEqual([ONE, TWO]);
+    expect(weft.presence.report()).toMatchObject({ kept: [], heldBack: 0 });
+    await weft.clock.advance(10_000);
     expect(weft.endpoints("orders")).toEqual([ONE]);
   });
 });
