@@ -207,6 +207,16 @@ describeWhere(programs !== undefined, "a redis-server (scripts/lib/install-redis
     await expect(openRedis("rediss://host?ca=/nowhere/ca.pem", { clock: systemClock })).rejects.toThrow("/nowhere/ca.pem");
   });
 
+  test("the database is the one that the URL names; where Redis has none of that number, nothing is written anywhere", async () => {
+    const server = await startServer({});
+    const at = (database: string) => server.url().replace("/0?", `/${database}?`);
+    await works(at("3"));
+    expect(`${await server.command("INFO", "keyspace")}`).toContain("db3:keys=1");
+    const { log } = await open(at("99"));
+    await expect(log.checkWritable()).rejects.toThrow("DB index is out of range");
+    expect(await server.command("DBSIZE")).toBe(0);
+  });
+
   test("its name says where, never as whom", async () => {
     const { log } = await open("redis://weft:hush@[::1]/3?prefix=site-a");
     expect(log.name).toBe("redis://[::1]:6379/3?prefix=site-a");

@@ -34,7 +34,7 @@ export class Connection {
   static async open(target: Target, clock: Clock): Promise<Connection> {
     const { user, password, ca, cert, key } = target.credentials();
     const login = password === undefined ? "" : `${encodeURIComponent(user ?? "")}:${encodeURIComponent(password)}@`;
-    const client = new RedisClient(`${target.tls ? "rediss" : "redis"}://${login}${target.host}:${target.port}/${target.database}`, {
+    const client = new RedisClient(`${target.tls ? "rediss" : "redis"}://${login}${target.host}:${target.port}`, {
       autoReconnect: false,
       enableOfflineQueue: false,
       maxRetries: 0,
@@ -51,6 +51,13 @@ export class Connection {
       connection.close();
       // Who said nothing for so long would say nothing for longer.
       throw clock.monotonic() - began < CONNECT_MS ? await reasonOf(target, clock) : silence(target);
+    }
+    try {
+      // Left to the client, it is sent together with the first command, which is then carried out wherever that leads.
+      if (target.database !== 0) await connection.send("SELECT", [target.database]);
+    } catch (reason) {
+      connection.close();
+      throw reason;
     }
     return connection;
   }
