@@ -1,7 +1,7 @@
 /** What weft says of a store that follows an engine: in its log, its health and its metrics. */
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
-import { behindText } from "../store/behind.ts";
+import { behindText, reasonText } from "../store/behind.ts";
 import type { Store } from "../store/store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Said } from "./health.ts";
@@ -18,9 +18,9 @@ export async function checkStore(store: Pick<Store, "standing" | "checkWritable"
     await store.checkWritable();
     return undefined;
   }
-  const { warnings, behindMs, engine, reason } = standing;
+  const { warnings, behindMs, engine } = standing;
   if (!standing.inTouch) {
-    const message = `${behindText(revision, behindMs)}: ${engine}: ${reason}`;
+    const message = `${behindText(revision, behindMs)}: ${reasonText(standing)}`;
     return { message, warnings: [message, ...warnings] };
   }
   try {
@@ -55,13 +55,13 @@ export function followStanding({ store, revision, metrics, clock, log }: Standin
   const look = (isLate: boolean) => {
     const standing = store.standing?.();
     if (!standing) return;
-    const { inTouch, behindMs, engine, reason, warnings } = standing;
+    const { inTouch, behindMs, engine, warnings } = standing;
     metrics.storeInTouch.set(inTouch ? 1 : 0);
     if (behindMs !== undefined) metrics.storeBehind.set(behindMs / 1000);
     for (const warning of warnings) if (!warned.has(warning)) log.warning(warning);
     for (const warning of warnings) warned.add(warning);
     if (inTouch && !told) log.info(`in touch with ${engine} again, at revision ${revision()}`);
-    if (!inTouch && told && isLate) log.warning(`${behindText(revision(), behindMs)}: ${engine}: ${reason}`);
+    if (!inTouch && told && isLate) log.warning(`${behindText(revision(), behindMs)}: ${reasonText(standing)}`);
     if (inTouch || isLate) told = inTouch;
   };
   const again = () => {

@@ -1,4 +1,5 @@
-/** How old what is served is, in words. */
+/** How old what is served is, and why, in words. */
+import type { Standing } from "./store.ts";
 
 /** Unit, its milliseconds, and from how many of it on it is used. */
 const UNITS = [
@@ -13,4 +14,9 @@ export function behindText(revision: number, behindMs: number | undefined): stri
   if (behindMs === undefined) return `serving revision ${revision}, never in touch with the engine`;
   const [unit, size] = UNITS.find(([, milliseconds, least]) => behindMs >= milliseconds * least) ?? UNITS[3];
   return `serving revision ${revision}, ${Math.floor(behindMs / size)} ${unit} behind`;
+}
+
+/** Why, naming the engine once. */
+export function reasonText({ engine, reason = "it does not answer" }: Pick<Standing, "engine" | "reason">): string {
+  return reason.includes(engine) ? reason : `${engine}: ${reason}`;
 }

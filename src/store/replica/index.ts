@@ -4,7 +4,7 @@
  */
 import type { AuditEvent, AuditRecord } from "../../lib/audit.ts";
 import { WeftError } from "../../lib/errors.ts";
-import { behindText } from "../behind.ts";
+import { behindText, reasonText } from "../behind.ts";
 import type { Compactable } from "../history-limit.ts";
 import { encodeTransaction } from "../plan.ts";
 import type { LogEntry, Place, SharedLog } from "../shared/log.ts";
@@ -226,26 +226,18 @@ class Replica extends LocalRows implements Store, Compactable {
   }
 
   #refusal(): WeftError {
-    const { behindMs, reason } = this.#contact.standing;
+    const { standing } = this.#contact;
     const { revision } = readMeta(this.connection);
-    return new WeftError(
-      "unavailable",
-      `${behindText(revision, behindMs)}: ${this.#log.name}: ${reason ?? "it does not answer"}; nothing was changed`,
-      {
-        help: "try again when the engine is back: what is served stays as it is until then",
-      },
-    );
+    return new WeftError("unavailable", `${behindText(revision, standing.behindMs)}: ${reasonText(standing)}; nothing was changed`, {
+      help: "try again when the engine is back: what is served stays as it is until then",
+    });
   }
 
   #neverSynced(): WeftError {
-    const { reason } = this.#contact.standing;
-    return new WeftError(
-      "unavailable",
-      `${this.#log.name}: ${reason ?? "it does not answer"}; and this node has nothing of its log yet that it could serve`,
-      {
-        help: "start it again when the engine is there; afterwards it starts without it, too",
-      },
-    );
+    const why = reasonText(this.#contact.standing);
+    return new WeftError("unavailable", `${why}; and this node has nothing of its log yet that it could serve`, {
+      help: "start it again when the engine is there; afterwards it starts without it, too",
+    });
   }
 
   #takeOwn(own: PlacedEntry): void {

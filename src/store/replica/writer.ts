@@ -205,8 +205,10 @@ export class Writer {
     try {
       const events = this.#options.log.follow(place, abort.signal)[Symbol.asyncIterator]();
       const first = await deadline.limit(events.next());
-      if (first === "late") throw this.#options.target.refusal();
+      if (first === "late") throw new WeftError("unavailable", `${this.#options.log.name} did not answer in time`);
       return !first.done && first.value.type === "current" && first.value.head.id === place.id;
+    } catch (reason) {
+      throw isUnavailable(reason) ? refused(reason) : reason;
     } finally {
       abort.abort();
     }
