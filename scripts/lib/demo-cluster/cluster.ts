@@ -44,6 +44,8 @@ export interface Cluster {
   release(node: Node): Promise<Release>;
   /** Ends its Envoy in order, and starts another one. */
   restart(member: Member): Promise<void>;
+  /** Ends the stream and the applications. What runs as a process is its opener's to end. */
+  stop(): Promise<void>;
 }
 
 export interface Release {
@@ -55,7 +57,8 @@ export interface Release {
 }
 
 export interface ClusterOptions {
-  readonly binary: string;
+  /** The executable of each node, and of the proxies beside it. */
+  readonly binaries: readonly [string, string, string];
   readonly envoy: string;
   readonly engine: { readonly kind: "etcd" | "redis"; readonly binary: string };
   readonly directory: string;
@@ -64,14 +67,14 @@ export interface ClusterOptions {
 }
 
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  const { binary, envoy, directory, processes, progress } = options;
+  const { binaries, envoy, directory, processes, progress } = options;
   const network = await openNetwork();
   const open = options.engine.kind === "etcd" ? threeEtcdMembers : oneRedis;
   const engine = await open({ binary: options.engine.binary, directory, network, processes });
   progress(`starting ${engine.name}`);
   await engine.start();
   progress("starting a node, and two that join it");
-  const nodes = await startNodes({ binary, directory, network, processes, store: engine.url });
+  const nodes = await startNodes({ binaries, directory, network, processes, store: engine.url });
 
   const meshDirectory = join(directory, "mesh");
   mkdirSync(meshDirectory);
@@ -128,6 +131,10 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       await member.sidecar.process.stop();
       member.sidecar = start(member.place, member.node);
       await untilLive(member.sidecar);
+    },
+    async stop() {
+      await stream.stop();
+      await Promise.all(members.map(({ app }) => app.stop()));
     },
   };
 }

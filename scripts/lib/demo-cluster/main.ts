@@ -9,7 +9,7 @@ if (kind !== "etcd" && kind !== "redis") throw new Error(`no store ${kind}`);
 await runShow({
   name: "demo-cluster",
   check: flags.includes("--check"),
-  start: (how) => startCluster({ ...how, binary, envoy, engine: { kind, binary: engine } }),
+  start: (how) => startCluster({ ...how, binaries: [binary, binary, binary], envoy, engine: { kind, binary: engine } }),
   proofs: claims(kind === "etcd" ? "etcd" : "Redis"),
   nextSteps: formatNextSteps,
   main: ({ nodes: [first] }) => first.weft.process(),

@@ -1,16 +1,20 @@
 /** Three nodes on one store, as a user makes them one mesh: the first founds it, the others join with a token of its. */
 import { join } from "node:path";
+import { joinMesh } from "../lab/join.ts";
 import { formatAddress, type Network } from "../lab/network.ts";
-import { cleanEnvironment, type Processes } from "../lab/processes.ts";
+import type { Processes } from "../lab/processes.ts";
 import { startWeft, type Weft } from "../lab/weft.ts";
 
 export interface Node {
   readonly name: string;
   readonly weft: Weft;
+  /** Ends it in order, and goes on with another executable on the same data directory and addresses. */
+  upgrade(binary: string): Promise<void>;
 }
 
 export interface NodesOptions {
-  readonly binary: string;
+  /** The executable of each. */
+  readonly binaries: readonly [string, string, string];
   readonly directory: string;
   readonly network: Network;
   readonly processes: Processes;
@@ -19,33 +23,34 @@ export interface NodesOptions {
 }
 
 export async function startNodes(options: NodesOptions): Promise<readonly [Node, Node, Node]> {
-  const { network } = options;
+  const { network, binaries } = options;
   const address = network.nextAddress();
   const rpc = formatAddress({ address, port: await network.freePort(address) });
-  const first = await startNode(options, "node-1", ["--cluster", rpc]);
-  return [first, await joinNode(options, "node-2", first), await joinNode(options, "node-3", first)];
+  const first = await startNode(options, "node-1", binaries[0], ["--cluster", rpc]);
+  const join = async (name: string, binary: string) => {
+    await joinMesh(first.weft, { binary, data: dataOf(options, name), node: name });
+    return await startNode(options, name, binary);
+  };
+  return [first, await join("node-2", binaries[1]), await join("node-3", binaries[2])];
 }
 
-/** Calls what `weft node token` prints, on an empty data directory; then runs. */
-async function joinNode(options: NodesOptions, name: string, authority: Node): Promise<Node> {
-  const { binary, directory } = options;
-  const { code, stdout, stderr } = await authority.weft.cli(["node", "token", "--node", name]);
-  const [weft, ...args] = stdout.trim().split(" ");
-  if (code !== 0 || weft !== "weft") throw new Error(`weft node token said (exit ${code}): ${stdout}${stderr}`);
-  const command = [binary, ...args, "--data", join(directory, name)];
-  const child = Bun.spawn(command, { env: cleanEnvironment(), stdout: "pipe", stderr: "pipe", timeout: 30_000 });
-  const [said, complaint, exit] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
-  if (exit !== 0) throw new Error(`weft join said (exit ${exit}): ${said}${complaint}`);
-  return await startNode(options, name, []);
-}
+const dataOf = ({ directory }: NodesOptions, name: string) => join(directory, name);
 
-async function startNode(
-  { binary, directory, network, processes, store }: NodesOptions,
-  name: string,
-  more: readonly string[],
-): Promise<Node> {
+async function startNode(options: NodesOptions, name: string, executable: string, more: readonly string[] = []): Promise<Node> {
+  const { network, processes, store } = options;
   const address = network.nextAddress();
   const ads = { address, port: await network.freePort(address) };
   const flags = ["--node", name, "--store", store, ...more];
-  return { name, weft: await startWeft({ binary, data: join(directory, name), processes, ads, name, flags }) };
+  const start = (binary: string) => startWeft({ binary, data: dataOf(options, name), processes, ads, name, flags });
+  let weft = await start(executable);
+  return {
+    name,
+    get weft() {
+      return weft;
+    },
+    async upgrade(binary) {
+      await weft.process().stop();
+      weft = await start(binary);
+    },
+  };
 }

@@ -1,4 +1,5 @@
 /** A data directory that becomes one of a node of an authority's mesh, by the line that `weft node token` prints. */
+import { cleanEnvironment } from "./processes.ts";
 import type { Weft } from "./weft.ts";
 
 export interface JoinMeshOptions {
@@ -15,7 +16,12 @@ export async function joinMesh(authority: Weft, { binary, data, node, flags = []
   const made = await authority.cli(["node", "token", ...flags]);
   const [program, ...args] = made.stdout.trim().split(" ");
   if (made.code !== 0 || program !== "weft") throw new Error(`weft node token said (exit ${made.code}):\n${made.stdout}${made.stderr}`);
-  const child = Bun.spawn([binary, ...args, "--data", data, "--node", node], { stdout: "pipe", stderr: "pipe", stdin: "ignore" });
+  const child = Bun.spawn([binary, ...args, "--data", data, "--node", node], {
+    env: cleanEnvironment(),
+    stdout: "pipe",
+    stderr: "pipe",
+    stdin: "ignore",
+  });
   const [out, err, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
   if (code !== 0) throw new Error(`weft join said (exit ${code}):\n${out}${err}`);
 }
