@@ -38,11 +38,13 @@ const STEPS: readonly Step[] = [
   tests("conformance", "test/conformance"),
   tests("why", "test/why"),
   { name: "demo", command: ["scripts/demo", "--check"] },
+  { name: "demo-cluster", command: ["scripts/demo-cluster", "--check"] },
+  { name: "demo-redis", command: ["scripts/demo-cluster", "--check", "--redis"] },
   tests("tour", "test/tour"),
   tests("fields", "test/compatibility"),
   tests("binary", "test/binary"),
   tests("unit", "test/docs", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca", "test/telemetry"),
-  tests("store", "--path-ignore-patterns=test/store/etcd*", "test/store"),
+  tests("store", "--path-ignore-patterns=test/store/etcd*", "--path-ignore-patterns=test/store/redis*", "test/store"),
   // They wait for elections and leases more than they compute.
   tests("etcd", "--parallel=2", "test/store/etcd"),
   tests("feature", "test/feature", "test/control", "test/workload-api", "test/cluster"),
@@ -88,7 +90,7 @@ function failures(step: Step, report: string, output: string): readonly Failure[
 
 /** Of a step that passed: the tables of the demo, of the attacks and of the soak, and whatever was skipped, loudly. */
 function onlyNotable(output: string, step: Step): string {
-  if (["demo", "attacks", "soak"].includes(step.name)) return output;
+  if (["demo", "demo-cluster", "demo-redis", "attacks", "soak"].includes(step.name)) return output;
   return output
     .split("\n")
     .filter((line) => /\bSKIPPED\b|seed/i.test(line))
@@ -120,7 +122,7 @@ console.log("");
 for (const { step, passed, failed, skipped, seconds } of outcomes) {
   const note = skipped > 0 ? `, ${skipped} SKIPPED` : "";
   console.log(
-    `${failed > 0 ? "FAILED" : "ok    "} ${step.name.padEnd(11)} ${seconds.toFixed(1).padStart(6)} s  ${passed} passed, ${failed} failed${note}`,
+    `${failed > 0 ? "FAILED" : "ok    "} ${step.name.padEnd(12)} ${seconds.toFixed(1).padStart(6)} s  ${passed} passed, ${failed} failed${note}`,
   );
 }
 for (const { step, failures } of outcomes) {
