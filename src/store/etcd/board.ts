@@ -95,11 +95,7 @@ export class EtcdBoard implements Board {
     const client = this.#client;
     let asked = revision;
     while (!signal.aborted) {
-      const waiting = client.stopper(signal);
-      const asking = client.pause(client.jittered(ASK_EVERY_MS), waiting.signal).then(() => undefined);
-      const watched = await Promise.race([watching.next(), asking]);
-      waiting.abort();
-      waiting.release();
+      const watched = await watching.next(client.jittered(ASK_EVERY_MS));
       if (signal.aborted) return;
       if (watched === undefined) {
         const { header } = await client.call(({ kv }, options) => kv.range({ key: utf8(this.#keys.head) }, options), { signal });
@@ -109,7 +105,6 @@ export class EtcdBoard implements Board {
         asked = now;
         continue;
       }
-      watching.taken();
       if (watched.type === "ended") {
         if (watched.reason?.cure === "never") throw watched.reason.unavailable();
         return;

@@ -89,11 +89,20 @@ export class ChunkStore {
   async read({ set, count, size }: Staged["chunks"], signal?: AbortSignal): Promise<Uint8Array | undefined> {
     const bytes = new Uint8Array(Number(size));
     let offset = 0;
-    for (let first = 0; first < count; first += CHUNKS_A_READ) {
-      const wanted = Math.min(CHUNKS_A_READ, count - first);
-      const request = { key: utf8(this.#keys.chunk(set, first)), rangeEnd: utf8(this.#keys.chunk(set, first + wanted)) };
-      const { kvs } = await this.#client.call(({ kv }, options) => kv.range(request, options), { deadlineMs: CHUNK_DEADLINE_MS, signal });
+    let most = CHUNKS_A_READ;
+    for (let first = 0; first < count; ) {
+      let wanted = 0;
+      const { kvs } = await this.#client.call(
+        ({ kv }, options) => {
+          // The first try of a read asks for as many as the last one got, each further try for one: perhaps the link is slow.
+          wanted = Math.min(wanted === 0 ? most : 1, count - first);
+          return kv.range({ key: utf8(this.#keys.chunk(set, first)), rangeEnd: utf8(this.#keys.chunk(set, first + wanted)) }, options);
+        },
+        { deadlineMs: CHUNK_DEADLINE_MS, signal },
+      );
       if (kvs.length !== wanted) return undefined;
+      most = wanted;
+      first += wanted;
       for (const { value } of kvs) {
         if (offset + value.length > bytes.length) throw damaged(set);
         bytes.set(value, offset);

@@ -23,6 +23,7 @@ export type Reading =
 
 /** At most so many entries in one answer: inline, they are 2 MiB. */
 const ENTRIES_A_READ = 32;
+const LESS = 4;
 
 export const samePlace = (a: Place, b: Place): boolean => a.sequence === b.sequence && a.id === b.id;
 
@@ -42,16 +43,15 @@ export class EntryReader {
   /** Head and entries as one, by quorum: what a member that was cut off would answer is never taken for the log. @throws WeftError "unavailable" */
   async after(place: Place, signal?: AbortSignal): Promise<Reading> {
     await this.#fence.settle(signal);
-    const first = utf8(this.#keys.entry(place.sequence + 1));
-    const end = utf8(this.#keys.entry(place.sequence + 1 + ENTRIES_A_READ));
+    const key = utf8(this.#keys.entry(place.sequence + 1));
+    // After a try that came to nothing, perhaps over a slow link, less is asked for.
+    let count = ENTRIES_A_READ * LESS;
     const { responses, header } = await this.#client.call(
-      ({ kv }, options) =>
-        kv.txn(
-          {
-            success: [rangeOp(this.#keys.head), { request: { case: "requestRange", value: { key: first, rangeEnd: end } } }],
-          },
-          options,
-        ),
+      ({ kv }, options) => {
+        count = Math.max(1, count / LESS);
+        const rangeEnd = utf8(this.#keys.entry(place.sequence + 1 + count));
+        return kv.txn({ success: [rangeOp(this.#keys.head), { request: { case: "requestRange", value: { key, rangeEnd } } }] }, options);
+      },
       { signal },
     );
     const head = parseHead(kvsOf(responses[0])[0]?.value);

@@ -112,25 +112,20 @@ class Follower {
   /** Until the watch tells of entries (they are returned), or it is time to ask. */
   async #wait(): Promise<Extract<Watched, { type: "events" }> | undefined> {
     const { client } = this.#parts;
-    const asking = this.#signalled(client.jittered(ASK_EVERY_MS));
-    try {
-      const watching = await this.#watch();
-      if (!watching) return await asking.promise;
-      const watched = await Promise.race([watching.next(), asking.promise]);
-      if (watched === undefined) return undefined;
-      watching.taken();
-      if (watched.type === "events") {
-        this.#watchFailures = 0;
-        return watched;
-      }
-      this.close();
-      if (watched.reason?.cure === "never") throw watched.reason.unavailable();
-      // A watch that was compacted away, or whose token had expired, is made again at once; one that fails again and again, later and later.
-      if (this.#watchFailures++ > 0) await client.backOff(this.#watchFailures * client.members.length, this.#signal);
-      return undefined;
-    } finally {
-      asking.cancel();
+    const asking = client.jittered(ASK_EVERY_MS);
+    const watching = await this.#watch();
+    if (!watching) return void (await client.pause(asking, this.#signal));
+    const watched = await watching.next(asking);
+    if (watched === undefined) return undefined;
+    if (watched.type === "events") {
+      this.#watchFailures = 0;
+      return watched;
     }
+    this.close();
+    if (watched.reason?.cure === "never") throw watched.reason.unavailable();
+    // A watch that was compacted away, or whose token had expired, is made again at once; one that fails again and again, later and later.
+    if (this.#watchFailures++ > 0) await client.backOff(this.#watchFailures * client.members.length, this.#signal);
+    return undefined;
   }
 
   /** The watch on the member that answers; undefined where there can be none now. */
@@ -151,15 +146,5 @@ class Follower {
       if (!(reason instanceof EtcdFailure) || reason.cure === "never") throw reason instanceof EtcdFailure ? reason.unavailable() : reason;
       return undefined;
     }
-  }
-
-  /** A promise that resolves after so long, or when the follower is stopped; `cancel` ends the wait. */
-  #signalled(milliseconds: number): { readonly promise: Promise<undefined>; cancel(): void } {
-    const stop = this.#parts.client.stopper(this.#signal);
-    const promise = this.#parts.client.pause(milliseconds, stop.signal).then(() => {
-      stop.release();
-      return undefined;
-    });
-    return { promise, cancel: () => stop.abort() };
   }
 }

@@ -18,7 +18,9 @@ export class Watching {
   readonly #stop: ReturnType<EtcdClient["stopper"]>;
   readonly #responses: AsyncIterator<WatchResponse>;
   readonly #headers: Record<string, string>;
-  #next: Promise<Watched> | undefined;
+  #reading = false;
+  #arrived: Watched | undefined;
+  #wake = () => {};
 
   private constructor(
     client: EtcdClient,
@@ -59,15 +61,28 @@ export class Watching {
     }
   }
 
-  /** The same promise until it is taken: it may be waited for beside other things. */
-  next(): Promise<Watched> {
-    this.#next ??= this.#read();
-    return this.#next;
-  }
-
-  /** What next() gave has been taken. */
-  taken(): void {
-    this.#next = undefined;
+  /** What comes next; undefined where nothing does for `milliseconds`, or until it is closed. One caller at a time. */
+  async next(milliseconds: number): Promise<Watched | undefined> {
+    if (!this.#reading) {
+      this.#reading = true;
+      void this.#read().then((watched) => {
+        this.#arrived = watched;
+        this.#wake();
+      });
+    }
+    // Not a race with the promise of the reading: that may stand for days, and would keep each of these waits.
+    if (!this.#arrived) {
+      const waiting = this.#client.stopper(this.#stop.signal);
+      this.#wake = waiting.abort;
+      await this.#client.pause(milliseconds, waiting.signal);
+      waiting.release();
+    }
+    const watched = this.#arrived;
+    if (watched) {
+      this.#arrived = undefined;
+      this.#reading = false;
+    }
+    return watched;
   }
 
   close(): void {
