@@ -28,6 +28,7 @@ const FIXED = [
   "node",
   "cluster",
   "clusterAddress",
+  "takeOver",
   ...(Object.keys(CA_VARIABLES) as (keyof typeof CA_VARIABLES)[]),
   "presenceGrace",
   "nodeGrace",

@@ -13,12 +13,15 @@ export interface ClusterSettings {
   readonly cluster: HostPort | null;
   /** HOST:PORT at which they reach it; "" where it listens. */
   readonly clusterAddress: string;
+  /** All authorities are lost: this node becomes one. */
+  readonly takeOver: boolean;
 }
 
 export const CLUSTER_VARIABLES: Readonly<Record<keyof ClusterSettings, string>> = {
   node: "WEFT_NODE",
   cluster: "WEFT_CLUSTER",
   clusterAddress: "WEFT_CLUSTER_ADDRESS",
+  takeOver: "WEFT_TAKE_OVER",
 };
 
 type Pick = <T>(key: keyof ClusterSettings, fallback: string, read: (text: string) => T | undefined, expected: string) => T;
@@ -35,5 +38,6 @@ export function readClusterSettings(pick: Pick, parse: (text: string) => HostPor
     ),
     cluster: pick("cluster", "", (text) => (text === "" ? null : parse(text)), "ADDRESS:PORT"),
     clusterAddress: pick("clusterAddress", "", reachable, "HOST:PORT"),
+    takeOver: pick("takeOver", "no", (text) => (text === "yes" ? true : text === "no" ? false : undefined), "yes or no"),
   };
 }

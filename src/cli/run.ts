@@ -41,6 +41,15 @@ export const runCommand = buildCommand({
         "Where they reach it: where it listens, by this host's name where that is every address [$WEFT_CLUSTER_ADDRESS]",
         "HOST:PORT",
       ),
+      takeOver: {
+        kind: "parsed",
+        parse: (text: string) => text || "yes",
+        optional: true,
+        inferEmpty: true,
+        brief:
+          "For one start: become an authority without a token, where all of the mesh's are lost, and end the trust in those [$WEFT_TAKE_OVER]",
+        placeholder: "yes|no",
+      },
       store: flag("Store: sqlite, sqlite:PATH, memory:, etcd://HOST:2379,... or redis://HOST:6379 [$WEFT_STORE]", "URL"),
       carryOver: {
         kind: "parsed",

@@ -196,5 +196,5 @@ function nameOf({ presented }: Peer): string | undefined {
 
 const claimOf = (peer: Peer): string => {
   const node = nameOf(peer);
-  return node === undefined ? "nobody" : `node ${node}`;
+  return node === undefined ? "nobody" : `${peer.verified ? "" : "unproved "}node ${node}`;
 };

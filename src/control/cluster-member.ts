@@ -7,7 +7,7 @@ import { nodeKeyHash } from "../cluster/join-token.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { ClusterRecords } from "./cluster-records.ts";
-import { AUTHORITIES, certifiedId, MESH_ID, NODES } from "./cluster-schemas.ts";
+import { AUTHORITIES, certifiedId, MESH_ID, NODES, removedId } from "./cluster-schemas.ts";
 import type { NodeState } from "./node-file.ts";
 
 export interface MemberOptions {
@@ -16,11 +16,13 @@ export interface MemberOptions {
   /** PKCS #8, PEM. */
   readonly keyPem: string;
   readonly records: ClusterRecords;
+  /** All authorities are lost: this node is to be one, without a token. */
+  readonly takeOver: boolean;
   readonly clock: Clock;
 }
 
 /** @throws WeftError "conflict" (it must join first, or is another's), "unavailable"; @returns whether it holds a CA */
-export async function takePlace({ state, trustDomain, keyPem, records, clock }: MemberOptions): Promise<boolean> {
+export async function takePlace({ state, trustDomain, keyPem, records, takeOver, clock }: MemberOptions): Promise<boolean> {
   const { name, joined } = state;
   if (!joined && !records.mesh) await found(name, trustDomain, records, clock);
   const { mesh } = records;
@@ -33,8 +35,12 @@ export async function takePlace({ state, trustDomain, keyPem, records, clock }: 
       help: `start with --trust-domain ${mesh.trustDomain}, or with another store`,
     });
   }
-  if (joined) return joined.authority;
   const keyHash = keyHashOf(keyPem);
+  if (takeOver && mesh.founder !== name) {
+    await succeed(name, keyHash, records, clock);
+    return true;
+  }
+  if (joined) return joined.authority || mesh.founder === name;
   const known = records.nodes.get(name) ?? records.removed.get(name);
   if (mesh.founder !== name || (known && known.keyHash !== keyHash)) throw mustJoin(name, records);
   if (!known) await register(name, keyHash, records, clock);
@@ -74,6 +80,34 @@ async function found(founder: string, trustDomain: string, records: ClusterRecor
     // Another node was first.
     await records.refresh();
   }
+}
+
+/** Whoever can write to the store can do this: it is the way out where no authority is left that could make a token. */
+async function succeed(name: string, keyHash: string, records: ClusterRecords, clock: Clock): Promise<void> {
+  const { mesh, authorities } = records;
+  if (!mesh) return;
+  const now = clock.now();
+  const audit = {
+    who: `weft, node ${name}`,
+    from: "weft",
+    action: "take-over-mesh",
+    outcome: "done",
+    targets: [`node ${name} (authority)`],
+  } as const;
+  const gone = [...authorities].filter(([node, { removedAt }]) => node !== name && removedAt === undefined);
+  const puts = [
+    { id: name, value: { keyHash, authority: true, joinedAt: now, joinedBy: "take-over" } },
+    { id: certifiedId(name), value: { at: now } },
+  ];
+  await records.write({ collection: NODES, puts, deletes: [removedId(name)], audit });
+  const ended = gone.map(([id, record]) => ({ id, value: { ...record, signs: [], removedAt: now } }));
+  await records.write({
+    collection: AUTHORITIES,
+    puts: [{ id: MESH_ID, value: { ...mesh, founder: name } }, ...ended],
+    deletes: [name],
+    requires: [MESH_ID],
+    audit,
+  });
 }
 
 async function register(name: string, keyHash: string, records: ClusterRecords, clock: Clock): Promise<void> {

@@ -29,6 +29,8 @@ export interface ClusterOptions {
   readonly revokedAt: (spiffeId: string) => number;
   /** Of the keys that are kept. */
   readonly encryption: SecretSource | undefined;
+  /** MemberOptions.takeOver. */
+  readonly takeOver: boolean;
   /** How long an X.509-SVID lives, milliseconds. */
   readonly svidMs: number;
   /** Those on the board; of all nodes that can be seen. */
@@ -93,11 +95,11 @@ export class Cluster {
 
   /** @throws WeftError "conflict" (it must join first), "unavailable" */
   static async open(options: ClusterOptions): Promise<Cluster> {
-    const { data, state, trustDomain, store, clock, encryption, log } = options;
+    const { data, state, trustDomain, store, clock, encryption, takeOver, log } = options;
     const records = await ClusterRecords.open({ store, onTrouble: (message) => log.warning(message) });
     try {
       const keyPem = await openNodeKey(data);
-      const isAuthority = await takePlace({ state, trustDomain, keyPem, records, clock });
+      const isAuthority = await takePlace({ state, trustDomain, keyPem, records, takeOver, clock });
       const kept = await openKeptSvids(data, encryption, clock.now());
       return new Cluster(options, { records, isAuthority, keyPem, chainPem: await readNodeCertificate(data), kept });
     } catch (reason) {

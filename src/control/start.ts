@@ -87,6 +87,8 @@ export interface StartOptions {
   readonly node?: string;
   /** Where an authority serves other nodes; nowhere where absent. */
   readonly cluster?: { readonly host: string; readonly port: number } | null;
+  /** All authorities of the mesh are lost: this node becomes one. */
+  readonly takeOver?: boolean;
   /** HOST:PORT at which they reach it; where it listens where absent or "". */
   readonly clusterAddress?: string;
   /** How long a workload's proxy, and a node, may be away before their endpoints are taken out, in milliseconds; defaults where absent. */
@@ -208,6 +210,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     trustDomain,
     store,
     wanted: options.cluster != null,
+    takeOver: options.takeOver ?? false,
     revokedAt: (spiffeId) => revocations.timeOfSvids(spiffeId),
     encryption: keyEncryptionOf(options.ca ?? {}, env.CREDENTIALS_DIRECTORY),
     svidMs: (options.ca?.lifetimes ?? DEFAULT_LIFETIMES).x509SvidMs,

@@ -42,6 +42,7 @@ describe("The settings of weft run", () => {
       node: "",
       cluster: null,
       clusterAddress: "",
+      takeOver: false,
       presenceGrace: 10_000,
       nodeGrace: 30_000,
       carryOver: false,

@@ -55,7 +55,7 @@ export interface TestNode {
   stop(): Promise<void>;
 }
 
-export type NodeOptions = Partial<Pick<StartOptions, "cluster" | "node" | "trustDomain" | "ca" | "adsTls" | "inMesh">>;
+export type NodeOptions = Partial<Pick<StartOptions, "cluster" | "node" | "takeOver" | "trustDomain" | "ca" | "adsTls" | "inMesh">>;
 
 /** A store that nodes share, and what was started on it; `close` ends all. */
 export class TestMesh {

@@ -172,7 +172,7 @@ describe("An authority's door", () => {
       signersFor(ca, [{ node: "a", address }], own).issueX509("spiffe://mesh.local/ns/default/sa/web");
     await expect(ask({ chain: svid.chainPem, key: svid.privateKeyPem })).rejects.toThrow("is a workload's");
     await expect(ask(await nodeCertificate(other, "b"))).rejects.toThrow("no authority in the trust bundle");
-    expect(refusals.map(({ who }) => who)).toEqual(["nobody", "node b"]);
+    expect(refusals.map(({ who }) => who)).toEqual(["nobody", "unproved node b"]);
   });
 
   test("refuses an expired certificate where it signs, and takes it where it renews, as the key is the same.", async () => {

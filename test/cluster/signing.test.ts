@@ -156,6 +156,29 @@ describe("A further authority", () => {
   });
 });
 
+describe("A mesh that lost its only authority", () => {
+  test("goes on with a node that takes over: it signs, and lets others in", async () => {
+    const a = await mesh.found();
+    const b = await mesh.join(a, "b");
+    const c = await mesh.join(a, "c");
+    await apply(c, entry("web", "c"));
+    await connect(c, "web");
+    await eventually(async () => expect(Object.keys(await svidsOf(c))).toEqual([id("web")]));
+    const first = (await svidsOf(c))[id("web")]?.authority;
+    await a.stop();
+    await b.stop();
+    const rpc = { host: "127.0.0.1", port: 0 };
+    const heir = await mesh.start(b.data, { cluster: rpc, takeOver: true });
+    await eventually(async () => expect((await svidsOf(c))[id("web")]?.authority).not.toBe(first), 30_000);
+    await mesh.join(heir, "d");
+    await heir.stop();
+    const again = await mesh.start(b.data, { cluster: rpc });
+    const { json } = await again.ask("GET", "/v1/nodes");
+    expect(json.items).toMatchObject([{ name: "a" }, { name: "b", roles: ["authority"], state: "here" }, { name: "c" }, { name: "d" }]);
+    await expect(mesh.start(a.data)).rejects.toThrow("it would make a second root");
+  });
+});
+
 describe("A node that is removed", () => {
   test("is refused from then on, ends its streams, and comes back with a new token only", async () => {
     const a = await mesh.found();
