@@ -45,8 +45,9 @@ const STEPS: readonly Step[] = [
   tests("binary", "test/binary"),
   tests("unit", "test/docs", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca", "test/telemetry"),
   tests("store", "--path-ignore-patterns=test/store/etcd*", "--path-ignore-patterns=test/store/redis*", "test/store"),
-  // They wait for elections and leases more than they compute.
+  // These two wait more than they compute: for elections, leases, and what is to be noticed.
   tests("etcd", "--parallel=2", "test/store/etcd"),
+  tests("redis", "--parallel=3", "test/store/redis"),
   tests("feature", "test/feature", "test/control", "test/workload-api", "test/cluster"),
   tests("spiffe", "test/spiffe"),
   tests("bench", "test/bench"),
