@@ -108,6 +108,23 @@ describe("A joined node", () => {
     await eventually(async () => expect(await svidsOf(again)).toEqual(before));
   });
 
+  test("and its authority start while the store is away, and the one signs for the other", async () => {
+    const a = await mesh.found();
+    const b = await mesh.join(a, "b");
+    await apply(b, entry("web", "b"), entry("orders", "b"));
+    await connect(b, "web");
+    await eventually(async () => expect(Object.keys(await svidsOf(b))).toEqual([id("web")]));
+    const [, port = ""] = (a.listening.cluster ?? "").split(":");
+    await eventually(async () => expect((await a.ask("GET", "/v1/resources?kind=WorkloadEntry")).json.items).toHaveLength(2));
+    await a.stop();
+    await b.stop();
+    mesh.engine.away = true;
+    const again = { b: await mesh.start(b.data), a: await mesh.start(a.data, { cluster: { host: "127.0.0.1", port: Number(port) } }) };
+    await connect(again.b, "orders");
+    await eventually(async () => expect(Object.keys(await svidsOf(again.b))).toEqual([id("orders")]));
+    mesh.engine.away = false;
+  });
+
   test("has its SVIDs issued again after a forced rotation at the authority", async () => {
     const a = await mesh.found();
     const b = await mesh.join(a, "b");
