@@ -9,8 +9,9 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { followCards } from "./follow-cards.ts";
 import type { Said } from "./health.ts";
 import type { NodeCard } from "./node-card.ts";
-import { GRACE_MS, Presence, type PresenceEvent, type PresenceReport } from "./presence.ts";
+import { GRACE_MS, Presence } from "./presence.ts";
 import { NODE_GRACE_MS } from "./presence-nodes.ts";
+import type { PresenceEvent, PresenceReport } from "./presence-types.ts";
 import type { WorkloadHealthKeeper } from "./workload-health.ts";
 
 /** In a minute: with a node go all its workloads. The metrics count them all, and `weft services` names them. */

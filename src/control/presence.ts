@@ -3,7 +3,6 @@
  * streams, and others' by the cards of their nodes. Who is away for a while leaves the endpoints, unless too many would leave at once; who goes
  * and comes again and again is held back; and the endpoints change for it once a second at most. It makes no revision.
  */
-import type { Clock } from "../lib/clock.ts";
 import { NOT_YET } from "../mesh/readiness.ts";
 import type { WorkloadHealth } from "../mesh/settings.ts";
 import type { Mesh } from "../mesh/types.ts";
@@ -17,6 +16,7 @@ import { PresenceMemory } from "./presence-memory.ts";
 import { NodesPresence } from "./presence-nodes.ts";
 import { PresenceRoster } from "./presence-roster.ts";
 import { leave, reasonOf, type WorkloadState } from "./presence-state.ts";
+import type { PresenceEvent, PresenceOptions, PresenceReport } from "./presence-types.ts";
 
 /** How long a proxy may be away. Envoy comes back within 5 s, also after a restart of its weft. */
 export const GRACE_MS = 10_000;
@@ -24,49 +24,6 @@ export const GRACE_MS = 10_000;
 const BATCH_MS = 1_000;
 /** Streams that come and go together are looked at together. */
 const STREAMS_MS = 20;
-
-export interface PresenceEvent {
-  readonly workload: string;
-  /** "arrived", "left" and "returned" tell of the endpoints; "kept" is in them although it may be gone, and "confirmed" is there after all. */
-  readonly change: "arrived" | "left" | "returned" | "kept" | "confirmed";
-  /** Why. */
-  readonly reason: string;
-}
-
-/** What must be said of presence as a whole. */
-export interface PresenceReport {
-  /** Why nothing is known of other nodes, and what was known last holds; undefined where the board is read, and on a node that has none. */
-  readonly frozen?: string;
-  /** Nodes that are gone, and not given up because they are the larger part. */
-  readonly held: readonly string[];
-  /** Workloads that are in the endpoints and may be gone. */
-  readonly kept: readonly string[];
-  /** How many are out because they are away, and how many that are back must stay for longer first. */
-  readonly away: number;
-  readonly heldBack: number;
-}
-
-export interface PresenceOptions {
-  /** This node's name. */
-  readonly node: string;
-  /** The file that outlives a restart. */
-  readonly path: string;
-  readonly clock: Clock;
-  /** Whether the node shares a board with others. Without one nothing is ever known of others, and their workloads are static. */
-  readonly hasBoard: boolean;
-  readonly graceMs: number;
-  readonly nodeGraceMs: number;
-  /** Whose streams are open: workload keys, several times where there are several streams. */
-  readonly connected: () => Iterable<string>;
-  /** WorkloadHealthKeeper.all. */
-  readonly own: () => ReadonlyMap<string, WorkloadHealth>;
-  /** Nodes that were taken out of the mesh; `changed` when that changes. */
-  readonly removed?: () => ReadonlySet<string>;
-  /** `health` changed. */
-  readonly onChange: () => void;
-  readonly onEvent: (event: PresenceEvent) => void;
-  readonly onTrouble: (message: string) => void;
-}
 
 export class Presence {
   readonly #options: PresenceOptions;

@@ -2,8 +2,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Presence, type PresenceEvent, type PresenceOptions } from "../../src/control/presence.ts";
+import { Presence } from "../../src/control/presence.ts";
 import type { Cards } from "../../src/control/presence-cards.ts";
+import type { PresenceEvent, PresenceOptions } from "../../src/control/presence-types.ts";
 import { buildMesh } from "../../src/mesh/build.ts";
 import { ResourceSet } from "../../src/mesh/resource-set.ts";
 import type { WorkloadHealth } from "../../src/mesh/settings.ts";
