@@ -5,6 +5,10 @@ import { basename, join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { systemClock } from "../../src/lib/clock.ts";
 import { openSqliteStore } from "../../src/store/index.ts";
+import { placeAtStart } from "../../src/store/replica/stage.ts";
+import { openConnection } from "../../src/store/sqlite/open.ts";
+import { writeFilling } from "../../src/store/sqlite/place.ts";
+import { writeResource } from "../../src/store/sqlite/rows.ts";
 import { brokenAt } from "./contract-audit.ts";
 import { apply, codeOf, idOf, put, refusal, remove, take } from "./harness.ts";
 import { MemoryEngine } from "./memory-log.ts";
@@ -97,13 +101,29 @@ describe("a node that lost its place", () => {
     const counting = setInterval(() => {
       turns += 1;
     }, 0);
-    await fresh.start({ firstSyncMs: 60_000 });
+    await fresh.start({ firstSyncMs: 300 });
     clearInterval(counting);
     await untilEqual([a, fresh]);
     expect((await fresh.store.list()).resources).toHaveLength(10_005);
     // Two for each thousand rows at the very least; in one turn it would be a handful.
     expect(turns).toBeGreaterThan(20);
   }, 60_000);
+});
+
+describe("a node that was killed while it was filled for the first time", () => {
+  test("begins anew, without what it had of it", async () => {
+    const { engine, nodes } = await start(1);
+    await apply(nodes[0].store, put("a", 1));
+    const node = newNode(() => engine.connect());
+    const { connection } = openConnection(node.path);
+    writeFilling(connection, placeAtStart("memory log", "2026-01-01T00:00:00Z"));
+    const row = { ...idOf("half"), document: "{}", hash: "", source: "{}", uid: "1", revision: 1, createdAt: "", updatedAt: "" };
+    writeResource(connection, row);
+    connection.close();
+    await node.start();
+    expect((await node.store.list()).resources.map(({ name }) => name)).toEqual(["a"]);
+    await untilEqual([nodes[0], node]);
+  });
 });
 
 describe("a log that lost writes which it had acknowledged", () => {

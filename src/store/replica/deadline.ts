@@ -1,5 +1,6 @@
 /** Waiting for at most so long. */
 import type { Clock } from "../../lib/clock.ts";
+import { WeftError } from "../../lib/errors.ts";
 
 export class Deadline {
   readonly #abort = new AbortController();
@@ -39,6 +40,23 @@ export class Deadline {
   end(): void {
     this.#cancel();
     this.#abort.abort();
+  }
+}
+
+/** The log speaks at least every 10 s (SharedLog): this is half as much again. */
+const SILENCE_MS = 15_000;
+
+/** @throws WeftError "unavailable" after a silence that is too long */
+export async function heard<T>(coming: Promise<T>, clock: Clock, milliseconds = SILENCE_MS): Promise<T> {
+  let cancel = () => {};
+  const silence = new Promise<never>((_, reject) => {
+    const late = () => reject(new WeftError("unavailable", `the engine has said nothing for ${milliseconds / 1000} s`));
+    cancel = clock.after(milliseconds, late);
+  });
+  try {
+    return await Promise.race([coming, silence]);
+  } finally {
+    cancel();
   }
 }
 

@@ -3,7 +3,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { WeftError } from "../../lib/errors.ts";
 import type { LogEntry, LogEvent, Place, SharedLog } from "../shared/log.ts";
 import type { Contact } from "./contact.ts";
-import { pause } from "./deadline.ts";
+import { heard, pause } from "./deadline.ts";
 
 export interface FollowTarget {
   place(): Place;
@@ -24,8 +24,6 @@ export interface FollowerOptions {
 
 /** Between tries: doubles from the first to the longest, by a half more or less, so that a thousand nodes do not come back at once. */
 const RETRY_MS = { first: 250, longest: 10_000 };
-/** The log speaks at least every 10 s (SharedLog): this is half as much again. */
-const SILENCE_MS = 15_000;
 /** What one transaction takes at most, unless a single entry is larger: one sync for all, and the event loop is free again after some ten milliseconds. */
 const BATCH = { entries: 64, bytes: 256 * 1024 };
 
@@ -102,19 +100,6 @@ export class Follower {
 function checkReached({ head }: Extract<LogEvent, { type: "current" }>, place: Place): void {
   if (head.sequence <= place.sequence) return;
   throw new WeftError("internal", `the log gave entries up to ${place.sequence}, and says that it ends at ${head.sequence}`);
-}
-
-/** @throws WeftError "unavailable" after a silence that is too long */
-async function heard<T>(coming: Promise<T>, clock: Clock): Promise<T> {
-  let cancel = () => {};
-  const silence = new Promise<never>((_, reject) => {
-    cancel = clock.after(SILENCE_MS, () => reject(new WeftError("unavailable", `the engine has said nothing for ${SILENCE_MS / 1000} s`)));
-  });
-  try {
-    return await Promise.race([coming, silence]);
-  } finally {
-    cancel();
-  }
 }
 
 /** What `coming` has come to within this turn of the event loop. */

@@ -13,14 +13,14 @@ import type { Connection } from "../sqlite/connection.ts";
 import { checkWritable } from "../sqlite/health.ts";
 import { LocalRows, type SqliteStoreOptions } from "../sqlite/local.ts";
 import { openConnection, type Verified } from "../sqlite/open.ts";
-import { readPlace, type StoredPlace, writePlace } from "../sqlite/place.ts";
+import { dropUnfinished, readPlace, type StoredPlace, writePlace } from "../sqlite/place.ts";
 import { readMeta } from "../sqlite/rows.ts";
 import { Diverged, viewOf } from "../sqlite/write.ts";
 import type { ApplyResult, PrivateChange, Standing, Store, Transaction } from "../store.ts";
 import { type Request, requestApply, requestAudit, requestCompact, requestPrivate } from "../write.ts";
 import { carryOver, emptyLog, hasEntries, isEmpty, ownResources } from "./carry-over.ts";
 import { Contact } from "./contact.ts";
-import { Deadline } from "./deadline.ts";
+import { Deadline, pause } from "./deadline.ts";
 import { decodeEntry } from "./entry.ts";
 import { Follower } from "./follower.ts";
 import { disclose, Unreadable } from "./format.ts";
@@ -55,12 +55,16 @@ const CHECK_MS = 2_000;
 const SEEN_MS = 60_000;
 /** What the engine cannot promise is asked of it so often: members are upgraded. */
 const WARNINGS_MS = 10 * 60_000;
+const LOOK_AGAIN_MS = 50;
+/** Entries that come at all come within this of each other. */
+const PROGRESS_MS = 5_000;
 /** Ids of the newest entries, for a writer that does not know whether one is its own. */
 const REMEMBERED = 1_024;
 
 /** @throws WeftError "unavailable", naming the engine or file and the mend; "conflict" where the database holds what the log does not */
 export async function openReplica(options: ReplicaOptions): Promise<Store & Compactable> {
   const { connection, verified } = openConnection(options.path);
+  dropUnfinished(connection);
   const replica = new Replica(connection, verified, options);
   try {
     await replica.start();
@@ -84,6 +88,11 @@ class Replica extends LocalRows implements Store, Compactable {
   #following: Promise<void> | undefined;
   #snapshot: Promise<void> | undefined;
   #place: StoredPlace;
+  /** Whether somebody may read it. */
+  #isOpen = false;
+  #resyncs = 0;
+  /** Monotonic milliseconds: when entries were taken last. */
+  #tookAt = Number.NEGATIVE_INFINITY;
   /** Why this database and this log do not go together. */
   #mismatch: WeftError | undefined;
 
@@ -141,11 +150,16 @@ class Replica extends LocalRows implements Store, Compactable {
       if (!synced && !isEmpty(this.connection)) await this.#begin(deadline);
       this.#following = this.#follower.run(this.#stop.signal);
       while (!this.#contact.inTouch && !this.#mismatch && !deadline.passed) await this.#contact.wait(deadline.signal);
+      // A large mesh takes its time: as long as it comes, there is an engine.
+      while (!synced && this.#isCatchingUp && !this.#contact.inTouch && !this.#mismatch) {
+        await pause(this.clock, LOOK_AGAIN_MS, this.#stop.signal);
+      }
     } finally {
       deadline.end();
     }
     if (this.#mismatch) throw this.#mismatch;
     if (!this.#contact.inTouch && this.#place.sequence === 0) throw this.#neverSynced();
+    this.#isOpen = true;
   }
 
   /** A database that holds something, and has followed no log. @throws WeftError where it would be mixed with what the log holds, or lost for it */
@@ -216,6 +230,10 @@ class Replica extends LocalRows implements Store, Compactable {
     return this.#writer.write({ ...request, plan: (view, stamp) => this.decode(() => request.plan(view, stamp)) });
   }
 
+  get #isCatchingUp(): boolean {
+    return this.#resyncs > 0 || this.clock.monotonic() - this.#tookAt < PROGRESS_MS;
+  }
+
   #at(): Place {
     return { sequence: this.#place.sequence, id: this.#place.entry };
   }
@@ -280,6 +298,7 @@ class Replica extends LocalRows implements Store, Compactable {
     this.writing();
     const { place } = takeEntries(this.connection, this.#place, entries, { limits: this.limits, seenAt: this.now() });
     this.#place = place;
+    this.#tookAt = this.clock.monotonic();
     for (const one of entries) this.#remember(one.place);
     this.wrote(entries.flatMap(({ entry }) => entry.writes));
     this.#contact.moved();
@@ -300,9 +319,18 @@ class Replica extends LocalRows implements Store, Compactable {
   async #resync(reason: string, signal: AbortSignal): Promise<void> {
     this.#contact.lost(`catching up from a snapshot: ${reason}`);
     this.writing();
+    this.#resyncs += 1;
     try {
-      const { connection: db, limits } = this;
-      const result = await resync(this.#log, { db, place: this.#place, limits, at: this.now(), signal });
+      const { connection: db, limits, clock } = this;
+      const result = await resync(this.#log, {
+        db,
+        place: this.#place,
+        limits,
+        at: this.now(),
+        clock,
+        signal,
+        unread: !this.#isOpen && isEmpty(db),
+      });
       if (result) this.#replaced(result);
       else await this.#carryOver();
       this.#contact.found();
@@ -310,6 +338,7 @@ class Replica extends LocalRows implements Store, Compactable {
       if (error instanceof OtherLog) this.#mismatch = error;
       throw error;
     } finally {
+      this.#resyncs -= 1;
       this.#contact.alarm(findLostChanges(this.#options.path));
       this.#contact.moved();
     }

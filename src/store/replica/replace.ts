@@ -96,7 +96,7 @@ export function changesAfter(db: Connection, revision: number): readonly LogRow[
 }
 
 /**
- * Within a transaction of `here`, in steps.
+ * Within one transaction of `here`, or several where nobody reads it yet, in steps: the last writes its place.
  * @param place of `there`
  * @returns whether the history leads from what was here to what is now
  */

@@ -1,10 +1,10 @@
 /** Where the log does not go on from a database's place: brings the database to what the log holds now, from its snapshot. */
+import type { Clock } from "../../lib/clock.ts";
 import type { SharedLog } from "../shared/log.ts";
 import { readAudit } from "../sqlite/audit.ts";
 import type { Connection } from "../sqlite/connection.ts";
-import type { StoredPlace } from "../sqlite/place.ts";
+import { type StoredPlace, writeFilling } from "../sqlite/place.ts";
 import type { Limits } from "../sqlite/write.ts";
-import { isEmpty } from "./carry-over.ts";
 import { writeLostChanges } from "./lost-changes.ts";
 import { changesAfter, type Fork, findDifferences, findFork, replaceBy } from "./replace.ts";
 import { type Staged, stageLog } from "./stage.ts";
@@ -16,7 +16,10 @@ export interface ResyncOptions {
   readonly limits: Limits;
   /** RFC 3339. */
   readonly at: string;
+  readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Whether the database is empty, and nobody reads it yet. */
+  readonly unread: boolean;
 }
 
 export interface Resynced {
@@ -36,8 +39,8 @@ const MOST_LOST_RECORDS = 10_000;
  * @throws OtherLog; Unreadable, Diverged; WeftError "unavailable": nothing was changed
  */
 export async function resync(log: SharedLog, options: ResyncOptions): Promise<Resynced | undefined> {
-  const { db, limits, at, signal } = options;
-  const staged = await stageLog(log, `${db.path}.resync`, { limits, seenAt: at, signal });
+  const { db, limits, at, clock, signal } = options;
+  const staged = await stageLog(log, `${db.path}.resync`, { limits, seenAt: at, clock, signal });
   try {
     const { place } = staged;
     if (place.sequence === 0) return undefined;
@@ -48,19 +51,33 @@ export async function resync(log: SharedLog, options: ResyncOptions): Promise<Re
     if (fork.parted) keepLost(log, db, fork, at);
     const before = collectionsOf(db);
     const steps = replaceBy(db, staged.db, { place, differences, fork });
-    // A node that begins has everything to write, and nobody who reads it yet.
-    const leads = isEmpty(db) ? await db.writeInTurns(steps) : db.write(() => atOnce(steps));
+    const leads = options.unread ? await inParts(db, steps, place) : db.write(() => advance(steps)?.value === true);
     return { place, leads, collections: [...new Set([...before, ...collectionsOf(staged.db)])] };
   } finally {
     staged.drop();
   }
 }
 
-function atOnce<T>(steps: Generator<void, T>): T {
+/** Rows that are written in one turn of the event loop: some ten milliseconds. */
+const ROWS_IN_A_TURN = 500;
+
+/** In many transactions, so that none is large. */
+async function inParts(db: Connection, steps: Generator<void, boolean>, place: StoredPlace): Promise<boolean> {
+  writeFilling(db, place);
   for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
+    const result = db.write(() => advance(steps, ROWS_IN_A_TURN));
+    if (result) return result.value;
+    await new Promise<void>((resolve) => setImmediate(resolve));
   }
+}
+
+/** What `steps` come to; undefined where they go on after `most`. */
+function advance<T>(steps: Generator<void, T>, most = Number.POSITIVE_INFINITY): { readonly value: T } | undefined {
+  for (let count = 0; count < most; count++) {
+    const step = steps.next();
+    if (step.done) return { value: step.value };
+  }
+  return undefined;
 }
 
 function keepLost(log: SharedLog, db: Staged["db"], { common }: Fork, at: string): void {

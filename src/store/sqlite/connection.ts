@@ -1,6 +1,5 @@
 import type { Database, Statement } from "bun:sqlite";
 import { WeftError } from "../../lib/errors.ts";
-import { inTurns } from "../../lib/turns.ts";
 import { sqliteProblem } from "./errors.ts";
 
 type Bindings = Record<string, string | number | null>;
@@ -50,19 +49,6 @@ export class Connection {
   /** All that `work` writes is durable when this returns; where it throws, nothing is. */
   write<T>(work: () => T): T {
     return this.#within("BEGIN IMMEDIATE", work);
-  }
-
-  /** As `write`, letting other work go first now and then. Nobody else may use the connection meanwhile: he would see, and be, a part of it. */
-  async writeInTurns<T>(steps: Generator<void, T>): Promise<T> {
-    this.run("BEGIN IMMEDIATE");
-    try {
-      const result = await inTurns(steps);
-      this.run("COMMIT");
-      return result;
-    } catch (reason) {
-      this.#rollBack();
-      throw reason;
-    }
   }
 
   /**

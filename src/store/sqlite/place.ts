@@ -1,5 +1,8 @@
 /** Where in a shared log the database stands, committed with what it took from there. */
+import { GENESIS } from "../../lib/audit.ts";
+import { writeMarks } from "./audit.ts";
 import type { Connection } from "./connection.ts";
+import { writeMeta } from "./rows.ts";
 
 export interface StoredPlace {
   /** SharedLog.name, for people. */
@@ -46,6 +49,24 @@ export function writePlace(connection: Connection, { snapshot, ...place }: Store
        (1, $engine, $log, $sequence, $entry, $bytes, $snapshotSequence, $snapshotBytes, $snapshotSize, $seenAt)`,
     { ...place, snapshotSequence: snapshot.sequence, snapshotBytes: snapshot.bytes, snapshotSize: snapshot.size },
   );
+}
+
+/** The sequence of a database that is being filled for the first time, in several transactions: what is in it is a part of something. */
+const FILLING = -1;
+
+/** Notes that an empty database is being filled; the last transaction of that writes its place. */
+export function writeFilling(connection: Connection, place: StoredPlace): void {
+  connection.write(() => writePlace(connection, { ...place, sequence: FILLING }));
+}
+
+/** Empties a database whose filling was cut short. */
+export function dropUnfinished(connection: Connection): void {
+  if (readPlace(connection)?.sequence !== FILLING) return;
+  connection.write(() => {
+    for (const table of ["resources", "history", "audit", "private", "place"]) connection.run(`DELETE FROM ${table}`);
+    writeMeta(connection, { revision: 0, compacted: 0, historyBytes: 0 });
+    writeMarks(connection, { head: GENESIS, anchor: GENESIS });
+  });
 }
 
 export function removePlace(connection: Connection): void {
