@@ -11,6 +11,12 @@ import type { Client, Engine } from "./log-harness.ts";
 const ROOT = join(import.meta.dir, "../..");
 const READY_MS = 30_000;
 
+/** Members of a test run that ends before its tests do are not left behind. */
+const running = new Set<Bun.Subprocess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 /** The pinned etcd. Undefined where it cannot be built here: with the reason on stderr. @throws Error with CI=true, where it can */
 export function installEtcd(): string | undefined {
   const { exitCode, stdout, stderr } = Bun.spawnSync([join(ROOT, "scripts/lib/install-etcd")]);
@@ -141,10 +147,13 @@ function memberOf(how: {
     address,
     start() {
       child = Bun.spawn([...how.command], { stdin: "ignore", stdout: "ignore", stderr: Bun.file(`${how.data}.log`) });
+      running.add(child);
     },
     async kill() {
-      child?.kill("SIGKILL");
-      await child?.exited;
+      if (!child) return;
+      child.kill("SIGKILL");
+      await child.exited;
+      running.delete(child);
     },
     save: (as) => cpSync(how.data, `${how.data}.${as}`, { recursive: true }),
     restore(from) {
