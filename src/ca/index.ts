@@ -14,6 +14,7 @@ export {
   X509_SVID_BOUNDS,
 } from "./lifetimes.ts";
 export { type LocalAuthority, type OpenedAuthority, openAuthority } from "./open-authority.ts";
+export { isUnderBundle } from "./own-chain.ts";
 export { parseSpiffeBundle } from "./parse-bundle.ts";
 export { openSealKey, writeSealKey } from "./seal-key.ts";
 export { readSecret, writeAtomically } from "./secret-file.ts";

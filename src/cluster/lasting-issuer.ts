@@ -4,12 +4,12 @@
  */
 import { X509Certificate } from "node:crypto";
 import {
+  isUnderBundle,
   type JwtSvid,
   NOT_BEFORE_BACKDATE_MS,
   RETRY_LONGEST_MS,
   type SvidType,
   type TrustBundle,
-  verifyX509Svid,
   type X509Svid,
 } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -97,15 +97,11 @@ export class LastingIssuer {
     return clock.now() < ends && issued > notFrom(type, spiffeId, authorityId);
   }
 
-  #isTrusted({ chainPem, spiffeId }: X509Svid): boolean {
+  #isTrusted({ chainPem }: X509Svid): boolean {
     const { bundle, clock } = this.#options;
     const chain = [...chainPem.matchAll(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)].map(
-      ([pem]) => new X509Certificate(pem).raw,
+      ([pem]) => new X509Certificate(pem),
     );
-    try {
-      return verifyX509Svid(chain, bundle(), clock.now()).spiffeId === spiffeId;
-    } catch {
-      return false;
-    }
+    return isUnderBundle(chain, bundle(), clock.now());
   }
 }

@@ -1,6 +1,6 @@
 /** SVIDs that an authority signs and this node's workloads have: the key is made here, and stays. */
 import { X509Certificate } from "node:crypto";
-import { generateLeafKey, type JwtSvid, type TrustBundle, verifyX509Svid, type X509Svid } from "../ca/index.ts";
+import { generateLeafKey, isUnderBundle, type JwtSvid, type TrustBundle, type X509Svid } from "../ca/index.ts";
 import { ClusterService } from "../gen/weft/cluster/v1/cluster_pb.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
@@ -34,18 +34,21 @@ export class RemoteIssuer {
     const asked = { spiffeId, publicKey, revision: BigInt(revision()) };
     const { certificates, authorityId } = await signers.ask((parts) => callNode(parts, ClusterService.method.signX509Svid, asked));
     // What was signed is what was asked for, by whom everybody here trusts already: else a rotation is ahead of its bundle.
-    const verified = verifyX509Svid(certificates, bundle(), clock.now());
-    const [leaf, ...above] = certificates.map((der) => new X509Certificate(der));
+    const chain = certificates.map((der) => new X509Certificate(der));
+    const [leaf] = chain;
     const ownKey = leaf?.publicKey.export({ type: "spki", format: "der" });
-    if (!leaf || verified.spiffeId !== spiffeId || !ownKey?.equals(publicKey)) {
+    if (!leaf || leaf.subjectAltName !== `URI:${spiffeId}` || !ownKey?.equals(publicKey)) {
       throw new WeftError("unavailable", "an authority answered with a certificate that was not asked for");
+    }
+    if (!isUnderBundle(chain, bundle(), clock.now())) {
+      throw new WeftError("unavailable", "an authority signed by a root that is not in this node's trust bundle yet");
     }
     return {
       spiffeId,
-      chainPem: [leaf, ...above].map(pemOf).join(""),
+      chainPem: chain.map(pemOf).join(""),
       privateKeyPem,
       serial: leaf.serialNumber.toLowerCase(),
-      notBefore: verified.notBefore,
+      notBefore: leaf.validFromDate.getTime(),
       notAfter: leaf.validToDate.getTime(),
       authorityId,
     };

@@ -3,7 +3,7 @@
  * half its life, and kept over restarts. Its key stays the same as long as the node is part of the mesh: by it the mesh knows the node.
  */
 import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
-import { NOT_BEFORE_BACKDATE_MS, RETRY_FIRST_MS, RETRY_LONGEST_MS, type TrustBundle, verifyX509Svid } from "../ca/index.ts";
+import { isUnderBundle, NOT_BEFORE_BACKDATE_MS, RETRY_FIRST_MS, RETRY_LONGEST_MS, type TrustBundle } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { ServerCertificate } from "../lib/server-tls.ts";
@@ -124,12 +124,8 @@ export class NodeCertificate implements ServerCertificate {
 
   #isTrusted(): boolean {
     const { bundle, clock } = this.#options;
-    try {
-      verifyX509Svid(certificatesOf(this.#chain ?? ""), bundle(), clock.now());
-      return true;
-    } catch {
-      return false;
-    }
+    const chain = certificatesOf(this.#chain ?? "").map((der) => new X509Certificate(der));
+    return isUnderBundle(chain, bundle(), clock.now());
   }
 
   async #renew(): Promise<void> {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import {
   createSigningRequest,
   generateLeafKey,
+  isUnderBundle,
   type LocalAuthority,
   nodeOfSpiffeId,
   nodeSpiffeId,
@@ -65,6 +66,26 @@ describe("A certificate for a key that is elsewhere", () => {
     for (const key of [off, publicKey.subarray(0, 90), new Uint8Array(0)]) {
       await expect(ca.signX509("spiffe://mesh.local/ns/default/sa/web", key)).rejects.toThrow("none of curve P-256");
     }
+  });
+
+  test("is known again as one of this mesh's while it lasts, and no other's is", async () => {
+    const clock = new FakeClock();
+    const dir = mkdtempSync(join(tmpdir(), "weft-ca-other-"));
+    const other = await openAuthority({ dir, trustDomain: "mesh.local", clock });
+    const { publicKey } = generateLeafKey();
+    const chainOf = async (one: LocalAuthority) => [
+      new X509Certificate((await one.signX509("spiffe://mesh.local/ns/default/sa/web", publicKey)).chainPem),
+    ];
+    const [own, foreign] = [await chainOf(ca), await chainOf(other)];
+    expect(isUnderBundle(own, ca.bundle(), clock.now())).toBe(true);
+    expect(isUnderBundle(foreign, ca.bundle(), clock.now())).toBe(false);
+    expect(isUnderBundle(own, ca.bundle(), clock.now() + 3_600_000)).toBe(false);
+    expect(isUnderBundle(own, ca.bundle(), clock.now() - 3_600_000)).toBe(false);
+    // A leaf is no authority.
+    expect(isUnderBundle(own, { ...ca.bundle(), x509: [own[0]?.toString() ?? ""] }, clock.now())).toBe(false);
+    expect(isUnderBundle([], ca.bundle(), clock.now())).toBe(false);
+    other.close();
+    rmSync(dir, { recursive: true, force: true });
   });
 
   test("is asked for by a request that proves the key, and names nobody", async () => {
