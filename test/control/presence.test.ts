@@ -213,6 +213,25 @@ describe("While the board cannot be read", () => {
     expect(weft.endpoints("orders")).toEqual([THREE]);
   });
 
+  test("a node that had gone before has its 30 s anew too, for nobody saw whether it came back", async () => {
+    const weft = seenFrom();
+    weft.stream("default/c", true);
+    await weft.clock.advance(20);
+    await weft.apply(...mesh);
+    const both = { "edge-1": { proxies: ["default/a"] }, "edge-2": { proxies: ["default/b"] } };
+    weft.board(both);
+    await weft.clock.advance(1_000);
+    weft.board({ "edge-1": both["edge-1"] });
+    await weft.clock.advance(20_000);
+    weft.presence.boardLost("etcd is away");
+    await weft.clock.advance(3_600_000);
+    weft.board({ "edge-1": both["edge-1"] });
+    await weft.clock.advance(29_999);
+    expect(weft.endpoints("orders")).toEqual([ONE, TWO, THREE]);
+    await weft.clock.advance(1);
+    expect(weft.endpoints("orders")).toEqual([ONE, THREE]);
+  });
+
   test("a board without this node's own card has lost what it held, and is as good as none", async () => {
     const weft = seenFrom();
     weft.stream("default/c", true);
@@ -284,6 +303,20 @@ describe("What presence alone would take at once is kept", () => {
       "default/b left: its proxy on node edge-1 has been away for 3621 s",
     ]);
     expect(weft.presence.report()).toMatchObject({ kept: [], away: 2 });
+  });
+
+  test("also where one of those that go together is a moment ahead of the others", async () => {
+    const weft = seenFrom();
+    weft.stream("default/a", true);
+    weft.stream("default/b", true);
+    await weft.clock.advance(20);
+    await weft.apply(ORDERS, local("a", ONE), local("b", TWO));
+    weft.stream("default/a", false);
+    await weft.clock.advance(3_000);
+    weft.stream("default/b", false);
+    await weft.clock.advance(60_000);
+    expect(weft.endpoints("orders")).toEqual([ONE, TWO]);
+    expect(weft.presence.report().kept).toEqual(["default/a", "default/b"]);
   });
 
   test("and calls go to what is static, or written in the service itself, where there is such", async () => {
