@@ -6,7 +6,7 @@ import { readMarks } from "../sqlite/audit.ts";
 import type { Connection } from "../sqlite/connection.ts";
 import { type StoredPlace, writePlace } from "../sqlite/place.ts";
 import { readMeta } from "../sqlite/rows.ts";
-import { type Deadline, pause } from "./deadline.ts";
+import { type Deadline, firstOf, pause } from "./deadline.ts";
 import { makeImage } from "./image.ts";
 import { placeAtStart } from "./stage.ts";
 
@@ -25,8 +25,8 @@ export async function hasEntries(
   while (!deadline.passed) {
     const abort = new AbortController();
     try {
-      const first = await deadline.limit(log.follow(START, abort.signal)[Symbol.asyncIterator]().next());
-      if (first !== "late" && !first.done) return first.value.type !== "current" || first.value.head.sequence > 0;
+      const first = await deadline.limit(firstOf(log.follow(START, abort.signal)));
+      if (first !== "late" && first) return first.type !== "current" || first.head.sequence > 0;
     } catch (reason) {
       onTrouble(WeftError.from(reason).message);
       await pause(clock, ASK_AGAIN_MS, deadline.signal);

@@ -60,6 +60,12 @@ export async function heard<T>(coming: Promise<T>, clock: Clock, milliseconds = 
   }
 }
 
+/** The first of `events`, which end with it. */
+export async function firstOf<T>(events: AsyncIterable<T>): Promise<T | undefined> {
+  for await (const event of events) return event;
+  return undefined;
+}
+
 /** Resolves after so long, or when `signal` aborts. */
 export function pause(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

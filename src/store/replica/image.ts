@@ -43,6 +43,8 @@ export interface Image {
   readonly sequence: number;
   /** Place.id of the entry that it stands at. */
   readonly id: string;
+  /** StoredPlace.bytes there. */
+  readonly logBytes: number;
   readonly bytes: Uint8Array;
 }
 
@@ -60,7 +62,8 @@ export async function makeImage(path: string): Promise<Image> {
       if (!packer.write(lines)) await new Promise((resolve) => packer.once("drain", resolve));
     }
     packer.end();
-    return { sequence: place?.sequence ?? 0, id: place?.entry ?? "", bytes: enclose("image", await packed, true) };
+    const bytes = enclose("image", await packed, true);
+    return { sequence: place?.sequence ?? 0, id: place?.entry ?? "", logBytes: place?.bytes ?? 0, bytes };
   } finally {
     db.close();
   }

@@ -29,7 +29,7 @@ import { type Resynced, resync } from "./resync.ts";
 import { isSnapshotDue, putSnapshot } from "./snapshots.ts";
 import { placeAtStart } from "./stage.ts";
 import { OtherLog, type PlacedEntry, takeEntries } from "./take.ts";
-import { Writer } from "./writer.ts";
+import { LostAgain, Writer } from "./writer.ts";
 
 export interface ReplicaOptions extends SqliteStoreOptions {
   /** Closed with the store. */
@@ -49,7 +49,7 @@ export interface ReplicaOptions extends SqliteStoreOptions {
 const PATIENCE_MS = 2_000;
 const FIRST_SYNC_MS = 15_000;
 const WRITE_TIMEOUT_MS = 5_000;
-/** How long closing waits for writes that are under way, and health for the engine. */
+/** How long health waits for the engine. */
 const CHECK_MS = 2_000;
 /** How exactly it is known after a crash when the engine was last heard: for less, the disk would be written to without need. */
 const SEEN_MS = 60_000;
@@ -58,6 +58,8 @@ const WARNINGS_MS = 10 * 60_000;
 const LOOK_AGAIN_MS = 50;
 /** Entries that come at all come within this of each other. */
 const PROGRESS_MS = 5_000;
+/** A node that waits for a snapshot beyond what it cannot read spends a twentieth of the time on looking for one, however large they are. */
+const PASS_AGAIN = 20;
 /** Ids of the newest entries, for a writer that does not know whether one is its own. */
 const REMEMBERED = 1_024;
 
@@ -84,6 +86,8 @@ class Replica extends LocalRows implements Store, Compactable {
   readonly #follower: Follower;
   readonly #stop = new AbortController();
   readonly #ids = new Map<number, string>();
+  /** Monotonic milliseconds. */
+  #passAgainAt = Number.NEGATIVE_INFINITY;
   #warnedAt = Number.NEGATIVE_INFINITY;
   #following: Promise<void> | undefined;
   #snapshot: Promise<void> | undefined;
@@ -258,8 +262,15 @@ class Replica extends LocalRows implements Store, Compactable {
     });
   }
 
-  #takeOwn(own: PlacedEntry): void {
-    if (this.#place.sequence >= own.place.sequence) return;
+  /** Waits for a resync that is under way: what it has read of the log may or may not have the entry. */
+  async #takeOwn(own: PlacedEntry): Promise<void> {
+    while (this.#resyncs > 0 && !this.#stop.signal.aborted) await this.#contact.wait(this.#stop.signal);
+    const { sequence, id } = own.place;
+    const known = this.#ids.get(sequence);
+    if (this.#place.sequence < sequence - 1 || (known !== undefined && known !== id)) {
+      throw new LostAgain(this.#log.name);
+    }
+    if (this.#place.sequence >= sequence) return;
     this.#writeDown([own]);
     if (isSnapshotDue(this.#place)) this.#snapshot ??= this.#putSnapshot();
   }
@@ -311,7 +322,11 @@ class Replica extends LocalRows implements Store, Compactable {
 
   /** What cannot be read can only be passed by a snapshot that was made after it. */
   async #pass(unreadable: Unreadable, sequence: number, signal: AbortSignal): Promise<void> {
+    const began = this.clock.monotonic();
+    if (began < this.#passAgainAt) throw unreadable;
     const snapshot = await this.#log.snapshot(signal);
+    const now = this.clock.monotonic();
+    this.#passAgainAt = now + (now - began) * PASS_AGAIN;
     if (!snapshot || snapshot.place.sequence < sequence) throw unreadable;
     await this.#resync(unreadable.message, signal);
   }
@@ -354,9 +369,8 @@ class Replica extends LocalRows implements Store, Compactable {
 
   async #putSnapshot(): Promise<void> {
     try {
-      const { sequence, size } = await putSnapshot(this.#log, this.#options.path, this.#place.snapshot);
-      if (sequence > this.#place.snapshot.sequence)
-        this.#place = { ...this.#place, snapshot: { sequence, size, bytes: this.#place.bytes } };
+      const snapshot = await putSnapshot(this.#log, this.#options.path, this.#place.snapshot);
+      if (snapshot.sequence > this.#place.snapshot.sequence) this.#place = { ...this.#place, snapshot };
     } catch (reason) {
       this.#contact.warn([`the last snapshot could not be put: ${WeftError.from(reason).message}`]);
     } finally {

@@ -20,9 +20,9 @@ export function isSnapshotDue({ sequence, bytes, snapshot }: StoredPlace): boole
 }
 
 /** @returns the mark of what was put. @throws WeftError "unavailable" */
-export async function putSnapshot(log: SharedLog, path: string, before: SnapshotMark): Promise<Omit<SnapshotMark, "bytes">> {
-  const { sequence, id, bytes } = await makeImage(path);
+export async function putSnapshot(log: SharedLog, path: string, before: SnapshotMark): Promise<SnapshotMark> {
+  const { sequence, id, logBytes, bytes } = await makeImage(path);
   // The entries since the snapshot before stay: who was away for a while goes on from them.
   await log.putSnapshot({ place: { sequence, id }, bytes }, before.sequence);
-  return { sequence, size: bytes.length };
+  return { sequence, bytes: logBytes, size: bytes.length };
 }

@@ -63,7 +63,10 @@ export async function stageLog(log: SharedLog, path: string, { limits, seenAt, c
     for (;;) {
       const { value: event, done } = await heard(events.next(), clock);
       if (done) throw new WeftError("unavailable", "the log ended while it was read");
-      if (event.type === "current") return { db, place, drop };
+      if (event.type === "current") {
+        await events.return?.();
+        return { db, place, drop };
+      }
       if (event.type === "lost") throw new WeftError("unavailable", `the log moved on while it was read: ${event.reason}`);
       const what = `entry ${event.place.sequence}`;
       const enclosed = disclose(event.bytes, what);

@@ -10,7 +10,7 @@ import { UnknownOutcome } from "../shared/unknown-outcome.ts";
 import type { SnapshotMark } from "../sqlite/place.ts";
 import { Overlay, type Planned, type Request, type Stamp, type View, type Write } from "../write.ts";
 import type { Contact } from "./contact.ts";
-import { Deadline, pause } from "./deadline.ts";
+import { Deadline, firstOf, pause } from "./deadline.ts";
 import { type Entry, encodeEntry } from "./entry.ts";
 import type { PlacedEntry } from "./take.ts";
 
@@ -20,11 +20,19 @@ export interface WriteTarget {
   look(): { readonly place: Place; readonly view: View; readonly head: AuditMark; readonly log: string; readonly snapshot: SnapshotMark };
   stamp(): Stamp;
   /** Writes an own entry down, unless it came through the log already. @throws WeftError "unavailable": this node cannot, others have it */
-  takeOwn(entry: PlacedEntry): void;
+  takeOwn(entry: PlacedEntry): Promise<void>;
   /** The id of the entry at that sequence; undefined where it is not remembered. */
   idAt(sequence: number): string | undefined;
   /** How to say that nothing can be written now. */
   refusal(): WeftError;
+}
+
+/** The engine acknowledged an entry, and lost it before it was written down here. */
+export class LostAgain extends WeftError {
+  constructor(engine: string) {
+    super("unavailable", `${engine} acknowledged the change, and has lost it`, { help: "make it again" });
+    this.name = "LostAgain";
+  }
 }
 
 export interface WriterOptions {
@@ -144,7 +152,7 @@ export class Writer {
     const outcome = await this.#outcome(at, { id, bytes }, deadline);
     if (outcome === "behind") return false;
     if (outcome !== "appended") throw this.#unknown(jobs, outcome.unknown);
-    this.#takeOwn({ place: { sequence: at.sequence + 1, id }, entry, size: bytes.length });
+    await this.#takeOwn({ place: { sequence: at.sequence + 1, id }, entry, size: bytes.length });
     return true;
   }
 
@@ -177,10 +185,11 @@ export class Writer {
     }
   }
 
-  #takeOwn(entry: PlacedEntry): void {
+  async #takeOwn(entry: PlacedEntry): Promise<void> {
     try {
-      this.#options.target.takeOwn(entry);
+      await this.#options.target.takeOwn(entry);
     } catch (reason) {
+      if (reason instanceof LostAgain) throw reason;
       const { message, help } = WeftError.from(reason);
       throw new WeftError("unavailable", `the change is made, and other nodes have it, but this one cannot write it down yet: ${message}`, {
         help: help ?? "this node catches up by itself",
@@ -203,10 +212,9 @@ export class Writer {
   async #proveCurrent(place: Place, deadline: Deadline): Promise<boolean> {
     const abort = new AbortController();
     try {
-      const events = this.#options.log.follow(place, abort.signal)[Symbol.asyncIterator]();
-      const first = await deadline.limit(events.next());
+      const first = await deadline.limit(firstOf(this.#options.log.follow(place, abort.signal)));
       if (first === "late") throw new WeftError("unavailable", `${this.#options.log.name} did not answer in time`);
-      return !first.done && first.value.type === "current" && first.value.head.id === place.id;
+      return first?.type === "current" && first.head.id === place.id;
     } catch (reason) {
       throw isUnavailable(reason) ? refused(reason) : reason;
     } finally {
