@@ -13,5 +13,5 @@ await runShow({
   proofs: claims(kind === "etcd" ? "etcd" : "Redis"),
   nextSteps: formatNextSteps,
   main: ({ nodes: [first] }) => first.weft.process(),
-  secret: ["node-1", "node-2", "node-3"],
+  secret: ["node-1", "node-2", "node-3", "etcd-1", "etcd-2", "etcd-3", "redis"],
 });
