@@ -29,7 +29,7 @@ export interface Joined extends JoinGrant {
 
 /** @throws WeftError: "invalid", "unauthenticated" (the pin, the token), "conflict" (the name is taken), "unavailable" */
 export async function joinMesh({ address, token, node, trustDomain, keyPem, clock }: JoinOptions): Promise<Joined> {
-  const { pins } = parseJoinToken(token);
+  const named = parseJoinToken(token);
   placeOf(address);
   const csr = await createSigningRequest(keyPem);
   let by: { readonly node: string; readonly trustDomain: string } | undefined;
@@ -37,7 +37,7 @@ export async function joinMesh({ address, token, node, trustDomain, keyPem, cloc
     address,
     certificate: () => undefined,
     judge: (presented) => {
-      by = pinnedAuthority(presented, pins, clock.now());
+      by = pinnedAuthority(presented, named, clock.now());
       if (trustDomain !== undefined && by.trustDomain !== trustDomain) {
         throw new WeftError(
           "invalid",

@@ -2,7 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { nodeOfSpiffeId, type TrustBundle, type VerifiedX509Svid, verifyX509Svid, x509SvidId } from "../ca/index.ts";
 import { WeftError } from "../lib/errors.ts";
-import { caPin, nodeKeyHash, publicKeyOf } from "./join-token.ts";
+import { caPin, type JoinToken, nodeKeyHash, publicKeyOf } from "./join-token.ts";
 
 /** What a certificate claims before anybody has judged its signatures. */
 export interface ClaimedNode {
@@ -33,10 +33,14 @@ export function verifiedNode(presented: readonly Uint8Array[], bundle: TrustBund
 }
 
 /**
- * The authority that a join token was made on, by its pins, before anything is said to it.
+ * The authority that a join token was made on, by its name and its pins, before anything is said to it.
  * @throws WeftError "unauthenticated"
  */
-export function pinnedAuthority(presented: readonly Uint8Array[], pins: readonly string[], now: number): ClaimedNode {
+export function pinnedAuthority(
+  presented: readonly Uint8Array[],
+  { authority, pins }: Pick<JoinToken, "authority" | "pins">,
+  now: number,
+): ClaimedNode {
   const roots = presented.slice(1).filter((der) => isReadable(der) && pins.includes(caPin(der)));
   if (roots.length === 0) {
     throw new WeftError(
@@ -48,6 +52,15 @@ export function pinnedAuthority(presented: readonly Uint8Array[], pins: readonly
     );
   }
   const claimed = claimedNode(presented);
+  if (claimed.node !== authority) {
+    throw new WeftError(
+      "unauthenticated",
+      `node ${claimed.node} answers there, and the token was made on ${authority}: nothing secret was sent`,
+      {
+        help: `give the address of ${authority}`,
+      },
+    );
+  }
   const x509 = roots.map((root) => `${new X509Certificate(root).toString().trim()}\n`);
   const { trustDomain } = claimed;
   verifyX509Svid(presented, { trustDomain, sequence: 0, refreshHint: 0, x509, x509Pem: x509.join(""), jwt: [] }, now);

@@ -39,7 +39,7 @@ export function clusterNodes(options: ClusterNodesOptions): NodesControl {
     list: () => listNodes(options),
 
     async createToken({ authority = false, node, ttlMs = TOKEN_MS }, caller) {
-      const { address, local, records, trust } = authorityOf(cluster);
+      const { name, address, local, records, trust } = authorityOf(cluster);
       if (node !== undefined && records.nodes.has(parseNodeName(node))) {
         throw new WeftError("conflict", `there is a node ${node} in the mesh`, {
           help: `choose another name; or, where that node is gone for good: weft node remove ${node}`,
@@ -49,7 +49,7 @@ export function clusterNodes(options: ClusterNodesOptions): NodesControl {
         throw new WeftError("invalid", "a join token lives from a minute to a day", { help: "say --ttl 15m" });
       // A root that is prepared may take over meanwhile; those of other authorities sign this node's certificate while its own is not known everywhere.
       const pins = [...new Set([...local.bundle().x509, ...trust.bundle().x509].map((pem) => caPin(pem)))].slice(0, 8);
-      const token = newJoinToken(pins);
+      const token = newJoinToken(name, pins);
       const now = clock.now();
       const value: TokenRecord = {
         hash: joinSecretHash(token.secret),
@@ -93,7 +93,7 @@ function authorityOf(cluster: Cluster | undefined) {
     throw new WeftError("unavailable", "this authority does not sign yet: not every node knows it", {
       help: "try again in a moment, or call another authority",
     });
-  return { local, address, records, trust };
+  return { name: node, local, address, records, trust };
 }
 
 async function removeNode({ cluster, clock, onRemove }: ClusterNodesOptions, node: string, caller: Caller): Promise<NodeAnswer> {

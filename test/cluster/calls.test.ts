@@ -62,7 +62,7 @@ afterEach(() => {
 });
 
 async function makeToken(limits: { node?: string; ttlMs?: number; authority?: boolean } = {}): Promise<string> {
-  const token = newJoinToken(["A".repeat(43)]);
+  const token = newJoinToken("a", ["A".repeat(43)]);
   const { ttlMs = 15 * MINUTE, authority = false, ...rest } = limits;
   const value = {
     hash: joinSecretHash(token.secret),
@@ -104,7 +104,7 @@ describe("Joining", () => {
   });
 
   test("tells a token with a wrong secret from one that never was by nothing", async () => {
-    const [whole, other] = [await makeToken(), newJoinToken(["A".repeat(43)])];
+    const [whole, other] = [await makeToken(), newJoinToken("a", ["A".repeat(43)])];
     const [, id = ""] = /^weft_join_([^.]+)/.exec(whole) ?? [];
     const answers = await Promise.all(
       [{ ...other, id }, other].map((token) => enter(formatJoinToken(token), "b").catch(({ message }) => message)),

@@ -90,7 +90,7 @@ describe("Joining over the wire", () => {
     const ca = await openCa();
     const { address } = await openServer(ca, generous(ca));
     const { privateKeyPem } = generateLeafKey();
-    const token = formatJoinToken(newJoinToken(pinsOf(ca)));
+    const token = formatJoinToken(newJoinToken("a", pinsOf(ca)));
     const joined = await joinMesh({ address, token, node: "b", keyPem: privateKeyPem, clock: systemClock });
     expect(joined).toMatchObject({ trustDomain: "mesh.local", by: "a", authority: false });
   });
@@ -99,7 +99,7 @@ describe("Joining over the wire", () => {
     const [ca, other] = [await openCa(), await openCa()];
     const shown: string[] = [];
     const { address } = await openServer(other, generous(other, shown));
-    const token = formatJoinToken(newJoinToken(pinsOf(ca)));
+    const token = formatJoinToken(newJoinToken("a", pinsOf(ca)));
     const { privateKeyPem: keyPem } = generateLeafKey();
     await expect(joinMesh({ address, token, node: "b", keyPem, clock: systemClock })).rejects.toThrow(
       "not the authority that the token was made on",
@@ -119,9 +119,21 @@ describe("Joining over the wire", () => {
     });
     const { host, port } = await server.listen({ host: "127.0.0.1", port: 0 });
     closers.push(() => server.close(100));
-    const token = formatJoinToken(newJoinToken(pinsOf(ca)));
+    const token = formatJoinToken(newJoinToken("a", pinsOf(ca)));
     const { privateKeyPem: keyPem } = generateLeafKey();
     await expect(joinMesh({ address: `${host}:${port}`, token, node: "b", keyPem, clock: systemClock })).rejects.toThrow("is a workload's");
+    expect(shown).toEqual([]);
+  });
+
+  test("is not taken in by another node of the same mesh that answers at the address.", async () => {
+    const ca = await openCa();
+    const shown: string[] = [];
+    const { address } = await openServer(ca, generous(ca, shown));
+    const token = formatJoinToken(newJoinToken("z", pinsOf(ca)));
+    const { privateKeyPem: keyPem } = generateLeafKey();
+    await expect(joinMesh({ address, token, node: "b", keyPem, clock: systemClock })).rejects.toThrow(
+      "node a answers there, and the token was made on z",
+    );
     expect(shown).toEqual([]);
   });
 
@@ -129,7 +141,7 @@ describe("Joining over the wire", () => {
     const ca = await openCa("other.mesh");
     const shown: string[] = [];
     const { address } = await openServer(ca, generous(ca, shown));
-    const token = formatJoinToken(newJoinToken(pinsOf(ca)));
+    const token = formatJoinToken(newJoinToken("a", pinsOf(ca)));
     const { privateKeyPem: keyPem } = generateLeafKey();
     const joining = joinMesh({ address, token, node: "b", trustDomain: "mesh.local", keyPem, clock: systemClock });
     await expect(joining).rejects.toThrow("of trust domain other.mesh");
@@ -140,7 +152,7 @@ describe("Joining over the wire", () => {
     const ca = await openCa();
     const { server, address } = await openServer(ca);
     await server.close(0);
-    const token = formatJoinToken(newJoinToken(pinsOf(ca)));
+    const token = formatJoinToken(newJoinToken("a", pinsOf(ca)));
     const { privateKeyPem: keyPem } = generateLeafKey();
     await expect(joinMesh({ address, token, node: "b", keyPem, clock: systemClock })).rejects.toThrow("ECONNREFUSED");
   });
