@@ -124,8 +124,8 @@ export class PresenceRoster {
     return changed.length > 0;
   }
 
-  /** The cards of the others. */
-  read(others: Cards): void {
+  /** The cards of the others. @returns whether any says anything new */
+  read(others: Cards): boolean {
     const { cards, nodes } = this.#options;
     const wasFrozen = this.#frozen !== undefined;
     this.#frozen = undefined;
@@ -135,6 +135,7 @@ export class PresenceRoster {
     if (wasFrozen) nodes.startAnew();
     const isSame = known.size === others.size && [...others.keys()].every((name) => known.has(name));
     this.#observe(wasFrozen || !isSame ? this.#states.keys() : changed);
+    return wasFrozen || !isSame || changed.size > 0;
   }
 
   freeze(reason: string): void {

@@ -37,6 +37,8 @@ export class Presence {
   #changedAt = Number.NEGATIVE_INFINITY;
   #timer: { readonly at: number; readonly cancel: () => void } | undefined;
   #cancelStreams: (() => void) | undefined;
+  /** Whether what is said of workloads may be another than the last time. */
+  #isStale = true;
   #closed = false;
 
   constructor(options: PresenceOptions) {
@@ -123,6 +125,7 @@ export class Presence {
   /** What proxies and probes say, or which nodes are removed, changed. */
   changed(): void {
     if (this.#closed) return;
+    this.#isStale = true;
     this.#roster.observeAll();
     this.#touch();
   }
@@ -135,7 +138,7 @@ export class Presence {
       this.boardLost("this node's own card is not on the board of the nodes");
       return;
     }
-    this.#roster.read(new Map([...all].filter(([name]) => name !== node)));
+    if (this.#roster.read(new Map([...all].filter(([name]) => name !== node)))) this.#isStale = true;
     this.#touch();
   }
 
@@ -192,6 +195,7 @@ export class Presence {
       now,
     });
     const kept = [...decision.doubtful].filter((key) => !this.#doubtful.has(key));
+    const doubts = this.#doubtful.size;
     const confirmed = [...this.#doubtful].filter((key) => !decision.doubtful.has(key) && states.get(key)?.evidence === "there");
     for (const key of decision.leaving) this.#tell(key, "left", (state) => leave(state, now));
     for (const key of decision.returning) {
@@ -205,7 +209,9 @@ export class Presence {
     this.#doubtful = decision.doubtful;
     for (const key of kept) this.#tell(key, "kept");
     for (const key of confirmed) this.#tell(key, "confirmed");
-    const health = this.#merged();
+    if (decision.leaving.length + decision.returning.length + kept.length > 0 || doubts !== decision.doubtful.size) this.#isStale = true;
+    const health = this.#isStale ? this.#merged() : this.#health;
+    this.#isStale = false;
     const nextIn = [decision.nextIn, nodes?.nextIn].filter((one) => one !== undefined);
     if (health !== this.#health) {
       this.#health = health;

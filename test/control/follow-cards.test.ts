@@ -23,7 +23,8 @@ const card = (node: string, more: Partial<NodeCard> = {}): NodeCard => ({
   ...more,
 });
 
-function open() {
+/** `costMs`: how long it takes whoever is told. */
+function open(costMs = 0) {
   const clock = new FakeClock();
   const board = new MemoryBoard(clock);
   const read: ReadonlyMap<string, NodeCard>[] = [];
@@ -34,7 +35,10 @@ function open() {
       board: board.as("here"),
       clock,
       random: () => 0,
-      onCards: (cards) => read.push(cards),
+      onCards(cards) {
+        read.push(cards);
+        clock.advanceSync(costMs);
+      },
       onLost: (reason) => lost.push(`${clock.monotonic() / 1_000} s: ${reason}`),
       onTrouble: (message) => troubles.push(message),
     }),
@@ -71,6 +75,20 @@ test("What a newer weft says besides is left alone; what cannot be read is told 
   await clock.advance(0);
   expect(last()?.get("a")).toEqual(card("a"));
   expect(troubles).toHaveLength(3);
+});
+
+test("Who needs a while for them is told the newest, and for a fifth of the time at most", async () => {
+  const { clock, post, read, last } = open(100);
+  await clock.advance(0);
+  expect(read).toHaveLength(1);
+  for (let revision = 1; revision <= 50; revision++) {
+    await post("a", JSON.stringify(card("a", { revision })));
+    await clock.advance(7);
+  }
+  expect(read).toHaveLength(1);
+  await clock.advance(50);
+  expect(read).toHaveLength(2);
+  expect(last()?.get("a")?.revision).toBe(50);
 });
 
 test("A board that is away is told of with each try, after 0.5 s, doubling to 10 s, and read again when it is back", async () => {
