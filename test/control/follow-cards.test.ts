@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { followCards } from "../../src/control/follow-cards.ts";
 import type { NodeCard } from "../../src/control/node-card.ts";
+import type { Clock } from "../../src/lib/clock.ts";
 import { FakeClock } from "../fakes/clock.ts";
 import { MemoryBoard } from "../fakes/memory-board.ts";
 
@@ -30,14 +31,16 @@ function open(costMs = 0) {
   const read: ReadonlyMap<string, NodeCard>[] = [];
   const lost: string[] = [];
   const troubles: string[] = [];
+  let spentMs = 0;
+  const busy: Clock = { now: () => clock.now(), monotonic: () => clock.monotonic() + spentMs, after: (...timer) => clock.after(...timer) };
   closers.push(
     followCards({
       board: board.as("here"),
-      clock,
+      clock: busy,
       random: () => 0,
       onCards(cards) {
         read.push(cards);
-        clock.advanceSync(costMs);
+        spentMs += costMs;
       },
       onLost: (reason) => lost.push(`${clock.monotonic() / 1_000} s: ${reason}`),
       onTrouble: (message) => troubles.push(message),
