@@ -60,7 +60,10 @@ export function meshAuthority({
     verifyJwtSvid: (token, audience) =>
       verifyJwtSvid(token, { audience, now: clock.now(), bundleOf: (name) => (name === trustDomain ? bundle() : undefined) }),
 
-    report: () => meshReport({ trustDomain, node, sequence: bundle().sequence, local, records }),
+    report() {
+      const report = meshReport({ trustDomain, node, sequence: bundle().sequence, local, records });
+      return { ...report, warnings: [...report.warnings, ...certificateWarnings(certificate)] };
+    },
     warnings: () => [...(local?.warnings() ?? []), ...certificateWarnings(certificate)],
 
     async check() {

@@ -7,6 +7,8 @@ export interface OpenClusterOptions extends ClusterOptions {
   readonly store: Pick<Store, "readPrivate" | "writePrivate" | "onPrivate" | "standing">;
   /** Whether other nodes are to be served. */
   readonly wanted: boolean;
+  /** When the node's certificate ends, seconds since the epoch; 0 while there is none. */
+  readonly onCertificate: (ends: number) => void;
   /** This node was removed: it must serve nobody from now on. */
   readonly onExpelled: () => void;
 }
@@ -26,6 +28,10 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster 
   }
   const cluster = await Cluster.open(options);
   let told = false;
+  const { certificate } = cluster;
+  const tellEnd = () => options.onCertificate((certificate.notAfter ?? 0) / 1_000);
+  certificate.onRenewal(tellEnd);
+  tellEnd();
   const look = () => {
     const { expelled } = cluster;
     if (!expelled) {

@@ -216,6 +216,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     svidMs: (options.ca?.lifetimes ?? DEFAULT_LIFETIMES).x509SvidMs,
     cards: () => cards.all,
     revision: () => reconciler.mesh?.revision ?? 0,
+    onCertificate: (ends) => metrics.certificateExpiry.set({ certificate: "node" }, ends),
     onExpelled: () => endServing(),
     clock,
     random: Math.random,

@@ -41,10 +41,10 @@ export function createMetrics({ clock, version }: { readonly clock: Clock; reado
     streams: gauge("weft_streams", "Open ADS streams.", ["protocol"]),
     /** reason: a WeftError code ("unauthenticated"), never free text. */
     streamsRefused: counter("weft_streams_refused_total", "ADS streams that were turned away.", ["reason"]),
-    /** certificate: ca, jwt-authority, upstream (the first of its chain to end), svid (the earliest in use). A time, so that it needs no refresh: compare it with time(). */
+    /** certificate: ca, jwt-authority, upstream (the first of its chain to end), svid (the earliest in use), node (its own, in a mesh of several). A time, so that it needs no refresh: compare it with time(). */
     certificateExpiry: gauge(
       "weft_certificate_expiry_timestamp_seconds",
-      "When a certificate expires, seconds since the epoch: the CA's, the JWT authority's key, the upstream chain, and the earliest SVID's.",
+      "When a certificate expires, seconds since the epoch: the CA's, the JWT authority's key, the upstream chain, the earliest SVID's, and the node's own.",
       ["certificate"],
     ),
     /** code: of the warning, as GET /v1/ca has it. */

@@ -32,6 +32,9 @@ describe("A mesh of nodes", () => {
         { name: "b", roles: [], state: "connected", revisions_behind: 0 },
       ]);
     });
+    const metrics = await fetch("http://weft/metrics", { unix: b.listening.admin_socket });
+    const [, ends = "0"] = /^weft_certificate_expiry_timestamp_seconds\{certificate="node"\} (\S+)$/m.exec(await metrics.text()) ?? [];
+    expect(Number(ends)).toBeGreaterThan(Date.now() / 1_000 + 3_000);
     const [bundleOfA, bundleOfB] = await Promise.all([a, b].map((node) => node.ask("GET", "/v1/bundle")));
     expect(bundleOfB?.json.keys).toEqual(bundleOfA?.json.keys);
   });
