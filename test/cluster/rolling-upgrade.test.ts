@@ -78,7 +78,7 @@ function upgrade(kind: "etcd" | "redis", engine: string | undefined, builds: () 
   });
 }
 
-/** A change at each node is in force on all Envoys, and afterwards all nodes hold the same. */
+/** A change at each node is in force on all Envoys, and afterwards all nodes hold the same, and read each other's cards. */
 async function changeAtEach({ nodes, members, release }: Cluster): Promise<void> {
   for (const node of nodes) {
     const changed = await release(node);
@@ -91,6 +91,17 @@ async function changeAtEach({ nodes, members, release }: Cluster): Promise<void>
     ([one, ...others]) => others.every((other) => other === one),
   );
   expect(held[0]).toContain('"VirtualService"');
+  await waitFor(
+    "each node to hear of the others",
+    () => Promise.all(nodes.map(heardOf)),
+    (all) => all.every((one) => one === "node-1 up 2, node-2 up 1, node-3 up 1"),
+  );
+}
+
+/** What it lists of the nodes: whether they are up, and how many proxies they have. */
+async function heardOf({ weft }: Node): Promise<string> {
+  const { items } = (await weft.api("GET", "/v1/nodes")).json as { items: { name: string; state: string; proxies?: number }[] };
+  return items.map(({ name, state, proxies }) => `${name} ${state === "away" ? "away" : "up"} ${proxies ?? "?"}`).join(", ");
 }
 
 /** Its resources, with their revisions, and the end of its audit's chain. */
