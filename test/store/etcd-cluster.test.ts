@@ -207,4 +207,21 @@ function threeMembers(binary: string): void {
     expect(written).toEqual(written.length === 0 || !(failed instanceof UnknownOutcome) ? [] : ["without-quorum"]);
     expect((await append(log, head, "after")).outcome).toBe("appended");
   });
+
+  test("an append to members that are all gone is refused as not made, before whoever waits for it has to call its outcome unknown", async () => {
+    // By chance the pauses between tries are such that the last would end after 5 s.
+    const { log } = await openEtcd(cluster.url(prefixOf()), { ...OPTIONS, random: () => 0.9, patienceMs: 2 * PATIENCE_MS });
+    logs.push(log);
+    const { place } = await append(log, START, "before");
+    await Promise.all(cluster.members.map((member) => member.kill()));
+    // What was open is found closed by the first try.
+    await refusal(log.append(place, { id: crypto.randomUUID(), bytes: utf8("on its way") }));
+    const began = performance.now();
+    const refused = await refusal(log.append(place, { id: crypto.randomUUID(), bytes: utf8("later") }));
+    expect(performance.now() - began).toBeLessThan(PATIENCE_MS);
+    expect(refused).not.toBeInstanceOf(UnknownOutcome);
+    expect(refused.code).toBe("unavailable");
+    for (const member of cluster.members) member.start();
+    await Promise.all(cluster.members.map((member) => member.ready()));
+  });
 }

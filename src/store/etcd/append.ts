@@ -65,9 +65,9 @@ async function commit(
     } catch (reason) {
       const failure = reason as EtcdFailure;
       maybeDone ||= failure.maybeDone;
-      const over = client.clock.monotonic() - began >= Math.min(PATIENCE_MS, client.patienceMs) || client.closed.aborted;
-      if (failure.cure === "member" && !over) {
-        await client.backOff(tries);
+      const leftMs = Math.min(PATIENCE_MS, client.patienceMs) - (client.clock.monotonic() - began);
+      if (failure.cure === "member" && leftMs > 0 && !client.closed.aborted) {
+        await client.backOff(tries, { leftMs });
         continue;
       }
       if (!maybeDone) throw failure.unavailable();

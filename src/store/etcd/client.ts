@@ -74,7 +74,7 @@ export class EtcdClient {
         const failure = reason as EtcdFailure;
         const over = this.clock.monotonic() - began >= this.patienceMs;
         if (failure.cure !== "member" || over || limits.signal?.aborted || this.closed.aborted) throw failure.unavailable();
-        await this.backOff(tries, limits.signal);
+        await this.backOff(tries, { signal: limits.signal });
       }
     }
   }
@@ -181,12 +181,15 @@ export class EtcdClient {
     if (failure.cure === "member" && member === this.preferred) this.#preferred = (this.#preferred + 1) % this.members.length;
   }
 
-  /** Waits where all members were tried: longer each time, and not all nodes at the same moment. */
-  async backOff(tries: number, signal?: AbortSignal): Promise<void> {
+  /** Waits where all members were tried: longer each time, not all nodes at the same moment, and no longer than `leftMs`. */
+  async backOff(
+    tries: number,
+    { signal, leftMs = Number.POSITIVE_INFINITY }: { signal?: AbortSignal; leftMs?: number } = {},
+  ): Promise<void> {
     if (tries % this.members.length !== 0) return;
     const rounds = tries / this.members.length;
     const most = Math.min(BACKOFF.mostMs, BACKOFF.firstMs * 2 ** (rounds - 1));
-    await this.pause(most * (0.5 + this.#random() / 2), signal);
+    await this.pause(Math.min(leftMs, most * (0.5 + this.#random() / 2)), signal);
   }
 
   /** Resolves after `milliseconds`, or when `signal` aborts or the client is closed. */

@@ -124,7 +124,7 @@ class Follower {
     this.close();
     if (watched.reason?.cure === "never") throw watched.reason.unavailable();
     // A watch that was compacted away, or whose token had expired, is made again at once; one that fails again and again, later and later.
-    if (this.#watchFailures++ > 0) await client.backOff(this.#watchFailures * client.members.length, this.#signal);
+    if (this.#watchFailures++ > 0) await client.backOff(this.#watchFailures * client.members.length, { signal: this.#signal });
     return undefined;
   }
 
