@@ -14,5 +14,9 @@ process.exitCode = await runCli(
       await import("reflect-metadata");
       return (await import("./serve.ts")).startServer(settings, reload);
     },
+    joinNode: async (settings) => {
+      await import("reflect-metadata");
+      return (await import("./control/join-node.ts")).joinNode({ ...settings, clock: systemClock });
+    },
   }),
 );

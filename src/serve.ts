@@ -22,8 +22,16 @@ const FIXED = [
   "adminTls",
   "trustDomain",
   "store",
+  "carryOver",
   "workloadApi",
+  "inMesh",
+  "node",
+  "cluster",
+  "clusterAddress",
+  "takeOver",
   ...(Object.keys(CA_VARIABLES) as (keyof typeof CA_VARIABLES)[]),
+  "presenceGrace",
+  "nodeGrace",
   ...(Object.keys(BUNDLE_VARIABLES) as (keyof typeof BUNDLE_VARIABLES)[]),
 ] as const;
 
@@ -80,12 +88,13 @@ export async function startServer(settings: RunSettings, reload: () => Promise<R
 }
 
 /** The doors that were asked for besides. */
-function more({ ads_tls: adsTls, ads_public_socket: socket, admin_tls: adminTls, bundle_endpoint: bundle }: Listening): string {
+function more({ ads_tls: adsTls, ads_public_socket: socket, admin_tls: adminTls, bundle_endpoint: bundle, cluster }: Listening): string {
   const lines = [
     adsTls && `  ADS    ${adsTls} with TLS`,
     socket && `  ADS    ${socket}`,
     adminTls && `  admin  https://${adminTls}`,
     bundle && `  bundle https://${bundle}/`,
+    cluster && `  nodes  ${cluster}`,
   ];
   return lines.map((line) => (line ? `${line}\n` : "")).join("");
 }

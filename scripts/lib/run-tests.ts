@@ -38,18 +38,25 @@ const STEPS: readonly Step[] = [
   tests("conformance", "test/conformance"),
   tests("why", "test/why"),
   { name: "demo", command: ["scripts/demo", "--check"] },
+  { name: "demo-cluster", command: ["scripts/demo-cluster", "--check"] },
+  { name: "demo-redis", command: ["scripts/demo-cluster", "--check", "--redis"] },
   tests("tour", "test/tour"),
   tests("fields", "test/compatibility"),
   tests("binary", "test/binary"),
   tests("unit", "test/docs", "test/lib", "test/model", "test/mesh", "test/xds", "test/golden", "test/ca", "test/telemetry"),
-  tests("store", "test/store"),
-  tests("feature", "test/feature", "test/control", "test/workload-api"),
+  tests("store", "--path-ignore-patterns=test/store/etcd*", "--path-ignore-patterns=test/store/redis*", "test/store"),
+  // These two wait more than they compute: for elections, leases, and what is to be noticed.
+  tests("etcd", "--parallel=2", "test/store/etcd"),
+  tests("redis", "--parallel=3", "test/store/redis"),
+  tests("feature", "test/feature", "test/control", "test/workload-api", "test/cluster"),
   tests("spiffe", "test/spiffe"),
   tests("bench", "test/bench"),
   { name: "attacks", command: ["scripts/abuse", "--quick"] },
   { name: "soak", command: ["scripts/soak", "--minutes", "0.5"] },
   tests("abuse", "test/abuse", "test/docs"),
   tests("edges", "test/admin", "test/cli", "test/proxy"),
+  // Late: it waits for Jaeger, which scripts/test has building meanwhile.
+  tests("trace", "test/trace"),
   { name: "lint", command: [bin("biome"), "check", "--error-on-warnings", "."] },
   { name: "types", command: [bin("tsc"), "--noEmit"] },
   { name: "unused", command: [bin("knip")] },
@@ -84,7 +91,7 @@ function failures(step: Step, report: string, output: string): readonly Failure[
 
 /** Of a step that passed: the tables of the demo, of the attacks and of the soak, and whatever was skipped, loudly. */
 function onlyNotable(output: string, step: Step): string {
-  if (["demo", "attacks", "soak"].includes(step.name)) return output;
+  if (["demo", "demo-cluster", "demo-redis", "attacks", "soak"].includes(step.name)) return output;
   return output
     .split("\n")
     .filter((line) => /\bSKIPPED\b|seed/i.test(line))
@@ -116,7 +123,7 @@ console.log("");
 for (const { step, passed, failed, skipped, seconds } of outcomes) {
   const note = skipped > 0 ? `, ${skipped} SKIPPED` : "";
   console.log(
-    `${failed > 0 ? "FAILED" : "ok    "} ${step.name.padEnd(11)} ${seconds.toFixed(1).padStart(6)} s  ${passed} passed, ${failed} failed${note}`,
+    `${failed > 0 ? "FAILED" : "ok    "} ${step.name.padEnd(12)} ${seconds.toFixed(1).padStart(6)} s  ${passed} passed, ${failed} failed${note}`,
   );
 }
 for (const { step, failures } of outcomes) {

@@ -12,6 +12,7 @@ import { type GuardOptions, guard, OPEN, SECURITY_HEADERS } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
 import { Concurrency, RateLimit, TOKEN_RATE, UNKNOWN_RATE } from "./limits.ts";
 import { identityRoutes, meshRoutes } from "./mesh-routes.ts";
+import { nodeRoutes } from "./node-routes.ts";
 import { describe, openApiDocument } from "./openapi.ts";
 import { details, problemDetails, problemResponse } from "./problem-details.ts";
 import { refusalOf } from "./refusals.ts";
@@ -71,6 +72,7 @@ export function createApp(given: AppOptions): Hono<AdminEnv> {
   whyRoute(app, options);
   auditRoute(app, options);
   accessRoutes(app, options);
+  nodeRoutes(app, options);
   healthRoutes(app, options, metrics);
 
   let document: Promise<Readonly<Record<string, unknown>>> | undefined;

@@ -16,6 +16,8 @@ const authority = named(
     subject: v.optional(text),
     serial: v.optional(text),
     fingerprint: v.optional(text),
+    /** In a mesh with several authorities: the node that holds it. */
+    node: v.optional(text),
     issuers: v.optional(v.pipe(v.array(v.strictObject(certificate)), v.readonly())),
   }),
 );

@@ -12,8 +12,8 @@ import type { Principal } from "./access.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Concurrency } from "./limits.ts";
 
-/** How the request came in: on the Unix socket, which only its owner can open, or over TCP, with or without TLS. */
-export type Transport = "unix" | "tcp" | "tls";
+/** How the request came in: on the Unix socket, which only its owner can open, over TCP, with or without TLS, or through weft's own sidecar. */
+export type Transport = "unix" | "tcp" | "tls" | "mesh";
 
 /** Who asks, in the words of the audit (lib/audit.ts). */
 export interface Caller {
@@ -27,7 +27,7 @@ export interface AdminEnv {
     readonly transport: Transport;
     /** Of a TCP peer. */
     readonly address?: string;
-    /** Of a TLS peer: what it presented, DER, its own certificate first; it holds the key, nothing else is known. */
+    /** Of a TLS peer, or of the sidecar: what it presented, DER, its own certificate first; it holds the key, nothing else is known. */
     readonly certificates?: readonly Uint8Array[];
     /** Of a peer on the Unix socket, where the kernel tells. */
     readonly peer?: PeerCredentials;
@@ -51,15 +51,20 @@ export interface RouteContext {
   readonly stopping: AbortSignal;
 }
 
-export const callerOf = (c: AdminContext): Caller => ({
-  who: c.get("principal")?.who ?? "unknown",
-  from:
-    c.env.transport !== "unix"
-      ? `admin${c.env.transport === "tls" ? " (TLS)" : ""} ${c.env.address ?? "unknown"}`
-      : c.env.peer
-        ? `admin.sock (pid ${c.env.peer.pid})`
-        : "admin.sock",
-});
+export const callerOf = (c: AdminContext): Caller => ({ who: c.get("principal")?.who ?? "unknown", from: doorOf(c.env) });
+
+function doorOf({ transport, address = "unknown", peer }: AdminEnv["Bindings"]): string {
+  switch (transport) {
+    case "unix":
+      return peer ? `admin.sock (pid ${peer.pid})` : "admin.sock";
+    case "mesh":
+      return "admin (own sidecar)";
+    case "tls":
+      return `admin (TLS) ${address}`;
+    case "tcp":
+      return `admin ${address}`;
+  }
+}
 
 /** @throws WeftError "unauthenticated": on a path that needs none, nobody proved who they are */
 export function principalOf(c: AdminContext): Principal {

@@ -6,6 +6,7 @@ import type { Provenance } from "../lib/provenance.ts";
 import type { Principal, Role } from "./access.ts";
 import type { CaAnswer, CaRotateTarget } from "./ca-schemas.ts";
 import type { Caller } from "./context.ts";
+import type { NodesControl } from "./nodes.ts";
 import type { RegistrationControl } from "./registration.ts";
 import type { WhyRequestBody } from "./why-schemas.ts";
 
@@ -109,8 +110,12 @@ export interface ServiceSummary {
   readonly mtls_mode: "STRICT" | "PERMISSIVE" | "DISABLE" | "MIXED" | "NONE";
   readonly workloads: readonly string[];
   readonly endpoints: number;
-  /** Names of those that get no calls, because their applications are not ready; absent where there are none. */
+  /** Names of those that get no calls, because they are away or their applications are not ready; absent where there are none. */
   readonly unready?: readonly string[];
+  /** Names of those that may be gone, and get calls all the same, because too few would be left; absent where there are none. */
+  readonly kept?: readonly string[];
+  /** Why, by name, of those two; absent where there are none. */
+  readonly reasons?: Readonly<Record<string, string>>;
 }
 
 /** GET /v1/services/{service}/mtls. The mode is one for all ports and workloads, MIXED where they differ, NONE where none has a sidecar. */
@@ -184,9 +189,11 @@ export interface ProxyStatus {
 }
 
 export interface HealthPart {
-  readonly part: "store" | "xds" | "ca" | "workload-api";
+  readonly part: "store" | "xds" | "ca" | "workload-api" | "in-mesh" | "presence";
   readonly ok: boolean;
   readonly message: string;
+  /** Of one that works: what an operator must look at. */
+  readonly warnings?: readonly string[];
 }
 
 export interface Health {
@@ -283,6 +290,8 @@ export interface ControlPlane extends RegistrationControl {
   /** As pushed, as proto JSON with provenance, private keys redacted. @throws WeftError "not_found" */
   proxyConfig(id: string): unknown;
   /** @throws WeftError "not_found" where no such WorkloadEntry is stored. */
+  /** Whether the workload is weft itself, whose identity proxies know it by. */
+  isOwn(workload: { namespace: string; name: string }): boolean;
   issueToken(workload: { namespace: string; name: string }, caller: Caller, ttlSeconds?: number): Promise<IssuedToken>;
   /**
    * Takes back all tokens of a workload or WorkloadGroup made until now, and all X.509-SVIDs of the SPIFFE IDs that it had in the last day
@@ -313,6 +322,8 @@ export interface ControlPlane extends RegistrationControl {
     readonly pending: readonly string[];
     readonly still_nacked: readonly ProxyStatus[];
   };
+  /** The nodes of the mesh. */
+  readonly nodes: NodesControl;
   /** Part of the audit, oldest first. */
   audit(filter: { readonly after: number; readonly limit: number }): Promise<AuditPage>;
   /** What the history says of the revisions after `after`, oldest first, in pages. */

@@ -1,5 +1,6 @@
 /**
- * Who may call. The Unix socket's file mode (0600) is its proof. On TCP a token is, with TLS also an X.509-SVID that the configuration names; and because a browser on the same machine can reach a
+ * Who may call. The Unix socket's file mode (0600) is its proof. On TCP a token is, with TLS also an X.509-SVID that the configuration names. Through
+ * weft's own sidecar that SVID is the caller's, by the sidecar's word, and the sidecar proves itself. And because a browser on the same machine can reach a
  * loopback port too, Host and Origin are checked: a page must not reach weft by a name of its own that it points at 127.0.0.1 (DNS
  * rebinding), nor send requests across origins. There are no CORS headers.
  */
@@ -36,6 +37,8 @@ export interface GuardOptions {
    * @throws WeftError "unauthenticated" saying what is wrong with it
    */
   readonly identify?: (certificates: readonly Uint8Array[]) => { readonly spiffeId: string };
+  /** weft's own: who proves it at the door of its own sidecar is that sidecar. */
+  readonly ownSpiffeId?: string;
   /** Whose X.509-SVIDs are taken, read at each request, so that a reload can change them; nobody's where absent. */
   readonly adminPrincipals?: () => readonly SvidPrincipal[];
   /** Of addresses whose callers prove nothing. */
@@ -54,6 +57,7 @@ export function guard({
   adminToken,
   authenticate,
   identify,
+  ownSpiffeId,
   adminPrincipals,
   unknownRate,
   tokenRate,
@@ -66,7 +70,11 @@ export function guard({
     }
     const host = c.req.header("host") ?? "";
     const name = hostname(host);
-    if (!isLoopback(name) && !hosts().some((allowed) => allowed.toLowerCase() === name)) {
+    const inMesh = c.env.transport === "mesh";
+    // Before anything that the request says of itself is believed.
+    if (inMesh) checkSidecar(c.env.certificates ?? [], identify, ownSpiffeId);
+    // In the mesh a name leads to whoever can prove the service's identity, wherever its owner points it.
+    if (!inMesh && !isLoopback(name) && !hosts().some((allowed) => allowed.toLowerCase() === name)) {
       throw new WeftError("forbidden", `The admin API does not answer to the name "${name}"`, {
         help: "call it by a loopback address, or add the name to adminHosts in the configuration file (or WEFT_ADMIN_HOSTS)",
       });
@@ -81,7 +89,8 @@ export function guard({
       c.set("principal", ADMIN_TOKEN);
       return next();
     }
-    const address = c.env.address ?? "";
+    const caller = inMesh ? callerOfSidecar(c.req.header("x-forwarded-client-cert")) : undefined;
+    const address = inMesh ? (caller ?? "own sidecar") : (c.env.address ?? "");
     // Counted afterwards: who holds a good token does not wait for those who try bad ones from the same address.
     const failed = () => {
       unknownRate.check(address);
@@ -90,6 +99,7 @@ export function guard({
     const prove = () => {
       const { certificates = [] } = c.env;
       if (presented !== undefined) return authenticate(presented);
+      if (inMesh) return caller === undefined ? undefined : named(caller, adminPrincipals?.() ?? []);
       return identify && certificates.length > 0 ? named(identify(certificates).spiffeId, adminPrincipals?.() ?? []) : undefined;
     };
     let principal: Principal | undefined;
@@ -103,7 +113,7 @@ export function guard({
       if (!principal) {
         throw new WeftError("unauthenticated", presented ? "The token is none of this weft's" : "This call needs a token", {
           help:
-            'send "Authorization: Bearer TOKEN", the admin token (weft token) or one with a role (weft access create); over TLS an X.509-SVID of ' +
+            'send "Authorization: Bearer TOKEN", the admin token (weft token) or one with a role (weft access create); over TLS and in the mesh an X.509-SVID of ' +
             "adminPrincipals does; the Unix socket admin.sock in the data directory needs neither",
         });
       }
@@ -129,6 +139,19 @@ function stillProves({ who }: Principal, prove: () => Principal | undefined): ()
       return false;
     }
   };
+}
+
+/** @throws WeftError "forbidden": whoever this is, it is not weft's own sidecar, and what it says of callers is worth nothing */
+function checkSidecar(certificates: readonly Uint8Array[], identify: GuardOptions["identify"], own: string | undefined): void {
+  if (certificates.length > 0 && own !== undefined && identify?.(certificates).spiffeId === own) return;
+  throw new WeftError("forbidden", "This socket is for weft's own sidecar, which proves itself by weft's X.509-SVID", {
+    help: "call the service weft.weft-system through a sidecar of the mesh, or use admin.sock",
+  });
+}
+
+/** Who called the sidecar by mutual TLS, as its route says (xds/inbound-route.ts): one SPIFFE ID and nothing else; undefined in plaintext. */
+function callerOfSidecar(header: string | undefined): string | undefined {
+  return /^URI=(spiffe:\/\/[A-Za-z0-9._/-]+)$/.exec(header ?? "")?.[1];
 }
 
 /** @throws WeftError "unauthenticated": to strangers, and to most workloads of the mesh, this API says no more than that */

@@ -9,6 +9,7 @@ interface Part {
   readonly part: string;
   readonly ok: boolean;
   readonly message: string;
+  readonly warnings?: readonly string[];
 }
 
 /** 200 or 503. The parts are shown where one failed, and with ?verbose. */
@@ -20,9 +21,10 @@ function answer(c: AdminContext, parts: readonly Part[]): Response {
   if (c.req.header("accept")?.includes("application/json")) {
     return new Response(`${JSON.stringify({ ok, parts })}\n`, { status, headers: { "content-type": "application/json" } });
   }
-  const lines = parts.map(({ part, ok, message }) =>
+  const lines = parts.flatMap(({ part, ok, message, warnings = [] }) => [
     ok ? `[+]${part} ${message === "ok" ? "ok" : `ok, ${message}`}` : `[-]${part} failed: ${message}`,
-  );
+    ...warnings.filter((warning) => warning !== message).map((warning) => `[!]${part} ${warning}`),
+  ]);
   const text = ok && verbose === undefined ? "ok" : [...lines, `${probe} check ${ok ? "passed" : "failed"}`].join("\n");
   return new Response(`${text}\n`, { status, headers: { "content-type": "text/plain; charset=utf-8" } });
 }
@@ -55,8 +57,8 @@ export function healthRoutes(app: Hono<AdminEnv>, { control }: RouteContext, met
   app.get("/healthz", described("healthz", "Whether the store takes a write, ADS answers a stream, and the CA signs"), async (c) =>
     answer(
       c,
-      // Whether it is served is decided at the start: nothing that could fail, and mend, while weft runs.
-      (await parts()).filter(({ part }) => part !== "workload-api"),
+      // Whether it is served is decided at the start: nothing that could fail, and mend, while weft runs. Presence never fails.
+      (await parts()).filter(({ part, warnings }) => part !== "workload-api" && part !== "in-mesh" && (part !== "presence" || warnings)),
     ),
   );
   app.get(

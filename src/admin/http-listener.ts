@@ -4,9 +4,11 @@
  */
 import { createServer as createHttpServer } from "node:http";
 import type { Server, Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import type { Clock } from "../lib/clock.ts";
 import { limitConnections } from "../lib/connection-limit.ts";
+import { createTlsServer, keepServing, type ServerCertificate } from "../lib/server-tls.ts";
 import {
   BODY_MS,
   FIRST_REQUEST_MS,
@@ -111,6 +113,13 @@ export function serveHttp(
       for (const socket of open.keys()) socket.destroy();
     },
   };
+}
+
+/** A socket server with TLS, whose certificate is renewed while it listens. */
+export function tlsServer(certificate: ServerCertificate, onSocket: (socket: TLSSocket) => void): Server {
+  const server = createTlsServer(certificate, "http/1.1", onSocket);
+  server.once("close", keepServing(server, certificate, "http/1.1"));
+  return server;
 }
 
 /** Ends a connection whose peer takes nothing of what waits for it. @returns how to stop looking */

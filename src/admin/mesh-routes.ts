@@ -15,6 +15,7 @@ import {
   secondsOf,
   workloadOf,
 } from "./context.ts";
+import type { ControlPlane } from "./control-plane.ts";
 import { readObject } from "./input.ts";
 import { describe, query } from "./openapi.ts";
 import {
@@ -129,8 +130,15 @@ export function meshRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void
 }
 
 /** A workload's token is its identity. @throws WeftError "forbidden" */
-function checkWorkload(c: AdminContext, { namespace, name }: { readonly namespace: string; readonly name: string }): void {
+function checkWorkload(c: AdminContext, control: ControlPlane, workload: { readonly namespace: string; readonly name: string }): void {
+  const { namespace, name } = workload;
   checkNamespaces(principalOf(c), [{ namespace, what: `workload ${namespace}/${name}` }]);
+  if (principalOf(c).role !== "admin" && control.isOwn(workload)) {
+    throw new WeftError(
+      "forbidden",
+      `workload ${namespace}/${name} is weft itself: who has its identity is weft to every proxy, so it is for admins`,
+    );
+  }
 }
 
 export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void {
@@ -150,11 +158,11 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       const { workload, workload_group: group, ttl } = await readObject(c, TokenRequestSchema);
       const seconds = ttl === undefined ? undefined : secondsOf(ttl, "ttl");
       if (workload !== undefined && group === undefined) {
-        checkWorkload(c, workloadOf(workload));
+        checkWorkload(c, control, workloadOf(workload));
         return reply(c, await control.issueToken(workloadOf(workload), callerOf(c), seconds), 201);
       }
       if (group !== undefined && workload === undefined) {
-        checkWorkload(c, workloadOf(group));
+        checkWorkload(c, control, workloadOf(group));
         return reply(c, await control.issueGroupToken(workloadOf(group), callerOf(c), seconds), 201);
       }
       throw new WeftError("invalid", "The body must name either workload or workload_group");
@@ -180,7 +188,7 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
         throw new WeftError("invalid", "The body must name either workload or workload_group");
       }
       const { namespace, name } = workloadOf(named);
-      checkWorkload(c, { namespace, name });
+      checkWorkload(c, control, { namespace, name });
       const kind = workload === undefined ? "WorkloadGroup" : "workload";
       const ended = await control.revokeTokens({ kind, namespace, name }, callerOf(c), { ahead });
       return reply(c, { revoked: `${kind} ${namespace}/${name}`, ...ended });
@@ -203,7 +211,7 @@ export function identityRoutes(app: Hono<AdminEnv>, { control }: RouteContext): 
       const named = queryOf(c, ["workload"]).workload;
       const body = named === undefined ? await readObject(c, BootstrapRequestSchema) : { workload: named };
       const { workload, ttl, ...place } = body;
-      checkWorkload(c, workloadOf(workload));
+      checkWorkload(c, control, workloadOf(workload));
       const seconds = ttl === undefined ? undefined : secondsOf(ttl, "ttl");
       return reply(
         c,

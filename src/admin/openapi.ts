@@ -26,7 +26,7 @@ const RESOURCE_CONTENT = {
 export interface RouteDescription {
   readonly id: string;
   readonly summary: string;
-  readonly tag: "resources" | "services" | "proxies" | "identity" | "access" | "audit" | "health";
+  readonly tag: "resources" | "services" | "proxies" | "identity" | "access" | "audit" | "health" | "nodes";
   readonly parameters?: Parameter[];
   readonly reply?: v.GenericSchema;
   /** Where the reply is not JSON. */

@@ -184,6 +184,8 @@ export const ServiceSummarySchema = named(
     workloads: v.array(text),
     endpoints: v.number(),
     unready: v.optional(v.array(text)),
+    kept: v.optional(v.array(text)),
+    reasons: v.optional(v.record(text, text)),
   }),
 );
 
@@ -270,7 +272,10 @@ export const ConvergenceSchema = named(
 
 export const HealthSchema = named(
   "Health",
-  v.strictObject({ ok: v.boolean(), parts: v.array(v.strictObject({ part: text, ok: v.boolean(), message: text })) }),
+  v.strictObject({
+    ok: v.boolean(),
+    parts: v.array(v.strictObject({ part: text, ok: v.boolean(), message: text, warnings: v.optional(v.array(text)) })),
+  }),
 );
 
 export const TokenRequestSchema = named(

@@ -10,7 +10,7 @@ import type { HttpListener } from "./http-listener.ts";
 import { listenTcp } from "./tcp-listener.ts";
 import { listenUnix } from "./unix-listener.ts";
 
-export interface AdminServerOptions extends Pick<GuardOptions, "identify" | "adminPrincipals"> {
+export interface AdminServerOptions extends Pick<GuardOptions, "identify" | "ownSpiffeId" | "adminPrincipals"> {
   readonly control: ControlPlane;
   /** Compares in constant time. */
   readonly adminToken: { matches(presented: string): boolean };
@@ -32,6 +32,8 @@ export interface TcpAddress {
 export interface UnixAddress {
   readonly path: string;
   readonly mode: number;
+  /** The door of weft's own sidecar (guard.ts): with TLS, in which the sidecar proves itself. */
+  readonly tls?: ServerCertificate;
 }
 
 export interface AdminServer {
@@ -68,7 +70,8 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
   return {
     async listen(address) {
       if ("port" in address) return { ...address, port: await tcp(address) };
-      listeners.push(await listenUnix({ ...address, clock, fetch: (request, peer) => app.fetch(request, { transport: "unix", peer }) }));
+      const transport = "tls" in address && address.tls ? "mesh" : "unix";
+      listeners.push(await listenUnix({ ...address, clock, fetch: (request, peer) => app.fetch(request, { transport, ...peer }) }));
       return address;
     },
 

@@ -2,8 +2,8 @@
 import { type AddressInfo, createServer } from "node:net";
 import type { Clock } from "../lib/clock.ts";
 import { errnoOf, WeftError } from "../lib/errors.ts";
-import { createTlsServer, keepServing, presentedCertificates, type ServerCertificate } from "../lib/server-tls.ts";
-import { type HttpListener, serveHttp } from "./http-listener.ts";
+import { presentedCertificates, type ServerCertificate } from "../lib/server-tls.ts";
+import { type HttpListener, serveHttp, tlsServer } from "./http-listener.ts";
 
 export interface TcpPeer {
   readonly address: string | undefined;
@@ -30,12 +30,10 @@ export async function listenTcp({ host, port, tls, clock, fetch }: TcpListenerOp
           onSocket(socket);
         });
       }
-      const server = createTlsServer(tls, "http/1.1", (socket) => {
+      return tlsServer(tls, (socket) => {
         peers.set(socket, { address: socket.remoteAddress, certificates: presentedCertificates(socket) });
         onSocket(socket);
       });
-      server.once("close", keepServing(server, tls, "http/1.1"));
-      return server;
     },
     { clock, fetch: (request, socket) => fetch(request, peers.get(socket) ?? { address: undefined, certificates: undefined }) },
   );

@@ -4,7 +4,8 @@ import { createServer } from "node:net";
 import type { Clock } from "../lib/clock.ts";
 import { errnoOf, WeftError } from "../lib/errors.ts";
 import { type PeerCredentials, peerCredentials } from "../lib/peer-credentials.ts";
-import { type HttpListener, serveHttp } from "./http-listener.ts";
+import { presentedCertificates, type ServerCertificate } from "../lib/server-tls.ts";
+import { type HttpListener, serveHttp, tlsServer } from "./http-listener.ts";
 
 /** sun_path holds 108 bytes on Linux, the closing zero among them; unix(7). */
 const LONGEST_SOCKET_PATH = 107;
@@ -13,27 +14,45 @@ export interface UnixListenerOptions {
   readonly path: string;
   /** Of the file: who may connect. */
   readonly mode: number;
+  /** With TLS, in which callers prove themselves. */
+  readonly tls?: ServerCertificate;
   readonly clock: Clock;
-  readonly fetch: (request: Request, peer: PeerCredentials | undefined) => Response | Promise<Response>;
+  readonly fetch: (request: Request, peer: UnixPeer) => Response | Promise<Response>;
 }
 
+export interface UnixPeer {
+  /** Where the kernel tells; not with TLS. */
+  readonly peer?: PeerCredentials;
+  /** As TcpPeer has it. */
+  readonly certificates?: readonly Uint8Array[];
+}
+
+const UNKNOWN: UnixPeer = {};
+
 /** @throws WeftError "unavailable" where the path cannot be a socket. The file of a Unix socket that an earlier weft left is replaced. */
-export async function listenUnix({ path, mode, clock, fetch }: UnixListenerOptions): Promise<HttpListener> {
+export async function listenUnix({ path, mode, tls, clock, fetch }: UnixListenerOptions): Promise<HttpListener> {
   if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH) {
     throw new WeftError("unavailable", `The path of the admin socket is too long (over ${LONGEST_SOCKET_PATH} bytes): ${path}`, {
       help: "choose a shorter data directory with --data",
     });
   }
   removeOldSocket(path);
-  const peers = new WeakMap<object, PeerCredentials>();
+  const peers = new WeakMap<object, UnixPeer>();
   const listener = serveHttp(
-    (onSocket) =>
-      createServer((socket) => {
+    (onSocket) => {
+      if (tls) {
+        return tlsServer(tls, (socket) => {
+          peers.set(socket, { certificates: presentedCertificates(socket) });
+          onSocket(socket);
+        });
+      }
+      return createServer((socket) => {
         const peer = peerCredentials(socket);
-        if (peer) peers.set(socket, peer);
+        if (peer) peers.set(socket, { peer });
         onSocket(socket);
-      }),
-    { clock, fetch: (request, socket) => fetch(request, peers.get(socket)) },
+      });
+    },
+    { clock, fetch: (request, socket) => fetch(request, peers.get(socket) ?? UNKNOWN) },
   );
   // Before the bind, so that there is no moment in which others could connect; the chmod is for systems that ignore the mask.
   const mask = process.umask(0o777 & ~mode);

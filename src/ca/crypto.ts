@@ -7,6 +7,7 @@ import "reflect-metadata";
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
 import { Crypto } from "@peculiar/webcrypto";
 import * as x509 from "@peculiar/x509";
+import { WeftError } from "../lib/errors.ts";
 
 const provider = new Crypto();
 // Bun adds timingSafeEqual to the global type Crypto; x509 does not use it.
@@ -84,6 +85,23 @@ export function generateLeafKey(): LeafKey {
     privateKeyEncoding: { type: "pkcs8", format: "pem" },
   });
   return { publicKey, privateKeyPem: privateKey };
+}
+
+/** SubjectPublicKeyInfo of P-256 keys up to the point, which is not compressed (RFC 5480, 2). */
+const P256_PREFIX = "3059301306072a8648ce3d020106082a8648ce3d03010703420004";
+const P256_BYTES = 91;
+
+/** `spki` itself, where it is the public key of a P-256 key in the one form that leaf.ts writes. @throws WeftError "invalid" */
+export function leafPublicKey(spki: Uint8Array): Uint8Array {
+  const der = Buffer.from(spki);
+  try {
+    // A point that is not on the curve is refused here.
+    createPublicKey({ key: der, format: "der", type: "spki" });
+    if (der.length === P256_BYTES && der.toString("hex").startsWith(P256_PREFIX)) return der;
+  } catch {
+    // Said below, in words of ours.
+  }
+  throw new WeftError("invalid", "the public key is none of curve P-256, as SubjectPublicKeyInfo with the point not compressed");
 }
 
 /** SubjectPublicKeyInfo, DER, hex: equal for equal keys. */

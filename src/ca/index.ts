@@ -1,12 +1,25 @@
 export { type AdminToken, openAdminToken } from "./admin-token.ts";
 export { type SpiffeBundle, spiffeBundle } from "./bundle.ts";
+export { generateLeafKey } from "./crypto.ts";
+export { nodeDisk } from "./disk.ts";
 export { verifyJwtSvid } from "./jwt-svid.ts";
+export { openKeyVault, type SecretSource } from "./key-vault.ts";
 export type { CaObserver } from "./lifecycle-options.ts";
-export { DEFAULT_LIFETIMES, type Lifetimes, X509_SVID_BOUNDS } from "./lifetimes.ts";
-export { type OpenedAuthority, openAuthority } from "./open-authority.ts";
+export {
+  DEFAULT_LIFETIMES,
+  type Lifetimes,
+  NOT_BEFORE_BACKDATE_MS,
+  RETRY_FIRST_MS,
+  RETRY_LONGEST_MS,
+  X509_SVID_BOUNDS,
+} from "./lifetimes.ts";
+export { type LocalAuthority, type OpenedAuthority, openAuthority } from "./open-authority.ts";
+export { isUnderBundle } from "./own-chain.ts";
 export { parseSpiffeBundle } from "./parse-bundle.ts";
-export { openSealKey } from "./seal-key.ts";
-export { formatSpiffeId, parseSpiffeId, parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
+export { openSealKey, writeSealKey } from "./seal-key.ts";
+export { readSecret, writeAtomically } from "./secret-file.ts";
+export { createSigningRequest, readSigningRequest } from "./signing-request.ts";
+export { formatSpiffeId, nodeOfSpiffeId, nodeSpiffeId, parseSpiffeId, parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
 export { type SvidListener, SvidManager, type SvidManagerOptions, type SvidObserver } from "./svid-manager.ts";
 export { TokenManager, type TokenManagerOptions } from "./token-manager.ts";
 export type {
@@ -14,6 +27,7 @@ export type {
   GroupIdentity,
   JwtSvid,
   Registered,
+  SignedX509,
   SpiffeAuthority,
   SvidType,
   TokenHolder,

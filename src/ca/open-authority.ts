@@ -8,7 +8,7 @@ import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import { errnoOf, WeftError } from "../lib/errors.ts";
-import { generateLeafKey, type KeyPair, signingKeyOf } from "./crypto.ts";
+import { generateLeafKey, type KeyPair, leafPublicKey, signingKeyOf } from "./crypto.ts";
 import { type Disk, nodeDisk } from "./disk.ts";
 import { emptyJournal, type Journal, type JournalEntry, journalPath, journalText, keyName, readJournal, writeJournal } from "./journal.ts";
 import { signJwtSvid, verifyJwtSvid } from "./jwt-svid.ts";
@@ -22,9 +22,9 @@ import { openAuthorityKey } from "./new-authority.ts";
 import { parseCertificates, toPem } from "./pem.ts";
 import { caReport, caWarnings, refuseUnusable } from "./report.ts";
 import { readSecret } from "./secret-file.ts";
-import { parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
+import { isReserved, nodeSpiffeId, parseSpiffeId, parseTrustDomain, workloadSpiffeId } from "./spiffe-id.ts";
 import type { Certificate } from "./template.ts";
-import type { CaWarning, SpiffeAuthority, SvidType, TrustPropagation } from "./types.ts";
+import type { CaWarning, SignedX509, SpiffeAuthority, SvidType, TrustPropagation } from "./types.ts";
 import type { UpstreamFiles } from "./upstream.ts";
 import { UpstreamWatch } from "./upstream-watch.ts";
 
@@ -56,13 +56,24 @@ export interface OpenedAuthority extends SpiffeAuthority {
   close(): void;
 }
 
+/** One whose keys are here, and that can sign for others. */
+export interface LocalAuthority extends OpenedAuthority {
+  /**
+   * The certificate of a workload's SVID for a key that is elsewhere: SubjectPublicKeyInfo, DER. Who may have it, the caller has found out.
+   * @throws WeftError "invalid" (no workload's ID in this trust domain, no P-256 key), "unavailable"
+   */
+  signX509(spiffeId: string, publicKey: Uint8Array): Promise<SignedX509>;
+  /** The certificate of a node of the mesh (nodeSpiffeId). @throws as signX509 */
+  signNode(node: string, publicKey: Uint8Array): Promise<SignedX509>;
+}
+
 const NOBODY: TrustPropagation = { missing: () => ({ connected: [], away: [] }) };
 
 /**
  * Opens the CA, making it at the first start, and does what is due.
  * @throws WeftError "invalid" (trust domain, lifetimes, upstream files), "unavailable" (files that are unreadable, open to others, damaged).
  */
-export async function openAuthority(options: AuthorityOptions): Promise<OpenedAuthority> {
+export async function openAuthority(options: AuthorityOptions): Promise<LocalAuthority> {
   const { trustDomain, clock, propagation = NOBODY, observer = {}, disk = nodeDisk } = options;
   parseTrustDomain(trustDomain);
   const lifetimes = checkLifetimes(options.lifetimes ?? DEFAULT_LIFETIMES);
@@ -98,19 +109,20 @@ export async function openAuthority(options: AuthorityOptions): Promise<OpenedAu
     close: () => lifecycle.close(),
 
     async issueX509(spiffeId) {
-      const { entry, keys: signing } = signerOf(lifecycle, "x509", parts);
-      const caKey = await signingKeyOf(signing.privateKey);
+      refuseReserved(spiffeId);
       const { publicKey, privateKeyPem } = generateLeafKey();
-      const { x509SvidMs: lifetimeMs } = lifetimes;
-      const ca = certificateOf(entry);
-      const { pem, ...signed } = signSvid({ spiffeId, trustDomain, publicKey, ca, caKey, now: clock.now(), lifetimeMs });
-      lifecycle.noteLeaf(entry, signed.notAfter);
-      // A root is with the peers already; what stands between is not.
-      const above = entry.upstream === undefined ? [] : [entry.certificate, ...(entry.issuers ?? [])];
-      return { spiffeId, chainPem: [pem, ...above].join(""), privateKeyPem, ...signed, authorityId: entry.id };
+      return { ...(await sign(spiffeId, publicKey)), privateKeyPem };
     },
 
+    async signX509(spiffeId, publicKey) {
+      refuseReserved(spiffeId);
+      return await sign(spiffeId, leafPublicKey(publicKey));
+    },
+
+    signNode: (node, publicKey) => sign(nodeSpiffeId(trustDomain, node), leafPublicKey(publicKey)),
+
     async issueJwtSvid(spiffeId, audience) {
+      refuseReserved(spiffeId);
       const { entry, keys: signing } = signerOf(lifecycle, "jwt", parts);
       const authority = { id: entry.id, notAfter: entry.notAfter, key: await signingKeyOf(signing.privateKey) };
       const svid = signJwtSvid({ spiffeId, trustDomain, audience, now: clock.now(), lifetimeMs: lifetimes.jwtSvidMs, authority });
@@ -137,6 +149,18 @@ export async function openAuthority(options: AuthorityOptions): Promise<OpenedAu
     },
   };
 
+  async function sign(spiffeId: string, publicKey: Uint8Array): Promise<SignedX509> {
+    const { entry, keys: signing } = signerOf(lifecycle, "x509", parts);
+    const caKey = await signingKeyOf(signing.privateKey);
+    const { x509SvidMs: lifetimeMs } = lifetimes;
+    const ca = certificateOf(entry);
+    const { pem, ...signed } = signSvid({ spiffeId, trustDomain, publicKey, ca, caKey, now: clock.now(), lifetimeMs });
+    lifecycle.noteLeaf(entry, signed.notAfter);
+    // A root is with the peers already; what stands between is not.
+    const above = entry.upstream === undefined ? [] : [entry.certificate, ...(entry.issuers ?? [])];
+    return { spiffeId, chainPem: [pem, ...above].join(""), ...signed, authorityId: entry.id };
+  }
+
   async function checkKey(type: SvidType): Promise<void> {
     const { entry } = signerOf(lifecycle, type, parts);
     const name = keyName(entry);
@@ -158,6 +182,12 @@ export async function openAuthority(options: AuthorityOptions): Promise<OpenedAu
       });
     }
   }
+}
+
+/** Whoever had a certificate of a node's would be that node to the others: only signNode makes them. */
+function refuseReserved(spiffeId: string): void {
+  if (isReserved(parseSpiffeId(spiffeId).path))
+    throw new WeftError("invalid", `"${spiffeId}" is kept for weft's own nodes: no workload can have it`);
 }
 
 function signerOf(lifecycle: Lifecycle, type: SvidType, parts: Parameters<typeof refuseUnusable>[0]) {

@@ -18,6 +18,8 @@ import {
 export interface Ending {
   readonly notBefore: number;
   readonly notAfter: number;
+  /** When to ask for another, where that is not by its age: it is an old one, given because there is no new one to be had now. */
+  readonly renewAt?: number;
 }
 
 export interface RenewalsOptions<S extends Ending> {
@@ -27,6 +29,8 @@ export interface RenewalsOptions<S extends Ending> {
   readonly random: () => number;
   /** When an SVID of `key` that was made before is to be replaced, whatever its age: ms since the epoch. Never where absent. */
   readonly replaceAt?: (key: string) => number | undefined;
+  /** Issuing is waiting for somebody else, not computing: all that is due is asked for at once. */
+  readonly remote?: boolean;
   /** Both are called synchronously, and must not throw. */
   readonly issued?: (svid: S, milliseconds: number) => void;
   readonly failed?: (failure: Failure) => void;
@@ -145,7 +149,8 @@ export class Renewals<S extends Ending> {
 
   #ask(entry: Entry<S>): void {
     entry.due = undefined;
-    this.#tasks.add(() => this.#issue(entry));
+    if (this.#options.remote) queueMicrotask(() => void this.#issue(entry));
+    else this.#tasks.add(() => this.#issue(entry));
   }
 
   #release(entry: Entry<S>): void {
@@ -204,6 +209,7 @@ export class Renewals<S extends Ending> {
 
   /** Half of what is left of its life, give or take the jitter. notBefore is backdated and says nothing. */
   #renewalTime(svid: S): number {
+    if (svid.renewAt !== undefined) return svid.renewAt;
     const now = this.#options.clock.now();
     const jitter = 1 + RENEW_JITTER * (2 * this.#options.random() - 1);
     return now + (svid.notAfter - now) * RENEW_AT * jitter;

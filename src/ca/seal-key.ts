@@ -6,10 +6,13 @@ import { SEAL_KEY_BYTES } from "./constants.ts";
 import { type Disk, nodeDisk } from "./disk.ts";
 import { readSecret, writeAtomically } from "./secret-file.ts";
 
+const FILE = "secrets.key";
+const WHAT = "the key of stored Secrets";
+
 /** Reads DIR/secrets.key, making it at the first start. @throws WeftError "unavailable" naming the file and its mend. */
 export async function openSealKey({ dir, disk = nodeDisk }: { readonly dir: string; readonly disk?: Disk }): Promise<Uint8Array> {
-  const path = join(dir, "secrets.key");
-  const text = (await readSecret(disk, path, "the key of stored Secrets"))?.trim() ?? (await create(disk, path));
+  const path = join(dir, FILE);
+  const text = (await readSecret(disk, path, WHAT))?.trim() ?? (await create(disk, path));
   const key = Buffer.from(text, "base64url");
   if (key.length !== SEAL_KEY_BYTES) {
     throw new WeftError("unavailable", `${path} does not hold the key of stored Secrets`, {
@@ -17,6 +20,22 @@ export async function openSealKey({ dir, disk = nodeDisk }: { readonly dir: stri
     });
   }
   return key;
+}
+
+/**
+ * Writes the key that the nodes of a mesh share, at joining: what one of them seals, all read.
+ * @throws WeftError "conflict" where DIR has another one, "unavailable"
+ */
+export async function writeSealKey(dir: string, key: Uint8Array, disk: Disk = nodeDisk): Promise<void> {
+  const path = join(dir, FILE);
+  const text = Buffer.from(key).toString("base64url");
+  const there = (await readSecret(disk, path, WHAT))?.trim();
+  if (there !== undefined && there !== text) {
+    throw new WeftError("conflict", `${path} holds another key than the mesh's: this data directory has Secrets of its own`, {
+      help: "join with an empty data directory (--data DIR)",
+    });
+  }
+  if (there === undefined) await writeAtomically(disk, path, `${text}\n`, 0o600);
 }
 
 async function create(disk: Disk, path: string): Promise<string> {

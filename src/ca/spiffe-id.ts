@@ -61,6 +61,27 @@ export function workloadSpiffeId(trustDomain: string, namespace: string, service
   return id;
 }
 
+/** What weft keeps for itself: no workload's ID, which begins with /ns/, lies there. */
+const RESERVED = "/weft";
+const NODE = `${RESERVED}/node/`;
+
+/** Whether the path of an ID is weft's own, and no workload's. */
+export const isReserved = (path: string): boolean => path === RESERVED || path.startsWith(`${RESERVED}/`);
+
+/** spiffe://TRUST_DOMAIN/weft/node/NAME: a weft that is part of the mesh, as the others know it. @throws WeftError "invalid" */
+export function nodeSpiffeId(trustDomain: string, node: string): string {
+  const id = formatSpiffeId({ trustDomain, path: `${NODE}${node}` });
+  parseSpiffeId(id);
+  if (node.includes("/")) throw invalid(`"${id}": the node's name contains a slash`);
+  return id;
+}
+
+/** The node whose ID it is; undefined where it is none's. */
+export function nodeOfSpiffeId({ path }: SpiffeId): string | undefined {
+  const node = path.startsWith(NODE) ? path.slice(NODE.length) : "";
+  return node === "" || node.includes("/") ? undefined : node;
+}
+
 function checkSegment(segment: string, id: string): void {
   if (segment === "") throw invalid(`SPIFFE ID "${id}" has an empty path segment`, "no slash at the end, none doubled");
   if (segment === "." || segment === "..") throw invalid(`SPIFFE ID "${id}" has a relative path segment "${segment}"`);

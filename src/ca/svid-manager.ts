@@ -15,6 +15,8 @@ export interface SvidManagerOptions {
   readonly observer?: SvidObserver;
   /** When the X.509-SVIDs of `spiffeId` were revoked last, ms since the epoch; 0 where never. Each gets one with a later notBefore as soon as that can be. */
   readonly revokedAt?: (spiffeId: string) => number;
+  /** RenewalsOptions.remote. */
+  readonly remote?: boolean;
 }
 
 /** Told for metrics and logs. Called synchronously; must not throw. Never given a key. */
@@ -31,11 +33,12 @@ export interface SvidObserver {
 }
 
 export class SvidManager extends Renewals<X509Svid> {
-  constructor({ authority, clock, random, observer, revokedAt }: SvidManagerOptions) {
+  constructor({ authority, clock, random, observer, revokedAt, remote }: SvidManagerOptions) {
     super({
       issue: (spiffeId) => authority.issueX509(spiffeId),
       clock,
       random,
+      remote,
       replaceAt(spiffeId) {
         const at = revokedAt?.(spiffeId) ?? 0;
         // notBefore is in whole seconds.

@@ -8,6 +8,8 @@ export interface TokenManagerOptions {
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** RenewalsOptions.remote. */
+  readonly remote?: boolean;
   /** Told for metrics and logs: never the token. Called synchronously; must not throw. */
   readonly observer?: {
     issued?(event: { readonly spiffeId: string; readonly audience: string }): void;
@@ -37,7 +39,7 @@ export class TokenManager {
   /** Keys of which there is no token, because issuance failed. */
   readonly #missing = new Set<string>();
 
-  constructor({ authority, clock, random, observer }: TokenManagerOptions) {
+  constructor({ authority, clock, random, observer, remote }: TokenManagerOptions) {
     this.#renewals = new Renewals({
       issue: async (key) => {
         const { spiffeId, audience } = partsOf(key);
@@ -46,6 +48,7 @@ export class TokenManager {
       },
       clock,
       random,
+      remote,
       issued: ({ spiffeId, audience: [audience = ""] }) => {
         this.#missing.delete(keyOf(spiffeId, audience));
         observer?.issued?.({ spiffeId, audience });

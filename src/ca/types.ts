@@ -15,7 +15,12 @@ export interface X509Svid {
   readonly notAfter: number;
   /** Of the X.509 authority that signed it: AuthorityReport.id. */
   readonly authorityId: string;
+  /** When to ask for another, where that is not by its age: it is an old one, and there is no new one to be had now. */
+  readonly renewAt?: number;
 }
+
+/** The certificate of an X.509-SVID whose key is somebody else's. */
+export type SignedX509 = Omit<X509Svid, "privateKeyPem">;
 
 /** A JWT-SVID: a bearer token, as secret as a key until it expires. */
 export interface JwtSvid {
@@ -27,6 +32,8 @@ export interface JwtSvid {
   readonly expiresAt: number;
   /** Of the JWT authority that signed it, which is its `kid`: AuthorityReport.id. */
   readonly authorityId: string;
+  /** As X509Svid.renewAt. */
+  readonly renewAt?: number;
 }
 
 /** What a JWT-SVID says, after its signature, algorithm, times, audience and subject were found good. */
@@ -80,6 +87,8 @@ export interface AuthorityReport {
   readonly serial?: string;
   /** x509 only: SHA-256 of the DER, hex. */
   readonly fingerprint?: string;
+  /** In a mesh with several authorities: the node that holds it. */
+  readonly node?: string;
   /** x509 only, with an upstream authority: the certificates above it, the root last. */
   readonly issuers?: readonly CertificateReport[];
 }

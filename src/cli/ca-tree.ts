@@ -17,7 +17,7 @@ export function caTree(ca: CaAnswer, now: number): string[] {
     "JWT authority",
     ...ca.jwt.map(
       (authority, index) =>
-        `${branch(index === ca.jwt.length - 1)}${authority.state.padEnd(8)}  kid ${authority.id}, ${end(authority, now)}${next(authority, now)}`,
+        `${branch(index === ca.jwt.length - 1)}${authority.state.padEnd(8)}  kid ${authority.id}${holder(authority)}, ${end(authority, now)}${next(authority, now)}`,
     ),
     ...ca.rotations.map(({ type, reason, since, notBefore, waitingFor }) => {
       const who = waitingFor.length > 0 ? `, waits for ${waitingFor.join(", ")}` : "";
@@ -37,7 +37,7 @@ function x509Lines(ca: CaAnswer, authority: Authority, last: boolean, now: numbe
   const rest = svids.length > MOST_SVIDS ? [`and ${svids.length - MOST_SVIDS} more`] : [];
   const leaves = [...shown, ...rest];
   return [
-    `${branch(last)}${state.padEnd(8)}  ${subject}, serial ${serial}, ${end(authority, now)}${next(authority, now)}`,
+    `${branch(last)}${state.padEnd(8)}  ${subject}, serial ${serial}${holder(authority)}, ${end(authority, now)}${next(authority, now)}`,
     ...issuers.map(
       (one) => `${indent}signed by ${one.subject}, serial ${one.serial}, until ${one.notAfter} (${distance(one.notAfter, now)})`,
     ),
@@ -45,6 +45,7 @@ function x509Lines(ca: CaAnswer, authority: Authority, last: boolean, now: numbe
   ];
 }
 
+const holder = ({ node }: Authority): string => (node === undefined ? "" : `, of node ${node}`);
 const branch = (last: boolean): string => (last ? "└─ " : "├─ ");
 const end = ({ notAfter }: Authority, now: number): string => `until ${notAfter} (${distance(notAfter, now)})`;
 

@@ -57,12 +57,11 @@ export const checkCommand = buildCommand({
 
 async function parts(client: AdminClient): Promise<Finding[]> {
   const health = await client.call<Health>("/healthz");
-  return health.parts.map(({ part, ok, message }) => ({
-    check: part,
-    level: ok ? "ok" : "error",
-    message,
-    ...(ok ? {} : { help: MENDS[part] }),
-  }));
+  return health.parts.flatMap(({ part, ok, message, warnings = [] }): Finding[] => {
+    const found = warnings.map((warning): Finding => ({ check: part, level: "warning", message: warning }));
+    if (ok && warnings.includes(message)) return found;
+    return [{ check: part, level: ok ? "ok" : "error", message, ...(ok ? {} : { help: MENDS[part] }) }, ...found];
+  });
 }
 
 async function proxies(client: AdminClient, whole: boolean): Promise<Finding[]> {

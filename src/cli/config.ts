@@ -7,7 +7,10 @@ import { parseAllowedPeers } from "../lib/public-address.ts";
 import { nearest } from "../model/suggest.ts";
 import { BUNDLE_VARIABLES, type BundleSettings, readBundleSettings } from "./bundle-settings.ts";
 import { CA_VARIABLES, type CaRunSettings, readCaSettings } from "./ca-settings.ts";
+import { CLUSTER_VARIABLES, type ClusterSettings, readClusterSettings } from "./cluster-settings.ts";
 import { DOOR_VARIABLES, type DoorSettings, readDoorSettings } from "./door-settings.ts";
+import { IN_MESH_VARIABLES, type InMeshSettings, readInMesh } from "./in-mesh-settings.ts";
+import { PRESENCE_VARIABLES, type PresenceSettings, readPresenceSettings } from "./presence-settings.ts";
 
 export interface HostPort {
   /** Name or address; IPv6 without brackets. */
@@ -19,7 +22,7 @@ export interface HostPort {
 export const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export interface RunSettings extends CaRunSettings, DoorSettings, BundleSettings {
+export interface RunSettings extends CaRunSettings, ClusterSettings, DoorSettings, BundleSettings, InMeshSettings, PresenceSettings {
   readonly data: string;
   readonly ads: HostPort;
   readonly admin: HostPort;
@@ -30,6 +33,8 @@ export interface RunSettings extends CaRunSettings, DoorSettings, BundleSettings
   readonly adminHosts: readonly string[];
   /** Addresses, ranges and host names that are not public, from which keys for tokens (jwksUri) may be fetched all the same. */
   readonly jwksAllow: readonly string[];
+  /** Whether a database that belongs to another store, or to a log that was lost, is gone on with. */
+  readonly carryOver: boolean;
   /** Path of the SPIFFE Workload API's socket; "" for DATA/workload.sock, "off" for none. */
   readonly workloadApi: string;
 }
@@ -46,13 +51,17 @@ export const VARIABLES: Readonly<Record<keyof RunSettings, string>> = {
   admin: "WEFT_ADMIN",
   trustDomain: "WEFT_TRUST_DOMAIN",
   store: "WEFT_STORE",
+  carryOver: "WEFT_CARRY_OVER",
   logLevel: "WEFT_LOG",
   adminHosts: "WEFT_ADMIN_HOSTS",
   jwksAllow: "WEFT_JWKS_ALLOW",
   workloadApi: "WEFT_WORKLOAD_API",
   ...CA_VARIABLES,
+  ...CLUSTER_VARIABLES,
   ...DOOR_VARIABLES,
   ...BUNDLE_VARIABLES,
+  ...IN_MESH_VARIABLES,
+  ...PRESENCE_VARIABLES,
 };
 
 const KEYS = Object.keys(VARIABLES) as (keyof RunSettings)[];
@@ -86,6 +95,8 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
     return read(fallback) as T;
   };
   const text1 = (value: string) => value || undefined;
+  const doors = readDoorSettings(pick, parseHostPort);
+  const others = readClusterSettings(pick, parseHostPort);
   const settings: RunSettings = {
     data: pick("data", uid === 0 ? "/var/lib/weft" : "./weft-data", text1, "a directory"),
     ads: pick("ads", "127.0.0.1:15010", parseHostPort, "ADDRESS:PORT"),
@@ -98,6 +109,7 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
       "a trust domain such as mesh.local",
     ),
     store: pick("store", "sqlite", text1, "a store"),
+    carryOver: pick("carryOver", "no", (value) => (value === "yes" ? true : value === "no" ? false : undefined), "yes or no"),
     logLevel: pick("logLevel", "info", parseLevel, `one of ${LOG_LEVELS.join(", ")}`),
     adminHosts: pick("adminHosts", "", listOf, "host names"),
     jwksAllow: pick(
@@ -108,8 +120,11 @@ export async function readSettings(flags: RawSettings, file: string | undefined,
     ),
     workloadApi: pick("workloadApi", "", (value) => (value === "off" || /^$|\//.test(value) ? value : undefined), "a path, or off"),
     ...readCaSettings(pick, env),
-    ...readDoorSettings(pick, parseHostPort),
+    ...others,
+    ...doors,
+    ...readInMesh(pick, parseHostPort, [parseHostPort(others.clusterAddress) ?? null, others.cluster, doors.adminTls, doors.adsTls]),
     ...readBundleSettings(pick, parseHostPort),
+    ...readPresenceSettings(pick),
   };
   if (problems.length > 0) throw new WeftError("invalid", `${path} is wrong`, { problems });
   return settings;

@@ -22,13 +22,32 @@ export interface CliIo {
    * throws WeftError where it has become wrong.
    */
   startServer(settings: RunSettings, reload: () => Promise<RunSettings>): Promise<number>;
+  /** @throws WeftError */
+  joinNode(settings: JoinSettings): Promise<Joined>;
+}
+
+/** What `weft join` asks (control/join-node.ts). */
+export interface JoinSettings {
+  readonly data: string;
+  readonly address: string;
+  readonly token: string;
+  readonly node?: string;
+  readonly trustDomain?: string;
+}
+
+export interface Joined {
+  readonly node: string;
+  readonly trustDomain: string;
+  readonly authority: boolean;
+  /** The authority that let it in. */
+  readonly by: string;
 }
 
 /** As a shell counts a process that SIGPIPE ended: what `| head` does to the tools that users know. */
 const EXIT_SIGPIPE = 141;
 
 /** The process's own. Call it once: it listens for the end of the pipes. */
-export function processIo(parts: Pick<CliIo, "clock" | "version" | "startServer">): CliIo {
+export function processIo(parts: Pick<CliIo, "clock" | "version" | "startServer" | "joinNode">): CliIo {
   process.stdout.on("error", (reason) => {
     if (errnoOf(reason) === "EPIPE") process.exit(EXIT_SIGPIPE);
   });

@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import { BRIEF } from "./briefs.ts";
 import { LOG_LEVELS, type RawSettings, readSettings } from "./config.ts";
+import { CHOOSE } from "./in-mesh-settings.ts";
 import { parseText } from "./names.ts";
 import { report, verb } from "./verb.ts";
 
@@ -34,7 +35,31 @@ export const runCommand = buildCommand({
       ),
       trustDomain: flag("Trust domain of the identities: mesh.local [$WEFT_TRUST_DOMAIN]", "TD"),
       workloadApi: flag("Socket of the SPIFFE Workload API: DATA/workload.sock; off: none [$WEFT_WORKLOAD_API]", "PATH"),
-      store: flag("Store: sqlite, sqlite:PATH or memory: [$WEFT_STORE]", "URL"),
+      node: flag("This node's name: the data directory's, or the host's [$WEFT_NODE]", "NAME"),
+      cluster: flag("Where an authority serves other nodes: 0.0.0.0:15016, say; nowhere where absent [$WEFT_CLUSTER]", "ADDR:PORT"),
+      clusterAddress: flag(
+        "Where they reach it: where it listens, by this host's name where that is every address [$WEFT_CLUSTER_ADDRESS]",
+        "HOST:PORT",
+      ),
+      takeOver: {
+        kind: "parsed",
+        parse: (text: string) => text || "yes",
+        optional: true,
+        inferEmpty: true,
+        brief:
+          "For one start: become an authority without a token, where all of the mesh's are lost, and end the trust in those [$WEFT_TAKE_OVER]",
+        placeholder: "yes|no",
+      },
+      store: flag("Store: sqlite, sqlite:PATH, memory:, etcd://HOST:2379,... or redis://HOST:6379 [$WEFT_STORE]", "URL"),
+      carryOver: {
+        kind: "parsed",
+        parse: (text: string) => text || "yes",
+        optional: true,
+        inferEmpty: true,
+        brief:
+          "For one start: fill the store's empty log with what DATA/weft.db holds; with sqlite, forget the log that it followed [$WEFT_CARRY_OVER]",
+        placeholder: "yes|no",
+      },
       config: flag("Configuration file: /etc/weft/weft.yaml, where there is one [$WEFT_CONFIG]", "FILE"),
       logLevel: flag(`${LOG_LEVELS.join(", ")}: info [$WEFT_LOG]`, "LEVEL"),
       jwksAllow: flag(
@@ -61,6 +86,17 @@ export const runCommand = buildCommand({
       ),
       bundleEndpointKey: flag("Its key: PEM [$WEFT_BUNDLE_ENDPOINT_KEY]", "FILE"),
       bundleRefreshHint: flag("How often they should: 5m [$WEFT_BUNDLE_REFRESH_HINT]", "TIME"),
+      inMesh: {
+        kind: "parsed",
+        parse: (text: string) => text || CHOOSE,
+        optional: true,
+        inferEmpty: true,
+        brief:
+          "Make weft a workload of its own mesh, whose sidecar listens there: at its only address, port 15014, where absent [$WEFT_IN_MESH]",
+        placeholder: "ADDR[:PORT]",
+      },
+      presenceGrace: flag("How long a workload's proxy may be away before its endpoints are taken out: 10s [$WEFT_PRESENCE_GRACE]", "TIME"),
+      nodeGrace: flag("The same of a whole node, after its lease: 30s [$WEFT_NODE_GRACE]", "TIME"),
       adminHosts: flag("Names, with commas, by which the admin API is called besides loopback's [$WEFT_ADMIN_HOSTS]", "NAMES"),
     },
   },

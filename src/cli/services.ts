@@ -35,7 +35,11 @@ export const servicesCommand = buildCommand({
         one.workloads.join(","),
       ]);
       cli.print(table(["NAMESPACE", "SERVICE", "HOST", "PORTS", "MTLS", "ENDPOINTS", "WORKLOADS"], rows));
-      for (const { host, unready } of report.items) if (unready) cli.print(clean(`${host}: not ready are ${unready.join(", ")}`));
+      for (const { host, unready, kept, reasons = {} } of report.items) {
+        const told = (names: readonly string[]) => names.map((name) => (reasons[name] ? `${name} (${reasons[name]})` : name)).join(", ");
+        if (unready) cli.print(clean(`${host}: not ready are ${told(unready)}`));
+        if (kept) cli.print(clean(`${host}: may be gone, and kept because too few would be left, are ${told(kept)}`));
+      }
     }
     return 0;
   }),

@@ -10,7 +10,7 @@ import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Store } from "../store/store.ts";
 
-const COLLECTION = "access-tokens";
+export const ACCESS_TOKENS = "access-tokens";
 /** So that a leaked one is recognised, by people and by secret scanners. */
 const PREFIX = "weft_access_";
 const TOKEN_BYTES = 32;
@@ -74,12 +74,21 @@ export class AccessTokens {
   /** @throws WeftError "unavailable" where the store cannot be read, or holds what is none of them */
   static async open(store: Pick<Store, "readPrivate" | "writePrivate">, clock: Clock): Promise<AccessTokens> {
     const tokens = AccessTokens.empty(store, clock);
-    for (const { id, value } of await store.readPrivate(COLLECTION)) {
+    await tokens.reload();
+    return tokens;
+  }
+
+  /** After another node changed them. @throws as `open`: those that were known stay then */
+  async reload(): Promise<void> {
+    const read = new Map<string, Stored>();
+    for (const { id, value } of await this.#store.readPrivate(ACCESS_TOKENS)) {
       const parsed = v.safeParse(StoredSchema, value);
       if (!parsed.success) throw new WeftError("unavailable", `the store is damaged: access token ${id} cannot be read`);
-      tokens.#keep(id, parsed.output);
+      read.set(id, parsed.output);
     }
-    return tokens;
+    this.#tokens.clear();
+    this.#byHash.clear();
+    for (const [name, stored] of read) this.#keep(name, stored);
   }
 
   /** @returns the token, which is shown this once. @throws WeftError "invalid", "conflict" (the name is taken), "unavailable" */
@@ -155,7 +164,9 @@ export class AccessTokens {
     const deletes = old.map(([other]) => other);
     const scope = stored.namespaces.length > 0 ? ` of ${stored.namespaces.join(", ")}` : "";
     const audit = { ...caller, action, outcome: "done", targets: [`access token ${name} (${stored.role}${scope})`] } as const;
-    await this.#store.writePrivate({ collection: COLLECTION, puts: [{ id: name, value: stored }], deletes, audit });
+    // Where another node has made one of this name since.
+    const absent = this.#tokens.has(name) ? [] : [name];
+    await this.#store.writePrivate({ collection: ACCESS_TOKENS, puts: [{ id: name, value: stored }], deletes, absent, audit });
     for (const other of deletes) this.#forget(other);
     this.#forget(name);
     this.#keep(name, stored);

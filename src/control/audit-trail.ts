@@ -7,6 +7,7 @@ import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { AuditFilter, Store } from "../store/store.ts";
 import { logger } from "../telemetry/log.ts";
+import type { AuditBacklog } from "./audit-backlog.ts";
 
 const WINDOW_MS = 60_000;
 /** Different refusals within one window that are told apart; what comes after them is counted together. */
@@ -19,10 +20,13 @@ const MOST_REASON = 500;
 export interface AuditTrailOptions {
   readonly store: Pick<Store, "recordAudit" | "readAudit" | "revisions">;
   readonly clock: Clock;
+  /** Where records go that a shared store cannot take now. */
+  readonly backlog?: Pick<AuditBacklog, "record">;
 }
 
 export class AuditTrail {
   readonly #store: AuditTrailOptions["store"];
+  readonly #record: (event: AuditEvent) => Promise<unknown>;
   readonly #clock: Clock;
   /** Repeats since the first of their kind, which is on record already. */
   readonly #repeats = new Map<string, { readonly event: AuditEvent; count: number }>();
@@ -32,14 +36,15 @@ export class AuditTrail {
   #cancel = () => {};
   #writing: Promise<unknown> = Promise.resolve();
 
-  constructor({ store, clock }: AuditTrailOptions) {
+  constructor({ store, clock, backlog }: AuditTrailOptions) {
     this.#store = store;
+    this.#record = (event) => (backlog ? backlog.record(event) : store.recordAudit(event));
     this.#clock = clock;
   }
 
   /** On the disk when it resolves. @throws WeftError "unavailable": then what is to be audited must not be done either */
   async done(event: Omit<AuditEvent, "outcome">): Promise<void> {
-    await this.#store.recordAudit({ ...event, outcome: "done" });
+    await this.#record({ ...event, outcome: "done" });
   }
 
   /**
@@ -52,7 +57,7 @@ export class AuditTrail {
     const known = this.#repeats.get(keyOf(event));
     if (known) known.count += 1;
     else if (this.#kinds.done < MOST_DEEDS) {
-      await this.#store.recordAudit(event);
+      await this.#record(event);
       if (!this.#repeats.has(keyOf(event))) this.#first(event);
     } else this.#overflow(event);
   }
@@ -119,7 +124,7 @@ export class AuditTrail {
   }
 
   #write(event: AuditEvent): void {
-    this.#writing = this.#store.recordAudit(event).catch((reason) => {
+    this.#writing = this.#record(event).catch((reason) => {
       logger("audit").error("a refusal could not be written to the audit: {reason}", {
         reason: WeftError.from(reason).message,
         refused: event,

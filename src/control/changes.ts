@@ -20,7 +20,7 @@ import { type AnyResource, resourceKey } from "../model/resource.ts";
 import { canonicalJson } from "../store/canonical.ts";
 import type { ApplyResult, Change, Delete, Page, Put, ResourceId, Store, StoredResource, Transaction } from "../store/store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { ATTRIBUTE, failSpan, policyType, type Span, type SpanContext, type Tracing } from "../telemetry/tracing.ts";
+import { ATTRIBUTE, failSpan, policyType, type Span, type SpanContext, type Tracing, traceParentOf } from "../telemetry/tracing.ts";
 import type { UnixNames } from "../workload-api/unix-names.ts";
 import { findingsOfChange, momentOf, preview } from "./findings.ts";
 import type { Journal } from "./journal.ts";
@@ -189,7 +189,7 @@ export class Changes {
     const span = tracing.startSpan("store", { parent: parent.spanContext() });
     let result: ApplyResult;
     try {
-      result = await store.apply(transaction);
+      result = await store.apply({ ...transaction, trace: traceParentOf(parent.spanContext()) });
       span.setAttribute(ATTRIBUTE.revision, result.revision);
       span.end();
     } catch (reason) {

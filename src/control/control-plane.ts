@@ -1,10 +1,12 @@
 /** The ControlPlane that the admin API serves, joined from its parts. */
 import type { CaAnswer } from "../admin/ca-schemas.ts";
 import type { ApplyOutcome, ControlPlane, JwksReport } from "../admin/control-plane.ts";
+import type { NodesControl } from "../admin/nodes.ts";
 import type { LedgerReader, ProxyRecord } from "../ads/index.ts";
 import { type OpenedAuthority, type SvidManager, spiffeBundle, type TokenHolder, type WorkloadTokens } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
+import { reasonAt } from "../mesh/readiness.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
 import { ANNOTATION } from "../model/index.ts";
 import { envoyBootstrap } from "../proxy/bootstrap.ts";
@@ -53,6 +55,7 @@ export interface ControlPlaneParts extends RegistrationApiParts {
   readonly health: HealthChecks;
   readonly jwks: JwksKeeper;
   readonly federation: FederatedBundles;
+  readonly nodes: NodesControl;
 }
 
 function jwksReport({ fetchedAt, ...status }: JwksStatus): JwksReport {
@@ -76,12 +79,16 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   /** Those that left count for as long as their workload is registered: afterwards nobody expects them back. */
   const expected = (record: Pick<ProxyRecord, "id" | "disconnectedAt">) =>
     record.disconnectedAt === undefined || reconciler.mesh === undefined || reconciler.mesh.workloads.has(record.id);
+  const unreadyBecause = (id: string) => {
+    const why = reconciler.mesh?.unready.get(id);
+    return why && reasonAt(why, parts.clock.now());
+  };
   const statuses = () => {
     const { mesh: now } = reconciler;
     const told = ledger
       .proxies()
       .filter(expected)
-      .map((record) => proxyStatus(record, restartNeeded(record, now), now?.unready.get(record.id)?.reason, tooOldFor(record, now)));
+      .map((record) => proxyStatus(record, restartNeeded(record, now), unreadyBecause(record.id), tooOldFor(record, now)));
     const away = parts.known.away().filter(expected).map(awayStatus);
     return away.length === 0 ? told : [...told, ...away].sort((a, b) => (a.id < b.id ? -1 : 1));
   };
@@ -111,7 +118,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     get: (kind, namespace, name) => changes.get(kind, namespace, name),
     watch: (since, signal) => changes.watch(since, signal),
 
-    services: (namespace) => serviceSummaries(mesh(), namespace),
+    services: (namespace) => serviceSummaries(mesh(), parts.clock.now(), namespace),
     mtls: (service, namespace) => mtlsReport(mesh(), ledger, service, namespace),
     check: () => allFindings(reconciler, parts.clock.now(), parts.federation.status(), parts.users),
     why: (request) => why(mesh(), request, { now: parts.clock.now(), isConnected }),
@@ -135,9 +142,12 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     },
 
     access: accessControl(parts.access),
+    nodes: parts.nodes,
     audit: (filter) => audit.read(filter),
     revisions: (after) => audit.revisions(after),
     refused: (refusal) => audit.refused(refusal),
+
+    isOwn: ({ namespace, name }) => reconciler.mesh?.workloads.get(`${namespace}/${name}`)?.own === true,
 
     async issueToken(workload, caller, ttlSeconds) {
       const { key } = workloadOf(workload);

@@ -3,7 +3,10 @@ import type { Health, HealthPart } from "../admin/control-plane.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 
-/** Rejects where the part does not work; a text that it resolves to is said of one that does. */
+/** What is said of a part that works. */
+export type Said = Pick<HealthPart, "message" | "warnings">;
+
+/** Rejects where the part does not work; what it resolves to is said of one that does, where there is something to say. */
 export type Check = () => Promise<unknown>;
 
 /** A part that takes longer counts as failed. */
@@ -11,7 +14,7 @@ const CHECK_LIMIT_MS = 3_000;
 /** Answers are shared for this long, so that a caller of /healthz, who needs no token, cannot keep the disk busy. */
 const SHARE_MS = 250;
 
-const PARTS = ["store", "xds", "ca", "workload-api"] as const satisfies readonly HealthPart["part"][];
+const PARTS = ["store", "xds", "ca", "workload-api", "in-mesh", "presence"] as const satisfies readonly HealthPart["part"][];
 
 export class HealthChecks {
   #checks: readonly (readonly [HealthPart["part"], Check])[];
@@ -48,11 +51,15 @@ export class HealthChecks {
     });
     try {
       const said = await Promise.race([check(), limit]);
-      return { part, ok: true, message: typeof said === "string" ? said : "ok" };
+      return { part, ok: true, ...(isSaid(said) ? said : { message: typeof said === "string" ? said : "ok" }) };
     } catch (reason) {
       return { part, ok: false, message: WeftError.from(reason).message };
     } finally {
       cancel();
     }
   }
+}
+
+function isSaid(said: unknown): said is Said {
+  return typeof said === "object" && said !== null && "message" in said;
 }

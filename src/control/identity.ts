@@ -4,8 +4,10 @@ import { join } from "node:path";
 import {
   type CaObserver,
   type Lifetimes,
+  type LocalAuthority,
   type OpenedAuthority,
   openAuthority,
+  type SecretSource,
   SvidManager,
   type SvidObserver,
   type SvidType,
@@ -24,7 +26,17 @@ export interface CaSettings {
   readonly keyEncryptionFile?: string;
 }
 
+/** This weft's part in a mesh of several (cluster.ts). */
+export interface IdentityInMesh {
+  readonly isAuthority: boolean;
+  authorityOver(inner: TrustPropagation, openLocal: (propagation: TrustPropagation) => Promise<LocalAuthority>): Promise<OpenedAuthority>;
+  forced(type: SvidType): void;
+  onReissue(reissue: (type: SvidType) => void): () => void;
+}
+
 export interface IdentityOptions {
+  /** Absent where weft is alone with its store. */
+  readonly cluster?: IdentityInMesh;
   readonly data: string;
   readonly trustDomain: string;
   readonly clock: Clock;
@@ -52,41 +64,54 @@ const MOST_NAMES = 10;
 
 /** @throws WeftError as openAuthority */
 export async function openIdentity(options: IdentityOptions): Promise<Identity> {
-  const { data, trustDomain, clock, metrics, settings, propagation, credentials } = options;
-  const isCredential = (path: string) => credentials !== undefined && path.startsWith(`${credentials}/`);
-  const { lifetimes, upstream, keyEncryptionFile: path } = settings;
+  const { data, trustDomain, clock, metrics, settings, credentials, cluster: inMesh } = options;
+  const isCredential = (path: string) => isSystemdCredential(path, credentials);
+  const { lifetimes, upstream } = settings;
+  const keyEncryption = keyEncryptionOf(settings, credentials);
   let identity: Identity | undefined;
   const look = watchWarnings(metrics, clock);
   // The first authorities of a new mesh are no news: everything is new then.
   const isNew = !existsSync(join(data, "ca"));
-  const authority: OpenedAuthority = await openAuthority({
-    dir: data,
-    trustDomain,
-    clock,
-    propagation,
-    ...(lifetimes ? { lifetimes } : {}),
-    ...(upstream ? { upstream: { ...upstream, isCredential } } : {}),
-    ...(path === undefined ? {} : { keyEncryption: { path, credential: isCredential(path) } }),
-    observer: observeCa(
-      metrics,
-      (type) => (type === "x509" ? identity?.svids : identity?.tokens)?.reissue(),
-      () => identity && look(identity.authority),
-      () => isNew && identity === undefined,
-    ),
-  });
+  const reissue = (type: SvidType) => (type === "x509" ? identity?.svids : identity?.tokens)?.reissue();
+  const openLocal = (propagation: TrustPropagation): Promise<LocalAuthority> =>
+    openAuthority({
+      dir: data,
+      trustDomain,
+      clock,
+      propagation,
+      ...(lifetimes ? { lifetimes } : {}),
+      ...(upstream ? { upstream: { ...upstream, isCredential } } : {}),
+      ...(keyEncryption ? { keyEncryption } : {}),
+      observer: observeCa(
+        metrics,
+        (type) => {
+          inMesh?.forced(type);
+          reissue(type);
+        },
+        () => identity && look(identity.authority),
+        () => isNew && identity === undefined,
+      ),
+    });
+  const authority: OpenedAuthority = inMesh
+    ? await inMesh.authorityOver(options.propagation, openLocal)
+    : await openLocal(options.propagation);
+  const remote = inMesh !== undefined && !inMesh.isAuthority;
   const svids: SvidManager = new SvidManager({
     authority,
     clock,
     random: Math.random,
+    remote,
     revokedAt: options.revokedAt,
     observer: observeSvids(metrics, () => svids.nextExpiry()),
   });
-  const tokens = new TokenManager({ authority, clock, random: Math.random, observer: observeTokens(metrics) });
+  const tokens = new TokenManager({ authority, clock, random: Math.random, remote, observer: observeTokens(metrics) });
+  const stopReissues = inMesh?.onReissue(reissue);
   identity = {
     authority,
     svids,
     tokens,
     close() {
+      stopReissues?.();
       tokens.close();
       svids.close();
       authority.close();
@@ -96,6 +121,13 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   authority.start();
   return identity;
 }
+
+const isSystemdCredential = (path: string, credentials: string | undefined) =>
+  credentials !== undefined && path.startsWith(`${credentials}/`);
+
+/** What keys in the data directory are encrypted with; undefined where they are not. */
+export const keyEncryptionOf = ({ keyEncryptionFile: path }: CaSettings, credentials: string | undefined): SecretSource | undefined =>
+  path === undefined ? undefined : { path, credential: isSystemdCredential(path, credentials) };
 
 /** Whether the CA signs; and what about it must be looked at, for people. @throws WeftError "unavailable" */
 export async function checkCa(authority: OpenedAuthority): Promise<string> {

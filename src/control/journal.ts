@@ -7,8 +7,8 @@ import type { SpanContext } from "../telemetry/tracing.ts";
 
 export interface JournalEntry {
   readonly revision: number;
-  /** Monotonic milliseconds at which the change was committed. */
-  readonly at: number;
+  /** Monotonic milliseconds at which the change was committed; undefined where another node did so, by another clock. */
+  readonly at?: number;
   readonly span: SpanContext;
 }
 
@@ -23,13 +23,23 @@ export class Journal {
     this.#clock = clock;
   }
 
+  /** A change was committed here. */
   began(revision: number, span: SpanContext): void {
-    this.#entries.push({ revision, at: this.#clock.monotonic(), span });
-    if (this.#entries.length > REMEMBERED) this.#entries.shift();
+    this.#add({ revision, at: this.#clock.monotonic(), span });
+  }
+
+  /** A change came from another node, where `span` is the root of what it caused. */
+  heard(revision: number, span: SpanContext): void {
+    if (!this.find(revision)) this.#add({ revision, span });
   }
 
   /** The change that made `revision`, if it is remembered. */
   find(revision: number): JournalEntry | undefined {
     return this.#entries.findLast((entry) => entry.revision === revision);
+  }
+
+  #add(entry: JournalEntry): void {
+    this.#entries.push(entry);
+    if (this.#entries.length > REMEMBERED) this.#entries.shift();
   }
 }

@@ -26,6 +26,8 @@ export function meteredStore(store: Store, metrics: Metrics, clock: Clock): Stor
     checkWritable: () => timed("check", () => store.checkWritable()),
     recordAudit: (event) => timed("audit", () => store.recordAudit(event)),
     readAudit: (filter) => timed("read-audit", () => store.readAudit(filter)),
+    ...(store.standing && { standing: store.standing.bind(store) }),
+    onPrivate: (listener) => store.onPrivate(listener),
     readPrivate: (collection) => timed("read-private", () => store.readPrivate(collection)),
     writePrivate: (change) => timed("private", () => store.writePrivate(change)),
     watch: (since, signal) => store.watch(since, signal),

@@ -99,7 +99,7 @@ export function createObserver(options: {
     acked(event) {
       acksOf(event.typeUrl).inc();
       const change = journal.find(event.revision);
-      if (change) convergenceOf(event.typeUrl).observe((clock.monotonic() - change.at) / 1000);
+      if (change?.at !== undefined) convergenceOf(event.typeUrl).observe((clock.monotonic() - change.at) / 1000);
       answered(event);
     },
     nacked(event) {

@@ -11,8 +11,8 @@ import { buildMesh, type MeshOptions } from "../mesh/build.ts";
 import { type ResourceChange, ResourceSet } from "../mesh/resource-set.ts";
 import type { Mesh } from "../mesh/types.ts";
 import { KINDS, resourceFromStored } from "../model/index.ts";
-import { type AnyResource, resourceKey } from "../model/resource.ts";
-import type { RevisionEvent, Store, StoredResource } from "../store/store.ts";
+import { type AnyResource, type Resource, resourceKey } from "../model/resource.ts";
+import type { LostEvent, RevisionEvent, Store, StoredResource } from "../store/store.ts";
 
 export interface ReconcilerOptions {
   readonly store: Store;
@@ -22,10 +22,12 @@ export interface ReconcilerOptions {
   readonly jwks?: () => ReadonlyMap<string, string>;
   /** The keys of JWT-SVIDs (MeshOptions.jwtAuthorities); `rebuild` when they change. */
   readonly jwtAuthorities?: () => ReadonlyMap<string, string>;
-  /** What proxies said last of their applications (MeshOptions.health); `rebuild` when it changes. */
-  readonly health?: () => NonNullable<MeshOptions["health"]>;
+  /** What is known of these workloads (MeshOptions.health); `rebuild` when it changes. */
+  readonly health?: (entries: readonly Resource<"WorkloadEntry">[]) => NonNullable<MeshOptions["health"]>;
   /** What is sealed in the store, as it was written; nothing is where absent. */
   readonly open?: (document: StoredResource["document"]) => StoredResource["document"];
+  /** Called with each revision that the store tells of, before it is built. */
+  readonly onRevision?: (event: RevisionEvent) => void;
   /** Called after each build, before `reached` resolves for its revision. */
   readonly onMesh: (mesh: Mesh, milliseconds: number) => void;
   /** Told when the store's watch fails or loses its place; the reconciler goes on by itself. */
@@ -53,6 +55,7 @@ export class Reconciler {
   #waiting: { readonly revision: number; readonly resolve: () => void; readonly reject: (reason: Error) => void }[] = [];
   #stop = new AbortController();
   #loop: Promise<void> | undefined;
+  #events: AsyncIterable<RevisionEvent | LostEvent> | undefined;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
@@ -75,6 +78,7 @@ export class Reconciler {
   /** Loads everything, builds the first Mesh, then follows the store in the background. @throws WeftError where the first load fails. */
   async start(): Promise<void> {
     await this.#load();
+    this.#watch();
     this.#build();
     this.#loop = this.#follow();
   }
@@ -125,6 +129,11 @@ export class Reconciler {
     this.#revision = revision;
   }
 
+  /** Right after a listing: between the two the store could become another one at the same revision, and nobody would tell. */
+  #watch(): void {
+    this.#events = this.#options.store.watch(this.#revision, this.#stop.signal);
+  }
+
   #put(key: string, held: Held | undefined): void {
     if (!this.#changes.has(key)) this.#changes.set(key, this.#held.get(key)?.resource);
     if (held) this.#held.set(key, held);
@@ -146,7 +155,9 @@ export class Reconciler {
   /** Keeps the object that is already held where the resource is the same, so that the Mesh can reuse what was made from it. */
   #hold(stored: StoredResource): Held {
     const held = this.#held.get(keyOf(stored));
-    if (held && held.stored.uid === stored.uid && held.stored.revision === stored.revision) return held;
+    const isSame = held?.stored.uid === stored.uid && held.stored.revision === stored.revision;
+    // An engine that lost writes gives their revisions to others.
+    if (isSame && Bun.deepEquals(held.stored.document, stored.document)) return held;
     return { stored, resource: this.#read(stored) };
   }
 
@@ -157,26 +168,38 @@ export class Reconciler {
 
   async #follow(): Promise<void> {
     let wait = RETRY_MS.first;
-    const { store, clock, onTrouble } = this.#options;
+    const { clock, onTrouble } = this.#options;
     while (!this.#stop.signal.aborted) {
       try {
-        for await (const event of store.watch(this.#revision, this.#stop.signal)) {
+        for await (const event of this.#events ?? []) {
           if (event.type === "lost") {
             onTrouble(`the store's watch lost its place (${event.reason}): listing again`);
             await this.#load();
+            this.#watch();
+            this.#giveUp();
           } else {
             this.#take(event);
+            this.#options.onRevision?.(event);
           }
           wait = RETRY_MS.first;
           this.#schedule();
         }
       } catch (reason) {
+        this.#watch();
         onTrouble(`the store cannot be followed (${WeftError.from(reason).message}); trying again in ${wait} ms`);
       }
       if (this.#stop.signal.aborted) return;
       await Promise.race([sleep(clock, wait), aborted(this.#stop.signal)]);
       wait = Math.min(wait * 2, RETRY_MS.longest);
     }
+  }
+
+  /** Who waits for a revision that the store has had and lost would wait for ever. */
+  #giveUp(): void {
+    const lost = this.#waiting.filter((waiter) => waiter.revision > this.#revision);
+    this.#waiting = this.#waiting.filter((waiter) => waiter.revision <= this.#revision);
+    for (const { revision, reject } of lost)
+      reject(new WeftError("unavailable", `revision ${revision} was acknowledged, and lost by the store's engine`));
   }
 
   #take(event: RevisionEvent): void {
@@ -211,7 +234,11 @@ export class Reconciler {
     const began = clock.monotonic();
     const resources = this.#current();
     this.#built = resources;
-    const [jwks, jwtAuthorities, health] = [this.#options.jwks?.(), this.#options.jwtAuthorities?.(), this.#options.health?.()];
+    const [jwks, jwtAuthorities, health] = [
+      this.#options.jwks?.(),
+      this.#options.jwtAuthorities?.(),
+      this.#options.health?.(resources.of("WorkloadEntry")),
+    ];
     this.#mesh = buildMesh(resources, { revision: this.#revision, trustDomain, jwks, jwtAuthorities, health }, this.#mesh);
     onMesh(this.#mesh, clock.monotonic() - began);
     const { revision } = this.#mesh;

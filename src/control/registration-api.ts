@@ -10,6 +10,7 @@ import { serviceAccountOf } from "../model/workload-group.ts";
 import { envoyBootstrap } from "../proxy/bootstrap.ts";
 import { type AdsPlaces, adsOf } from "./ads-places.ts";
 import type { AuditTrail } from "./audit-trail.ts";
+import type { Presence } from "./presence.ts";
 import { timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { Registrations } from "./registration.ts";
@@ -23,6 +24,9 @@ export interface RegistrationApiParts {
   readonly tokens: WorkloadTokens;
   readonly reconciler: Reconciler;
   readonly ads: AdsPlaces;
+  /** This node's name. */
+  readonly node: string;
+  readonly presence: Pick<Presence, "isShared">;
 }
 
 export function createRegistrationApi({
@@ -32,6 +36,8 @@ export function createRegistrationApi({
   tokens,
   reconciler,
   ads,
+  node,
+  presence,
 }: RegistrationApiParts): RegistrationControl {
   return {
     async issueGroupToken(name, caller, ttlSeconds) {
@@ -94,9 +100,15 @@ export function createRegistrationApi({
     async reportHealth(workload, health, caller) {
       await authorize(workload, caller);
       const key = nameOf(workload);
-      if (reconciler.mesh?.workloads.get(key)?.group === undefined) {
+      const known = reconciler.mesh?.workloads.get(key);
+      if (known?.group === undefined) {
         throw new WeftError("not_found", `no instance of a WorkloadGroup is registered as ${key}`, {
           help: "its proxy registers it when it connects",
+        });
+      }
+      if (presence.isShared && known.node !== undefined && known.node !== node) {
+        throw new WeftError("conflict", `${key} is registered with node ${known.node}, and this is ${node}`, {
+          help: "report to the node that its proxy is connected to: others believe no one else",
         });
       }
       workloadHealth.report(key, health);

@@ -47,12 +47,16 @@ export function workloadKey(namespace: string, { group, address }: Registered): 
   return `${namespace}/${instanceName(group, address)}`;
 }
 
-/** The document of the WorkloadEntry, and where its parts stand: in the group. @throws WeftError "invalid" where it would be no good one */
+/**
+ * The document of the WorkloadEntry, of an instance at `node`, and where its parts stand: in the group.
+ * @throws WeftError "invalid" where it would be no good one
+ */
 export function entryOf(
   group: WorkloadGroup,
   registered: Registered,
+  node?: string,
 ): { readonly document: Readonly<Record<string, unknown>>; readonly source: Source } {
-  const document = entryOfInstance(group, registered, registered.serviceAccount);
+  const document = entryOfInstance(group, { ...registered, node }, registered.serviceAccount);
   const { problems } = parseDocuments(JSON.stringify(document), "<registration>");
   const errors = problems.filter(({ severity }) => severity === "error");
   if (errors.length > 0) {

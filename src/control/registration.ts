@@ -3,8 +3,8 @@
  * instance's proxy connects, and removed when it has been away for a while. An entry belongs to its group by its annotation; those that a
  * person wrote have none, and are never touched.
  *
- * Who is connected is known in memory only: a stream that comes and goes makes no revision. After a restart of weft every entry has the
- * same while to be claimed again.
+ * Who is connected is known in memory only: a stream that comes and goes makes no revision. After a restart of weft every entry of this node has
+ * the same while to be claimed again.
  */
 import type { ProxyIdentity, SnapshotSource } from "../ads/types.ts";
 import type { Registered, WorkloadIdentity } from "../ca/index.ts";
@@ -13,23 +13,27 @@ import { WeftError } from "../lib/errors.ts";
 import { groupOf } from "../mesh/readiness.ts";
 import type { Workload } from "../mesh/types.ts";
 import { resourceFromStored } from "../model/index.ts";
-import { AUTO_REGISTRATION_GROUP } from "../model/workload-group.ts";
-import type { Store, StoredResource } from "../store/store.ts";
+import type { AnyResource } from "../model/resource.ts";
+import type { Store } from "../store/store.ts";
 import type { Reconciler } from "./reconciler.ts";
+import { isAbandoned, isOurs, type NodeView, ownerOf, SWEEP_MS } from "./registration-nodes.ts";
 import { checkPlace, entryOf, grant, type RegistrationRequest, type WorkloadGroup, workloadKey } from "./registration-request.ts";
 import type { WorkloadHealthKeeper } from "./workload-health.ts";
 
-/** How long an entry outlives its instance's last stream (Istio's PILOT_WORKLOAD_ENTRY_GRACE_PERIOD). Envoy comes back within 5 s. */
-export const GRACE_MS = 10_000;
+/** How soon a write is tried again that the store did not take. */
+const RETRY_MS = 10_000;
 
 /** How often a write is tried that others' writes come before. */
 const TRIES = 3;
 
-export interface RegistrationOptions {
+/** An entry outlives its instance's last stream for as long as presence.awayMs says: 10 s (Istio's PILOT_WORKLOAD_ENTRY_GRACE_PERIOD), or more. */
+export interface RegistrationOptions extends NodeView {
   readonly store: Pick<Store, "apply" | "get">;
   readonly reconciler: Pick<Reconciler, "resource" | "built" | "reached">;
   readonly health: Pick<WorkloadHealthKeeper, "forget">;
   readonly clock: Clock;
+  /** From 0 up to 1. */
+  readonly random: () => number;
   readonly log: { info(message: string): void; warning(message: string): void };
 }
 
@@ -52,10 +56,14 @@ export class Registrations {
   readonly #admitted = new WeakMap<ProxyIdentity, { readonly namespace: string; readonly registered: Registered }>();
   readonly #retries = new Set<() => void>();
   #writing: Promise<void> = Promise.resolve();
+  readonly #startedAt: number;
+  #cancelSweep = () => {};
   #closed = false;
 
   constructor(options: RegistrationOptions) {
     this.#options = options;
+    this.#startedAt = options.clock.monotonic();
+    this.#sweepLater();
   }
 
   /** The group of that name. @throws WeftError "not_found" */
@@ -122,7 +130,7 @@ export class Registrations {
     for (const entry of built) {
       if (entry.kind !== "WorkloadEntry") continue;
       const owner = groupOf(entry);
-      if (owner === undefined) continue;
+      if (owner === undefined || !isOurs(entry, this.#options)) continue;
       const key = `${entry.metadata.namespace}/${entry.metadata.name}`;
       if (!resource(`WorkloadGroup/${owner}`)) this.#remove(key, owner, `WorkloadGroup ${owner} is gone`);
       else if (!this.#sessions.has(key) && !this.#waits.has(key)) this.#await(key, owner);
@@ -137,9 +145,27 @@ export class Registrations {
     }
   }
 
+  /** Deletes what nodes have left that are gone for good. */
+  #sweepLater(): void {
+    const { clock, random, reconciler } = this.#options;
+    this.#cancelSweep = clock.after(SWEEP_MS * (1 + random() / 2), () => {
+      for (const entry of reconciler.built) {
+        const owner = entry.kind === "WorkloadEntry" ? groupOf(entry) : undefined;
+        if (owner === undefined || isOurs(entry, this.#options) || !this.#isAbandoned(entry)) continue;
+        this.#remove(`${entry.metadata.namespace}/${entry.metadata.name}`, owner, "its node has been gone for a day");
+      }
+      this.#sweepLater();
+    });
+  }
+
+  #isAbandoned(entry: Pick<AnyResource, "metadata">): boolean {
+    return isAbandoned(entry, this.#options, this.#options.clock.monotonic() - this.#startedAt);
+  }
+
   /** Stops all waits: the streams that end from now on end with weft. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#cancelSweep();
     for (const cancel of [...this.#waits.values(), ...this.#retries]) cancel();
     this.#waits.clear();
     await this.#writing;
@@ -186,9 +212,10 @@ export class Registrations {
 
   #await(key: string, owner: string): void {
     if (this.#closed) return;
-    const cancel = this.#options.clock.after(GRACE_MS, () => {
+    const awayMs = this.#options.presence.awayMs(key);
+    const cancel = this.#options.clock.after(awayMs, () => {
       this.#waits.delete(key);
-      this.#remove(key, owner, `its proxy has been away for ${GRACE_MS / 1_000} s`);
+      this.#remove(key, owner, `its proxy has been away for ${awayMs / 1_000} s`);
     });
     this.#waits.set(key, cancel);
   }
@@ -204,7 +231,7 @@ export class Registrations {
         log.warning(`${key} is connected, but there is a WorkloadEntry of that name which its group did not register: it gets nothing`);
         return;
       }
-      const put = { ...id, ...entryOf(group, session.registered), expect: found?.revision ?? ("absent" as const) };
+      const put = { ...id, ...entryOf(group, session.registered, this.#options.node), expect: found?.revision ?? ("absent" as const) };
       const { revision, changes } = await store.apply({ puts: [put], deletes: [], who: whoOf(session) });
       await this.#options.reconciler.reached(revision);
       if (changes.some(({ action }) => action === "created")) log.info(`${key} has registered with ${whoOf(session)}`);
@@ -219,6 +246,9 @@ export class Registrations {
       const id = idOf(key);
       const found = await store.get(id);
       if (!found || ownerOf(found) !== owner || isWanted()) return;
+      // Its instance may have registered with another node meanwhile.
+      const entry = resourceFromStored(found);
+      if (!isOurs(entry, this.#options) && !this.#isAbandoned(entry)) return;
       const { revision } = await store.apply({
         puts: [],
         deletes: [{ ...id, expect: found.revision }],
@@ -242,8 +272,8 @@ export class Registrations {
           const { code, message } = WeftError.from(reason);
           if ((code === "conflict" || code === "not_found") && tries < TRIES) continue;
           if (this.#closed) return;
-          this.#options.log.warning(`the registration of ${key} could not be stored (${message}); trying again in ${GRACE_MS / 1_000} s`);
-          const cancel = this.#options.clock.after(GRACE_MS, () => {
+          this.#options.log.warning(`the registration of ${key} could not be stored (${message}); trying again in ${RETRY_MS / 1_000} s`);
+          const cancel = this.#options.clock.after(RETRY_MS, () => {
             this.#retries.delete(cancel);
             this.#write(key, write);
           });
@@ -261,10 +291,4 @@ const whoOf = ({ namespace, registered }: Session) => `WorkloadGroup ${namespace
 function idOf(key: string) {
   const [namespace = "", name = ""] = key.split("/");
   return { kind: "WorkloadEntry", namespace, name };
-}
-
-/** "ns/name" of the group whose annotation a stored entry has. */
-function ownerOf(stored: StoredResource): string | undefined {
-  const name = resourceFromStored(stored).metadata.annotations[AUTO_REGISTRATION_GROUP];
-  return name ? `${stored.namespace}/${name}` : undefined;
 }

@@ -12,17 +12,17 @@ import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Store } from "../store/store.ts";
 
-const COLLECTION = "token-epochs";
+export const REVOCATIONS = "token-epochs";
 /** `at`: milliseconds since the epoch; none where an earlier weft wrote it. */
 const StoredSchema = v.object({ epoch: v.pipe(v.number(), v.integer(), v.minValue(0)), at: v.optional(v.number()) });
 
 export class Revocations {
-  readonly #store: Pick<Store, "writePrivate">;
+  readonly #store: Pick<Store, "readPrivate" | "writePrivate">;
   readonly #clock: Clock;
   readonly #epochs = new Map<string, number>();
   readonly #times = new Map<string, number>();
 
-  private constructor(store: Pick<Store, "writePrivate">, clock: Clock) {
+  private constructor(store: Pick<Store, "readPrivate" | "writePrivate">, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
   }
@@ -30,14 +30,19 @@ export class Revocations {
   /** @throws WeftError "unavailable" where the store cannot be read, or holds what is none of them */
   static async open(store: Pick<Store, "readPrivate" | "writePrivate">, clock: Clock): Promise<Revocations> {
     const revocations = new Revocations(store, clock);
-    for (const { id, value } of await store.readPrivate(COLLECTION)) {
+    await revocations.reload();
+    return revocations;
+  }
+
+  /** After another node revoked something; nothing that was revoked comes back. @throws as `open` */
+  async reload(): Promise<void> {
+    for (const { id, value } of await this.#store.readPrivate(REVOCATIONS)) {
       const parsed = v.safeParse(StoredSchema, value);
       // Not to be skipped: tokens that were taken back would be good again.
       if (!parsed.success) throw new WeftError("unavailable", `the store is damaged: the revocation of tokens of ${id} cannot be read`);
-      revocations.#epochs.set(id, parsed.output.epoch);
-      revocations.#times.set(id, parsed.output.at ?? 0);
+      this.#epochs.set(id, Math.max(this.#epochs.get(id) ?? 0, parsed.output.epoch));
+      this.#times.set(id, Math.max(this.#times.get(id) ?? 0, parsed.output.at ?? 0));
     }
-    return revocations;
   }
 
   /** 0 where no token of `holder` was ever taken back. */
@@ -67,7 +72,7 @@ export class Revocations {
     const targets = [keyOf(holder), ...spiffeIds];
     const puts = targets.map((id) => ({ id, value: { epoch: (this.#epochs.get(id) ?? 0) + 1, at } }));
     await this.#store.writePrivate({
-      collection: COLLECTION,
+      collection: REVOCATIONS,
       puts,
       deletes: [],
       audit: { ...caller, action: "revoke-token", outcome: "done", targets },

@@ -4,17 +4,22 @@ import type { LedgerReader } from "../ads/index.ts";
 import { TYPE } from "../lib/encoded.ts";
 import { WeftError } from "../lib/errors.ts";
 import { serviceMtls } from "../mesh/mtls-report.ts";
+import { reasonAt } from "../mesh/readiness.ts";
 import type { Mesh, Service, Workload } from "../mesh/types.ts";
 import { canonicalHost } from "../model/index.ts";
 import { abilitiesOf } from "../xds/envoy-version.ts";
 import { inboundResources } from "../xds/inbound.ts";
 import { inboundListenerName } from "../xds/inbound-listener.ts";
 
-export function serviceSummaries(mesh: Mesh, namespace?: string): ServiceSummary[] {
+/** `now`: milliseconds since the epoch. */
+export function serviceSummaries(mesh: Mesh, now: number, namespace?: string): ServiceSummary[] {
   const services = [...mesh.services.values()].filter((service) => namespace === undefined || service.namespace === namespace);
   return services.map((service) => {
     const { mode, workloads } = serviceMtls(mesh, service);
-    const unready = [...mesh.unready].flatMap(([key, { hosts }]) => (hosts.includes(service.host) ? [key] : []));
+    const of = (all: Mesh["unready"]) => [...all].filter(([, { hosts }]) => hosts.includes(service.host));
+    const [unready, kept] = [of(mesh.unready), of(mesh.doubtful)];
+    const names = (some: typeof kept) => some.map(([key]) => nameOf(key));
+    const reasons = [...unready, ...kept].map(([key, why]) => [nameOf(key), reasonAt(why, now)] as const);
     return {
       service: service.name,
       namespace: service.namespace,
@@ -23,7 +28,9 @@ export function serviceSummaries(mesh: Mesh, namespace?: string): ServiceSummary
       mtls_mode: mode,
       workloads: workloads.map(nameOf),
       endpoints: mesh.endpoints.get(service.host)?.length ?? 0,
-      ...(unready.length === 0 ? {} : { unready: unready.map(nameOf) }),
+      ...(unready.length === 0 ? {} : { unready: names(unready) }),
+      ...(kept.length === 0 ? {} : { kept: names(kept) }),
+      ...(reasons.length === 0 ? {} : { reasons: Object.fromEntries(reasons) }),
     };
   });
 }

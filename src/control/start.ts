@@ -1,5 +1,6 @@
 /** Starts a whole weft: opens what is in the data directory, joins the layers, listens, and ends well. */
 import { rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { createAdminServer, type SvidPrincipal } from "../admin/index.ts";
 import { createAdsServer, type LedgerReader } from "../ads/index.ts";
@@ -9,37 +10,50 @@ import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
 import { isLoopback } from "../lib/loopback.ts";
 import { jwksNeeds } from "../mesh/request-authentication.ts";
+import type { Resource } from "../model/resource.ts";
 import { openStore } from "../store/index.ts";
 import { logger } from "../telemetry/log.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
-import { createTracing } from "../telemetry/tracing.ts";
+import { createTracing, parentFromHeaders } from "../telemetry/tracing.ts";
 import { unixNames } from "../workload-api/unix-names.ts";
 import { AccessTokens } from "./access-tokens.ts";
 import { Attestation } from "./attestation.ts";
+import { AuditBacklog } from "./audit-backlog.ts";
 import { AuditTrail } from "./audit-trail.ts";
 import type { BundleEndpointSettings } from "./bundle-endpoint.ts";
 import { openBundleEndpoint } from "./bundle-endpoint-open.ts";
 import { Changes } from "./changes.ts";
+import { clusterNodes } from "./cluster-nodes.ts";
+import { openCluster } from "./cluster-open.ts";
+import { serveCluster } from "./cluster-serve.ts";
 import { createControlPlane } from "./control-plane.ts";
 import { openFederation } from "./federation-open.ts";
 import { awaitingPeers } from "./federation-peers.ts";
 import { ProxyFeeds } from "./feeds.ts";
 import { HealthChecks } from "./health.ts";
-import { type CaSettings, checkCa, openIdentity } from "./identity.ts";
+import { type CaSettings, checkCa, keyEncryptionOf, openIdentity } from "./identity.ts";
 import { Journal } from "./journal.ts";
 import { openJwks } from "./jwks-open.ts";
 import { allJwtAuthorities } from "./jwt-authorities.ts";
 import { KnownProxies } from "./known-proxies.ts";
 import { meteredStore } from "./metered-store.ts";
+import { NodeCards, nodeCard } from "./node-cards.ts";
+import { openNodeState } from "./node-file.ts";
+import { addressesOfMachine, NodeProbes } from "./node-probes.ts";
 import { createObserver } from "./observer.ts";
+import { openOwn } from "./own-open.ts";
+import { type OwnWorkload, removeOwnEntry } from "./own-workload.ts";
+import { openPresence, presenceSaid } from "./presence-open.ts";
+import { followPrivate } from "./private-changes.ts";
 import { trustPropagation } from "./propagation.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Registrations } from "./registration.ts";
 import { Revocations } from "./revocations.ts";
 import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
-import { openServerCertificate } from "./server-certificate.ts";
+import { openServerCertificate, weftSpiffeId } from "./server-certificate.ts";
 import { spiffeIdsOf, wasEverThere } from "./spiffe-ids-of.ts";
+import { checkStore, followStanding } from "./standing.ts";
 import { awaitingTrustFiles } from "./trust-files.ts";
 import { openWorkloadApi, type WorkloadApi, workloadApiCheck } from "./workload-api.ts";
 import { WorkloadHealthKeeper } from "./workload-health.ts";
@@ -50,6 +64,10 @@ export interface StartOptions {
   readonly admin: { readonly host: string; readonly port: number };
   readonly trustDomain: string;
   readonly store: string;
+  /** Opens it; by its URL where absent. */
+  readonly openStore?: typeof openStore;
+  /** Whether a database that belongs to another store, or a log that was lost, is gone on with (OpenStoreOptions). */
+  readonly carryOver?: boolean;
   /** Names besides loopback's under which the admin API is reached. */
   readonly adminHosts: () => readonly string[];
   /** Where ADS and the admin API are served over TLS: any address may be one. Nowhere where absent. */
@@ -63,6 +81,19 @@ export interface StartOptions {
   readonly adminPrincipals?: () => readonly SvidPrincipal[];
   /** What is not public and may be asked for keys all the same (lib/public-address.ts); nothing where absent. */
   readonly jwksAllow?: () => readonly string[];
+  /** Where weft's own sidecar takes calls (own-workload.ts); weft is no workload of its mesh where absent. */
+  readonly inMesh?: { readonly host: string; readonly port: number } | null;
+  /** This node's name; the data directory's or the host's where absent or "". */
+  readonly node?: string;
+  /** Where an authority serves other nodes; nowhere where absent. */
+  readonly cluster?: { readonly host: string; readonly port: number } | null;
+  /** All authorities of the mesh are lost: this node becomes one. */
+  readonly takeOver?: boolean;
+  /** HOST:PORT at which they reach it; where it listens where absent or "". */
+  readonly clusterAddress?: string;
+  /** How long a workload's proxy, and a node, may be away before their endpoints are taken out, in milliseconds; defaults where absent. */
+  readonly presenceGrace?: number;
+  readonly nodeGrace?: number;
   /** Where other trust domains fetch the bundle; nowhere where absent. */
   readonly bundleEndpoint?: BundleEndpointSettings;
   readonly ca?: CaSettings;
@@ -81,6 +112,11 @@ export interface Listening {
   readonly ads_public_socket?: string;
   readonly admin_tls?: string;
   readonly bundle_endpoint?: string;
+  /** Where other nodes reach this authority. */
+  readonly cluster?: string;
+  /** Where its own sidecar takes calls, and the socket on which that is served. */
+  readonly in_mesh?: string;
+  readonly in_mesh_socket?: string;
   readonly admin: string;
   readonly admin_socket: string;
   /** Where the SPIFFE Workload API is served; absent where it is not. */
@@ -124,17 +160,35 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(await lockDirectory(data));
 
   const metrics = createMetrics({ clock, version });
-  const tracing = createTracing({ env, version });
+  const nodeState = await openNodeState(data, { asked: options.node || undefined, host: hostname() });
+  const node = nodeState.name;
+  const tracing = createTracing({ env, version, node });
   onClose(() => Promise.race([tracing.shutdown(), sleep(clock, LAST_TRACES_MS)]));
-  const store = meteredStore(await openStore(options.store, { dataDir: data, clock }), metrics, clock);
+  const { carryOver } = options;
+  const { store: opened, board } = await (options.openStore ?? openStore)(options.store, {
+    dataDir: data,
+    clock,
+    carryOver,
+    environment: env,
+  });
+  const store = meteredStore(opened, metrics, clock);
   onClose(() => store.close());
-  const audit = new AuditTrail({ store, clock });
+  const backlog = new AuditBacklog({
+    store,
+    path: join(data, "audit-backlog.jsonl"),
+    clock,
+    onTrouble: (message) => log.warning("{message}", { message }),
+  });
+  onClose(() => backlog.close());
+  const audit = new AuditTrail({ store, clock, backlog });
   onClose(() => audit.close());
   const access = await AccessTokens.open(store, clock);
   const revocations = await Revocations.open(store, clock);
   // Nobody is connected before ADS listens, and reading the ledger then finds nobody.
   let proxies: LedgerReader | undefined;
   let workloadApi: WorkloadApi | undefined;
+  let ownWorkload: OwnWorkload | undefined;
+  const inMesh = options.inMesh ?? undefined;
   const federation = openFederation({ data, clock, metrics, allow: options.jwksAllow ?? (() => []) });
   onClose(() => federation.close());
   const { bundleEndpoint } = options;
@@ -142,7 +196,35 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     trustPropagation({ ledger: () => proxies, mesh: () => reconciler.mesh, federation: () => federation.federation }),
     { ledger: () => proxies, clock },
   );
+  const cards: NodeCards = new NodeCards({
+    node,
+    board,
+    card: () => nodeCard({ node, presence, store, cluster, revision: reconciler.mesh?.revision ?? 0, version }),
+    clock,
+    onTrouble: (message) => log.warning(message),
+  });
+  let endServing = () => {};
+  const cluster = await openCluster({
+    data,
+    state: nodeState,
+    trustDomain,
+    store,
+    wanted: options.cluster != null,
+    takeOver: options.takeOver ?? false,
+    revokedAt: (spiffeId) => revocations.timeOfSvids(spiffeId),
+    encryption: keyEncryptionOf(options.ca ?? {}, env.CREDENTIALS_DIRECTORY),
+    svidMs: (options.ca?.lifetimes ?? DEFAULT_LIFETIMES).x509SvidMs,
+    cards: () => cards.all,
+    revision: () => reconciler.mesh?.revision ?? 0,
+    onCertificate: (ends) => metrics.certificateExpiry.set({ certificate: "node" }, ends),
+    onExpelled: () => endServing(),
+    clock,
+    random: Math.random,
+    log: plainLog(log),
+  });
+  onClose(() => cluster?.close());
   const identity = await openIdentity({
+    cluster,
     data,
     trustDomain,
     clock,
@@ -158,14 +240,32 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(federation.onChange(() => reconciler.rebuild()));
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock, epochOf: (holder) => revocations.epochOf(holder) });
   const adminToken = await openAdminToken({ dir: data });
-  const seal = createSeal(await openSealKey({ dir: data }), (message) => log.error(message));
+  const sealKey = await openSealKey({ dir: data });
+  const seal = createSeal(sealKey, (message) => log.error(message));
 
   const journal = new Journal(clock);
   const workloadHealth = new WorkloadHealthKeeper({
     path: join(data, "workload-health.json"),
-    onChange: () => reconciler.rebuild(),
+    onChange: () => presence.changed(),
     onTrouble: (message) => log.warning(message),
   });
+  const nodes = openPresence({
+    data,
+    node,
+    clock,
+    metrics,
+    board,
+    graceMs: options.presenceGrace,
+    nodeGraceMs: options.nodeGrace,
+    ledger: () => proxies,
+    health: () => workloadHealth,
+    removed: () => new Set(cluster?.records.removed.keys()),
+    onChange: () => reconciler.rebuild(),
+  });
+  const { presence } = nodes;
+  onClose(cluster?.records.onChange(() => presence.changed()) ?? (() => {}));
+  const probes = new NodeProbes({ node, clock, health: workloadHealth, addresses: addressesOfMachine });
+  let workloadEntries: readonly Resource<"WorkloadEntry">[] = [];
   const feeds = new ProxyFeeds({
     secretsOf: secretsFrom({ ...identity, federated: federation }),
     clock,
@@ -184,9 +284,16 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     trustDomain,
     jwks: () => jwks.keys(),
     jwtAuthorities: () => allJwtAuthorities(authority.bundle(), federation.federation.bundles),
-    health: () => workloadHealth.all,
+    health(entries) {
+      workloadEntries = entries;
+      return presence.health(entries);
+    },
     open: (document) => seal.open(document),
     onTrouble: (message) => log.warning(message),
+    onRevision({ revision, trace }) {
+      const span = parentFromHeaders(trace);
+      if (span) journal.heard(revision, span);
+    },
     onMesh(mesh, milliseconds) {
       metrics.revision.set(mesh.revision);
       for (const [kind, count] of reconciler.counts()) metrics.resources.set({ kind }, count);
@@ -195,10 +302,13 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
       federation.follow(mesh.federation, mesh.settings.trustDomainAliases);
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
+      presence.follow(mesh);
+      probes.follow(workloadEntries);
       registrations.follow();
       known.follow(mesh);
       ads.endStreams((proxy) => attestation.isLost(proxy, mesh), "what proved this stream is not good for its workload any more");
       workloadApi?.changed();
+      ownWorkload?.follow();
       span.end();
     },
   });
@@ -207,6 +317,9 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     reconciler,
     health: workloadHealth,
     clock,
+    random: Math.random,
+    node,
+    presence,
     log: { info: (message) => log.info(message), warning: (message) => log.warning(message) },
   });
   const users = unixNames();
@@ -225,22 +338,31 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     clock,
     onTrouble: (message) => log.warning(message),
   });
+  const streamsChanged = () => {
+    known.changed();
+    presence.streamsChanged();
+  };
   const ads = createAdsServer({
-    authenticate: (credentials) => attestation.authenticate(credentials),
+    async authenticate(credentials) {
+      if (cluster?.expelled) throw cluster.expelled;
+      return await attestation.authenticate(credentials);
+    },
     source: registrations.watching(feeds),
     clock,
     // For as long as one that left may come back with an SVID that is still good: a rotation of the CA waits for it.
     rememberMs: Math.max(HOUR_MS, (options.ca?.lifetimes ?? DEFAULT_LIFETIMES).x509SvidMs),
-    observer: createObserver({ metrics, tracing, journal, audit, clock, onStreams: () => known.changed() }),
+    observer: createObserver({ metrics, tracing, journal, audit, clock, onStreams: streamsChanged }),
   });
   proxies = ads.ledger;
   const changes = new Changes({ clock, store, seal, reconciler, journal, users, tracing, metrics });
   const health = new HealthChecks(
     {
-      store: () => store.checkWritable(),
+      store: () => checkStore(store, reconciler.mesh?.revision ?? 0),
       xds: () => ads.selfTest(),
       ca: () => checkCa(authority),
       "workload-api": () => workloadApiCheck(workloadApi),
+      ...(inMesh ? { "in-mesh": async () => ownWorkload?.status ?? "not registered yet" } : {}),
+      presence: async () => presenceSaid(presence.report()),
     },
     clock,
     ({ part, ok }) => metrics.healthy.set({ part }, ok ? 1 : 0),
@@ -253,6 +375,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   // Before the streams end: they end with weft, and not because instances went away.
   onClose(() => registrations.close());
   onClose(() => known.close());
+  onClose(() => nodes.close());
+  onClose(() => probes.close());
   const adsAddress = { host: adsBound.address, port: adsBound.port };
   await ads.listen({ path: adsSocket, mode: 0o660 });
   const publicSocket = options.adsSocket || undefined;
@@ -263,6 +387,14 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   // Until it has found itself at the Unix socket, no user is believed there.
   await ads.selfTest().catch((reason) => log.warning("{reason}", { reason: WeftError.from(reason).message }));
   await reconciler.start();
+  nodes.start((all) => cards.take(all));
+  cards.start();
+  onClose(() => cards.close());
+  onClose(followStanding({ store, revision: () => reconciler.mesh?.revision ?? 0, metrics, clock, log: plainLog(log) }));
+  const reread = followPrivate({ store, access, revocations, log: plainLog(log) }, () =>
+    ads.endStreams((proxy) => attestation.isRevoked(proxy), "what proved this stream was revoked"),
+  );
+  onClose(reread);
   onClose(() => reconciler.stop());
   const { workloadApi: workloadApiAsked = "" } = options;
   const workloadApiPath = workloadApiAsked === "off" ? "off" : resolve(workloadApiAsked || join(data, "workload.sock"));
@@ -279,7 +411,39 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   });
   onClose(() => workloadApi?.close(DRAIN_MS));
 
+  endServing = () => {
+    ads.endStreams(() => true, "this node was removed from the mesh");
+    void workloadApi?.close(0);
+  };
+  if (cluster?.expelled) endServing();
+  const reached = (revision: number) => reconciler.reached(revision);
+  const served =
+    cluster && options.cluster
+      ? await serveCluster({
+          cluster,
+          listen: options.cluster,
+          advertise: options.clusterAddress ?? "",
+          trustDomain,
+          store,
+          sealKey,
+          mesh: () => reconciler.mesh,
+          reached,
+          audit,
+          clock,
+        })
+      : undefined;
+  onClose(() => served?.close());
+
   const control = createControlPlane({
+    nodes: clusterNodes({
+      card: () => cards.own(),
+      cluster,
+      store,
+      cards: () => cards.all,
+      lastSeen: (name) => cards.lastSeen(name),
+      onRemove: (name, who) => removeOwnEntry(store, name, who),
+      clock,
+    }),
     clock,
     changes,
     audit,
@@ -300,6 +464,8 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     federation,
     registrations,
     workloadHealth,
+    node,
+    presence,
     ads: {
       local: adsAddress,
       socket: resolve(publicSocket ?? adsSocket),
@@ -316,6 +482,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     version,
     adminHosts: options.adminHosts,
     identify: (certificates) => attestation.identify(certificates),
+    ownSpiffeId: weftSpiffeId(trustDomain),
     adminPrincipals: options.adminPrincipals,
   });
   onClose(() => admin.close());
@@ -323,6 +490,23 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   const adminSocket = join(data, "admin.sock");
   await admin.listen({ path: adminSocket, mode: 0o600 });
   const adminTls = options.adminTls && certificate ? await admin.listen({ ...options.adminTls, tls: certificate }) : undefined;
+  const own = openOwn({
+    data,
+    node,
+    inMesh,
+    rpcAddress: cluster?.address ?? "",
+    taken: [adminAddress, adminTls, served],
+    admin,
+    svids,
+    authority,
+    store,
+    reconciler,
+    clock,
+    isRemoved: () => cluster?.expelled !== undefined,
+    log: plainLog(log),
+  });
+  onClose(() => own.close());
+  ownWorkload = own.workload;
 
   const bundles = bundleEndpoint && (await openBundleEndpoint(bundleEndpoint, { svids, authority, clock }));
   onClose(() => bundles?.close());
@@ -338,11 +522,21 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     ...(publicSocket ? { ads_public_socket: publicSocket } : {}),
     ...(adminTls ? { admin_tls: hostPort(adminTls) } : {}),
     ...(bundles ? { bundle_endpoint: hostPort(bundles) } : {}),
+    ...(served ? { cluster: hostPort(served) } : {}),
+    ...(inMesh && own.socket ? { in_mesh: hostPort(inMesh), in_mesh_socket: own.socket } : {}),
   };
   const listeningFile = join(data, "listening.json");
   writeFileSync(listeningFile, `${JSON.stringify(bound, null, 2)}\n`);
   onClose(() => rmSync(listeningFile, { force: true }));
   return bound;
+}
+
+/** Texts as they are, though they hold braces. */
+function plainLog(log: ReturnType<typeof logger>) {
+  return {
+    info: (message: string) => log.info("{message}", { message }),
+    warning: (message: string) => log.warning("{message}", { message }),
+  };
 }
 
 /** As URLs have it: an IPv6 address in brackets. */

@@ -9,7 +9,7 @@ export interface ProbePlan {
   readonly method: ProbeMethod;
 }
 
-/** Where no host is given, the application is on this machine's loopback: the workload's own address is its sidecar's. */
+/** `host` is an IP address, or in a WorkloadGroup's probe a name. Where none is given, the application is on this machine's loopback: the workload's own address is its sidecar's. */
 export type ProbeMethod =
   | {
       readonly type: "http";
@@ -22,4 +22,4 @@ export type ProbeMethod =
     }
   | { readonly type: "tcp"; readonly host?: string; readonly port: number }
   | { readonly type: "exec"; readonly command: readonly string[] }
-  | { readonly type: "grpc"; readonly port: number; readonly service: string };
+  | { readonly type: "grpc"; readonly host?: string; readonly port: number; readonly service: string };

@@ -22,7 +22,7 @@ import { buildOutbound, type OutboundViews, surroundingsOf } from "./outbound.ts
 import { buildMtls } from "./peer-authentication.ts";
 import { reuseMap } from "./policy-scope.ts";
 import { buildProcesses } from "./proxy-config.ts";
-import { buildUnready, groupOf } from "./readiness.ts";
+import { buildReadiness, isAsked } from "./readiness.ts";
 import { buildAuthentication } from "./request-authentication.ts";
 import { keepList, ResourceSet } from "./resource-set.ts";
 import { buildSelection, reachedBy, type Selection } from "./selection.ts";
@@ -126,11 +126,13 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
       oldSettings === settings && oldProviders === providers ? reachedBy(old as typeof policies, policies, selection, settings) : undefined,
   );
 
-  const grouped = stages.perKey("grouped", selection.workloadEntries, [], (some) => new Map([...some].filter(([, one]) => groupOf(one))));
+  const asked = stages.perKey("asked", selection.workloadEntries, [], (some) => new Map([...some].filter(([, one]) => isAsked(one))));
   const health = options.health ?? NO_HEALTH;
-  const unready = stages.once("unready", [grouped, health, selection.entries, settings], () =>
-    reuseMap(buildUnready({ health, grouped, selecting: selection.entries, settings, pool }), previous?.unready),
+  const readiness = stages.once("readiness", [asked, health, selection.entries, settings], () =>
+    buildReadiness({ health, asked, selecting: selection.entries, settings, pool }),
   );
+  const unready = stages.once("unready", [readiness], () => reuseMap(readiness.unready, previous?.unready));
+  const doubtful = stages.once("doubtful", [readiness], () => reuseMap(readiness.doubtful, previous?.doubtful));
   const instances = buildInstances({ settings, pool, stages, services, selection, workloads, mtls, unready, entries, peers });
   const virtualServices = stages.once("virtual services", [allRoutes, settings], () => buildVirtualServices(allRoutes, settings));
   const entriesByKey = selection.workloadEntries;
@@ -184,6 +186,7 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
     endpoints: instances.endpoints,
     workloads,
     unready,
+    doubtful,
     mtls,
     authentication,
     authorization,

@@ -8,6 +8,7 @@ import type { WorkloadEntrySpec } from "../model/workload-entry.ts";
 import { compareText } from "./hosts.ts";
 import { withTopology } from "./localities.ts";
 import { internList, memoize, type Pool } from "./memo.ts";
+import { isOwn, ownSidecarPorts } from "./own-workload.ts";
 import { buildMtls, mtlsModeAt, type WorkloadMtls } from "./peer-authentication.ts";
 import { keyOf, labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry, withNetwork } from "./selection.ts";
 import { type ServiceParts, servicePort } from "./services.ts";
@@ -117,7 +118,11 @@ const passthroughEndpoints = memoize((entry: ServiceEntry): readonly [string, En
 function endpointsOfEntry(entry: ServiceEntry, inputs: EndpointInputs): [string, Endpoint][] {
   const selected = (inputs.selection.workloads.get(keyOf(entry)) ?? []).map((workload): [string, Endpoint] => {
     const key = keyOf(workload);
-    return [key, workloadEndpoint(inputs.settings, entry, workload, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs))];
+    const behind = isOwn(workload, inputs.settings) ? ownSidecarPorts(workload) : undefined;
+    return [
+      key,
+      workloadEndpoint(inputs.settings, entry, workload, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs, behind)),
+    ];
   });
   const inline = inlineEndpoints(entry).map((endpoint, index): [string, Endpoint] => {
     const key = inlineKey(entry, index);
@@ -173,10 +178,13 @@ function tlsPorts(
   labels: Readonly<Record<string, string>>,
   key: string,
   { mtls, pool }: EndpointInputs,
+  /** Names of the ports that its sidecar takes; all where undefined. */
+  behindSidecar?: ReadonlySet<string>,
 ): ReadonlySet<number> {
   const tlsMode = labels["security.istio.io/tlsMode"] ?? (spec.serviceAccount ? "istio" : "disabled");
   const policy = mtls(key);
   const ports = (entry.spec.ports ?? [])
+    .filter(({ name }) => behindSidecar?.has(name) ?? true)
     .filter((port) => tlsMode === "istio" && policy && mtlsModeAt(policy, instancePort(spec, servicePort(port))).mode !== "DISABLE")
     .map((port) => port.number)
     .sort((a, b) => a - b);

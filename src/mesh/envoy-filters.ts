@@ -37,6 +37,7 @@ export function buildEnvoyPatches(
   const built = new Map<string, readonly EnvoyPatch[]>();
   if (ordered.length === 0) return built;
   for (const [key, workload] of workloads) {
+    if (workload.own) continue;
     const own = ordered.filter(({ metadata, spec }) => {
       const reaches = metadata.namespace === settings.rootNamespace || metadata.namespace === workload.namespace;
       return reaches && selects({ matchLabels: spec.workloadSelector?.labels }, workload.labels);

@@ -18,7 +18,7 @@ export interface MeshOptions {
   readonly jwks?: ReadonlyMap<string, string>;
   /** The JWT authorities of trust domains, as key sets, by the issuer that their JWT-SVIDs name ("spiffe://mesh.local"). */
   readonly jwtAuthorities?: ReadonlyMap<string, string>;
-  /** What proxies said last of their applications, by workload key. */
+  /** What is known of workloads, by key: what proxies said last of their applications, and who is not there. */
   readonly health?: ReadonlyMap<string, WorkloadHealth>;
 }
 
@@ -26,6 +26,10 @@ export interface WorkloadHealth {
   readonly ready: boolean;
   /** Why not. */
   readonly message?: string;
+  /** Since when, milliseconds since the epoch, where a reader of `message` or `doubt` is to be told for how long. */
+  readonly since?: number;
+  /** Why it may be gone, of one that is `ready`: it gets calls all the same, because it is among the last of a service. */
+  readonly doubt?: string;
 }
 
 /** Istio's default (MeshConfig.connectTimeout). */

@@ -118,7 +118,7 @@ export interface InboundPort {
   /** The TLS that ends there, where PeerAuthentication leaves the port without mutual TLS; then `protocol` is what is inside. */
   readonly tls?: GatewayTls;
   readonly protocol: Protocol;
-  /** Where the application listens. */
+  /** Where the application listens: an IP address, or the path of a Unix socket and port 0. */
   readonly app: { readonly address: string; readonly port: number };
   /** The service that gives the port its protocol (the oldest that selects the workload). */
   readonly service: string;
@@ -135,8 +135,12 @@ export interface Workload {
   readonly name: string;
   /** "ns/name" of the WorkloadGroup that it registered itself with; undefined for one that a person wrote. */
   readonly group?: string;
+  /** The node that it belongs to (annotation weft.dev/node): undefined for one that is static, of whom no presence is asked. */
+  readonly node?: string;
   /** What its proxy is; a sidecar where undefined. */
   readonly type?: "gateway";
+  /** It is weft itself (own-workload.ts). */
+  readonly own?: true;
   readonly address: string;
   readonly labels: Readonly<Record<string, string>>;
   /** "region/zone/subzone" or "". */
@@ -167,8 +171,10 @@ export interface Mesh {
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
   /** By "ns/name", sorted. */
   readonly workloads: ReadonlyMap<string, Workload>;
-  /** By workload key, sorted: those whose application is not ready. They are in no service's endpoints. */
+  /** By workload key, sorted: those that are away, or whose application is not ready. They are in no service's endpoints. */
   readonly unready: ReadonlyMap<string, Unready>;
+  /** By workload key, sorted: those that may be gone, and are in endpoints all the same, because they are among the last of a service. */
+  readonly doubtful: ReadonlyMap<string, Unready>;
   /** By workload key: the effective PeerAuthentication. */
   readonly mtls: ReadonlyMap<string, WorkloadMtls>;
   /** By workload key: the tokens that it takes. */

@@ -5,6 +5,7 @@ import {
   parseAddressPort,
   parseAppAnnotation,
   parseListenAnnotation,
+  parseNodeName,
   parseTypeAnnotation,
   parseUnixUser,
 } from "../model/annotations.ts";
@@ -15,6 +16,7 @@ import { listenerProtocol } from "../model/sidecar-port.ts";
 import { isServiceAccount } from "../model/workload-entry.ts";
 import { withKnownSuites } from "./gateways.ts";
 import { internList, memoize } from "./memo.ts";
+import { isOwn, ownSidecarPorts } from "./own-workload.ts";
 import { groupOf } from "./readiness.ts";
 import { labelsOf, localityOf, type Selection, type ServiceEntry, type WorkloadEntry } from "./selection.ts";
 import { protocolOf, servicePort } from "./services.ts";
@@ -32,7 +34,7 @@ export function buildWorkloads(
 ): ReadonlyMap<string, Workload> {
   const built = new Map<string, Workload>();
   for (const [key, workload] of entries) {
-    const sidecar = sidecars(workload.metadata.namespace, labelsOf(workload));
+    const sidecar = isOwn(workload, settings) ? undefined : sidecars(workload.metadata.namespace, labelsOf(workload));
     built.set(key, workloadOf(settings, workload, selecting.get(key) ?? NO_ENTRIES, sidecar?.spec.ingress?.length ? sidecar : NO_INGRESS));
   }
   return built;
@@ -78,6 +80,8 @@ const workloadOf = memoize(
       ...traits,
       name,
       group: groupOf(entry),
+      node: read(annotations[ANNOTATION.node], parseNodeName),
+      ...(isOwn(entry, settings) ? { own: true } : {}),
       address: spec.address ?? "",
       serviceAccount: spec.serviceAccount || undefined,
       spiffeId: spiffeIdOf(settings, namespace, spec.serviceAccount),
@@ -90,11 +94,14 @@ const workloadOf = memoize(
   },
 );
 
-function inboundPorts(settings: Settings, { metadata, spec }: WorkloadEntry, selecting: readonly ServiceEntry[]): readonly InboundPort[] {
+function inboundPorts(settings: Settings, workload: WorkloadEntry, selecting: readonly ServiceEntry[]): readonly InboundPort[] {
+  const { metadata, spec } = workload;
   const apps = read(metadata.annotations[ANNOTATION.app], parseAppAnnotation);
+  const only = isOwn(workload, settings) ? ownSidecarPorts(workload) : undefined;
   const ports = new Map<number, InboundPort>();
   for (const entry of selecting) {
     for (const port of (entry.spec.ports ?? []).map(servicePort)) {
+      if (only && !only.has(port.name)) continue;
       const number = spec.ports?.[port.name] ?? port.targetPort;
       // Of several services that claim a port the oldest gives it its protocol.
       if (ports.has(number)) continue;

@@ -1,11 +1,13 @@
 /** weft's own annotations, which wire a WorkloadEntry's sidecar. */
+import { isNodeName } from "../lib/node-name.ts";
 import { isIpAddress, wildcardDomainError } from "./check.ts";
 import { labelKeyError } from "./check-label.ts";
+import { parseProbeAnnotation } from "./probe-annotation.ts";
 import type { Report } from "./schema.ts";
 import { suggestion } from "./schema.ts";
 
 export const ANNOTATION = {
-  /** Where the application listens, by port name: "http=127.0.0.1:9001,tcp-db=127.0.0.1:9002". */
+  /** Where the application listens, by port name: "http=127.0.0.1:9001,tcp-db=unix:///run/db.sock". */
   app: "weft.dev/app",
   /** Where the sidecar takes HTTP calls out: "127.0.0.1:15101". */
   outbound: "weft.dev/outbound",
@@ -19,6 +21,10 @@ export const ANNOTATION = {
   type: "weft.dev/type",
   /** Who runs its Envoy on weft's own machine, by number or name: "1001". That user needs no token at ads.sock. */
   unixUser: "weft.dev/unix-user",
+  /** The node that it belongs to, by name: "edge-3". Its proxy's presence is asked for; one without it is static. */
+  node: "weft.dev/node",
+  /** How that node asks its application whether it is ready: a ReadinessProbe of Istio's, as YAML or JSON. */
+  probe: "weft.dev/probe",
 } as const;
 
 /** On a WorkloadGroup: the keys of labels that its instances may set themselves, "version,track". */
@@ -28,8 +34,9 @@ export const INSTANCE_LABELS = "weft.dev/instance-labels";
 export const DRY_RUN = "istio.io/dry-run";
 
 export interface AddressPort {
-  /** IP address, without brackets. */
+  /** IP address, without brackets; of an application also the path of a Unix socket. */
   readonly address: string;
+  /** 0 with a Unix socket. */
   readonly port: number;
 }
 
@@ -70,12 +77,20 @@ function parseItems<T>(text: string, parse: (item: string) => Parsed<T>): Parsed
   return { value: values };
 }
 
-/** "http=127.0.0.1:9001,tcp-db=127.0.0.1:9002": where the application listens, by port name. */
+/** A place of the application: ADDRESS:PORT, or a Unix socket, "unix:///run/app.sock", which is its path and port 0. */
+function parseApp(text: string): Parsed<AddressPort> {
+  if (!text.startsWith("unix://")) return parseAddressPort(text);
+  const path = text.slice("unix://".length);
+  if (/^\/[^\s=,]*[^\s=,/]$/.test(path)) return { value: { address: path, port: 0 } };
+  return { error: `${JSON.stringify(text)} is no Unix socket such as unix:///run/app.sock` };
+}
+
+/** "http=127.0.0.1:9001,tcp-db=unix:///run/db.sock": where the application listens, by port name. */
 export function parseAppAnnotation(text: string): Parsed<ReadonlyMap<string, AddressPort>> {
   const items = parseItems(text, (item): Parsed<readonly [string, AddressPort]> => {
     const equals = item.indexOf("=");
     if (equals < 1) return { error: `${JSON.stringify(item)} is no PORTNAME=ADDRESS:PORT such as http=127.0.0.1:9001` };
-    const target = parseAddressPort(item.slice(equals + 1));
+    const target = parseApp(item.slice(equals + 1).trim());
     return "error" in target ? target : { value: [item.slice(0, equals).trim(), target.value] };
   });
   if ("error" in items) return items;
@@ -125,6 +140,12 @@ export function parseUnixUser(text: string): Parsed<string> {
   return { error: `${JSON.stringify(text)} is no user: write a number, such as "1001", or a name in lower case` };
 }
 
+/** As `weft run --node` takes it: mostly a host's name. */
+export function parseNodeName(text: string): Parsed<string> {
+  if (isNodeName(text)) return { value: text };
+  return { error: `${JSON.stringify(text.slice(0, 80))} is no node's name: use lower-case letters, digits, '-' and '.', at most 63` };
+}
+
 /** "version,track": keys of labels. */
 function parseLabelKeys(text: string): Parsed<readonly string[]> {
   return parseItems(text, (key): Parsed<string> => {
@@ -141,6 +162,8 @@ const PARSERS: Readonly<Record<string, (text: string) => Parsed<unknown>>> = {
   [ANNOTATION.prometheus]: parseAddressPort,
   [ANNOTATION.type]: parseTypeAnnotation,
   [ANNOTATION.unixUser]: parseUnixUser,
+  [ANNOTATION.node]: parseNodeName,
+  [ANNOTATION.probe]: parseProbeAnnotation,
 };
 
 /** Checks the annotations that mean something to weft; others are anybody's. */
@@ -176,13 +199,17 @@ export function checkAnnotations(kind: string, annotations: Readonly<Record<stri
   }
 }
 
+/** Those that weft writes itself on instances, or that have a field of their own in a group. */
+const NOT_IN_GROUPS: Readonly<Record<string, string>> = {
+  [ANNOTATION.unixUser]: "is for one workload: instances of a group prove themselves by their token",
+  [ANNOTATION.node]: "is set by weft itself: an instance belongs to the node where it registers",
+  [ANNOTATION.probe]: "is for one workload: a group has spec.probe",
+};
+
 /** Those of a WorkloadEntry that a WorkloadGroup passes on to its instances; paths are relative to the mapping. */
 export function checkWeftAnnotations(annotations: Readonly<Record<string, string>>, report: Report): void {
-  if (Object.hasOwn(annotations, ANNOTATION.unixUser)) {
-    report("badAnnotation", `${ANNOTATION.unixUser} is for one workload: instances of a group prove themselves by their token`, {
-      path: [ANNOTATION.unixUser],
-      atKey: true,
-    });
+  for (const [key, why] of Object.entries(NOT_IN_GROUPS)) {
+    if (Object.hasOwn(annotations, key)) report("badAnnotation", `${key} ${why}`, { path: [key], atKey: true });
   }
   checkAnnotations("WorkloadEntry", annotations, (name, message, options = {}) =>
     report(name, message, { ...options, path: options.path?.slice(2) }),

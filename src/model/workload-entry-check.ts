@@ -1,5 +1,7 @@
 /** What a resource's annotations and spec mean together. */
 import { ANNOTATION, DRY_RUN, parseAppAnnotation } from "./annotations.ts";
+import { parseProbeAnnotation } from "./probe-annotation.ts";
+import { probeOfEntry } from "./probe-target.ts";
 import type { AnyResource, Resource } from "./resource.ts";
 import type { Report } from "./schema.ts";
 
@@ -15,6 +17,7 @@ const LOCAL: Readonly<Record<string, readonly string[]>> = {
 /** Checks that need both the metadata and the spec. */
 export function checkWorkload(resource: AnyResource, report: Report): void {
   if (resource.kind === "WorkloadEntry") checkSelfForward(resource, report);
+  if (resource.kind === "WorkloadEntry") checkProbe(resource, report);
   if (resource.kind === "WorkloadEntry") checkReserved(resource, resource.spec.serviceAccount, ["spec", "serviceAccount"], report);
   if (resource.kind === "WorkloadGroup") {
     checkReserved(resource, resource.spec.template?.serviceAccount, ["spec", "template", "serviceAccount"], report);
@@ -22,6 +25,23 @@ export function checkWorkload(resource: AnyResource, report: Report): void {
   else if (resource.kind === "DestinationRule") checkOwnNamespace(resource, report);
   if (resource.kind === "DestinationRule" || resource.kind === "VirtualService" || resource.kind === "ServiceEntry") {
     checkExportTo(resource.spec.exportTo ?? [], resource.metadata.namespace, report);
+  }
+}
+
+/** What is wrong with the text itself was said where annotations are checked. */
+function checkProbe(workload: Resource<"WorkloadEntry">, report: Report): void {
+  const text = workload.metadata.annotations[ANNOTATION.probe];
+  if (text === undefined || "error" in parseProbeAnnotation(text)) return;
+  const path = ["metadata", "annotations", ANNOTATION.probe];
+  if (workload.metadata.annotations[ANNOTATION.node] === undefined) {
+    report("badAnnotation", `${ANNOTATION.probe} needs ${ANNOTATION.node} too: the node that asks`, { path, atKey: true });
+  }
+  const plan = probeOfEntry(workload);
+  if (plan && "error" in plan) {
+    report("badAnnotation", `${ANNOTATION.probe}: ${plan.error}`, {
+      path,
+      help: `a node asks at the workload's own ports, or where ${ANNOTATION.app} says that its application listens`,
+    });
   }
 }
 

@@ -3,7 +3,7 @@
  * istio/api networking/v1alpha3/workload_group.proto, checked as Istio's ValidateWorkloadGroup does.
  */
 import type * as v from "valibot";
-import { checkWeftAnnotations, INSTANCE_LABELS } from "./annotations.ts";
+import { ANNOTATION, checkWeftAnnotations, INSTANCE_LABELS } from "./annotations.ts";
 import { checkLabels, labelKeyError } from "./check-label.ts";
 import { port } from "./common.ts";
 import { readinessProbe } from "./readiness-probe.ts";
@@ -67,6 +67,8 @@ export interface Instance {
   readonly labels: Readonly<Record<string, string>>;
   /** "region/zone/subzone"; the template's where absent. */
   readonly locality?: string;
+  /** The node where it registers. */
+  readonly node?: string;
 }
 
 interface Group {
@@ -96,7 +98,7 @@ export function instanceLabelKeys({ metadata }: Pick<Group, "metadata">): readon
  */
 export function entryOfInstance(
   { metadata: { name, namespace }, spec: { metadata = {}, template, probe } }: Group,
-  { address, labels, locality }: Instance,
+  { address, labels, locality, node }: Instance,
   serviceAccount: string,
 ): Readonly<Record<string, unknown>> {
   const all = { ...template.labels, ...metadata.labels, ...labels };
@@ -119,7 +121,12 @@ export function entryOfInstance(
     metadata: {
       name: instanceName(name, address),
       namespace,
-      annotations: { ...annotations, [AUTO_REGISTRATION_GROUP]: name, ...(probe ? { [HEALTH_CHECKS]: "true" } : {}) },
+      annotations: {
+        ...annotations,
+        ...(node === undefined ? {} : { [ANNOTATION.node]: node }),
+        [AUTO_REGISTRATION_GROUP]: name,
+        ...(probe ? { [HEALTH_CHECKS]: "true" } : {}),
+      },
     },
     spec,
   };

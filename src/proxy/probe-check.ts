@@ -8,15 +8,28 @@ import { checkGrpc } from "./probe-grpc.ts";
 
 const LOOPBACK = "127.0.0.1";
 
+export interface CheckOptions {
+  /**
+   * As Istio's agent does, which asks as the instance's own user. Where it is false a redirect is an answer: whoever writes policies must not lead a
+   * node elsewhere.
+   */
+  readonly followsRedirects?: boolean;
+}
+
 /** Resolves with why the application is not ready, in words, or undefined where it is. Never rejects, and never takes longer than `timeoutMs`. */
-export async function checkApplication(method: ProbeMethod, timeoutMs: number, clock: Clock): Promise<string | undefined> {
+export async function checkApplication(
+  method: ProbeMethod,
+  timeoutMs: number,
+  clock: Clock,
+  { followsRedirects = true }: CheckOptions = {},
+): Promise<string | undefined> {
   const over = new AbortController();
   let cancel = () => {};
   const late = new Promise<string>((resolve) => {
     cancel = clock.after(timeoutMs, () => resolve(`no answer within ${timeoutMs / 1_000} s`));
   });
   try {
-    return await Promise.race([look(method, over.signal), late]);
+    return await Promise.race([look(method, followsRedirects, over.signal), late]);
   } catch (reason) {
     const what = errnoOf(reason) ?? (reason instanceof Error ? reason.message : String(reason));
     const asked = askedBy(method);
@@ -30,37 +43,44 @@ export async function checkApplication(method: ProbeMethod, timeoutMs: number, c
 /** What a probe over the network asks, as an operator would ask it by hand. */
 function askedBy(method: ProbeMethod): string | undefined {
   if (method.type === "http") return urlOf(method);
-  return method.type === "grpc" ? `${LOOPBACK}:${method.port}` : undefined;
+  return method.type === "grpc" ? `${method.host ?? LOOPBACK}:${method.port}` : undefined;
 }
 
 function urlOf({ scheme, host = LOOPBACK, port, path }: Http): string {
   return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}${path.startsWith("/") ? "" : "/"}${path}`;
 }
 
-function look(method: ProbeMethod, signal: AbortSignal): Promise<string | undefined> {
+function look(method: ProbeMethod, followsRedirects: boolean, signal: AbortSignal): Promise<string | undefined> {
   switch (method.type) {
     case "http":
-      return checkHttp(method, signal);
+      return checkHttp(method, followsRedirects, signal);
     case "tcp":
       return checkTcp(method.host ?? LOOPBACK, method.port, signal);
     case "exec":
       return checkCommand(method.command, signal);
     case "grpc":
-      return checkGrpc(LOOPBACK, method.port, method.service, signal);
+      return checkGrpc(method.host ?? LOOPBACK, method.port, method.service, signal);
   }
 }
 
 type Http = Extract<ProbeMethod, { type: "http" }>;
 
-/** Redirects are followed, and certificates not verified, as Istio's agent does: this asks whether the application answers, not who it is. */
-async function checkHttp(probe: Http, signal: AbortSignal): Promise<string | undefined> {
+/** Certificates are not verified, as Istio's agent does: this asks whether the application answers, not who it is. */
+async function checkHttp(probe: Http, followsRedirects: boolean, signal: AbortSignal): Promise<string | undefined> {
   const { headers } = probe;
   const all = new Headers({ "user-agent": "weft-probe/1.0", connection: "close" });
   for (const [name] of headers) all.delete(name);
   for (const [name, value] of headers) all.append(name, value);
   const url = urlOf(probe);
   // http_proxy may name this very sidecar.
-  const response = await fetch(url, { headers: all, signal, proxy: false, keepalive: false, tls: { rejectUnauthorized: false } });
+  const response = await fetch(url, {
+    headers: all,
+    signal,
+    proxy: false,
+    keepalive: false,
+    redirect: followsRedirects ? "follow" : "manual",
+    tls: { rejectUnauthorized: false },
+  });
   await response.body?.cancel();
   return response.status >= 200 && response.status < 400 ? undefined : `${url} answered ${response.status}`;
 }

@@ -12,7 +12,7 @@ const LONGEST_ANSWER = 4096;
 /** Resolves with why the service is not ready, or undefined where it is. @throws where there is no connection */
 export function checkGrpc(host: string, port: number, service: string, signal: AbortSignal): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
-    const session = connect(`http://${host}:${port}`);
+    const session = connect(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
     const end = (reason?: string) => {
       session.destroy();
       resolve(reason);

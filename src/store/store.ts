@@ -1,6 +1,6 @@
 /**
- * What a store is. SQLite and memory implement it here; etcd and Redis will, so every call is asynchronous, writing is compare-and-set
- * on revisions, and a watch can lose its place. A store keeps documents; it neither reads nor judges them.
+ * What a store is: SQLite, memory, and a SQLite database that follows a log in etcd or Redis. So every call is asynchronous, writing is
+ * compare-and-set on revisions, and a watch can lose its place. A store keeps documents; it neither reads nor judges them.
  */
 
 import type { AuditEvent, AuditPage, AuditRecord, RevisionsPage } from "../lib/audit.ts";
@@ -52,6 +52,8 @@ export interface Transaction {
   readonly who: string;
   /** Through which door, for the audit; "weft" itself where absent. */
   readonly from?: string;
+  /** W3C traceparent of the span that asks, so that other nodes' work for it is seen in the same trace. It is not kept. */
+  readonly trace?: string;
 }
 
 /** A JSON object that weft keeps for itself, beside the resources: it has no revision, and no read of resources shows it. Never a secret in clear. */
@@ -67,6 +69,10 @@ export interface PrivateChange {
   readonly puts: readonly PrivateRecord[];
   /** Ids; what is not there is no error. */
   readonly deletes: readonly string[];
+  /** Ids that must be there before, so that only one of several who saw a record can use it up. Else WeftError "conflict", and nothing is changed. */
+  readonly requires?: readonly string[];
+  /** Ids that must not be there before, so that only one of several takes a name. Else WeftError "conflict", and nothing is changed. */
+  readonly absent?: readonly string[];
   readonly audit: AuditEvent;
 }
 
@@ -97,6 +103,8 @@ export interface RevisionEvent {
   readonly revision: number;
   /** Without the unchanged. */
   readonly changes: readonly Change[];
+  /** Transaction.trace, where another node made the revision and it came just now. */
+  readonly trace?: string;
 }
 
 /** The watch cannot go on from where it was (compacted, failed over): list again and start from there. It ends with this. */
@@ -141,6 +149,20 @@ export interface ListFilter {
   readonly name?: string;
 }
 
+/** How a store stands to the engine that it follows. */
+export interface Standing {
+  /** SharedLog.name. */
+  readonly engine: string;
+  /** Whether all that the engine has is here, as far as is known: it was heard of lately. */
+  readonly inTouch: boolean;
+  /** Milliseconds since the engine was last known to have nothing more than is here; undefined if that was never. */
+  readonly behindMs: number | undefined;
+  /** Why it is not in touch; undefined where it is. */
+  readonly reason?: string;
+  /** What the engine cannot promise, and writes of its that were lost: for the log, `weft check` and /readyz. */
+  readonly warnings: readonly string[];
+}
+
 export interface Store {
   /** For people: "sqlite:/var/lib/weft/weft.db", "memory". */
   readonly name: string;
@@ -175,9 +197,13 @@ export interface Store {
   recordAudit(event: AuditEvent): Promise<AuditRecord>;
   /** Part of the audit, oldest first, with the ends of its chain, read in one snapshot. */
   readAudit(filter: AuditFilter): Promise<AuditPage>;
+  /** Only of a store that follows an engine. */
+  standing?(): Standing;
+  /** Calls `listener` after each change of the collection, whoever made it, and after `standing` changes with "". @returns what ends it */
+  onPrivate(listener: (collection: string) => void): () => void;
   /** Sorted by id. */
   readPrivate(collection: string): Promise<readonly PrivateRecord[]>;
-  /** Durable when it resolves. @throws WeftError "unavailable" */
+  /** Durable when it resolves. @throws WeftError "conflict" (requires, absent), "unavailable" */
   writePrivate(change: PrivateChange): Promise<void>;
   /** Proves that a write would be accepted now, by writing (health). @throws WeftError "unavailable" */
   checkWritable(): Promise<void>;

@@ -41,10 +41,10 @@ export function createMetrics({ clock, version }: { readonly clock: Clock; reado
     streams: gauge("weft_streams", "Open ADS streams.", ["protocol"]),
     /** reason: a WeftError code ("unauthenticated"), never free text. */
     streamsRefused: counter("weft_streams_refused_total", "ADS streams that were turned away.", ["reason"]),
-    /** certificate: ca, jwt-authority, upstream (the first of its chain to end), svid (the earliest in use). A time, so that it needs no refresh: compare it with time(). */
+    /** certificate: ca, jwt-authority, upstream (the first of its chain to end), svid (the earliest in use), node (its own, in a mesh of several). A time, so that it needs no refresh: compare it with time(). */
     certificateExpiry: gauge(
       "weft_certificate_expiry_timestamp_seconds",
-      "When a certificate expires, seconds since the epoch: the CA's, the JWT authority's key, the upstream chain, and the earliest SVID's.",
+      "When a certificate expires, seconds since the epoch: the CA's, the JWT authority's key, the upstream chain, the earliest SVID's, and the node's own.",
       ["certificate"],
     ),
     /** code: of the warning, as GET /v1/ca has it. */
@@ -69,6 +69,11 @@ export function createMetrics({ clock, version }: { readonly clock: Clock; reado
     jwksOk: gauge("weft_jwks_ok", "1 where the last fetch of a key set went well, else 0.", ["uri"]),
     /** operation: apply, list, get, history, check. */
     storeOperation: histogram("weft_store_operation_seconds", "Time that a store operation takes.", STORE_BUCKETS_SECONDS, ["operation"]),
+    storeInTouch: gauge(
+      "weft_store_in_touch",
+      "1 where the engine that the store follows is known to have nothing that is not here, else 0; without an engine there is none.",
+    ),
+    storeBehind: gauge("weft_store_behind_seconds", "Seconds since the engine was last known to have nothing that is not here."),
     storeErrors: counter("weft_store_errors_total", "Store operations that failed.", ["operation"]),
     workloadApiOpen: gauge("weft_workload_api_open", "Connections to the Workload API, and calls under way.", ["what"]),
     workloadApiCalls: counter("weft_workload_api_calls_total", "Responses of the Workload API, streams' messages among them.", [
@@ -76,6 +81,14 @@ export function createMetrics({ clock, version }: { readonly clock: Clock; reado
       "code",
     ]),
     workloadApiServed: gauge("weft_workload_api_served", "1 where the Workload API's socket is open, else 0."),
+
+    /** change: arrived, left, returned (of the endpoints), kept (though it may be gone), confirmed (it is there after all). */
+    presenceChanges: counter("weft_presence_changes_total", "What presence did with workloads that belong to a node.", ["change"]),
+    /** state: away, held-back (back, and must stay for longer), kept (in the endpoints, though it may be gone). */
+    presenceWorkloads: gauge("weft_presence_workloads", "Workloads that belong to a node, by what is unusual of their presence.", [
+      "state",
+    ]),
+    presenceFrozen: gauge("weft_presence_frozen", "1 while nothing can be known of other nodes, and what was known last holds, else 0."),
 
     /** result: applied, unchanged, invalid, conflict, error. */
     applies: counter("weft_apply_total", "Applies, by result.", ["result"]),

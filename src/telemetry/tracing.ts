@@ -6,11 +6,13 @@
 import {
   type Attributes,
   INVALID_SPAN_CONTEXT,
+  isSpanContextValid,
   type Link,
   ROOT_CONTEXT,
   type Span,
   type SpanContext,
   SpanStatusCode,
+  TraceFlags,
   trace,
 } from "@opentelemetry/api";
 import { parseTraceParent, TraceState } from "@opentelemetry/core";
@@ -68,6 +70,12 @@ export function parentFromHeaders(traceparent: string | null | undefined, traces
   return { ...context, isRemote: true, ...(tracestate ? { traceState: new TraceState(tracestate) } : {}) };
 }
 
+/** W3C traceparent, version 00, by which another process goes on with the trace; undefined where nothing is traced. */
+export function traceParentOf(context: SpanContext): string | undefined {
+  if (!isSpanContextValid(context)) return undefined;
+  return `00-${context.traceId}-${context.spanId}-${(context.traceFlags & TraceFlags.SAMPLED).toString(16).padStart(2, "0")}`;
+}
+
 /** Ends `span` as failed, with the error's message. */
 export function failSpan(span: Span, reason: unknown): void {
   span.setStatus({ code: SpanStatusCode.ERROR, message: reason instanceof Error ? reason.message : String(reason) });
@@ -91,9 +99,17 @@ export function tracingWanted(env: Environment): boolean {
 
 /**
  * Reads OTEL_EXPORTER_OTLP_[TRACES_]{ENDPOINT,HEADERS,TIMEOUT,COMPRESSION}, OTEL_TRACES_SAMPLER[_ARG], OTEL_BSP_* and OTEL_SPAN_* through
- * the SDK, which takes them from the process; `env` is the same, and settles whether to trace at all.
+ * the SDK, which takes them from the process; `env` is the same, and settles whether to trace at all. `node` tells weft's processes apart.
  */
-export function createTracing({ env, version }: { readonly env: Environment; readonly version: string }): Tracing {
+export function createTracing({
+  env,
+  version,
+  node,
+}: {
+  readonly env: Environment;
+  readonly version: string;
+  readonly node?: string;
+}): Tracing {
   if (!tracingWanted(env)) return NO_TRACING;
   const protocol = env.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL || env.OTEL_EXPORTER_OTLP_PROTOCOL || "http/protobuf";
   if (protocol !== "http/protobuf") {
@@ -104,7 +120,12 @@ export function createTracing({ env, version }: { readonly env: Environment; rea
   }
   const processor = new BatchSpanProcessor(new OTLPTraceExporter());
   const provider = new BasicTracerProvider({
-    resource: resourceFromAttributes({ "service.name": "weft", "service.version": version, ...resourceAttributes(env) }),
+    resource: resourceFromAttributes({
+      "service.name": "weft",
+      "service.version": version,
+      ...(node === undefined ? {} : { "service.instance.id": node }),
+      ...resourceAttributes(env),
+    }),
     spanProcessors: [processor],
   });
   const tracer = provider.getTracer("weft", version);

@@ -4,6 +4,7 @@ import type { RouteTarget } from "../mesh/http-routes.ts";
 import { type LocalityGroup, preferenceOf } from "../mesh/localities.ts";
 import type { OutboundView } from "../mesh/outbound.ts";
 import type { OutboundCluster } from "../mesh/outbound-clusters.ts";
+import { reasonAt } from "../mesh/readiness.ts";
 import type { Mesh, Workload } from "../mesh/types.ts";
 import { calledEndpoint, resolvedStep } from "./called-name.ts";
 import { clientTls } from "./client-tls.ts";
@@ -46,7 +47,7 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
   const named: Step = {
     stage: "destination",
     result: target.subset ?? target.host,
-    reason: `${target.cluster}${share}${unreadyOf(mesh, target.host)}`,
+    reason: `${target.cluster}${share}${unreadyOf(mesh, target.host, leaving.now)}`,
     source: cluster?.sources[0] ?? null,
   };
   const fail = (status: number, reason: string): Judged => {
@@ -78,7 +79,7 @@ export function judge(leaving: Leaving, target: RouteTarget & { readonly weight:
   if (endpoints.length === 0) {
     return fail(
       503,
-      `${cluster.name} has no endpoint${preferenceOf(cluster.policy).distribute ? " where distribute sends requests" : ""}${unreadyOf(mesh, target.host)}`,
+      `${cluster.name} has no endpoint${preferenceOf(cluster.policy).distribute ? " where distribute sends requests" : ""}${unreadyOf(mesh, target.host, leaving.now)}`,
     );
   }
   const carried = request && inject(mesh, caller, cluster, request, leaving.now);
@@ -129,10 +130,13 @@ function byLocality(groups: readonly LocalityGroup[], { policy, sources }: Outbo
   ];
 }
 
-/** Which instances of the service get no calls, because their applications are not ready. */
-function unreadyOf(mesh: Mesh, host: string): string {
-  const unready = [...mesh.unready].flatMap(([key, { reason, hosts }]) => (hosts.includes(host) ? [`${key} (${reason})`] : []));
-  return unready.length === 0 ? "" : `; not ready: ${unready.join(", ")}`;
+/** Which instances of the service get no calls, because they are away or their applications not ready, and which may be gone and get calls. */
+function unreadyOf(mesh: Mesh, host: string, now: number): string {
+  const told = (all: Mesh["unready"], words: string) => {
+    const some = [...all].flatMap(([key, why]) => (why.hosts.includes(host) ? [`${key} (${reasonAt(why, now)})`] : []));
+    return some.length === 0 ? "" : `; ${words}: ${some.join(", ")}`;
+  };
+  return told(mesh.unready, "not ready") + told(mesh.doubtful, "may be gone, and kept because too few would be left");
 }
 
 /** Why there is no such cluster. */

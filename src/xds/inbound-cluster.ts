@@ -10,6 +10,7 @@ import { protocolExtensions } from "./cluster-protocol.ts";
 import { circuitBreakers, keepalive } from "./cluster-traffic-policy.ts";
 import { durationOf, durationOfMs } from "./duration.ts";
 import { encodeResource } from "./encode.ts";
+import { ownMutualTls } from "./tls.ts";
 
 const HTTP2: ReadonlySet<Protocol> = new Set<Protocol>(["HTTP2", "GRPC", "GRPC-WEB"]);
 
@@ -24,6 +25,8 @@ export function inboundCluster(
   settings: Settings,
   policy: InboundPolicy | undefined,
   sources: readonly Provenance[],
+  /** Of weft's own workload: the identity on both sides of the connection. */
+  ownIdentity?: string,
 ): EncodedResource {
   const pool = policy?.connectionPool;
   const name = inboundClusterName(port);
@@ -35,6 +38,7 @@ export function inboundCluster(
     connectTimeout: durationOf(pool?.tcp?.connectTimeout) ?? durationOfMs(settings.connectTimeoutMs),
     upstreamConnectionOptions: keepalive(settings.defaults?.tcpKeepalive, pool?.tcp?.tcpKeepalive),
     loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: endpoint } }] }] },
+    transportSocket: ownIdentity === undefined ? undefined : ownMutualTls(ownIdentity),
     circuitBreakers: circuitBreakers(pool, policy?.retryBudget),
     typedExtensionProtocolOptions: protocolExtensions(pool, HTTP2.has(port.protocol)),
   });

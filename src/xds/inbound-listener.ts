@@ -148,11 +148,14 @@ function httpFilters(workload: Workload, port: InboundPort, settings: Settings, 
     httpConnectionManager(settings, {
       statPrefix: `inbound_${port.address ?? workload.address}_${port.number}`,
       direction: "inbound",
-      routes: { inline: inboundRoute(port) },
+      routes: { inline: inboundRoute(port, workload.own) },
       server,
       filters: [...httpAuthorizationFilters(), ...(port.protocol === "GRPC-WEB" ? [grpcWebFilter()] : []), routerFilter()],
-      // Istio's default (pilot/pkg/networking/util/util.go GetProxyHeaders).
-      forwardClientCert: { details: ForwardClientCert.APPEND_FORWARD, set: { subject: true, uri: true, dns: true } },
+      noUpgrades: workload.own,
+      forwardClientCert: workload.own
+        ? { details: ForwardClientCert.SANITIZE_SET, set: { uri: true } }
+        : // Istio's default (pilot/pkg/networking/util/util.go GetProxyHeaders).
+          { details: ForwardClientCert.APPEND_FORWARD, set: { subject: true, uri: true, dns: true } },
     }),
   ];
 }

@@ -80,7 +80,8 @@ const clustersOf = memoize(
   (workload: Workload, services: readonly Service[], settings: Settings, policies: ReadonlyMap<number, InboundPolicy>) =>
     workload.inbound.map((port) => {
       const policy = policies.get(port.number);
-      return inboundCluster(port, settings, policy, [...sourcesOf(workload, services, port), ...(policy?.sources ?? [])]);
+      const sources = [...sourcesOf(workload, services, port), ...(policy?.sources ?? [])];
+      return inboundCluster(port, settings, policy, sources, workload.own ? workload.spiffeId : undefined);
     }),
 );
 

@@ -30,7 +30,7 @@ export class ProxySnapshots {
 
 /** All that a snapshot is made of, but the assignments. */
 function inputsOf(mesh: Mesh, key: string, view: OutboundView | undefined): readonly unknown[] {
-  const { revision: _, endpoints, unready, workloads, federation, registrations, outbound, ...rest } = mesh;
+  const { revision: _, endpoints, unready, doubtful, workloads, federation, registrations, outbound, ...rest } = mesh;
   const { assignments, ...calls } = view ?? {};
   const own = Object.values(rest).map((part) => (part instanceof Object && "get" in part && part !== mesh.services ? part.get(key) : part));
   return [workloads.get(key), ...own, mesh.metrics.size > 0, ...Object.values(calls)];

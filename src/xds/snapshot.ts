@@ -70,7 +70,10 @@ function unpatchedSnapshot(
     [
       TYPE.listener,
       union(
-        outboundListeners(listenerSettings(mesh, workload, abilities), workload, view.ports, view.listeners, waysOut(view)),
+        // weft calls nobody through its sidecar.
+        workload.own
+          ? NO_RESOURCES
+          : outboundListeners(listenerSettings(mesh, workload, abilities), workload, view.ports, view.listeners, waysOut(view)),
         listed(inbound.listeners),
       ),
     ],

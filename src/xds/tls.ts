@@ -76,6 +76,18 @@ export function clientMutualTls({ sni, spiffeIds, trustDomains = [], http2 }: Cl
   return tlsSocket(packAny(UpstreamTlsContextSchema, context));
 }
 
+/** From weft's own sidecar to weft behind it: each proves by weft's SVID that it is weft's. */
+export function ownMutualTls(spiffeId: string): TransportSocket {
+  const context = create(UpstreamTlsContextSchema, {
+    commonTlsContext: {
+      tlsParams: TLS_1_2_TO_1_3,
+      tlsCertificateSdsSecretConfigs: [sds(SVID_SECRET)],
+      validationContextType: meshValidation([uriSan({ case: "exact", value: spiffeId })]),
+    },
+  });
+  return tlsSocket(packAny(UpstreamTlsContextSchema, context));
+}
+
 export interface ClientTlsOptions {
   readonly mode: "SIMPLE" | "MUTUAL";
   /** Empty or undefined: no SNI is sent, unless the cluster sets it from the request's host (auto_sni). */

@@ -31,7 +31,7 @@ async function expectUnhealthy(one: Weft, part: string): Promise<Answer> {
 
 test("/readyz?verbose lists every part, and /healthz those of which weft consists", async () => {
   expect((await weft.ask("GET", "/readyz?verbose")).text).toBe(
-    "[+]load ok\n[+]store ok\n[+]xds ok\n[+]ca ok\n[+]workload-api ok\nreadyz check passed\n",
+    "[+]load ok\n[+]store ok\n[+]xds ok\n[+]ca ok\n[+]workload-api ok\n[+]presence ok\nreadyz check passed\n",
   );
   expect((await weft.ask("GET", "/healthz?verbose")).text).toBe("[+]store ok\n[+]xds ok\n[+]ca ok\nhealthz check passed\n");
   expect((await weft.askTcp("GET", "/livez")).text).toBe("ok\n");

@@ -38,6 +38,14 @@ describe("The settings of weft run", () => {
       bundleEndpointCertificate: "",
       bundleEndpointKey: "",
       bundleRefreshHint: 300_000,
+      inMesh: null,
+      node: "",
+      cluster: null,
+      clusterAddress: "",
+      takeOver: false,
+      presenceGrace: 10_000,
+      nodeGrace: 30_000,
+      carryOver: false,
       workloadApi: "",
       svidLifetime: 3_600_000,
       jwtSvidLifetime: 300_000,
@@ -48,6 +56,20 @@ describe("The settings of weft run", () => {
       keyEncryptionFile: "",
     });
     expect((await settings([], { uid: 0 }))?.data).toBe("/var/lib/weft");
+  });
+
+  test("put weft into its mesh at an address that is given, or at that of its other doors", async () => {
+    const inMesh = async (...argv: string[]) => (await settings(argv))?.inMesh;
+    expect(await inMesh("--in-mesh", "10.0.0.5")).toEqual({ host: "10.0.0.5", port: 15014 });
+    expect(await inMesh("--in-mesh", "10.0.0.5:8443")).toEqual({ host: "10.0.0.5", port: 8443 });
+    expect(await inMesh("--in-mesh", "--admin-tls", "0.0.0.0:15015", "--ads-tls", "10.0.0.6:15012")).toEqual({
+      host: "10.0.0.6",
+      port: 15014,
+    });
+    for (const wrong of ["0.0.0.0", "weft.example", "10.0.0.5:0"]) {
+      const { code, err } = await weft(["run", "--in-mesh", wrong], { startServer: async () => 0 });
+      expect([code, err]).toEqual([2, expect.stringContaining("--in-mesh must be an IP address of this machine")]);
+    }
   });
 
   test("come from a flag before a variable before the file before the default", async () => {

@@ -3,4 +3,7 @@ import { processIo, runCli } from "../../src/cli/index.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 
 const startServer = () => Promise.reject(new Error("there is no control plane in this process"));
-process.exitCode = await runCli(process.argv.slice(2), processIo({ clock: systemClock, version: "1.2.3", startServer }));
+process.exitCode = await runCli(
+  process.argv.slice(2),
+  processIo({ clock: systemClock, version: "1.2.3", startServer, joinNode: startServer }),
+);

@@ -17,6 +17,7 @@ export interface RunOptions {
   readonly uid?: number;
   readonly clock?: Clock;
   readonly startServer?: (settings: RunSettings, reload: () => Promise<RunSettings>) => Promise<number>;
+  readonly joinNode?: CliIo["joinNode"];
 }
 
 /** Runs one command line as a shell would, with its own output and environment. */
@@ -33,6 +34,7 @@ export async function weft(argv: readonly string[], options: RunOptions = {}): P
     clock: options.clock ?? systemClock,
     version: "1.2.3",
     startServer: options.startServer ?? (() => Promise.reject(new Error("this test starts no server"))),
+    joinNode: options.joinNode ?? (() => Promise.reject(new Error("this test joins no mesh"))),
   };
   return { code: await runCli(argv, io), out, err };
 }

@@ -3,8 +3,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ProxyClient, ProxyIdentity, SnapshotSource } from "../../src/ads/types.ts";
+import { GRACE_MS } from "../../src/control/presence.ts";
 import { Reconciler } from "../../src/control/reconciler.ts";
-import { GRACE_MS, Registrations } from "../../src/control/registration.ts";
+import { Registrations } from "../../src/control/registration.ts";
+import { LONG_GONE_MS, type NodeView, SWEEP_MS } from "../../src/control/registration-nodes.ts";
 import { WorkloadHealthKeeper } from "../../src/control/workload-health.ts";
 import { WeftError } from "../../src/lib/errors.ts";
 import type { Mesh } from "../../src/mesh/types.ts";
@@ -52,6 +54,7 @@ afterEach(async () => {
 async function open(
   store: Store = openMemoryStore({ clock: new FakeClock() }),
   directory = mkdtempSync(join(tmpdir(), "weft-registration-")),
+  presence: NodeView["presence"] = { isShared: false, awayMs: () => GRACE_MS, goneMs: () => undefined },
 ) {
   const clock = new FakeClock();
   const lines: string[] = [];
@@ -74,7 +77,7 @@ async function open(
     },
   });
   const log = { info: (line: string) => lines.push(line), warning: (line: string) => lines.push(`warning: ${line}`) };
-  registrations = new Registrations({ store, reconciler, health, clock, log });
+  registrations = new Registrations({ store, reconciler, health, clock, log, node: "here", presence, random: () => 0 });
   const all = registrations;
   await reconciler.start();
   const close = async () => {
@@ -150,7 +153,11 @@ test("An instance is registered when its proxy connects, not before, with the gr
   expect(entry?.document).toEqual({
     apiVersion: "networking.istio.io/v1",
     kind: "WorkloadEntry",
-    metadata: { name: "web-10.0.0.5", namespace: "default", annotations: { "istio.io/autoRegistrationGroup": "web" } },
+    metadata: {
+      name: "web-10.0.0.5",
+      namespace: "default",
+      annotations: { "weft.dev/node": "here", "istio.io/autoRegistrationGroup": "web" },
+    },
     spec: { address: "10.0.0.5", ports: { http: 8080 }, labels: { app: "web", version: "v2" }, serviceAccount: "web" },
   });
   // It stands in the group, where `weft why` points.
@@ -191,6 +198,32 @@ test("An instance that stays away for longer than the grace period is removed, a
   expect(await weft.entry("default/by-hand")).toBeDefined();
   await weft.connect(workload);
   await eventually(() => expect(weft.endpoints()).toEqual(["10.0.0.5", "10.0.0.9"]));
+});
+
+test("Entries of another node are left alone until that has been gone for a day, and then deleted", async () => {
+  const gone = new Map([["there", 0]]);
+  const shared = { isShared: true, awayMs: () => GRACE_MS, goneMs: (node: string) => gone.get(node) };
+  const weft = await open(undefined, undefined, shared);
+  const instance = (name: string, address: string, node: string) =>
+    entryYaml(name, address).replace(
+      `{name: ${name}}`,
+      `{name: ${name}, annotations: {weft.dev/node: ${node}, istio.io/autoRegistrationGroup: web}}`,
+    );
+  await weft.apply(`${GROUP}---\n${instance("web-10.0.0.7", "10.0.0.7", "there")}---\n${instance("web-10.0.0.8", "10.0.0.8", "here")}`);
+  await weft.clock.advance(3 * SWEEP_MS);
+  expect(await weft.entry("default/web-10.0.0.7")).toBeDefined();
+  expect(await weft.entry("default/web-10.0.0.8")).toBeUndefined();
+  gone.set("there", LONG_GONE_MS - 1);
+  await weft.clock.advance(3 * SWEEP_MS);
+  expect(await weft.entry("default/web-10.0.0.7")).toBeDefined();
+  // The board cannot be read: nothing is known of that node.
+  gone.delete("there");
+  await weft.clock.advance(3 * LONG_GONE_MS);
+  expect(await weft.entry("default/web-10.0.0.7")).toBeDefined();
+  gone.set("there", LONG_GONE_MS);
+  await weft.clock.advance(3 * SWEEP_MS);
+  await eventually(async () => expect(await weft.entry("default/web-10.0.0.7")).toBeUndefined());
+  expect(weft.lines).toContain("default/web-10.0.0.7 is registered no longer: its node has been gone for a day");
 });
 
 test("One of two streams that ends is no absence", async () => {
@@ -327,6 +360,7 @@ test("A store that cannot write is tried again", async () => {
     revisions: (after) => memory.revisions(after),
     recordAudit: (event) => memory.recordAudit(event),
     readAudit: (filter) => memory.readAudit(filter),
+    onPrivate: (listener) => memory.onPrivate(listener),
     readPrivate: (collection) => memory.readPrivate(collection),
     writePrivate: (change) => memory.writePrivate(change),
     checkWritable: () => memory.checkWritable(),

@@ -20,6 +20,7 @@ import type {
   ServiceSummary,
   WatchMessage,
 } from "../../src/admin/control-plane.ts";
+import type { NodesControl } from "../../src/admin/nodes.ts";
 import type { Registrar, RegistrationBody } from "../../src/admin/registration.ts";
 import { accessControl } from "../../src/control/access-control.ts";
 import { AccessTokens } from "../../src/control/access-tokens.ts";
@@ -47,6 +48,20 @@ export class FakeControlPlane implements ControlPlane {
   isReady = true;
   /** The real ones, kept in memory. */
   readonly access = accessControl(AccessTokens.empty(openMemoryStore({ clock: systemClock }), systemClock));
+  /** Those of one weft that is alone with its store. */
+  readonly nodes: NodesControl = {
+    list: () => [{ name: "here", roles: ["authority"], state: "here", revision: this.revision, proxies: this.proxyList.length }],
+    createToken: async ({ authority = false }) => ({
+      token: "weft_join_x",
+      address: "10.0.0.1:15016",
+      expires: "2026-01-01T00:15:00Z",
+      authority,
+    }),
+    remove: async (name) => {
+      if (name === "gone") return { name, roles: [], state: "removed" };
+      throw new WeftError("not_found", `there is no node ${name}`);
+    },
+  };
   records: AuditRecord[] = [];
   anchor: AuditMark = GENESIS;
   /** Of registrations and health reports. */
@@ -260,6 +275,10 @@ export class FakeControlPlane implements ControlPlane {
   proxyConfig(id: string): unknown {
     if (!this.proxyList.some((proxy) => proxy.id === id)) throw new WeftError("not_found", `No proxy ${id} is connected`);
     return { id, clusters: [] };
+  }
+
+  isOwn() {
+    return false;
   }
 
   async issueToken(workload: { namespace: string; name: string }, _caller: Caller, ttlSeconds = 3600) {

@@ -100,6 +100,7 @@ function build(policies: readonly AnyPolicy[], previous?: Mesh): Mesh {
     tracing: new Map(),
     metrics: new Map(),
     unready: new Map(),
+    doubtful: new Map(),
     processes: new Map(),
   };
   pools.set(mesh, pool);

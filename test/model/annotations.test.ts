@@ -35,12 +35,23 @@ describe("annotations of a WorkloadEntry", () => {
   });
 
   test("weft.dev/app says where the application listens, by port name", () => {
-    const parsed = parseAppAnnotation("http=127.0.0.1:9001, tcp-db=[::1]:9002");
+    const parsed = parseAppAnnotation("http=127.0.0.1:9001, tcp-db=[::1]:9002, tcp-local=unix:///run/app.sock");
     expect("value" in parsed && [...parsed.value]).toEqual([
       ["http", { address: "127.0.0.1", port: 9001 }],
       ["tcp-db", { address: "::1", port: 9002 }],
+      ["tcp-local", { address: "/run/app.sock", port: 0 }],
     ]);
-    for (const text of ["", "http", "=127.0.0.1:1", "http=9001", "http=127.0.0.1:1,http=127.0.0.1:2", "http=127.0.0.1:1,"]) {
+    for (const text of [
+      "http=unix://run/app.sock",
+      "http=unix:///run/",
+      "http=unix:///a b",
+      "",
+      "http",
+      "=127.0.0.1:1",
+      "http=9001",
+      "http=127.0.0.1:1,http=127.0.0.1:2",
+      "http=127.0.0.1:1,",
+    ]) {
       expect([text, "error" in parseAppAnnotation(text)]).toEqual([text, true]);
     }
   });

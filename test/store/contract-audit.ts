@@ -117,6 +117,34 @@ export function auditContract(name: string, open: OpenForTest): void {
       expect(await brokenAt(store)).toBeUndefined();
     });
 
+    test("lets exactly one of several use a private record up, and tells of each change of a collection", async () => {
+      const store = await start();
+      const audit = { who: "uid 0", from: "admin.sock", action: "join", outcome: "done", targets: ["node b"] } as const;
+      const told: string[] = [];
+      const stop = store.onPrivate((collection) => told.push(collection));
+      await store.writePrivate({ collection: "joins", puts: [{ id: "a", value: {} }], deletes: [], audit });
+      expect(told).toEqual(["joins"]);
+      const use = (node: string) =>
+        codeOf(store.writePrivate({ collection: "joins", puts: [{ id: node, value: {} }], deletes: ["a"], requires: ["a"], audit }));
+      const outcomes = await Promise.all(["b", "c", "d"].map(use));
+      expect(outcomes.sort()).toEqual(["conflict", "conflict", "resolved"]);
+      expect(await store.readPrivate("joins")).toHaveLength(1);
+      expect(await whole(store)).toHaveLength(2);
+      expect(told).toEqual(["joins", "joins"]);
+      stop();
+      await store.writePrivate({ collection: "joins", puts: [], deletes: [], audit });
+      expect(told).toHaveLength(2);
+    });
+
+    test("lets exactly one of several take the name of a private record", async () => {
+      const store = await start();
+      const audit = { who: "uid 0", from: "admin.sock", action: "join", outcome: "done", targets: ["node b"] } as const;
+      const take = (key: string) =>
+        codeOf(store.writePrivate({ collection: "nodes", puts: [{ id: "b", value: { key } }], deletes: [], absent: ["b"], audit }));
+      expect((await Promise.all(["1", "2", "3"].map(take))).sort()).toEqual(["conflict", "conflict", "resolved"]);
+      expect(await whole(store)).toHaveLength(1);
+    });
+
     test("tells what changed in the revisions that are kept, whole revisions, not all at once", async () => {
       const store: Store & Compactable = await start();
       const many = Array.from({ length: MOST_CHANGES + 1 }, (_, index) => put(`r${index}`, 0));

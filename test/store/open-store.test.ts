@@ -11,7 +11,7 @@ describe("openStore", () => {
     const dataDir = temporary();
     const names: string[] = [];
     for (const url of ["sqlite", "sqlite:", `sqlite:${dataDir}/other.db`, "memory:", "memory"]) {
-      const store = await openStore(url, { dataDir, clock: systemClock });
+      const { store } = await openStore(url, { dataDir, clock: systemClock });
       await store.apply({ puts: [put("a", 1)], deletes: [], who: "test" });
       expect((await store.get(idOf("a")))?.document.spec).toBe(1);
       names.push(store.name);
@@ -21,9 +21,9 @@ describe("openStore", () => {
   });
 
   test("refuses what it does not know with what it does, and does not repeat a password", async () => {
-    const refused = await refusal(openStore("redis://user:hunter2@host/0", { dataDir: temporary(), clock: systemClock }));
+    const refused = await refusal(openStore("rediz://user:hunter2@host/0", { dataDir: temporary(), clock: systemClock }));
     expect(refused.code).toBe("invalid");
-    expect(refused.message).toContain("redis");
+    expect(refused.message).toContain("rediz");
     expect(`${refused.message} ${refused.help}`).not.toContain("hunter2");
     expect(refused.help).toContain('"sqlite"');
   });

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { ATTRIBUTE, createTracing, parentFromHeaders, policyType, tracingWanted } from "../../src/telemetry/tracing.ts";
+import { ATTRIBUTE, createTracing, parentFromHeaders, policyType, traceParentOf, tracingWanted } from "../../src/telemetry/tracing.ts";
 import { startOtlpCollector } from "../fakes/otlp-collector.ts";
 
 const TRACE = "0af7651916cd43dd8448eb211c80319c";
@@ -75,6 +75,15 @@ describe("Tracing", () => {
     const tracing = createTracing({ env, version: "1" });
     tracing.startSpan("apply").end();
     await tracing.shutdown();
+  });
+
+  test("gives other processes a traceparent, and none where nothing is traced", () => {
+    const header = `00-${TRACE}-${PARENT}-01`;
+    const parent = parentFromHeaders(header);
+    expect(parent && traceParentOf(parent)).toBe(header);
+    const unsampled = parentFromHeaders(`00-${TRACE}-${PARENT}-00`);
+    expect(unsampled && traceParentOf(unsampled)).toBe(`00-${TRACE}-${PARENT}-00`);
+    expect(traceParentOf(createTracing({ env: {}, version: "1" }).startSpan("apply").spanContext())).toBeUndefined();
   });
 
   test("takes no parent from a malformed traceparent", () => {

@@ -52,6 +52,7 @@ function meshOf(at: Workload, { peers = [], rules = [] }: Policies = {}, previou
     tracing: new Map(),
     metrics: new Map(),
     unready: new Map(),
+    doubtful: new Map(),
     processes: new Map(),
   };
 }

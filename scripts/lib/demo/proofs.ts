@@ -2,21 +2,9 @@
 import { binomialBounds } from "../lab/binomial.ts";
 import { type Answer, callMany, countBy } from "../lab/call.ts";
 import { isOverflow, overload } from "../lab/overload.ts";
+import type { Proof } from "../lab/show.ts";
 import { waitFor } from "../lab/wait.ts";
 import type { Town } from "./town.ts";
-
-export interface Outcome {
-  readonly held: boolean;
-  /** The figures. */
-  readonly measured: string;
-}
-
-export interface Proof {
-  readonly name: string;
-  /** The file that it applies, if any. */
-  readonly policy?: string;
-  run(town: Town): Promise<Outcome>;
-}
 
 const SPLIT_CALLS = 1000;
 /** A correct split falls outside of its bounds once in a million runs. */
@@ -33,7 +21,7 @@ const show = (counts: Readonly<Record<string, number>>) =>
 const fromShop = (town: Town, count: number, host: string, headers: Readonly<Record<string, string>> = {}) =>
   callMany(count, WIDTH, () => ({ to: town.place("shop-1").outbound, host, headers }));
 
-export const PROOFS: readonly Proof[] = [
+export const PROOFS: readonly Proof<Town>[] = [
   {
     name: "identity",
     async run(town) {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type HttpApp, startHttpApp } from "../lab/apps.ts";
 import { type Answer, type Call, call } from "../lab/call.ts";
 import { formatAddress, openNetwork } from "../lab/network.ts";
-import { openProcesses, type Processes } from "../lab/processes.ts";
+import type { Processes } from "../lab/processes.ts";
 import { render } from "../lab/template.ts";
 import { waitFor } from "../lab/wait.ts";
 import { startWeft, type Weft } from "../lab/weft.ts";
@@ -45,15 +45,9 @@ export interface Town {
 export interface TownOptions {
   readonly binary: string;
   readonly envoy: string;
-  /** Empty; becomes mesh/, data/ and logs/. */
+  /** Becomes mesh/ and data/, beside what is in it. */
   readonly directory: string;
   readonly progress: (message: string) => void;
-}
-
-export function openTownProcesses(directory: string): Processes {
-  const logs = join(directory, "logs");
-  mkdirSync(logs, { recursive: true });
-  return openProcesses(logs);
 }
 
 export async function startTown({ binary, envoy, directory, progress }: TownOptions, processes: Processes): Promise<Town> {

@@ -13,6 +13,8 @@ export interface CliResult {
 
 export interface ApiAnswer {
   readonly status: number;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly text: string;
   /** Undefined where the body is not JSON. */
   readonly json: unknown;
@@ -51,6 +53,10 @@ export interface WeftOptions {
   readonly runCommand?: readonly string[];
   /** Where it serves ADS, default a port that the system chooses; a weft that is to be started again needs one that stays. */
   readonly ads?: SocketAddress;
+  /** What its process and its log are called, where there are several: default "weft". */
+  readonly name?: string;
+  /** Further flags of weft run. */
+  readonly flags?: readonly string[];
 }
 
 export async function startWeft({
@@ -60,12 +66,14 @@ export async function startWeft({
   env = {},
   runCommand = [binary, "run"],
   ads = { address: "127.0.0.1", port: 0 },
+  name = "weft",
+  flags: more = [],
 }: WeftOptions): Promise<Weft> {
   let current: StartedProcess;
   const start = async () => {
     rmSync(join(data, "listening.json"), { force: true });
-    const flags = ["--data", data, "--ads", formatAddress(ads), "--admin", "127.0.0.1:0"];
-    current = processes.start("weft", [...runCommand, ...flags], { env });
+    const flags = ["--data", data, "--ads", formatAddress(ads), "--admin", "127.0.0.1:0", ...more];
+    current = processes.start(name, [...runCommand, ...flags], { env });
     await waitFor(
       "weft to be ready",
       async () => (current.running() ? (await api("GET", "/readyz")).status : -1),
@@ -86,7 +94,7 @@ export async function startWeft({
       signal: AbortSignal.timeout(CALL_LIMIT_MS),
     });
     const text = await response.text();
-    return { status: response.status, text, json: parseJson(text) };
+    return { status: response.status, headers: Object.fromEntries(response.headers), text, json: parseJson(text) };
   };
 
   const cli: Weft["cli"] = async (args, options = {}) => {

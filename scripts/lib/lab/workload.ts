@@ -61,12 +61,15 @@ export interface WorkloadEntryInput {
   readonly apps: Readonly<Record<string, SocketAddress>>;
   /** "HOST:PORT" of a TCP service, for each name in place.listen. */
   readonly listenFor?: Readonly<Record<string, string>>;
+  /** The node that it belongs to. */
+  readonly node?: string;
 }
 
 /** Its WorkloadEntry, YAML (JSON flow style inside). */
-export function workloadEntryYaml({ place, labels, serviceAccount, locality, apps, listenFor = {} }: WorkloadEntryInput): string {
+export function workloadEntryYaml({ place, labels, serviceAccount, locality, apps, listenFor = {}, node }: WorkloadEntryInput): string {
   const { address, ports } = place;
   const annotations = {
+    ...(node === undefined ? {} : { "weft.dev/node": node }),
     "weft.dev/outbound": formatAddress(place.outbound),
     "weft.dev/envoy-admin": formatAddress(place.envoyAdmin),
     ...(Object.keys(apps).length > 0

@@ -25,6 +25,7 @@ import {
   toResource,
   toRevisionEvent,
 } from "../plan.ts";
+import { checkRequired, PrivateListeners } from "../private.ts";
 import type {
   ApplyResult,
   AuditFilter,
@@ -73,6 +74,7 @@ class MemoryStore implements Store, Compactable {
   readonly #private = new Map<string, Map<string, string>>();
   #closed = false;
   readonly #wakeups = new Wakeups();
+  readonly #listeners = new PrivateListeners();
 
   constructor(options: MemoryStoreOptions) {
     this.#clock = options.clock;
@@ -170,13 +172,20 @@ class MemoryStore implements Store, Compactable {
     return records.map(([id, value]) => ({ id, value: JSON.parse(value) }));
   }
 
-  async writePrivate({ collection, puts, deletes, audit }: PrivateChange): Promise<void> {
+  onPrivate(listener: (collection: string) => void): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  async writePrivate(change: PrivateChange): Promise<void> {
     this.#checkOpen();
+    const { collection, puts, deletes, audit } = change;
     const records = this.#private.get(collection) ?? new Map<string, string>();
+    checkRequired(change, (id) => records.has(id));
     this.#private.set(collection, records);
     for (const id of deletes) records.delete(id);
     for (const { id, value } of puts) records.set(id, JSON.stringify(value));
     this.#record(audit, new Date(this.#clock.now()).toISOString());
+    this.#listeners.tell(collection);
   }
 
   async checkWritable(): Promise<void> {

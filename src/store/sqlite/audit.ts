@@ -21,15 +21,8 @@ export function appendAudit(
 ): AuditRecord {
   const { head, anchor } = readMarks(connection);
   const record = chain(head, event, at, revision);
-  const { sequence, previous, hash } = record;
-  connection.run("INSERT INTO audit VALUES ($sequence, $at, $revision, $event, $previous, $hash)", {
-    sequence,
-    at,
-    revision,
-    event: JSON.stringify(event),
-    previous,
-    hash,
-  });
+  const { sequence, hash } = record;
+  insertAudit(connection, record);
   writeMark(connection, "head", { sequence, hash });
   const last = sequence - limit;
   if (last > anchor.sequence) {
@@ -41,12 +34,29 @@ export function appendAudit(
   return record;
 }
 
+/** Without its marks. */
+export function insertAudit(connection: Connection, { sequence, at, revision, previous, hash, ...event }: AuditRecord): void {
+  connection.run("INSERT INTO audit VALUES ($sequence, $at, $revision, $event, $previous, $hash)", {
+    sequence,
+    at,
+    revision,
+    event: JSON.stringify(event),
+    previous,
+    hash,
+  });
+}
+
+export function writeMarks(connection: Connection, { head, anchor }: { readonly head: AuditMark; readonly anchor: AuditMark }): void {
+  writeMark(connection, "head", head);
+  writeMark(connection, "anchor", anchor);
+}
+
 export function readAudit(connection: Connection, { after, limit }: AuditFilter): AuditPage {
   const rows = connection.all<Row>("SELECT * FROM audit WHERE sequence > $after ORDER BY sequence LIMIT $limit", { after, limit });
   return { ...readMarks(connection), records: rows.map(({ event, ...row }) => ({ ...(JSON.parse(event) as AuditEvent), ...row })) };
 }
 
-function readMarks(connection: Connection): { readonly head: AuditMark; readonly anchor: AuditMark } {
+export function readMarks(connection: Connection): { readonly head: AuditMark; readonly anchor: AuditMark } {
   const rows = connection.all<AuditMark & { readonly mark: string }>("SELECT mark, sequence, hash FROM audit_marks");
   const markOf = (name: string): AuditMark => {
     const found = rows.find(({ mark }) => mark === name);

@@ -177,3 +177,20 @@ function toLogRow(row: HistoryRow): LogRow {
   const { revision, sequence, action, who, at, resourceRevision, ...rest } = row;
   return { revision, sequence, action, who, at, row: { ...rest, revision: resourceRevision } };
 }
+
+/** What tells whether a row is the same in two databases. */
+export interface RowMark extends ResourceId {
+  readonly checksum: string;
+}
+
+/** After `after`, sorted, at most `limit`. */
+export function readMarksOfRows(connection: Connection, after: ResourceId | undefined, limit: number): RowMark[] {
+  const where = after ? `WHERE ${AFTER_PLACE}` : "";
+  const sql = `SELECT kind, namespace, name, checksum FROM resources ${where} ORDER BY kind, namespace, name LIMIT $limit`;
+  return connection.all<RowMark>(sql, { ...(after ? placeOf(after) : {}), limit });
+}
+
+export function readChecksum(connection: Connection, { kind, namespace, name }: ResourceId): string | undefined {
+  const sql = "SELECT checksum FROM resources WHERE kind = $kind AND namespace = $namespace AND name = $name";
+  return connection.get<{ checksum: string }>(sql, { kind, namespace, name })?.checksum;
+}

@@ -27,6 +27,8 @@ export interface HttpConnectionManagerOptions {
   readonly routes: { readonly rds: string } | { readonly inline: RouteConfiguration };
   /** What metrics tell of an inbound chain. */
   readonly server?: Server;
+  /** No WebSockets: after an upgrade the application would get bytes as they are, in which a request of its caller's making could stand. */
+  readonly noUpgrades?: boolean;
   /** Whether a route may take CONNECT. */
   readonly connect?: boolean;
   /** In order; the router last. */
@@ -66,7 +68,7 @@ export function httpConnectionManager(settings: Settings, options: HttpConnectio
     // A gateway stands at the edge: what its callers say about where they call from is not believed.
     useRemoteAddress: options.direction === "gateway",
     generateRequestId: true,
-    upgradeConfigs: [{ upgradeType: "websocket" }, ...(options.connect ? [{ upgradeType: "CONNECT" }] : [])],
+    upgradeConfigs: options.noUpgrades ? [] : [{ upgradeType: "websocket" }, ...(options.connect ? [{ upgradeType: "CONNECT" }] : [])],
     // Envoy's default of 5 minutes would cut long polls and streams; timeouts are the VirtualService's.
     streamIdleTimeout: { seconds: 0n },
     ...tracing(settings, options.direction),

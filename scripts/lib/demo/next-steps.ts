@@ -1,34 +1,9 @@
-/** What the demo prints. */
+/** What the demo prints when it is up. */
 import { join } from "node:path";
 import { formatAddress } from "../lab/network.ts";
-import type { Processes } from "../lab/processes.ts";
+import { quote } from "../lab/show.ts";
 import { inboundOf } from "../lab/workload.ts";
-import type { Proof } from "./proofs.ts";
 import type { Town } from "./town.ts";
-
-export interface Row {
-  readonly proof: Proof;
-  readonly held: boolean;
-  readonly measured: string;
-  readonly milliseconds: number;
-}
-
-export function formatTable(rows: readonly Row[]): string {
-  const cells = rows.map(({ proof, held, measured }) => [held ? "ok" : "FAILED", proof.name, proof.policy ?? "", measured]);
-  const all = [["", "what", "policy", "measured"], ...cells];
-  const widths = [0, 1, 2].map((column) => Math.max(...all.map((row) => (row[column] ?? "").length)));
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd();
-  return [line(all[0] ?? []), ...cells.map(line)].join("\n");
-}
-
-export function formatLogs(processes: Processes, lines: number): string {
-  const tails = processes.running().map(({ name, tail }) => `--- ${name} (the last ${lines} lines)\n${tail(lines)}`);
-  return [...tails, `logs: ${processes.logDirectory}`].join("\n");
-}
 
 /** Commands that work as they stand, while the demo is up. */
 export function formatNextSteps(town: Town): string {
@@ -59,8 +34,4 @@ The mesh is up. In another terminal:
   curl -s --unix-socket ${socket} http://weft/v1/services/orders/mtls
 
 Files: ${meshDirectory} (policies), ${join(weft.data, "..", "logs")} (logs). Ctrl-C ends everything.`;
-}
-
-function quote(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,0 +1,146 @@
+/** The nodes' cards: this one's, which is posted as long as weft runs, and the others', with when each was there last. */
+import type { Clock } from "../lib/clock.ts";
+import { WeftError } from "../lib/errors.ts";
+import type { Board } from "../store/shared/board.ts";
+import type { Store } from "../store/store.ts";
+import type { Cluster } from "./cluster.ts";
+import type { NodeCard } from "./node-card.ts";
+import type { Presence } from "./presence.ts";
+
+/**
+ * How long a card outlives its last renewal, and how often it is renewed: three renewals may be lost. What it says is looked at once a second, and
+ * posted at once where it changed; a renewal of the same text is a lease's renewal to the engine, and news to nobody.
+ */
+const TTL_MS = 15_000;
+const RENEW_MS = 4_000;
+const LOOK_MS = 1_000;
+/** Board.post. */
+const MOST_BYTES = 512 * 1024;
+
+export interface NodeCardsOptions {
+  readonly node: string;
+  readonly board: Board | undefined;
+  /** What there is to say now. */
+  readonly card: () => Omit<NodeCard, "at">;
+  readonly clock: Clock;
+  readonly onTrouble: (message: string) => void;
+}
+
+export class NodeCards {
+  readonly #options: NodeCardsOptions;
+  #all: ReadonlyMap<string, NodeCard> = new Map();
+  readonly #lastSeen = new Map<string, number>();
+  #said = "";
+  #at = "";
+  #postedAt = Number.NEGATIVE_INFINITY;
+  #posting: Promise<void> | undefined;
+  #isLost = false;
+  #cancel = () => {};
+  #closed = false;
+
+  constructor(options: NodeCardsOptions) {
+    this.#options = options;
+  }
+
+  /** All that are on the board. */
+  get all(): ReadonlyMap<string, NodeCard> {
+    return this.#all;
+  }
+
+  /** This node's, as it is now. */
+  own(): NodeCard {
+    const { card, clock } = this.#options;
+    const now = card();
+    const said = JSON.stringify(now);
+    if (said !== this.#said) {
+      this.#said = said;
+      this.#at = new Date(clock.now()).toISOString();
+    }
+    return { ...now, at: this.#at };
+  }
+
+  /** When it was on the board last, if it is not: ms since the epoch. */
+  lastSeen(node: string): number | undefined {
+    return this.#lastSeen.get(node);
+  }
+
+  /** To be called with what followCards tells. */
+  take(cards: ReadonlyMap<string, NodeCard>): void {
+    for (const node of this.#all.keys()) if (!cards.has(node)) this.#lastSeen.set(node, this.#options.clock.now());
+    this.#all = cards;
+  }
+
+  start(): void {
+    if (this.#options.board) this.#look();
+  }
+
+  /** Takes this node's card down, where the board can be reached. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancel();
+    await this.#posting;
+    const { board, node } = this.#options;
+    await board?.withdraw(node).catch(() => {});
+  }
+
+  #look(): void {
+    if (this.#closed) return;
+    this.#posting = this.#post().finally(() => {
+      this.#posting = undefined;
+      if (!this.#closed) this.#cancel = this.#options.clock.after(LOOK_MS, () => this.#look());
+    });
+  }
+
+  async #post(): Promise<void> {
+    const { board, node, clock, onTrouble } = this.#options;
+    const before = this.#said;
+    const card = this.own();
+    const now = clock.monotonic();
+    if (!board || (this.#said === before && now - this.#postedAt < RENEW_MS)) return;
+    try {
+      await board.post(node, textOf(card), TTL_MS);
+      this.#postedAt = now;
+      this.#isLost = false;
+    } catch (reason) {
+      // Tried again at the next look.
+      this.#postedAt = Number.NEGATIVE_INFINITY;
+      if (!this.#isLost) onTrouble(`this node could not say on the board that it is there: ${WeftError.from(reason).message}`);
+      this.#isLost = true;
+    }
+  }
+}
+
+export interface NodeCardParts {
+  readonly node: string;
+  readonly presence: Pick<Presence, "ownCard">;
+  readonly store: Pick<Store, "standing">;
+  readonly cluster: Pick<Cluster, "address" | "certificate" | "trusted"> | undefined;
+  readonly revision: number;
+  readonly version: string;
+}
+
+/** Time since the engine was heard of is told where it says something: a card that changes each second is news each second. */
+const BEHIND_STEP_MS = 10_000;
+
+export function nodeCard({ node, presence, store, cluster, revision, version }: NodeCardParts): Omit<NodeCard, "at"> {
+  const standing = store.standing?.();
+  const behindMs = standing === undefined || standing.inTouch ? 0 : standing.behindMs;
+  const notAfter = cluster?.certificate.notAfter;
+  return {
+    node,
+    revision,
+    behindMs: behindMs === undefined ? null : Math.floor(behindMs / BEHIND_STEP_MS) * BEHIND_STEP_MS,
+    ...presence.ownCard(),
+    certificateNotAfter: notAfter === undefined ? null : new Date(notAfter).toISOString(),
+    version,
+    address: cluster?.address ?? "",
+    trusts: cluster?.trusted ?? [],
+  };
+}
+
+/** Of a card that is too large what its workloads say in words is shortened: that they are not ready is what counts. */
+function textOf(card: NodeCard): string {
+  const text = JSON.stringify(card);
+  if (Buffer.byteLength(text) <= MOST_BYTES) return text;
+  return JSON.stringify({ ...card, notReady: Object.fromEntries(Object.keys(card.notReady).map((key) => [key, "not ready"])) });
+}

@@ -1,0 +1,58 @@
+/** What the engine has lost, beside the database: for the operator, who alone can say what of it is still wanted. */
+import { closeSync, fsyncSync, openSync, readdirSync, writeSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import type { AuditRecord } from "../../lib/audit.ts";
+import type { LogRow } from "../plan.ts";
+
+const END = ".yaml";
+const prefixOf = (path: string) => `${path}.lost-`;
+
+/**
+ * Writes the last state of each resource in `rows` as YAML that `weft apply -f` takes; of deleted ones, and of all that the audit has, a comment. On the
+ * disk when it returns.
+ * @param at RFC 3339
+ */
+export function writeLostChanges(
+  path: string,
+  { rows, records }: { readonly rows: readonly LogRow[]; readonly records: readonly AuditRecord[] },
+  { engine, at }: { readonly engine: string; readonly at: string },
+): void {
+  const file = `${prefixOf(path)}${at.replaceAll(":", "-")}${END}`;
+  const head = [
+    `${engine} lost these changes, which it had acknowledged, and went on without them (found ${at}).`,
+    "This node had them; it follows the engine now. Apply again what is still wanted, then move this file away: weft warns while it is here.",
+    "What the audit said of them:",
+    ...records.map(({ at: when, who, action, targets }) => `  ${when} ${who}: ${action} ${targets.join(", ")}`),
+  ].map(comment);
+  const parts = rows.map(({ action, row, revision, who, at: when }) => {
+    const what = comment(`${row.kind} ${row.namespace}/${row.name} ${action} at revision ${revision} by ${who}, ${when}`);
+    // JSON is YAML.
+    return action === "deleted"
+      ? `${what}${comment(`weft delete ${row.kind} ${row.name} -n ${row.namespace}`)}`
+      : `---\n${what}${row.document}\n`;
+  });
+  const descriptor = openSync(file, "w", 0o600);
+  try {
+    writeSync(descriptor, [...head, ...parts].join(""));
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** One line, whatever is in it. */
+function comment(text: string): string {
+  return `# ${text.replace(/[\p{Cc}\u2028\u2029]/gu, " ")}\n`;
+}
+
+/** A warning for each file of the database at `path` that is still there. */
+export function findLostChanges(path: string): readonly string[] {
+  const start = basename(prefixOf(path));
+  const files = readdirSync(dirname(path)).filter((name) => name.startsWith(start) && name.endsWith(END));
+  return files
+    .sort()
+    .map(
+      (name) =>
+        `the engine lost changes that it had acknowledged: what this node had of them is in ${join(dirname(path), name)}; apply again what is wanted, and move the file away`,
+    );
+}
