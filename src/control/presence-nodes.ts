@@ -25,6 +25,8 @@ export interface NodesPresenceOptions {
   readonly graceMs: number;
   /** Clock.monotonic. */
   readonly now: () => number;
+  /** Nodes that were taken out of the mesh. */
+  readonly removed?: () => ReadonlySet<string>;
 }
 
 /** The other nodes. */
@@ -67,16 +69,20 @@ export class NodesPresence {
     for (const node of this.#nodes.values()) if (!node.isThere) node.since = this.#options.now();
   }
 
-  /** Gives up those whose grace is over. `held`: those that would be, were they not the larger part. `nextIn`: milliseconds until the next is. */
+  /**
+   * Gives up those whose grace is over. `held`: those that would be, were they not the larger part. `nextIn`: milliseconds until the next is. One that was
+   * removed is none of them any more: else it would be gone for ever, and the mesh would seem to be in parts.
+   */
   judge(): { readonly given: readonly string[]; readonly held: readonly string[]; readonly nextIn?: number } {
     const now = this.#options.now();
-    const counted = [...this.#nodes.values()].filter(({ wasSeen, isOut }) => wasSeen && !isOut);
+    const nodes = this.#members();
+    const counted = nodes.map(([, node]) => node).filter(({ wasSeen, isOut }) => wasSeen && !isOut);
     // This node is one of them, and there.
     const isLargerPart = counted.filter(({ isThere }) => !isThere).length * 2 > counted.length + 1;
     const given: string[] = [];
     const held: string[] = [];
     let nextIn: number | undefined;
-    for (const [name, node] of this.#nodes) {
+    for (const [name, node] of nodes) {
       if (node.isThere || node.isOut) continue;
       // A partition that ends lets the nodes come back one by one: those that were kept have their grace anew.
       if (!isLargerPart && this.#held.has(name)) node.since = now;
@@ -103,8 +109,13 @@ export class NodesPresence {
     return node && !node.isThere ? this.#options.now() - node.since : undefined;
   }
 
-  /** Those that were ever there, by name; the value says whether it was given up. */
+  /** Those that were ever there and are of the mesh, by name; the value says whether it was given up. */
   seen(): ReadonlyMap<string, boolean> {
-    return new Map([...this.#nodes].flatMap(([name, { wasSeen, isOut }]) => (wasSeen ? [[name, isOut] as const] : [])));
+    return new Map(this.#members().flatMap(([name, { wasSeen, isOut }]) => (wasSeen ? [[name, isOut] as const] : [])));
+  }
+
+  #members(): readonly (readonly [string, NodeState])[] {
+    const removed = this.#options.removed?.();
+    return [...this.#nodes].filter(([name]) => !removed?.has(name));
   }
 }

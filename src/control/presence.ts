@@ -43,9 +43,9 @@ export class Presence {
 
   constructor(options: PresenceOptions) {
     this.#options = options;
-    const { clock, hasBoard, nodeGraceMs } = options;
+    const { clock, hasBoard, nodeGraceMs, removed } = options;
     const cards = new CardIndex();
-    this.#nodes = new NodesPresence({ graceMs: nodeGraceMs, now: () => clock.monotonic() });
+    this.#nodes = new NodesPresence({ graceMs: nodeGraceMs, now: () => clock.monotonic(), removed });
     this.#memory = new PresenceMemory({ ...options, states: () => this.#roster.states, cards, nodes: this.#nodes });
     this.#roster = new PresenceRoster({
       ...options,

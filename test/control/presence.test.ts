@@ -369,6 +369,30 @@ describe("What presence alone would take at once is kept", () => {
     expect(weft.presence.report()).toMatchObject({ held: [], kept: [], away: 2 });
   });
 
+  test("which those are not that were removed from the mesh", async () => {
+    const removed = new Set<string>();
+    const weft = seenFrom({ removed: () => removed });
+    const nodes = ["edge-1", "edge-2", "edge-3", "edge-4"];
+    const services = nodes.map((_, at) => `10.0.1.${at + 1}`);
+    const all = Object.fromEntries(nodes.map((node) => [node, { proxies: [`default/${node}`] }]));
+    await weft.apply(ORDERS, workloadYaml("static", "orders", THREE), ...nodes.map((node, at) => remote(node, services[at] ?? "", node)));
+    weft.board(all);
+    await weft.clock.advance(1_000);
+    // Three of five are gone for good.
+    weft.board({ "edge-4": { proxies: ["default/edge-4"] } });
+    await weft.clock.advance(60_000);
+    expect(weft.presence.report().held).toEqual(["edge-1", "edge-2", "edge-3"]);
+    for (const node of ["edge-1", "edge-2", "edge-3"]) removed.add(node);
+    weft.presence.changed();
+    await weft.clock.advance(1_000);
+    expect(weft.endpoints("orders")).toEqual([THREE, "10.0.1.4"].sort());
+    expect(weft.presence.report().held).toEqual([]);
+    // One of the two that are left can be given up.
+    weft.board({});
+    await weft.clock.advance(31_000);
+    expect(weft.endpoints("orders")).toEqual([THREE]);
+  });
+
   test("nodes that go one after the other are given up one after the other", async () => {
     const weft = seenFrom();
     const all = { "edge-1": { proxies: ["default/a"] }, "edge-2": { proxies: ["default/b"] } };
