@@ -54,7 +54,10 @@ export class Registrations {
   /** By workload key: which instance registered last. */
   readonly #instances = new Map<string, string>();
   readonly #admitted = new WeakMap<ProxyIdentity, { readonly namespace: string; readonly registered: Registered }>();
-  readonly #retries = new Set<() => void>();
+  /** By what is written ("remove ns/name"): the end of the wait for another try. */
+  readonly #retries = new Map<string, () => void>();
+  /** By what is written: what is not begun yet. */
+  readonly #asked = new Map<string, () => Promise<void>>();
   #writing: Promise<void> = Promise.resolve();
   readonly #startedAt: number;
   #cancelSweep = () => {};
@@ -166,7 +169,7 @@ export class Registrations {
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelSweep();
-    for (const cancel of [...this.#waits.values(), ...this.#retries]) cancel();
+    for (const cancel of [...this.#waits.values(), ...this.#retries.values()]) cancel();
     this.#waits.clear();
     await this.#writing;
   }
@@ -221,7 +224,7 @@ export class Registrations {
   }
 
   #make(key: string, session: Session): void {
-    this.#write(key, async () => {
+    this.#write("make", key, async () => {
       const { store, log } = this.#options;
       const { group } = session;
       if (!group || this.#sessions.get(key) !== session) return;
@@ -239,7 +242,7 @@ export class Registrations {
   }
 
   #remove(key: string, owner: string, reason: string): void {
-    this.#write(key, async () => {
+    this.#write("remove", key, async () => {
       const { store, health, log } = this.#options;
       const isWanted = () => this.#sessions.has(key) && this.#options.reconciler.resource(`WorkloadGroup/${owner}`) !== undefined;
       if (isWanted()) return;
@@ -261,28 +264,42 @@ export class Registrations {
     });
   }
 
-  /** One write after another. What fails because another came first is tried again; what fails otherwise, after the next while. */
-  #write(key: string, write: () => Promise<void>): void {
-    if (this.#closed) return;
-    const tried = async () => {
-      for (let tries = 1; !this.#closed; tries++) {
-        try {
-          return await write();
-        } catch (reason) {
-          const { code, message } = WeftError.from(reason);
-          if ((code === "conflict" || code === "not_found") && tries < TRIES) continue;
-          if (this.#closed) return;
-          this.#options.log.warning(`the registration of ${key} could not be stored (${message}); trying again in ${RETRY_MS / 1_000} s`);
-          const cancel = this.#options.clock.after(RETRY_MS, () => {
-            this.#retries.delete(cancel);
-            this.#write(key, write);
-          });
-          this.#retries.add(cancel);
-          return;
-        }
+  /**
+   * One write after another. What fails because another came first is tried again; what fails otherwise, after the next while. A write looks at how
+   * things are when its turn comes, so of those of one entry the last is enough: a store may be away for hours, and each build asks for what is missing.
+   */
+  #write(what: "make" | "remove", key: string, write: () => Promise<void>): void {
+    const id = `${what} ${key}`;
+    // Who came waits for nothing; who is gone may.
+    if (this.#closed || (what === "remove" && this.#retries.has(id))) return;
+    this.#retries.get(id)?.();
+    this.#retries.delete(id);
+    const isAsked = this.#asked.has(id);
+    this.#asked.set(id, write);
+    if (!isAsked) this.#writing = this.#writing.then(() => this.#try(what, key));
+  }
+
+  async #try(what: "make" | "remove", key: string): Promise<void> {
+    const id = `${what} ${key}`;
+    const write = this.#asked.get(id);
+    this.#asked.delete(id);
+    for (let tries = 1; write && !this.#closed; tries++) {
+      try {
+        return await write();
+      } catch (reason) {
+        const { code, message } = WeftError.from(reason);
+        if ((code === "conflict" || code === "not_found") && tries < TRIES) continue;
+        // Where it was asked for again meanwhile, that is the next try.
+        if (this.#closed || this.#asked.has(id)) return;
+        this.#options.log.warning(`the registration of ${key} could not be stored (${message}); trying again in ${RETRY_MS / 1_000} s`);
+        const cancel = this.#options.clock.after(RETRY_MS, () => {
+          this.#retries.delete(id);
+          this.#write(what, key, write);
+        });
+        this.#retries.set(id, cancel);
+        return;
       }
-    };
-    this.#writing = this.#writing.then(tried);
+    }
   }
 }
 

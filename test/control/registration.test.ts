@@ -380,6 +380,37 @@ test("A store that cannot write is tried again", async () => {
   await eventually(() => expect(weft.endpoints()).toEqual(["10.0.0.5"]));
 });
 
+test("A store that is away for long is tried once in ten seconds for an instance that has gone, however often the mesh is built", async () => {
+  const memory = openMemoryStore({ clock: new FakeClock() });
+  let tries = 0;
+  let away = false;
+  const store: Store = Object.assign(Object.create(memory) as Store, {
+    apply(transaction: Parameters<Store["apply"]>[0]) {
+      if (!away) return memory.apply(transaction);
+      tries += 1;
+      return Promise.reject(new WeftError("unavailable", "the engine is away"));
+    },
+    get: (id: Parameters<Store["get"]>[0]) => memory.get(id),
+    list: (filter: Parameters<Store["list"]>[0]) => memory.list(filter),
+    watch: (...args: Parameters<Store["watch"]>) => memory.watch(...args),
+  });
+  const weft = await open(store);
+  await weft.apply(`${GROUP}---\n${SERVICE}`);
+  const leave = await weft.join();
+  await eventually(() => expect(weft.endpoints()).toEqual(["10.0.0.5"]));
+  away = true;
+  leave();
+  for (let seconds = 0; seconds < 600; seconds++) {
+    await weft.clock.advance(1_000);
+    weft.registrations.follow();
+  }
+  expect(tries).toBeGreaterThan(50);
+  expect(tries).toBeLessThanOrEqual(60);
+  away = false;
+  await weft.clock.advance(GRACE_MS);
+  await eventually(() => expect(weft.endpoints()).toEqual([]));
+});
+
 test("An instance with a probe takes calls once it says that it is ready, and while it says so", async () => {
   const weft = await open();
   await weft.apply(`${PROBED}---\n${SERVICE}`);
