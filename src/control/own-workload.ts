@@ -79,7 +79,8 @@ export class OwnWorkload {
       this.#resting = transaction !== undefined;
     } catch (reason) {
       const { message } = WeftError.from(reason);
-      log.warning(`weft's own place in the mesh could not be written (${message}); trying again in ${APART_MS / 1_000} s`);
+      this.#status = `weft's own place in the mesh could not be written (${message})`;
+      log.warning(`${this.#status}; trying again in ${APART_MS / 1_000} s`);
       this.#resting = true;
       this.#again = true;
     }

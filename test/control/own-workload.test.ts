@@ -135,13 +135,16 @@ describe("weft in its own mesh", () => {
       list: (filter: Parameters<Store["list"]>[0]) => store.list(filter),
       watch: (...args: Parameters<Store["watch"]>) => store.watch(...args),
     });
-    const { clock, lines } = await open(failing, "a");
+    const { own, clock, lines } = await open(failing, "a");
     await eventually(() => expect(lines).toEqual([expect.stringContaining("could not be written (the disk is full)")]));
+    // What health tells is not that it is registered.
+    expect(own.status).toContain("could not be written (the disk is full)");
     fails = false;
     await eventually(async () => {
       await clock.advance(10_000);
       expect(await names(store)).toHaveLength(2);
     });
+    await eventually(() => expect(own.status).toContain("registered as WorkloadEntry weft-system/weft-a"));
   });
 
   test("is taken away where a node runs without it or is removed; the service goes with the last of them", async () => {
