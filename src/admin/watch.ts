@@ -39,6 +39,8 @@ export function watchRoute(app: Hono<AdminEnv>, { control, clock, concurrency, s
         stopping.addEventListener("abort", end);
         let cancelBeat = () => {};
         const beat = () => {
+          // A heartbeat may have been on its way when the watch ended: who does not read holds it up, and its end tells nothing of why.
+          if (abort.signal.aborted) return;
           cancelBeat = clock.after(HEARTBEAT_MS, () => {
             if (!stands()) return end();
             stream.write(": heartbeat\n\n").then(beat, end);
@@ -55,6 +57,7 @@ export function watchRoute(app: Hono<AdminEnv>, { control, clock, concurrency, s
             if (message.type === "lost") break;
           }
         } finally {
+          end();
           done();
           cancelBeat();
           stopping.removeEventListener("abort", end);
