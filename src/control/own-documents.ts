@@ -61,20 +61,26 @@ interface ServicePort {
 export const OWN_SERVICE: ResourceId = { kind: "ServiceEntry", namespace: NAMESPACE, name: NAME };
 export const ownEntryId = (node: string): ResourceId => ({ kind: "WorkloadEntry", namespace: NAMESPACE, name: `${NAME}-${node}` });
 
-/** Nodes of one mesh may differ: a port that one of them needs stays, so that they do not write against each other. */
+/**
+ * Nodes of one mesh may differ: a port that one of them needs stays, and what a newer weft says besides, so that they do not write against each other. What
+ * this one says holds, whoever changed it.
+ */
 export function ownService({ rpcPort }: OwnPlace, before?: Document): Document {
-  const own: readonly ServicePort[] = [
-    { number: ADMIN_PORT, name: ADMIN, protocol: "HTTP" },
-    ...(rpcPort === undefined ? [] : [{ number: RPC_PORT, name: RPC, protocol: "TLS" }]),
-  ];
-  const { ports: known = [] } = (before?.spec ?? {}) as { readonly ports?: readonly ServicePort[] };
-  const missing = own.filter(({ name }) => !known.some((port) => port.name === name));
-  if (before && missing.length === 0) return before;
+  const admin: ServicePort = { number: ADMIN_PORT, name: ADMIN, protocol: "HTTP" };
+  const rpc: ServicePort = { number: RPC_PORT, name: RPC, protocol: "TLS" };
+  const spec = (before?.spec ?? {}) as { readonly ports?: readonly ServicePort[] };
+  const known = (spec.ports ?? []).flatMap((port) => {
+    const own = [admin, rpc].find(({ name }) => name === port.name);
+    // A number that another name took is given back.
+    return own ?? ([ADMIN_PORT, RPC_PORT].includes(port.number) ? [] : port);
+  });
+  const missing = [admin, ...(rpcPort === undefined ? [] : [rpc])].filter(({ name }) => !known.some((port) => port.name === name));
   return {
     apiVersion: "networking.istio.io/v1",
     kind: OWN_SERVICE.kind,
-    metadata: { name: NAME, namespace: NAMESPACE, labels: { ...MANAGED } },
+    metadata: before?.metadata ?? { name: NAME, namespace: NAMESPACE, labels: { ...MANAGED } },
     spec: {
+      ...spec,
       hosts: [`${NAME}.${NAMESPACE}.mesh.local`],
       location: "MESH_INTERNAL",
       resolution: "STATIC",

@@ -113,6 +113,39 @@ describe("weft in its own mesh", () => {
     });
   });
 
+  test("says again what somebody changed of its service, and leaves what it says nothing of", async () => {
+    const store = newStore();
+    const { clock } = await open(store, "a", placeOf("a", 15116));
+    await eventually(async () => expect(await names(store)).toHaveLength(2));
+    const id = { kind: "ServiceEntry", namespace: "weft-system", name: "weft" };
+    const before = await store.get(id);
+    const port = { number: 15099, name: "tcp-newer", protocol: "TCP" };
+    const changed = {
+      ...before?.document,
+      spec: {
+        hosts: ["elsewhere.weft-system.mesh.local"],
+        location: "MESH_EXTERNAL",
+        resolution: "NONE",
+        ports: [{ number: 15014, name: "tcp-other", protocol: "TCP" }, { number: 15016, name: "tls-cluster", protocol: "TCP" }, port],
+      },
+    };
+    await store.apply({ who: "test", deletes: [], puts: [{ ...id, document: changed, source: { file: "x.yaml", lines: { "": 1 } } }] });
+    await eventually(async () => {
+      await clock.advance(10_000);
+      expect((await store.get(id))?.document.spec).toEqual({
+        ...(before?.document.spec as object),
+        ports: [{ number: 15016, name: "tls-cluster", protocol: "TLS" }, port, { number: 15014, name: "http-admin", protocol: "HTTP" }],
+      });
+    });
+    const { revision } = await store.list();
+    // A node without that port has nothing to add.
+    const other = await open(store, "a");
+    await eventually(() => expect(other.own.status).toContain("registered as"));
+    await clock.advance(60_000);
+    for (let turn = 0; turn < 50; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+    expect((await store.get(id))?.revision).toBeLessThanOrEqual(revision);
+  });
+
   test("leaves what somebody else wrote under its names, and says so once", async () => {
     const store = newStore();
     await put(store, "WorkloadEntry", "weft-a", { address: "10.9.9.9" });
