@@ -33,7 +33,7 @@ export function openOwn(options: OpenOwnOptions): OpenedOwn {
   const place = inMesh && ownPlace({ node, address: inMesh.host, port: inMesh.port, socket, rpcPort }, taken);
   const workload = new OwnWorkload({ ...options, place });
   workload.follow();
-  const door = place && openDoor(socket, options);
+  const door = place && openDoor(socket, options, workload);
   return {
     workload,
     ...(place ? { socket } : {}),
@@ -45,16 +45,21 @@ export function openOwn(options: OpenOwnOptions): OpenedOwn {
 }
 
 /** As soon as there is a certificate to serve with: where the authorities are away that may be later, and nothing else waits for it. */
-function openDoor(path: string, { admin, svids, authority, log }: OpenOwnOptions): { close(): void } {
+function openDoor(path: string, { admin, svids, authority, log }: OpenOwnOptions, workload: OwnWorkload): { close(): void } {
   let closed = false;
   let close = () => {};
   const open = async () => {
+    workload.shut = "its sidecar cannot reach it before weft has a certificate";
     const certificate = await openServerCertificate({ svids, authority });
     close = () => certificate.close();
     if (closed) close();
     else await admin.listen({ path, mode: 0o600, tls: certificate });
+    workload.shut = undefined;
   };
-  open().catch((reason) => log.warning(`weft's own sidecar cannot reach it: ${WeftError.from(reason).message}`));
+  open().catch((reason) => {
+    workload.shut = `its sidecar cannot reach it: ${WeftError.from(reason).message}`;
+    log.warning(`weft's own workload: ${workload.shut}`);
+  });
   return {
     close() {
       closed = true;

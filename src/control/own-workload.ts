@@ -30,6 +30,8 @@ export class OwnWorkload {
   readonly #keys: readonly string[];
   #seen: readonly unknown[] | undefined;
   #status: string | undefined;
+  /** Why its sidecar cannot reach it, in words. */
+  #shut: string | undefined;
   #working: Promise<void> | undefined;
   #resting = false;
   /** Asked meanwhile. */
@@ -44,7 +46,12 @@ export class OwnWorkload {
 
   /** Whether weft is in its mesh, or why not, in words; undefined before the first look. */
   get status(): string | undefined {
-    return this.#status;
+    return this.#status && this.#shut ? `${this.#status}; ${this.#shut}` : this.#status;
+  }
+
+  /** Says why its sidecar cannot reach it; undefined where it can. */
+  set shut(reason: string | undefined) {
+    this.#shut = reason;
   }
 
   /** To be called whenever the resources may have changed. */

@@ -1,6 +1,7 @@
 /** weft's own documents in a store that nodes share, over the real reconciler. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { ownPlace } from "../../src/control/own-documents.ts";
+import { type OpenOwnOptions, openOwn } from "../../src/control/own-open.ts";
 import { OwnWorkload, removeOwnEntry } from "../../src/control/own-workload.ts";
 import { Reconciler } from "../../src/control/reconciler.ts";
 import { WeftError } from "../../src/lib/errors.ts";
@@ -178,6 +179,36 @@ describe("weft in its own mesh", () => {
       expect(await names(store)).toHaveLength(2);
     });
     await eventually(() => expect(own.status).toContain("registered as WorkloadEntry weft-system/weft-a"));
+  });
+
+  test("says so where its sidecar cannot reach it: before there is a certificate, and where the socket cannot be opened", async () => {
+    const store = newStore();
+    const { reconciler } = await open(store, "a");
+    await eventually(async () => expect(await names(store)).toHaveLength(2));
+    let give = () => {};
+    const opened = openOwn({
+      data: "/d",
+      node: "a",
+      inMesh: { host: "10.0.0.5", port: 15014 },
+      rpcAddress: "",
+      taken: [],
+      admin: { listen: () => Promise.reject(new WeftError("unavailable", "no space left on device")) },
+      svids: {
+        subscribe(_id, onSvid) {
+          give = () => onSvid({} as Parameters<typeof onSvid>[0]);
+          return () => {};
+        },
+      },
+      authority: { trustDomain: "mesh.local", onBundle: () => () => {} } as unknown as OpenOwnOptions["authority"],
+      store,
+      reconciler,
+      clock: new FakeClock(),
+      log: { info: () => {}, warning: () => {} },
+    });
+    closers.push(() => opened.close());
+    await eventually(() => expect(opened.workload.status).toMatch(/^registered as .*; .* before weft has a certificate$/));
+    give();
+    await eventually(() => expect(opened.workload.status).toContain("; its sidecar cannot reach it: no space left on device"));
   });
 
   test("is taken away where a node runs without it or is removed; the service goes with the last of them", async () => {
