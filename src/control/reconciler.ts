@@ -86,12 +86,13 @@ export class Reconciler {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#loop;
-    for (const waiter of this.#waiting.splice(0)) waiter.reject(new WeftError("unavailable", "weft is shutting down"));
+    for (const waiter of this.#waiting.splice(0)) waiter.reject(endingError());
   }
 
-  /** Resolves once a Mesh of `revision` or later was built and handed on. */
+  /** Resolves once a Mesh of `revision` or later was built and handed on; rejects where none will be, as weft ends: nobody is to wait for it. */
   reached(revision: number): Promise<void> {
     if (this.#mesh && this.#mesh.revision >= revision) return Promise.resolve();
+    if (this.#stop.signal.aborted) return Promise.reject(endingError());
     return new Promise((resolve, reject) => this.#waiting.push({ revision, resolve, reject }));
   }
 
@@ -247,6 +248,8 @@ export class Reconciler {
     for (const waiter of done) waiter.resolve();
   }
 }
+
+const endingError = () => new WeftError("unavailable", "weft is shutting down");
 
 function keyOf(id: { kind: string; namespace: string; name: string }): string {
   return resourceKey(id.kind, id.namespace, id.name);

@@ -411,6 +411,17 @@ test("A store that is away for long is tried once in ten seconds for an instance
   await eventually(() => expect(weft.endpoints()).toEqual([]));
 });
 
+test("A registration that is written while weft ends does not hold that up", async () => {
+  const store = openMemoryStore({ clock: new FakeClock() });
+  const reconciler = new Reconciler({ store, clock: new FakeClock(), trustDomain: "mesh.local", onTrouble: () => {}, onMesh: () => {} });
+  await reconciler.start();
+  const before = reconciler.reached(1);
+  before.catch(() => {});
+  await reconciler.stop();
+  for (const reached of [before, reconciler.reached(1)]) expect((await refusal(() => reached)).message).toContain("shutting down");
+  await reconciler.reached(0);
+});
+
 test("An instance with a probe takes calls once it says that it is ready, and while it says so", async () => {
   const weft = await open();
   await weft.apply(`${PROBED}---\n${SERVICE}`);
