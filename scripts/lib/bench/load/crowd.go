@@ -16,7 +16,7 @@ type crowdReport struct {
 	All float64 `json:"all_ms"`
 	P50 float64 `json:"p50_ms"`
 	P99 float64 `json:"p99_ms"`
-	// Changes that were brought meanwhile, one after the other, and how long each took to each of the steady streams.
+	// Changes that were brought meanwhile, one a second at most, and how long each took to each of the steady streams.
 	Changes   int     `json:"changes"`
 	ChangeP50 float64 `json:"change_p50_ms"`
 	ChangeP99 float64 `json:"change_p99_ms"`
@@ -28,6 +28,9 @@ type crowdReport struct {
 	Peak    float64 `json:"server_peak_mib"`
 	CPU     float64 `json:"server_cpu_s"`
 }
+
+// Changes that follow each other without a pause would leave the server no time for the crowd.
+const betweenChanges = time.Second
 
 // crowd takes the connections of all but the first streams away. They come again by themselves; meanwhile changes go to those that stayed.
 func (f *fleet) crowd(o *options, toA, toB map[string]*awaited) (*crowdReport, error) {
@@ -59,12 +62,13 @@ func (f *fleet) crowd(o *options, toA, toB map[string]*awaited) (*crowdReport, e
 			to, expected = "a", toA
 		}
 		var one []float64
+		changed := time.Now()
 		_, one, failed = change(o, steady, to, expected, false)
 		took = append(took, one...)
 		select {
 		case <-back:
 			isBack = true
-		default:
+		case <-time.After(time.Until(changed.Add(betweenChanges))):
 		}
 		if !isBack && time.Since(begun) > o.limit {
 			failed = fmt.Errorf("%d of %d streams are not back in sync after %v%s", left.Load(), len(others), o.limit, f.stuck())
