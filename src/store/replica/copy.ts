@@ -199,7 +199,8 @@ export class Copy {
       });
       if (result) this.#replaced(result);
       else await this.carryOver();
-      this.#contact.found();
+      // What was read before a doubt came up is not the last word.
+      if (!signal.aborted) this.#contact.found();
     } catch (error) {
       if (error instanceof OtherLog) this.mismatch = error;
       throw error;

@@ -115,6 +115,7 @@ class Replica extends LocalRows implements Store, Compactable {
         takeOwn: (entry) => this.#copy.takeOwn(entry),
         idAt: (sequence) => this.#copy.idAt(sequence),
         refusal: () => this.#refusal(),
+        doubt: (ended) => void this.#contact.doubt(ended, () => this.#follower.again()),
       },
     });
   }
