@@ -15,7 +15,7 @@ import { type AnyResource, type Resource, resourceKey } from "../model/resource.
 import type { LostEvent, RevisionEvent, Store, StoredResource } from "../store/store.ts";
 
 export interface ReconcilerOptions {
-  readonly store: Store;
+  readonly store: Pick<Store, "list" | "watch">;
   readonly clock: Clock;
   readonly trustDomain: string;
   /** The key sets that were fetched for RequestAuthentication (MeshOptions.jwks); `rebuild` when they change. */
@@ -89,10 +89,18 @@ export class Reconciler {
     for (const waiter of this.#waiting.splice(0)) waiter.reject(new WeftError("unavailable", "weft is shutting down"));
   }
 
-  /** Resolves once a Mesh of `revision` or later was built and handed on. */
-  reached(revision: number): Promise<void> {
+  /** Resolves once a Mesh of `revision` or later was built and handed on; also, with nothing reached, when `signal` says that nobody waits any more. */
+  reached(revision: number, signal?: AbortSignal): Promise<void> {
     if (this.#mesh && this.#mesh.revision >= revision) return Promise.resolve();
-    return new Promise((resolve, reject) => this.#waiting.push({ revision, resolve, reject }));
+    return new Promise((resolve, reject) => {
+      const waiter = { revision, resolve, reject };
+      this.#waiting.push(waiter);
+      const leave = () => {
+        this.#waiting = this.#waiting.filter((one) => one !== waiter);
+        resolve();
+      };
+      signal?.addEventListener("abort", leave, { once: true });
+    });
   }
 
   /** A resource of the newest revision that was seen, by "kind/namespace/name". */
@@ -168,15 +176,21 @@ export class Reconciler {
 
   async #follow(): Promise<void> {
     let wait = RETRY_MS.first;
+    let isLost = false;
     const { clock, onTrouble } = this.#options;
     while (!this.#stop.signal.aborted) {
       try {
+        if (isLost) {
+          await this.#relist();
+          isLost = false;
+          this.#schedule();
+        }
         for await (const event of this.#events ?? []) {
           if (event.type === "lost") {
             onTrouble(`the store's watch lost its place (${event.reason}): listing again`);
-            await this.#load();
-            this.#watch();
-            this.#giveUp();
+            isLost = true;
+            await this.#relist();
+            isLost = false;
           } else {
             this.#take(event);
             this.#options.onRevision?.(event);
@@ -185,13 +199,20 @@ export class Reconciler {
           this.#schedule();
         }
       } catch (reason) {
-        this.#watch();
+        // After a watch that lost its place, a new one from there would not tell what was missed.
+        if (!isLost) this.#watch();
         onTrouble(`the store cannot be followed (${WeftError.from(reason).message}); trying again in ${wait} ms`);
       }
       if (this.#stop.signal.aborted) return;
       await Promise.race([sleep(clock, wait), aborted(this.#stop.signal)]);
       wait = Math.min(wait * 2, RETRY_MS.longest);
     }
+  }
+
+  async #relist(): Promise<void> {
+    await this.#load();
+    this.#watch();
+    this.#giveUp();
   }
 
   /** Who waits for a revision that the store has had and lost would wait for ever. */
