@@ -63,7 +63,10 @@ export class Contact {
 
   /** All that the engine has is here; no word of it as long as an append that was given up may still come true. */
   found(): void {
-    if (this.#doubts > 0) return this.lost(DOUBT);
+    if (this.#doubts > 0) {
+      this.lost(DOUBT);
+      return;
+    }
     this.#current = this.#clock.monotonic();
     this.#gapSince = this.#current;
     this.#set(undefined);

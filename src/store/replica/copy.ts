@@ -43,8 +43,8 @@ export interface CopyOptions {
 
 /** Entries that come at all come within this of each other. */
 const PROGRESS_MS = 5_000;
-/** A node that waits for a snapshot beyond what it cannot read spends a twentieth of the time on looking for one, however large they are. */
-const PASS_AGAIN = 20;
+/** A node that cannot go on by the snapshot that is there spends a twentieth of the time on looking for another, however large they are. */
+const LOOK_AGAIN = 20;
 /** Ids of the newest entries, for a writer that does not know whether one is its own. */
 const REMEMBERED = 1_024;
 
@@ -62,6 +62,8 @@ export class Copy {
   #tookAt = Number.NEGATIVE_INFINITY;
   /** Likewise. */
   #passAgainAt = Number.NEGATIVE_INFINITY;
+  /** Why the log as it was read does not help, and until when it is not read again: likewise. */
+  #useless: { readonly reason: WeftError; readonly until: number } | undefined;
   /** Whether somebody may read it. */
   isOpen = false;
   /** Why this database and this log do not go together. */
@@ -177,12 +179,15 @@ export class Copy {
     if (began < this.#passAgainAt) throw unreadable;
     const snapshot = await this.#log.snapshot(signal);
     const now = this.#rows.clock.monotonic();
-    this.#passAgainAt = now + (now - began) * PASS_AGAIN;
+    this.#passAgainAt = now + (now - began) * LOOK_AGAIN;
     if (!snapshot || snapshot.place.sequence < sequence) throw unreadable;
     await this.resync(unreadable.message, signal);
   }
 
   async resync(reason: string, signal: AbortSignal): Promise<void> {
+    const began = this.#rows.clock.monotonic();
+    if (this.#useless && began < this.#useless.until) throw this.#useless.reason;
+    this.#useless = undefined;
     this.#contact.lost(`catching up from a snapshot: ${reason}`);
     this.#rows.writing();
     this.#resyncs += 1;
@@ -203,6 +208,10 @@ export class Copy {
       if (!signal.aborted) this.#contact.found();
     } catch (error) {
       if (error instanceof OtherLog) this.mismatch = error;
+      if (error instanceof OtherLog || error instanceof Unreadable || error instanceof Diverged) {
+        const now = this.#rows.clock.monotonic();
+        this.#useless = { reason: error, until: now + (now - began) * LOOK_AGAIN };
+      }
       throw error;
     } finally {
       this.#resyncs -= 1;
