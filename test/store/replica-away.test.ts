@@ -137,6 +137,7 @@ describe("a node whose engine is away", () => {
   test("refuses what a full engine refuses, says that nothing was changed, and goes on when there is room", async () => {
     const { engine, nodes } = await start(1);
     const [node] = nodes as [Node];
+    await node.store.checkWritable();
     engine.full = true;
     expect((await refusal(apply(node.store, put("a", 1)))).message).toBe("memory log: it takes nothing more; nothing was changed");
     expect(await codeOf(node.store.checkWritable())).toBe("unavailable");
