@@ -45,11 +45,11 @@ export function openOwn(options: OpenOwnOptions): OpenedOwn {
 }
 
 /** As soon as there is a certificate to serve with: where the authorities are away that may be later, and nothing else waits for it. */
-function openDoor(path: string, { admin, svids, authority, log }: OpenOwnOptions): { close(): void } {
+function openDoor(path: string, { admin, svids, authority, clock, log }: OpenOwnOptions): { close(): void } {
   let closed = false;
   let close = () => {};
   const open = async () => {
-    const certificate = await openServerCertificate({ svids, authority });
+    const certificate = await openServerCertificate({ svids, authority, clock });
     close = () => certificate.close();
     if (closed) close();
     else await admin.listen({ path, mode: 0o600, tls: certificate });

@@ -381,8 +381,10 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   await ads.listen({ path: adsSocket, mode: 0o660 });
   const publicSocket = options.adsSocket || undefined;
   if (publicSocket) await ads.listen({ path: publicSocket, mode: 0o666 });
-  const certificate = options.adsTls || options.adminTls ? await openServerCertificate({ svids, authority }) : undefined;
+  const certificate = options.adsTls || options.adminTls ? await openServerCertificate({ svids, authority, clock }) : undefined;
   onClose(() => certificate?.close());
+  if (certificate && !certificate.current())
+    log.warning("ADS and the admin API are not served over TLS before an authority has certified this weft");
   const adsTls = options.adsTls && certificate ? await ads.listen({ ...options.adsTls, tls: certificate }) : undefined;
   // Until it has found itself at the Unix socket, no user is believed there.
   await ads.selfTest().catch((reason) => log.warning("{reason}", { reason: WeftError.from(reason).message }));
@@ -416,7 +418,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     void workloadApi?.close(0);
   };
   if (cluster?.expelled) endServing();
-  const reached = (revision: number) => reconciler.reached(revision);
+  const reached = (revision: number, signal: AbortSignal) => reconciler.reached(revision, signal);
   const served =
     cluster && options.cluster
       ? await serveCluster({
@@ -432,6 +434,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
           clock,
         })
       : undefined;
+  if (!served) cluster?.serveAt("");
   onClose(() => served?.close());
 
   const control = createControlPlane({
