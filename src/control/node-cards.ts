@@ -31,6 +31,8 @@ export class NodeCards {
   #all: ReadonlyMap<string, NodeCard> = new Map();
   readonly #lastSeen = new Map<string, number>();
   #said = "";
+  /** What of that is on the board. */
+  #posted = "";
   #at = "";
   #postedAt = Number.NEGATIVE_INFINITY;
   #posting: Promise<void> | undefined;
@@ -93,12 +95,13 @@ export class NodeCards {
 
   async #post(): Promise<void> {
     const { board, node, clock, onTrouble } = this.#options;
-    const before = this.#said;
     const card = this.own();
+    const said = this.#said;
     const now = clock.monotonic();
-    if (!board || (this.#said === before && now - this.#postedAt < RENEW_MS)) return;
+    if (!board || (this.#posted === said && now - this.#postedAt < RENEW_MS)) return;
     try {
       await board.post(node, textOf(card), TTL_MS);
+      this.#posted = said;
       this.#postedAt = now;
       this.#isLost = false;
     } catch (reason) {
