@@ -10,11 +10,16 @@ const revision = (number: number): RecordedRevision => ({
   changes: KEYS.map((key) => ({ key, release: release(number) })),
 });
 const HISTORY = [revision(8), revision(9), revision(10)];
+const audit = (last: string) =>
+  new Map([
+    [19, "abb"],
+    [20, last],
+  ]);
 const node = (name: string, more: Partial<NodeState> = {}): NodeState => ({
   node: name,
   newest: 10,
   resources: "all of it",
-  audit: "20:abc",
+  audit: audit("abc"),
   history: HISTORY,
   ...more,
 });
@@ -28,7 +33,7 @@ const GOOD: FaultRecord = {
     { ...made(11), outcome: "refused" },
     { ...made(12), outcome: "unknown" },
   ],
-  nodes: [node("node-1"), node("node-2"), node("node-3", { history: undefined })],
+  nodes: [node("node-1"), node("node-2"), node("node-3", { history: undefined, audit: new Map([...audit("abc"), [21, "abd"]]) })],
   sightings: [
     { who: "the Envoy of orders-1", release: release(7) },
     { who: "the Envoy of orders-1", release: release(9) },
@@ -62,8 +67,13 @@ const DOCTORED: readonly (readonly [string, Partial<FaultRecord>, string])[] = [
   ],
   [
     "a node whose audit parted",
-    { nodes: [first, node("node-2", { audit: "20:abd" }), third] },
-    "the audit of node-2 ends with 20:abd, that of node-1 with 20:abc",
+    { nodes: [first, node("node-2", { audit: audit("abd") }), third] },
+    "record 20 of the audit is another one on node-2 than on node-1",
+  ],
+  [
+    "a node whose audit is too short",
+    { nodes: [first, node("node-2", { audit: new Map([[7, "aaa"]]) }), third] },
+    "the audits of node-2 and node-1 have no record in common",
   ],
   [
     "a revision that is another one on one node",

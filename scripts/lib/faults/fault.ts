@@ -5,7 +5,9 @@ import { sleep, systemClock } from "../../../src/lib/clock.ts";
 import { openEtcd } from "../../../src/store/etcd/index.ts";
 import { openRedis } from "../../../src/store/redis/index.ts";
 import { makeImage } from "../../../src/store/replica/image.ts";
+import { tcpExchange } from "../lab/call.ts";
 import type { StartedProcess } from "../lab/processes.ts";
+import { waitFor } from "../lab/wait.ts";
 import type { Cell } from "./cells.ts";
 import type { Host } from "./hosts.ts";
 import type { FaultMesh, FaultNode } from "./mesh.ts";
@@ -15,6 +17,8 @@ import type { FaultStore, StoreMember } from "./store.ts";
 interface Victim {
   readonly host: Host;
   process(): StartedProcess;
+  /** What it says of how it is. */
+  said(): Promise<string>;
   restart(env?: Readonly<Record<string, string>>): Promise<void>;
 }
 
@@ -30,8 +34,12 @@ export interface Made {
   readonly healedAt: number;
   /** What was seen of it, in words, where that is worth a line. */
   readonly notes: readonly string[];
+  /** Why it was none: what is not felt proves nothing. */
+  readonly unfelt: readonly string[];
 }
 
+/** Who has written nothing so far does so within this. */
+const FULL_MS = 8_000;
 const JUMP_S = 1_200;
 /** libfaketime looks at its file so often, seconds. */
 const LOOK_S = 1;
@@ -42,6 +50,7 @@ export async function makeFault(cell: Cell, mesh: FaultMesh, tools: FaultTools):
   if (fault === "compaction") return await compaction(cell, mesh, tools);
   const victims = await victimsOf(cell, mesh);
   const notes: string[] = [];
+  const unfelt: string[] = [];
   const hold = () => sleep(systemClock, tools.holdMs);
   const all = async (act: (victim: Victim) => unknown) => {
     await Promise.all(victims.map(async (victim) => await act(victim)));
@@ -58,20 +67,27 @@ export async function makeFault(cell: Cell, mesh: FaultMesh, tools: FaultTools):
   if (fault === "partition" || fault === "slow") {
     await all(({ host }) => (fault === "slow" ? host.slow() : host.cut()));
     await hold();
+    if (fault === "partition")
+      await all(async ({ host }) => unfelt.push(...((await isReached(host)) ? [`${host.name} can be reached`] : [])));
     await all(({ host }) => host.mend());
   }
   if (fault === "disk") {
+    let noticed = false;
     await all(({ host }) => host.fill());
     await hold();
+    await all(async (victim) => {
+      const said = await waitFor("a word of the full disk", () => fullness(victim), Boolean, { limitMs: FULL_MS }).catch(() => undefined);
+      notes.push(`${victim.host.name} ${said ?? "had nothing to write"}`);
+      noticed ||= said !== undefined;
+    });
+    if (!noticed) unfelt.push("nobody noticed the full disk");
     await all(({ host }) => host.empty());
   }
-  if (fault === "clock") await clock(victims, tools);
+  if (fault === "clock") unfelt.push(...(await clock(victims, mesh, tools)));
   const ended = victims.filter(({ process }) => !process().running());
-  if (fault !== "kill" && ended.length > 0)
-    notes.push(`${ended.map(({ host }) => host.name).join(", ")} ended by it, and was started again`);
   const healedAt = systemClock.monotonic();
   await Promise.all(ended.map(({ restart }) => restart()));
-  return { healedAt, notes };
+  return { healedAt, notes, unfelt };
 }
 
 /** The store is whole; for the clock cells the victims run with a clock that can be set, not yet set. */
@@ -92,11 +108,38 @@ export async function prepareFault(cell: Cell, mesh: FaultMesh, { faketime }: Fa
   await mesh.store.ready();
 }
 
-async function clock(victims: readonly Victim[], { holdMs }: FaultTools): Promise<void> {
+/** @returns whose clock did not jump */
+async function clock(victims: readonly Victim[], mesh: FaultMesh, { holdMs }: FaultTools): Promise<readonly string[]> {
   for (const { host } of victims) writeFileSync(clockFile(host), `+${JUMP_S}\n`);
   await sleep(systemClock, holdMs + LOOK_S * 1_000);
+  const unfelt: string[] = [];
+  for (const { host } of victims) {
+    const ahead = ((await clockOf(host, mesh)) - systemClock.now()) / 1_000;
+    if (Math.abs(ahead - JUMP_S) > 60) unfelt.push(`the clock of ${host.name} is ${ahead.toFixed(0)} s ahead`);
+  }
   for (const { host } of victims) writeFileSync(clockFile(host), "+0\n");
   await sleep(systemClock, LOOK_S * 1_000);
+  return unfelt;
+}
+
+/** A node's: by the newest change that it made, of which it writes down when. */
+async function clockOf(host: Host, { nodes, store }: FaultMesh): Promise<number> {
+  const node = nodes.find((one) => one.host === host);
+  if (!node) return await store.clockOf(host);
+  const { json } = await node.weft.api("GET", `/v1/resources/ServiceEntry/default/mark-${node.name}`);
+  return Date.parse(JSON.stringify(json).match(/"updatedAt":"([^"]+)"/)?.[1] ?? "");
+}
+
+/** What `victim` made of it, once it has. */
+async function fullness({ process, said }: Victim): Promise<string | undefined> {
+  if (!process().running()) return "ended by its full disk, and was started again";
+  return /no space|disk is full|SQLITE_FULL/i.test(await said()) ? "said that its disk is full" : undefined;
+}
+
+/** A port that nobody listens on answers too, where the host does. */
+async function isReached({ address }: Host): Promise<boolean> {
+  const { error } = await tcpExchange({ address, port: 1 }, "", 300);
+  return error !== "timeout" && error !== "EHOSTUNREACH";
 }
 
 const clockFile = ({ directory }: Host): string => join(directory, "clock");
@@ -107,7 +150,7 @@ async function compaction({ target }: Cell, mesh: FaultMesh, { holdMs }: FaultTo
     await sleep(systemClock, holdMs / 2);
     const said = await store.compact(target === "store" ? store.members : [await store[target]()]);
     await sleep(systemClock, holdMs / 2);
-    return { healedAt: systemClock.monotonic(), notes: [said] };
+    return { healedAt: systemClock.monotonic(), notes: [said], unfelt: [] };
   }
   const node = nodeOf(target, mesh);
   const other = mesh.nodes.find((one) => one !== node && one !== mesh.nodes[0]);
@@ -118,7 +161,7 @@ async function compaction({ target }: Cell, mesh: FaultMesh, { holdMs }: FaultTo
   const said = await store.compact(store.members);
   const healedAt = systemClock.monotonic();
   node.weft.process().signal("SIGCONT");
-  return { healedAt, notes: [`the log was trimmed under ${node.name}; ${said}`] };
+  return { healedAt, notes: [`the log was trimmed under ${node.name}; ${said}`], unfelt: [] };
 }
 
 /** What a node does when the log has grown long, sooner: its snapshot takes the place of all that went before. */
@@ -138,12 +181,20 @@ async function victimsOf({ target }: Cell, mesh: FaultMesh): Promise<readonly Vi
   if (target === "leader" || target === "follower") return [ofMember(await store[target]())];
   if (target === "store") return store.members.map(ofMember);
   const node = nodeOf(target, mesh);
-  return [{ host: node.host, process: () => node.weft.process(), restart: node.restart }];
+  return [
+    {
+      host: node.host,
+      process: () => node.weft.process(),
+      said: async () => (await node.weft.api("GET", "/readyz?verbose")).text,
+      restart: node.restart,
+    },
+  ];
 }
 
 const ofMember = (member: StoreMember): Victim => ({
   host: member.host,
   process: member.process,
+  said: async () => member.process().tail(100),
   restart: async (env) => member.start(env),
 });
 

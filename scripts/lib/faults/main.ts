@@ -32,7 +32,7 @@ const known = new Set(cellsOf("etcd").map(nameOf));
 for (const name of values.only)
   if (!known.has(name)) fail(`--only: no cell ${name}: FAULT is one of ${FAULTS.join(", ")}, TARGET of ${TARGETS.join(", ")}`);
 const { FAULTS_CONFINED: confined, FAULTS_FAKETIME: faketime } = process.env;
-const tools: FaultTools = { faketime: faketime === "" ? undefined : faketime, holdMs: values.quick ? 2_500 : 3_000 };
+const tools: FaultTools = { faketime: faketime === "" ? undefined : faketime, holdMs: values.quick ? 2_500 : 4_000 };
 const directory = mkdtempSync(join(tmpdir(), "weft-faults-"));
 mkdirSync(join(directory, "logs"));
 const processes = openProcesses(join(directory, "logs"));

@@ -69,13 +69,13 @@ function ledgerOf(json: unknown): LedgerEntry[] {
 export async function stateOf({ name, weft }: FaultNode, since: number | undefined): Promise<NodeState> {
   const { json } = await weft.api("GET", "/v1/resources");
   const { revision, items } = json as { revision: number; items: unknown[] };
-  const { json: audit } = await weft.api("GET", "/v1/audit?last=1");
-  const { head } = audit as { head: { sequence: number; hash: string } };
+  const { json: audit } = await weft.api("GET", "/v1/audit?last=300");
+  const { records } = audit as { records: readonly { sequence: number; hash: string }[] };
   return {
     node: name,
     newest: revision,
     resources: JSON.stringify(items),
-    audit: `${head.sequence}:${head.hash}`,
+    audit: new Map(records.map(({ sequence, hash }) => [sequence, hash])),
     history: since === undefined ? undefined : await historyOf(weft.data, since, revision),
   };
 }

@@ -31,8 +31,8 @@ export interface NodeState {
   readonly newest: number;
   /** All that is stored, canonical. */
   readonly resources: string;
-  /** "SEQUENCE:HASH" of the newest record of its audit, in which each holds the hash of the one before. */
-  readonly audit: string;
+  /** Hashes of the newest records of its audit, by sequence; each record holds the hash of the one before. What is refused is written down at any time. */
+  readonly audit: ReadonlyMap<number, string>;
   /** Oldest first, from where the record begins; undefined where it took a snapshot since, which has no history. */
   readonly history: readonly RecordedRevision[] | undefined;
 }
@@ -85,8 +85,10 @@ function differences(node: NodeState, other: NodeState): string[] {
   const wrong: string[] = [];
   if (node.newest !== other.newest) wrong.push(`${node.node} ends at revision ${node.newest}, ${other.node} at ${other.newest}`);
   if (node.resources !== other.resources) wrong.push(`${node.node} and ${other.node} do not store the same resources`);
-  if (node.audit !== other.audit)
-    wrong.push(`the audit of ${node.node} ends with ${node.audit}, that of ${other.node} with ${other.audit}`);
+  const common = [...node.audit.keys()].filter((sequence) => other.audit.has(sequence));
+  if (common.length === 0) wrong.push(`the audits of ${node.node} and ${other.node} have no record in common`);
+  const parted = common.find((sequence) => node.audit.get(sequence) !== other.audit.get(sequence));
+  if (parted !== undefined) wrong.push(`record ${parted} of the audit is another one on ${node.node} than on ${other.node}`);
   return wrong;
 }
 

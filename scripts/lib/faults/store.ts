@@ -28,6 +28,8 @@ export interface FaultStore {
   ready(): Promise<void>;
   /** Throws away what the engine keeps of the past, and gives back the space, on those members. @returns in words what was done */
   compact(members: readonly StoreMember[]): Promise<string>;
+  /** The wall clock of the member on `host`, milliseconds. */
+  clockOf(host: Host): Promise<number>;
 }
 
 export interface StoreOptions {
@@ -109,6 +111,7 @@ export async function startEtcd({ binary, hosts, processes }: StoreOptions): Pro
         );
       }
     },
+    clockOf: () => Promise.reject(new Error("etcd does not tell its clock")),
     async compact(chosen) {
       const [first] = places;
       if (!first) throw new Error("no member");
@@ -155,6 +158,7 @@ export async function startRedis({ binary, hosts, processes }: StoreOptions): Pr
       client.close();
     }
   };
+  const placeOf = (host: Host) => (host === replica.host ? replica.at : master.at);
   const [first, second] = members;
   if (!first || !second) throw new Error("no Redis");
   return {
@@ -170,6 +174,10 @@ export async function startRedis({ binary, hosts, processes }: StoreOptions): Pr
         (said) => said.includes("master_link_status:up"),
         { everyMs: 50 },
       );
+    },
+    async clockOf(host) {
+      const [seconds] = (await command(placeOf(host), "TIME")).split(",");
+      return Number(seconds) * 1_000;
     },
     async compact(chosen) {
       for (const { at } of members.filter((member) => chosen.some(({ host }) => host === member.host))) await command(at, "BGREWRITEAOF");

@@ -25,6 +25,8 @@ export interface Trial extends Cell {
   readonly seconds: number;
 }
 
+const PADDING = 100_000;
+
 export async function runTrial(cell: Cell, mesh: FaultMesh, writers: Writers, tools: FaultTools): Promise<Trial> {
   const began = systemClock.monotonic();
   await prepareFault(cell, mesh, tools);
@@ -40,7 +42,10 @@ export async function runTrial(cell: Cell, mesh: FaultMesh, writers: Writers, to
   const [mark, sightingsMark, attemptsMark] = [mesh.calls.mark(), mesh.sightings.length, writers.attempts.length];
   const observer = startObserver(mesh);
   writers.resume();
-  const { healedAt, notes } = await makeFault(cell, mesh, tools);
+  // Files that are there already have room in them for a while.
+  if (cell.fault === "disk") writers.pad(PADDING);
+  const { healedAt, notes, unfelt } = await makeFault(cell, mesh, tools);
+  writers.pad(0);
   const last = await firstMade(mesh, writers);
   const pauseMs = writers.longestPauseMs();
   await writers.pause();
@@ -67,7 +72,7 @@ export async function runTrial(cell: Cell, mesh: FaultMesh, writers: Writers, to
   const count = (outcome: string) => attempts.filter((attempt) => attempt.outcome === outcome).length;
   return {
     ...cell,
-    wrong: judge(record),
+    wrong: [...judge(record), ...unfelt.map((why) => `the fault was not felt: ${why}`)],
     made: count("made"),
     refused: count("refused"),
     unknown: count("unknown"),

@@ -1,4 +1,5 @@
 /** A stream of changes, from every node, one after the other on each. */
+import { randomBytes } from "node:crypto";
 import { sleep, systemClock } from "../../../src/lib/clock.ts";
 import type { ApiAnswer } from "../lab/weft.ts";
 import type { FaultNode } from "./mesh.ts";
@@ -12,6 +13,8 @@ export interface Writers {
   /** Resolves when none is under way. */
   pause(): Promise<void>;
   resume(): void;
+  /** So many bytes, which cannot be packed, stand in each change from now on. */
+  pad(bytes: number): void;
   /** One more, at `node`. */
   write(node: FaultNode): Promise<Attempt>;
   stop(): Promise<void>;
@@ -23,6 +26,7 @@ const ANSWER_MS = 8_000;
 
 export function startWriters(nodes: readonly FaultNode[], prefix: string): Writers {
   const attempts: Attempt[] = [];
+  let padding = 0;
   let [isPaused, isStopped, under, count] = [true, false, 0, 0];
   let [lastMade, longest] = [systemClock.monotonic(), 0];
   const write = async (node: FaultNode): Promise<Attempt> => {
@@ -32,7 +36,7 @@ export function startWriters(nodes: readonly FaultNode[], prefix: string): Write
     const mark = `mark-${node.name}`;
     const keys = ["VirtualService/default/orders", `ServiceEntry/default/${mark}`];
     const answer = await node.weft
-      .api("POST", "/v1/apply", { text: documents(release, mark), type: "application/yaml" }, ANSWER_MS)
+      .api("POST", "/v1/apply", { text: documents(release, mark, padding), type: "application/yaml" }, ANSWER_MS)
       .catch((reason: Error & { code?: string }) => reason);
     const attempt = { release, node: node.name, keys, ...outcomeOf(answer) };
     attempts.push(attempt);
@@ -54,6 +58,9 @@ export function startWriters(nodes: readonly FaultNode[], prefix: string): Write
     attempts,
     write,
     longestPauseMs: () => Math.max(longest, isPaused ? 0 : systemClock.monotonic() - lastMade),
+    pad(bytes) {
+      padding = bytes;
+    },
     async pause() {
       isPaused = true;
       while (under > 0) await sleep(systemClock, 10);
@@ -83,7 +90,7 @@ function outcomeOf(answer: ApiAnswer | (Error & { code?: string })): Pick<Attemp
 }
 
 /** What all Envoys show by a header, and what is of the one writer's. */
-const documents = (release: string, mark: string) => `apiVersion: networking.istio.io/v1
+const documents = (release: string, mark: string, padding: number) => `apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: orders, namespace: default }
 spec:
@@ -95,7 +102,7 @@ spec:
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
-metadata: { name: ${mark}, namespace: default }
+metadata: { name: ${mark}, namespace: default, annotations: { padding: "${randomBytes((padding * 3) / 4).toString("base64")}" } }
 spec:
   hosts: [${mark}.default.mesh.local]
   location: MESH_INTERNAL
