@@ -213,6 +213,7 @@ describe("an empty log", () => {
     expect(standing(a)?.inTouch).toBe(false);
     await a.stop();
     await a.start({ carryOver: true });
+    await until("the node is in touch", () => standing(a)?.inTouch === true);
     await apply(a.store, put("a", 2));
     await untilEqual([a, b], ["nodes"]);
     expect(standing(b)?.warnings).not.toContainEqual(expect.stringContaining("lost changes"));

@@ -1,8 +1,9 @@
 /** A replica's database: where it stands in the log, and what becomes of the log's entries in it. */
+import type { AuditMark } from "../../lib/audit.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { WeftError } from "../../lib/errors.ts";
 import type { LogEntry, Place, SharedLog } from "../shared/log.ts";
-import { readMarks } from "../sqlite/audit.ts";
+import { readAudit, readMarks } from "../sqlite/audit.ts";
 import type { Connection } from "../sqlite/connection.ts";
 import { readPlace, type StoredPlace, writePlace } from "../sqlite/place.ts";
 import { Diverged, type Limits, viewOf } from "../sqlite/write.ts";
@@ -15,7 +16,7 @@ import { findLostChanges } from "./lost-changes.ts";
 import { type Resynced, resync } from "./resync.ts";
 import { isSnapshotDue, putSnapshot } from "./snapshots.ts";
 import { placeAtStart } from "./stage.ts";
-import { OtherLog, type PlacedEntry, takeEntries } from "./take.ts";
+import { OtherLog, type PlacedEntry, sameMark, takeEntries } from "./take.ts";
 import { LostAgain } from "./writer.ts";
 
 /** LocalRows, as far as who fills it needs that. */
@@ -123,9 +124,20 @@ export class Copy {
     if (this.#place.sequence < sequence - 1 || (known !== undefined && known !== id)) {
       throw new LostAgain(this.#log.name);
     }
-    if (this.#place.sequence >= sequence) return;
+    if (this.#place.sequence >= sequence) {
+      if (known === undefined && !this.#hasMark(own.entry.head)) throw new LostAgain(this.#log.name);
+      return;
+    }
     this.#writeDown([own]);
     if (isSnapshotDue(this.#place)) this.#snapshot ??= this.#putSnapshot();
+  }
+
+  /** Whether the audit's chain leads over `mark`, as far back as it is kept: after a resync the ids of the entries before it are not known. */
+  #hasMark(mark: AuditMark): boolean {
+    const { head, anchor } = readMarks(this.#rows.db);
+    if (mark.sequence <= anchor.sequence || sameMark(head, mark)) return true;
+    const [record] = readAudit(this.#rows.db, { after: mark.sequence - 1, limit: 1 }).records;
+    return record !== undefined && sameMark(record, mark);
   }
 
   async take(entries: readonly LogEntry[], signal: AbortSignal): Promise<void> {
