@@ -171,7 +171,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(federation.onChange(() => reconciler.rebuild()));
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock, epochOf: (holder) => revocations.epochOf(holder) });
   const adminToken = await openAdminToken({ dir: data });
-  const sealKey = await openSealKey({ dir: data });
+  const sealKey = await openSealKey({ dir: data, joined: nodeState.joined !== undefined });
   const seal = createSeal(sealKey, (message) => log.error(message));
 
   const journal = new Journal(clock);
