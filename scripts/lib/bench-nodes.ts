@@ -2,10 +2,12 @@
  * What many nodes cost each other: scripts/bench --nodes [--sizes 1,3,10,25,50] [--changes 10] [--idle 15] [--json FILE]. One etcd member and so many real wefts on this
  * machine, joined as users join them, without proxies; of each size the time until a change is on all of them, and what a second of rest costs. docs/scale.md.
  */
+import "reflect-metadata";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { createSigningRequest, generateLeafKey, openAuthority, readSigningRequest } from "../../src/ca/index.ts";
 import { sleep, systemClock } from "../../src/lib/clock.ts";
 import { openEtcd } from "../../src/store/etcd/index.ts";
 import { makeImage } from "../../src/store/replica/image.ts";
@@ -29,6 +31,7 @@ const SIZES = flags.sizes.split(",").map(Number);
 const CHANGES = Number(flags.changes);
 const IDLE_MS = Number(flags.idle) * 1_000;
 const { WEFT_BINARY: binary = "", BENCH_ETCD: etcd = "" } = process.env;
+const SIGNING_MS = 2_000;
 /** Nodes that start at a time. */
 const STARTS = 3;
 /** Fifty processes on a few cores answer late. */
@@ -117,6 +120,7 @@ try {
     results.push(measured);
     console.error(JSON.stringify(measured));
   }
+  const signed = await signingRate();
   const entries = await entrySizes();
   const rows = results.map((one) => [
     String(one.nodes),
@@ -159,7 +163,8 @@ try {
       entries.map(([name, size]) => [name, String(size)]),
     ),
   );
-  if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify({ results, entries }, undefined, 2)}\n`);
+  console.log(`\nSVIDs signed a second: ${signed.toFixed(0)}`);
+  if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify({ results, entries, signed }, undefined, 2)}\n`);
 } finally {
   await processes.stopAll(0);
   rmSync(directory, { recursive: true, force: true });
@@ -236,6 +241,21 @@ async function measure(): Promise<Measured> {
     etcdCpu: (cpuMs(engine) - engineBefore) / IDLE_MS,
     etcdMemory: memoryMiB(engine),
   };
+}
+
+/** SVIDs that one core signs in a second, with the requests for them read and verified. */
+async function signingRate(): Promise<number> {
+  const authority = await openAuthority({ dir: join(directory, "ca"), trustDomain: "mesh.local", clock: systemClock });
+  try {
+    const request = await createSigningRequest(generateLeafKey().privateKeyPem);
+    const began = systemClock.monotonic();
+    let count = 0;
+    for (; systemClock.monotonic() - began < SIGNING_MS; count++)
+      await authority.signX509("spiffe://mesh.local/ns/default/sa/bench", await readSigningRequest(request));
+    return (count * 1_000) / (systemClock.monotonic() - began);
+  } finally {
+    authority.close();
+  }
 }
 
 /** Bytes of the log's entries, by what they are of; and of a snapshot. */
