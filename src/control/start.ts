@@ -102,7 +102,9 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     carryOver,
     environment: env,
   });
-  const store = meteredStore(opened, metrics, clock);
+  // A node that was removed has the store's credentials still; it knows that it was, and changes nothing.
+  let expulsion = (): WeftError | undefined => undefined;
+  const store = meteredStore(opened, metrics, clock, () => expulsion());
   onClose(() => store.close());
   const backlog = new AuditBacklog({
     store,
@@ -154,6 +156,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     log: plainLog(log),
   });
   onClose(() => cluster?.close());
+  expulsion = () => cluster?.expelled;
   const identity = await openIdentity({
     cluster,
     data,

@@ -227,6 +227,11 @@ describe("A node that is removed", () => {
     await eventually(async () => expect(Object.keys(await svidsOf(b))).toEqual([id("web")]));
     const ended = client.end();
     expect((await a.ask("DELETE", "/v1/nodes/b")).json).toMatchObject({ name: "b", state: "removed" });
+    await eventually(async () => {
+      const change = { apiVersion: "security.istio.io/v1", kind: "PeerAuthentication", metadata: { name: "late" }, spec: {} };
+      const { status, json } = await b.ask("POST", "/v1/apply", change);
+      expect([status, json.detail]).toEqual([403, expect.stringContaining("was removed from the mesh")]);
+    });
     await ended;
     await eventually(async () => expect((await b.ask("GET", "/healthz")).status).toBe(503));
     expect(readdirSync(join(b.data, "svids"))).toEqual([]);
