@@ -50,8 +50,9 @@ const STEPS: readonly Step[] = [
   tests("redis", "--parallel=3", "test/store/redis"),
   tests("feature", "test/feature", "test/control", "test/workload-api", "test/cluster"),
   tests("spiffe", "test/spiffe"),
-  tests("bench", "test/bench"),
+  tests("bench", "test/bench", "test/faults"),
   { name: "attacks", command: ["scripts/abuse", "--quick"] },
+  { name: "faults", command: ["scripts/faults", "--quick"] },
   { name: "soak", command: ["scripts/soak", "--minutes", "0.5"] },
   tests("abuse", "test/abuse", "test/docs"),
   tests("edges", "test/admin", "test/cli", "test/proxy"),
@@ -89,9 +90,9 @@ function failures(step: Step, report: string, output: string): readonly Failure[
   return named.length > 0 ? named : [{ test: "", message: output.trimEnd().slice(-RECAP_CHARACTERS) }];
 }
 
-/** Of a step that passed: the tables of the demo, of the attacks and of the soak, and whatever was skipped, loudly. */
+/** Of a step that passed: the tables of the demo, of the attacks, of the faults and of the soak, and whatever was skipped, loudly. */
 function onlyNotable(output: string, step: Step): string {
-  if (["demo", "demo-cluster", "demo-redis", "attacks", "soak"].includes(step.name)) return output;
+  if (["demo", "demo-cluster", "demo-redis", "attacks", "faults", "soak"].includes(step.name)) return output;
   return output
     .split("\n")
     .filter((line) => /\bSKIPPED\b|seed/i.test(line))

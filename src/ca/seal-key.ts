@@ -9,10 +9,23 @@ import { readSecret, writeAtomically } from "./secret-file.ts";
 const FILE = "secrets.key";
 const WHAT = "the key of stored Secrets";
 
+export interface SealKeyOptions {
+  readonly dir: string;
+  readonly disk?: Disk;
+  /** The node joined a mesh, and got the key with that: another one would seal what nobody else can read. */
+  readonly joined?: boolean;
+}
+
 /** Reads DIR/secrets.key, making it at the first start. @throws WeftError "unavailable" naming the file and its mend. */
-export async function openSealKey({ dir, disk = nodeDisk }: { readonly dir: string; readonly disk?: Disk }): Promise<Uint8Array> {
+export async function openSealKey({ dir, disk = nodeDisk, joined = false }: SealKeyOptions): Promise<Uint8Array> {
   const path = join(dir, FILE);
-  const text = (await readSecret(disk, path, WHAT))?.trim() ?? (await create(disk, path));
+  const known = (await readSecret(disk, path, WHAT))?.trim();
+  if (known === undefined && joined) {
+    throw new WeftError("unavailable", `${path} is gone: it holds the key of stored Secrets, which all nodes of the mesh share`, {
+      help: "put it back from a backup, or from another node of the mesh",
+    });
+  }
+  const text = known ?? (await create(disk, path));
   const key = Buffer.from(text, "base64url");
   if (key.length !== SEAL_KEY_BYTES) {
     throw new WeftError("unavailable", `${path} does not hold the key of stored Secrets`, {

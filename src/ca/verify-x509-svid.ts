@@ -19,6 +19,9 @@ export interface VerifiedX509Svid {
 /** A root, an operator's intermediates, weft's own authority, the leaf: a longer path is none of ours, and costs a signature for each step. */
 const LONGEST_PATH = 6;
 
+/** Parsed once for a bundle: most of what judging a certificate costs. */
+const rootsOf = new WeakMap<TrustBundle, readonly Parsed[]>();
+
 interface Parsed {
   readonly node: X509Certificate;
   readonly extensions: x509.X509Certificate;
@@ -35,7 +38,8 @@ export function verifyX509Svid(presented: readonly Uint8Array[], bundle: TrustBu
   const [leaf, ...others] = presented.map(parse);
   if (!leaf) throw refuse("no certificate was presented");
   const spiffeId = leafId(leaf, bundle.trustDomain);
-  const roots = bundle.x509.map((pem) => parse(new X509Certificate(pem).raw));
+  const roots = rootsOf.get(bundle) ?? bundle.x509.map((pem) => parse(new X509Certificate(pem).raw));
+  rootsOf.set(bundle, roots);
   let trouble: WeftError | undefined;
   // An authority that is cross-signed, or was made anew with its key, leads to roots by several paths: one that is good is enough (RFC 5280, 6.1).
   for (const path of pathsOf(leaf, others, roots)) {

@@ -23,7 +23,7 @@ const SHOWN: Readonly<Record<Level, string>> = { ok: "ok  ", warning: "warn", er
 const MENDS: Readonly<Record<string, string>> = {
   store: "free space on the disk of the data directory, or check that weft's user may write there",
   xds: "look at weft's log for the cause; restarting weft disturbs no traffic",
-  ca: "check that the key files in the data directory are there and readable by weft's user",
+  ca: "check that the key files in the data directory are there and readable by weft's user; a node that was removed: stop it, and join again with a new token and an empty data directory",
 };
 
 export const checkCommand = buildCommand({

@@ -35,7 +35,7 @@ export async function callNode<Input extends DescMessage, Output extends DescMes
   request: MessageInitShape<Input>,
 ): Promise<MessageShape<Output>> {
   const body = toBinary(method.input, create(method.input, request));
-  const stream = await session.request({
+  const { stream, drop } = await session.request({
     ":method": "POST",
     ":path": `/${method.parent.typeName}/${method.name}`,
     "content-type": "application/proto",
@@ -43,7 +43,10 @@ export async function callNode<Input extends DescMessage, Output extends DescMes
     "connect-protocol-version": "1",
     "connect-timeout-ms": String(CALL_MS),
   });
-  const { headers, bytes } = await answerOf(stream, body, clock, peer);
+  const { headers, bytes } = await answerOf(stream, body, clock, peer).catch((reason) => {
+    drop();
+    throw reason;
+  });
   if (headers[":status"] !== 200) throw fromAnswer(headers, bytes, peer);
   try {
     return fromBinary(method.output, bytes);

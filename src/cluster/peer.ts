@@ -29,7 +29,16 @@ export function claimedNode(presented: readonly Uint8Array[]): ClaimedNode {
 /** @throws WeftError "unauthenticated", "forbidden" saying what is wrong with it */
 export function verifiedNode(presented: readonly Uint8Array[], bundle: TrustBundle, now: number): ClaimedNode & VerifiedX509Svid {
   const claimed = claimedNode(presented);
-  return { ...claimed, ...verifyX509Svid(presented, bundle, now) };
+  return { ...claimed, ...verifyX509Svid(withoutRoots(presented), bundle, now) };
+}
+
+/** A server sends every root of the mesh (NodeCertificate.current): none of them is a step of the path, however many there are. */
+function withoutRoots(presented: readonly Uint8Array[]): readonly Uint8Array[] {
+  return presented.filter((der, index) => {
+    if (index === 0 || !isReadable(der)) return true;
+    const { subject, issuer } = new X509Certificate(der);
+    return subject !== issuer;
+  });
 }
 
 /**
@@ -63,7 +72,7 @@ export function pinnedAuthority(
   }
   const x509 = roots.map((root) => `${new X509Certificate(root).toString().trim()}\n`);
   const { trustDomain } = claimed;
-  verifyX509Svid(presented, { trustDomain, sequence: 0, refreshHint: 0, x509, x509Pem: x509.join(""), jwt: [] }, now);
+  verifyX509Svid(withoutRoots(presented), { trustDomain, sequence: 0, refreshHint: 0, x509, x509Pem: x509.join(""), jwt: [] }, now);
   return claimed;
 }
 

@@ -26,6 +26,11 @@ export function toConnectError(reason: unknown): ConnectError {
   return new ConnectError(message, CODES[code][0], help === undefined ? undefined : { [HELP]: encodeURIComponent(help) });
 }
 
+const answers = new WeakSet<WeftError>();
+
+/** Whether the other side said so; else no answer came. */
+export const isAnswer = (error: WeftError): boolean => answers.has(error);
+
 /** What a unary call was refused with: Connect's "Error-Type", JSON. `peer` names who answered. */
 export function fromAnswer(headers: IncomingHttpHeaders, bytes: Uint8Array, peer: string): WeftError {
   const { code: name, message } = parse(bytes);
@@ -33,7 +38,9 @@ export function fromAnswer(headers: IncomingHttpHeaders, bytes: Uint8Array, peer
   // The other side's defect is not this one's.
   const code = found === "internal" ? "unavailable" : found;
   const help = headers[HELP];
-  return new WeftError(code, `${peer}: ${message}`, typeof help === "string" ? { help: decoded(help) } : {});
+  const error = new WeftError(code, `${peer}: ${message}`, typeof help === "string" ? { help: decoded(help) } : {});
+  answers.add(error);
+  return error;
 }
 
 function parse(bytes: Uint8Array): { readonly code?: unknown; readonly message: string } {

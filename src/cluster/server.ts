@@ -46,8 +46,8 @@ export interface ClusterServerOptions {
 export interface ClusterServer {
   /** @throws WeftError "unavailable" where the port is taken */
   listen(place: { readonly host: string; readonly port: number }): Promise<{ readonly host: string; readonly port: number }>;
-  /** Ends the connections of that node. */
-  endNode(node: string): void;
+  /** Ends the connections of the nodes that are. */
+  endNodes(are: (node: string) => boolean): void;
   close(graceMs: number): Promise<void>;
 }
 
@@ -55,9 +55,20 @@ export interface ClusterServer {
 interface Peer {
   readonly address: string;
   readonly presented: readonly Uint8Array[];
+  /** The node that it claims to be. */
+  readonly claims: string | undefined;
   /** What verifiedNode said, for as long as that holds. */
   verified?: { readonly bundle: TrustBundle; readonly notAfter: number; readonly node: ClaimedNode };
+  /** What it said where it refused, by that bundle: to find it out again at each call would cost this side more than the other. */
+  refused?: { readonly bundle: TrustBundle; readonly reason: WeftError };
 }
+
+/** For a connection whose peer has not proved to be a node: a join takes less. */
+const STRANGER_MS = 30_000;
+/** How long a budget outlives its address' last connection: until it is whole again. */
+const DOOR_MS = (JOIN_RATE.burst / JOIN_RATE.perSecond) * 1_000;
+
+const JOIN_PATH = `/${ClusterService.typeName}/${ClusterService.method.join.name}`;
 
 const peerKey = createContextKey<Peer | undefined>(undefined);
 
@@ -65,16 +76,23 @@ export function createClusterServer({ calls, bundle, certificate, clock, refused
   const peers = new Map<Http2Session, Peer>();
   const budget = new CallBudget(clock, CALL_RATE);
   const strangers = new CallBudget(clock, JOIN_RATE);
-  /** By address: what a budget counts for whoever presents no certificate. */
-  const doors = new Map<string, { readonly door: object; open: number }>();
+  /** By address: what a budget counts for strangers. */
+  const doors = new Map<string, { readonly door: object; open: number; forget: () => void }>();
 
   const nodeOf = (peer: Peer): ClaimedNode => {
     const now = clock.now();
     const trusted = bundle();
     if (peer.verified?.bundle === trusted && now < peer.verified.notAfter) return peer.verified.node;
-    const node = verifiedNode(peer.presented, trusted, now);
-    peer.verified = { bundle: trusted, notAfter: node.notAfter, node };
-    return node;
+    if (peer.refused?.bundle === trusted) throw peer.refused.reason;
+    try {
+      const node = verifiedNode(peer.presented, trusted, now);
+      peer.verified = { bundle: trusted, notAfter: node.notAfter, node };
+      return node;
+    } catch (reason) {
+      peer.verified = undefined;
+      peer.refused = { bundle: trusted, reason: WeftError.from(reason) };
+      throw reason;
+    }
   };
   const answering = async <Answer>(call: string, context: HandlerContext, run: (peer: Peer) => Promise<Answer>): Promise<Answer> => {
     const peer = context.values.get(peerKey);
@@ -124,21 +142,30 @@ export function createClusterServer({ calls, bundle, certificate, clock, refused
   server.on("sessionError", () => {});
   server.on("session", (session) => {
     const address = session.socket.remoteAddress ?? "";
-    peers.set(session, { address: `${address}:${session.socket.remotePort ?? ""}`, presented: presentedCertificates(session.socket) });
-    const place = doors.get(address) ?? { door: {}, open: 0 };
+    const presented = presentedCertificates(session.socket);
+    const peer: Peer = { address: `${address}:${session.socket.remotePort ?? ""}`, presented, claims: nameOf(presented) };
+    peers.set(session, peer);
+    const place = doors.get(address) ?? { door: {}, open: 0, forget: () => {} };
+    place.forget();
     place.open += 1;
     doors.set(address, place);
+    const cancel = clock.after(STRANGER_MS, () => {
+      if (!peer.verified) session.destroy();
+    });
     session.once("close", () => {
+      cancel();
       peers.delete(session);
       place.open -= 1;
-      if (place.open === 0) doors.delete(address);
+      // Not at once: who comes back by another connection has not got another budget.
+      if (place.open === 0) place.forget = clock.after(DOOR_MS, () => doors.delete(address));
     });
   });
   server.on("request", (request: Http2ServerRequest, response: Http2ServerResponse) => {
     const { session } = request.stream;
     if (!session || session.destroyed) return;
     const peer = peers.get(session);
-    const isStranger = peer?.presented.length === 0;
+    // Anybody can make a certificate to present: what joins is a stranger with one too.
+    const isStranger = peer?.presented.length === 0 || request.url === JOIN_PATH;
     const door = doors.get(session.socket.remoteAddress ?? "")?.door;
     if (!budget.take(session) || (isStranger && door && !strangers.take(door))) {
       return session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
@@ -166,8 +193,8 @@ export function createClusterServer({ calls, bundle, certificate, clock, refused
       return { host: bound.address, port: bound.port };
     },
 
-    endNode(node) {
-      for (const [session, peer] of [...peers]) if (nameOf(peer) === node) session.destroy();
+    endNodes(are) {
+      for (const [session, { claims }] of [...peers]) if (claims !== undefined && are(claims)) session.destroy();
     },
 
     async close(graceMs) {
@@ -182,11 +209,13 @@ export function createClusterServer({ calls, bundle, certificate, clock, refused
       if (server.listening) await stopped;
       cancel();
       destroy();
+      for (const { forget } of doors.values()) forget();
+      doors.clear();
     },
   };
 }
 
-function nameOf({ presented }: Peer): string | undefined {
+function nameOf(presented: readonly Uint8Array[]): string | undefined {
   try {
     return claimedNode(presented).node;
   } catch {
@@ -195,6 +224,6 @@ function nameOf({ presented }: Peer): string | undefined {
 }
 
 const claimOf = (peer: Peer): string => {
-  const node = nameOf(peer);
-  return node === undefined ? "nobody" : `${peer.verified ? "" : "unproved "}node ${node}`;
+  const { claims, verified } = peer;
+  return claims === undefined ? "nobody" : `${verified ? "" : "unproved "}node ${claims}`;
 };

@@ -31,9 +31,23 @@ export class NodeSession {
     this.#options = options;
   }
 
-  /** @throws WeftError "unavailable", and what judged the other side */
-  async request(headers: OutgoingHttpHeaders): Promise<ClientHttp2Stream> {
-    return (await this.#open()).request(headers);
+  /**
+   * `drop` ends the connection that the request went over, and no later one: for where it was not answered.
+   * @throws WeftError "unavailable", and what judged the other side
+   */
+  async request(headers: OutgoingHttpHeaders): Promise<{ readonly stream: ClientHttp2Stream; readonly drop: () => void }> {
+    const opening = this.#open();
+    const session = await opening;
+    const drop = () => {
+      this.#forget(opening);
+      session.destroy();
+    };
+    try {
+      return { stream: session.request(headers), drop };
+    } catch (cause) {
+      drop();
+      throw new WeftError("unavailable", `${this.#options.address} ended the connection`, { cause });
+    }
   }
 
   /** Whether the other side was found to be who it should be, on the connection that there is. */
@@ -66,17 +80,20 @@ export class NodeSession {
     if (this.#session) return this.#session;
     const opening = this.#connect();
     this.#session = opening;
-    const forget = () => {
-      if (this.#session !== opening) return;
-      this.#session = undefined;
-      this.#judged = false;
-    };
+    const forget = () => this.#forget(opening);
     opening.then((session) => {
       session.once("close", forget);
       session.once("goaway", forget);
-      session.once("error", forget);
+      // Each one: an error that nobody hears would end weft.
+      session.on("error", forget);
     }, forget);
     return opening;
+  }
+
+  #forget(opening: Promise<ClientHttp2Session>): void {
+    if (this.#session !== opening) return;
+    this.#session = undefined;
+    this.#judged = false;
   }
 
   async #connect(): Promise<ClientHttp2Session> {

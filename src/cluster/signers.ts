@@ -7,6 +7,7 @@ import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { CallParts } from "./client.ts";
 import { verifiedNode } from "./peer.ts";
+import { isAnswer } from "./rpc-errors.ts";
 import { NodeSession } from "./session.ts";
 
 export interface AuthorityPlace {
@@ -105,7 +106,7 @@ export class Signers {
   ): Promise<{ readonly answer: Answer } | WeftError> {
     const { clock, random } = this.#options;
     const { session } = known;
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       const wasOpen = session.isJudged;
       try {
         const answer = await call({ session, clock, peer: `authority ${place.node}` });
@@ -113,11 +114,10 @@ export class Signers {
         return { answer };
       } catch (reason) {
         const error = WeftError.from(reason);
-        // It has answered; where this side does not trust it, another may do.
-        if (error.code !== "unavailable" && session.isJudged) throw error;
-        session.close();
+        // It has answered; where it cannot tell, or this side does not trust it, another may do.
+        if (isAnswer(error) && error.code !== "unavailable") throw error;
         // A connection that stood for a while may have ended just now: that says nothing of the authority.
-        if (wasOpen) continue;
+        if (!isAnswer(error) && wasOpen && tries === 1) continue;
         const longest = Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** known.failures++);
         known.notBefore = clock.monotonic() + longest * (1 - random() / 2);
         return error;

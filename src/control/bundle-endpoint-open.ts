@@ -20,7 +20,7 @@ export async function openBundleEndpoint(
   const log = logger("federation");
   const certificate = settings.files
     ? await openCertificateFiles({ ...settings.files, clock, onTrouble: (message) => log.error(message) })
-    : await openServerCertificate({ svids, authority });
+    : await openServerCertificate({ svids, authority, clock });
   try {
     const endpoint = await listenForBundles({ ...settings, certificate, authority, clock });
     return {

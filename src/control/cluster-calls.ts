@@ -22,8 +22,8 @@ export interface ClusterCallsOptions {
   readonly signs: (type: SvidType) => boolean;
   readonly sealKey: Uint8Array;
   readonly mesh: () => Mesh | undefined;
-  /** Resolves when the Mesh of that revision is there. */
-  readonly reached: (revision: number) => Promise<void>;
+  /** Resolves when the Mesh of that revision is there, or `signal` ends the wait. */
+  readonly reached: (revision: number, signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
 }
 
@@ -58,7 +58,11 @@ export class ClusterCalls implements AuthorityCalls {
     }
     const publicKey = await readSigningRequest(csr);
     await records.refresh();
-    if (records.nodes.has(node)) throw taken(node);
+    const keyHash = nodeKeyHash(publicKey);
+    // Who holds the key that has the name joined before, and did not hear of it: that answer was lost.
+    const known = records.nodes.get(node);
+    const isBack = known?.keyHash === keyHash && known.authority === token.authority;
+    if (known && !isBack) throw taken(node);
     this.#mustSign("x509");
     const who = `join token ${id}`;
     const door = `cluster ${from}`;
@@ -70,14 +74,15 @@ export class ClusterCalls implements AuthorityCalls {
       throw WeftError.from(reason).code === "conflict" ? unknownToken() : reason;
     }
     const now = clock.now();
-    const value = { keyHash: nodeKeyHash(publicKey), authority: token.authority, joinedAt: now, joinedBy: token.createdBy };
+    const value = { keyHash, authority: token.authority, joinedAt: now, joinedBy: token.createdBy };
     try {
       const audit = { who, from: door, action: "join", outcome: "done", targets } as const;
       const puts = [
         { id: node, value },
         { id: certifiedId(node), value: { at: now } },
       ];
-      await records.write({ collection: NODES, puts, deletes: [removedId(node)], absent: [node], audit });
+      const must = isBack ? { requires: [node] } : { absent: [node] };
+      await records.write({ collection: NODES, puts, deletes: [removedId(node)], ...must, audit });
     } catch (reason) {
       throw WeftError.from(reason).code === "conflict" ? taken(node) : reason;
     }
@@ -172,7 +177,11 @@ export class ClusterCalls implements AuthorityCalls {
     const current = mesh();
     if (current && heldBy(current, claimed.node).has(spiffeId)) return;
     if ((current?.revision ?? -1) < revision) {
-      await Promise.race([reached(revision), sleep(clock, CATCH_UP_MS)]);
+      const ended = new AbortController();
+      // A revision that never comes is not waited for any longer than this call: whoever asks says which it is.
+      await Promise.race([reached(revision, ended.signal), sleep(clock, CATCH_UP_MS)]).finally(() => ended.abort());
+      // It may have been removed meanwhile.
+      this.#member(claimed);
       const now = mesh();
       if (now && heldBy(now, claimed.node).has(spiffeId)) return;
       if ((now?.revision ?? -1) < revision)

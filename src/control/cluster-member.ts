@@ -40,7 +40,8 @@ export async function takePlace({ state, trustDomain, keyPem, records, takeOver,
     await succeed(name, keyHash, records, clock);
     return true;
   }
-  if (joined) return joined.authority || mesh.founder === name;
+  // A founder that was removed, and came back by a token, is what the token made it.
+  if (joined) return joined.authority || (mesh.founder === name && records.nodes.get(name)?.authority !== false);
   const known = records.nodes.get(name) ?? records.removed.get(name);
   if (mesh.founder !== name || (known && known.keyHash !== keyHash)) throw mustJoin(name, records);
   if (!known) await register(name, keyHash, records, clock);

@@ -100,36 +100,41 @@ async function removeNode({ cluster, clock, onRemove }: ClusterNodesOptions, nod
   if (!cluster) throw new WeftError("conflict", `${node}: weft is alone with its store, and cannot remove itself`, { help: "stop it" });
   const { records } = cluster;
   const found = records.nodes.get(node);
-  if (!found) throw new WeftError("not_found", `there is no node ${node}`, { help: `there are: ${[...records.nodes.keys()].join(", ")}` });
+  // One that is removed already: what was left when that was cut short is done now.
+  const gone = records.removed.get(node);
+  if (!found && !gone)
+    throw new WeftError("not_found", `there is no node ${node}`, { help: `there are: ${[...records.nodes.keys()].join(", ")}` });
   const authority = records.authorities.get(node);
   const others = [...records.authorities].filter(
     ([name, { removedAt, signs }]) => name !== node && removedAt === undefined && signs.length > 0,
   );
-  if (authority && others.length === 0) {
+  if (found && authority && others.length === 0) {
     throw new WeftError("conflict", `${node} is the only authority that signs: without it no identity could be renewed`, {
       help: "let another join first: weft node token --authority",
     });
   }
-  const now = clock.now();
+  const removedAt = (found ? undefined : gone?.removedAt) ?? clock.now();
   const targets = [`node ${node}${authority ? " (authority)" : ""}`];
   const audit = { ...caller, action: "remove-node", outcome: "done", targets } as const;
-  await records.write({
-    collection: NODES,
-    puts: [{ id: removedId(node), value: { keyHash: found.keyHash, removedAt: now, by: caller.who } }],
-    deletes: [node, certifiedId(node)],
-    requires: [node],
-    audit,
-  });
+  if (found) {
+    await records.write({
+      collection: NODES,
+      puts: [{ id: removedId(node), value: { keyHash: found.keyHash, removedAt, by: caller.who } }],
+      deletes: [node, certifiedId(node)],
+      requires: [node],
+      audit,
+    });
+  }
   if (authority) {
     await records.write({
       collection: AUTHORITIES,
-      puts: [{ id: node, value: { ...authority, signs: [], removedAt: now } }],
+      puts: [{ id: node, value: { ...authority, signs: [], removedAt } }],
       deletes: [],
       audit: { ...audit, action: "remove-authority" },
     });
   }
   await onRemove(node, caller.who);
-  return { name: node, roles: found.authority ? ["authority"] : [], state: "removed", joined: timestamp(found.joinedAt) };
+  return { name: node, roles: authority ? ["authority"] : [], state: "removed", ...(found ? { joined: timestamp(found.joinedAt) } : {}) };
 }
 
 function listNodes({ card, cluster, cards, lastSeen, clock }: ClusterNodesOptions): readonly NodeAnswer[] {

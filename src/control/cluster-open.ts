@@ -41,7 +41,9 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster 
     if (told) return;
     told = true;
     log.warning(`${expelled.message}; ${expelled.help}`);
-    void cluster.forget();
+    cluster
+      .forget()
+      .catch((reason) => log.warning(`the SVIDs that this node keeps could not be deleted: ${WeftError.from(reason).message}`));
     onExpelled();
   };
   cluster.records.onChange(look);

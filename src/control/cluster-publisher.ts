@@ -7,6 +7,7 @@ import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { ClusterRecords } from "./cluster-records.ts";
 import { AUTHORITIES, type AuthorityRecord } from "./cluster-schemas.ts";
+import { REMOVED_ROOTS_MS } from "./cluster-trust.ts";
 
 /** How long a first root is known at least before it signs; JWT keys for the bundle's refresh hint, as who verifies tokens acknowledges nothing. */
 const PUBLISHED_AT_LEAST_MS: Readonly<Record<SvidType, number>> = { x509: 2_000, jwt: 300_000 };
@@ -105,8 +106,8 @@ export class Publisher {
         });
       }
       this.#failures = 0;
-      this.#since ??= clock.monotonic();
-      if (wanted && wanted.removedAt === undefined && wanted.signs.length < TYPES.length) this.#after(CHECK_MS);
+      if (wanted?.removedAt === undefined) this.#since ??= clock.monotonic();
+      if (wanted && wanted.signs.length < TYPES.length && !this.#isRemoved()) this.#after(CHECK_MS);
     } catch (reason) {
       if (this.#failures === 0)
         onTrouble(
@@ -120,12 +121,18 @@ export class Publisher {
     if (!this.#closed) this.#cancel = this.#options.clock.after(milliseconds, () => void this.publish());
   }
 
+  #isRemoved(): boolean {
+    const { records, node } = this.#options;
+    return records.nodes.get(node)?.authority !== true;
+  }
+
   /** Undefined where this node is no authority of the mesh any more. */
   #wanted(): AuthorityRecord | undefined {
-    const { local, address, records, node } = this.#options;
+    const { local, address, clock } = this.#options;
+    if (this.#isRemoved()) return undefined;
     const before = this.#own();
-    if (before?.removedAt !== undefined) return before;
-    if (!records.nodes.get(node)?.authority) return undefined;
+    // An authority of this name was removed, and another has joined: this one. The roots of the one before stay while its SVIDs are replaced.
+    if (before?.removedAt !== undefined && clock.now() < before.removedAt + REMOVED_ROOTS_MS) return before;
     const { x509, jwt, sequence } = local.bundle();
     const report = local.report();
     const shown = (all: typeof report.x509) =>
@@ -151,9 +158,11 @@ export class Publisher {
 
   #signing(before: AuthorityRecord | undefined): SvidType[] {
     const { records, node, local, propagation, clock, svidMs } = this.#options;
-    if (records.mesh?.founder === node) return [...TYPES];
-    const signs = before?.signs ?? [];
-    if (!before || this.#since === undefined) return [...signs];
+    // The record is that of an authority which had this name before: nobody knows this one's root.
+    if (before && (before.removedAt !== undefined || !before.x509.some((root) => local.bundle().x509.includes(root)))) return [];
+    if (!before) return records.mesh?.founder === node ? [...TYPES] : [];
+    const { signs } = before;
+    if (this.#since === undefined) return [...signs];
     const publishedMs = clock.monotonic() - this.#since;
     return TYPES.filter((type) => {
       if (signs.includes(type)) return true;

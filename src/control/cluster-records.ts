@@ -129,6 +129,12 @@ export class ClusterRecords {
       if (id === MESH_ID) now.mesh = parse(MeshSchema, AUTHORITIES, id, value);
       else now.authorities.set(id, parse(AuthoritySchema, AUTHORITIES, id, value));
     }
+    // Removal is two writes: where only the first was made, or the authority published meanwhile, the node's record counts.
+    for (const [id, { removedAt }] of now.removed) {
+      const authority = now.authorities.get(id);
+      if (authority && authority.removedAt === undefined && !now.nodes.has(id))
+        now.authorities.set(id, { ...authority, signs: [], removedAt });
+    }
     const before = {
       nodes: this.#nodes,
       removed: this.#removed,

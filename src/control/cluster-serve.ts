@@ -18,7 +18,7 @@ export interface ClusterServeOptions {
   readonly store: ClusterStore;
   readonly sealKey: Uint8Array;
   readonly mesh: () => Mesh | undefined;
-  readonly reached: (revision: number) => Promise<void>;
+  readonly reached: (revision: number, signal: AbortSignal) => Promise<void>;
   readonly audit: Pick<AuditTrail, "refused">;
   readonly clock: Clock;
 }
@@ -57,7 +57,7 @@ export async function serveCluster(
   });
   const bound = await server.listen(listen);
   const stop = records.onChange(() => {
-    for (const node of records.removed.keys()) if (!records.nodes.has(node)) server.endNode(node);
+    server.endNodes((node) => records.removed.has(node) && !records.nodes.has(node));
   });
   const host = WILDCARDS.has(bound.host) ? hostname() : bound.host;
   cluster.serveAt(advertise || `${host.includes(":") ? `[${host}]` : host}:${bound.port}`);

@@ -56,7 +56,8 @@ export class Cluster {
   #local: LocalAuthority | undefined;
   #publisher: Publisher | undefined;
   #inner: TrustPropagation | undefined;
-  #address = "";
+  /** Undefined until that is known: a restart is no reason to take the address away that others have. */
+  #address: string | undefined;
 
   private constructor(
     options: ClusterOptions,
@@ -115,7 +116,7 @@ export class Cluster {
 
   /** Of its node-to-node RPC, as others reach it; "" where that is off. */
   get address(): string {
-    return this.#address;
+    return this.#address ?? "";
   }
 
   /** Of an authority. */
@@ -150,7 +151,7 @@ export class Cluster {
       trust.add(this.#local);
       this.#publisher = new Publisher({
         node,
-        address: () => this.#address,
+        address: () => this.#address ?? records.authorities.get(node)?.address ?? "",
         local: this.#local,
         records,
         propagation,
@@ -196,7 +197,7 @@ export class Cluster {
     return watchReissues(this.records, reissue);
   }
 
-  /** Where others reach its node-to-node RPC. */
+  /** Where others reach its node-to-node RPC; "" where that is off. */
   serveAt(address: string): void {
     this.#address = address;
     void this.#publisher?.publish();

@@ -106,12 +106,15 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   });
   const tokens = new TokenManager({ authority, clock, random: Math.random, remote, observer: observeTokens(metrics) });
   const stopReissues = inMesh?.onReissue(reissue);
+  // What other authorities do, the observer of this node's own does not tell of.
+  const stopLooking = inMesh && authority.onBundle(() => look(authority));
   identity = {
     authority,
     svids,
     tokens,
     close() {
       stopReissues?.();
+      stopLooking?.();
       tokens.close();
       svids.close();
       authority.close();

@@ -39,7 +39,7 @@ export async function joinNode({ data, address, token, node: asked, trustDomain,
     if (known?.joined)
       throw new WeftError(
         "conflict",
-        `${data} is that of node ${known.name} of a mesh of trust domain ${known.joined.trustDomain} already`,
+        `the data directory ${data} is that of node ${known.name} of a mesh of trust domain ${known.joined.trustDomain} already`,
         { help },
       );
     // Its workloads trust roots that the mesh does not know.

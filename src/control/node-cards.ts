@@ -14,6 +14,12 @@ import type { Presence } from "./presence.ts";
 const TTL_MS = 15_000;
 const RENEW_MS = 4_000;
 const LOOK_MS = 1_000;
+/**
+ * Each card goes to every node: where all change at once, as with each revision, that is the square of their number. What only people look at waits, so that such changes
+ * make no more deliveries a second than this in the whole mesh: up to 141 nodes it is told at once.
+ */
+const DELIVERIES_A_SECOND = 20_000;
+const spacingMs = (nodes: number): number => Math.max(LOOK_MS, (nodes * nodes * 1_000) / DELIVERIES_A_SECOND);
 /** Board.post. */
 const MOST_BYTES = 512 * 1024;
 
@@ -31,6 +37,9 @@ export class NodeCards {
   #all: ReadonlyMap<string, NodeCard> = new Map();
   readonly #lastSeen = new Map<string, number>();
   #said = "";
+  /** What of that is on the board, as it was posted, and what of it others act on. */
+  #posted = { said: "", text: "", acted: "" };
+  #changedAt = Number.NEGATIVE_INFINITY;
   #at = "";
   #postedAt = Number.NEGATIVE_INFINITY;
   #posting: Promise<void> | undefined;
@@ -93,12 +102,17 @@ export class NodeCards {
 
   async #post(): Promise<void> {
     const { board, node, clock, onTrouble } = this.#options;
-    const before = this.#said;
     const card = this.own();
+    const said = this.#said;
     const now = clock.monotonic();
-    if (!board || (this.#said === before && now - this.#postedAt < RENEW_MS)) return;
+    const acted = actedOn(card);
+    const isNews = said !== this.#posted.said && (acted !== this.#posted.acted || now - this.#changedAt >= spacingMs(this.#all.size));
+    if (!board || (!isNews && now - this.#postedAt < RENEW_MS)) return;
+    const next = isNews ? { said, text: textOf(card), acted } : this.#posted;
     try {
-      await board.post(node, textOf(card), TTL_MS);
+      await board.post(node, next.text, TTL_MS);
+      if (isNews) this.#changedAt = now;
+      this.#posted = next;
       this.#postedAt = now;
       this.#isLost = false;
     } catch (reason) {
@@ -139,6 +153,11 @@ export function nodeCard({ node, presence, store, cluster, revision, version }: 
 }
 
 /** Of a card that is too large what its workloads say in words is shortened: that they are not ready is what counts. */
+/** A card without what is only looked at. */
+function actedOn({ revision: _revision, behindMs: _behindMs, at: _at, ...rest }: NodeCard): string {
+  return JSON.stringify(rest);
+}
+
 function textOf(card: NodeCard): string {
   const text = JSON.stringify(card);
   if (Buffer.byteLength(text) <= MOST_BYTES) return text;

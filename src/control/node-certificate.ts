@@ -4,7 +4,7 @@
  */
 import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
 import { isUnderBundle, NOT_BEFORE_BACKDATE_MS, RETRY_FIRST_MS, RETRY_LONGEST_MS, type TrustBundle } from "../ca/index.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { ServerCertificate } from "../lib/server-tls.ts";
 
@@ -25,6 +25,8 @@ export interface NodeCertificateOptions {
 
 /** The wall clock is looked at so often: a machine may have slept. */
 const LOOK_MS = 30_000;
+/** An authority that is there answers sooner. */
+const FIRST_MS = 1_000;
 const RENEW_AT = 0.5;
 const JITTER = 0.1;
 
@@ -45,7 +47,11 @@ export class NodeCertificate implements ServerCertificate {
     this.#options = options;
     this.#publicKey = createPublicKey(createPrivateKey(options.keyPem)).export({ type: "spki", format: "der" });
     this.#jitter = 1 + JITTER * (2 * options.random() - 1);
-    if (options.chainPem !== undefined) this.#take(options.chainPem);
+    try {
+      if (options.chainPem !== undefined) this.#take(options.chainPem);
+    } catch {
+      // One that cannot be read is worth nothing: another is asked for.
+    }
   }
 
   /** SubjectPublicKeyInfo, DER. */
@@ -63,9 +69,10 @@ export class NodeCertificate implements ServerCertificate {
     return this.#trouble;
   }
 
-  /** Renews it when that is due, from now on; resolves after the first look. */
+  /** Renews it when that is due, from now on; resolves after the first look, or a moment later: where there is one, nothing waits for authorities that are away. */
   async start(): Promise<void> {
-    await this.#look();
+    const looking = this.#look();
+    await (this.#chain === undefined ? looking : Promise.race([looking, sleep(this.#options.clock, FIRST_MS)]));
   }
 
   /** As a client presents it; undefined while there is none. */

@@ -45,12 +45,12 @@ export function openOwn(options: OpenOwnOptions): OpenedOwn {
 }
 
 /** As soon as there is a certificate to serve with: where the authorities are away that may be later, and nothing else waits for it. */
-function openDoor(path: string, { admin, svids, authority, log }: OpenOwnOptions, workload: OwnWorkload): { close(): void } {
+function openDoor(path: string, { admin, svids, authority, clock, log }: OpenOwnOptions, workload: OwnWorkload): { close(): void } {
   let closed = false;
   let close = () => {};
   const open = async () => {
     workload.shut = "its sidecar cannot reach it before weft has a certificate";
-    const certificate = await openServerCertificate({ svids, authority });
+    const certificate = await openServerCertificate({ svids, authority, clock });
     close = () => certificate.close();
     if (closed) close();
     else await admin.listen({ path, mode: 0o600, tls: certificate });

@@ -11,7 +11,11 @@ export interface PrivateReaders {
   readonly log: { warning(message: string): void };
 }
 
-/** @param onRevoked after what was revoked was read, and whoever revoked it here has gone on with it. @returns what ends it */
+/**
+ * From now on, and what has come since they were opened: a store that catches up does not wait for that.
+ * @param onRevoked after what was revoked was read, and whoever revoked it here has gone on with it
+ * @returns what ends it
+ */
 export function followPrivate({ store, access, revocations, log }: PrivateReaders, onRevoked: () => void): () => void {
   const read = async (collection: string) => {
     if (collection === ACCESS_TOKENS) await access.reload();
@@ -19,9 +23,12 @@ export function followPrivate({ store, access, revocations, log }: PrivateReader
     await revocations.reload();
     setImmediate(onRevoked);
   };
-  return store.onPrivate((collection) => {
+  const take = (collection: string) => {
     read(collection).catch((reason) =>
       log.warning(`what another node changed of ${collection} cannot be taken up, what was known stays: ${WeftError.from(reason).message}`),
     );
-  });
+  };
+  const stop = store.onPrivate(take);
+  for (const collection of [ACCESS_TOKENS, REVOCATIONS]) take(collection);
+  return stop;
 }

@@ -15,7 +15,7 @@ import { type AnyResource, type Resource, resourceKey } from "../model/resource.
 import type { LostEvent, RevisionEvent, Store, StoredResource } from "../store/store.ts";
 
 export interface ReconcilerOptions {
-  readonly store: Store;
+  readonly store: Pick<Store, "list" | "watch">;
   readonly clock: Clock;
   readonly trustDomain: string;
   /** The key sets that were fetched for RequestAuthentication (MeshOptions.jwks); `rebuild` when they change. */
@@ -89,11 +89,33 @@ export class Reconciler {
     for (const waiter of this.#waiting.splice(0)) waiter.reject(endingError());
   }
 
-  /** Resolves once a Mesh of `revision` or later was built and handed on; rejects where none will be, as weft ends: nobody is to wait for it. */
-  reached(revision: number): Promise<void> {
-    if (this.#mesh && this.#mesh.revision >= revision) return Promise.resolve();
+  /**
+   * Resolves once a Mesh of `revision` or later was built and handed on; also, with nothing reached, when `signal` says that nobody waits any more. Rejects
+   * where none will be, as weft ends: nobody is to wait for it.
+   */
+  reached(revision: number, signal?: AbortSignal): Promise<void> {
+    if ((this.#mesh && this.#mesh.revision >= revision) || signal?.aborted) return Promise.resolve();
     if (this.#stop.signal.aborted) return Promise.reject(endingError());
-    return new Promise((resolve, reject) => this.#waiting.push({ revision, resolve, reject }));
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.#waiting = this.#waiting.filter((one) => one !== waiter);
+        waiter.resolve();
+      };
+      const left = () => signal?.removeEventListener("abort", leave);
+      const waiter = {
+        revision,
+        resolve() {
+          left();
+          resolve();
+        },
+        reject(reason: Error) {
+          left();
+          reject(reason);
+        },
+      };
+      this.#waiting.push(waiter);
+      signal?.addEventListener("abort", leave, { once: true });
+    });
   }
 
   /** A resource of the newest revision that was seen, by "kind/namespace/name". */
@@ -169,15 +191,21 @@ export class Reconciler {
 
   async #follow(): Promise<void> {
     let wait = RETRY_MS.first;
+    let isLost = false;
     const { clock, onTrouble } = this.#options;
     while (!this.#stop.signal.aborted) {
       try {
+        if (isLost) {
+          await this.#relist();
+          isLost = false;
+          this.#schedule();
+        }
         for await (const event of this.#events ?? []) {
           if (event.type === "lost") {
             onTrouble(`the store's watch lost its place (${event.reason}): listing again`);
-            await this.#load();
-            this.#watch();
-            this.#giveUp();
+            isLost = true;
+            await this.#relist();
+            isLost = false;
           } else {
             this.#take(event);
             this.#options.onRevision?.(event);
@@ -186,13 +214,20 @@ export class Reconciler {
           this.#schedule();
         }
       } catch (reason) {
-        this.#watch();
+        // After a watch that lost its place, a new one from there would not tell what was missed.
+        if (!isLost) this.#watch();
         onTrouble(`the store cannot be followed (${WeftError.from(reason).message}); trying again in ${wait} ms`);
       }
       if (this.#stop.signal.aborted) return;
       await Promise.race([sleep(clock, wait), aborted(this.#stop.signal)]);
       wait = Math.min(wait * 2, RETRY_MS.longest);
     }
+  }
+
+  async #relist(): Promise<void> {
+    await this.#load();
+    this.#watch();
+    this.#giveUp();
   }
 
   /** Who waits for a revision that the store has had and lost would wait for ever. */

@@ -1,6 +1,6 @@
 /** The certificate that weft serves TLS with: an X.509-SVID of its own, renewed as a workload's is. */
 import { type OpenedAuthority, type SvidManager, workloadSpiffeId, type X509Svid } from "../ca/index.ts";
-import { WeftError } from "../lib/errors.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { ServerCertificate } from "../lib/server-tls.ts";
 
 /** Of the root namespace, which no WorkloadEntry of an editor's is in. */
@@ -14,10 +14,14 @@ export interface ServerCertificateKeeper extends ServerCertificate {
 export interface ServerCertificateOptions {
   readonly svids: Pick<SvidManager, "subscribe">;
   readonly authority: Pick<OpenedAuthority, "trustDomain" | "bundle" | "onBundle">;
+  readonly clock: Clock;
 }
 
-/** Resolves when there is the first certificate. */
-export async function openServerCertificate({ svids, authority }: ServerCertificateOptions): Promise<ServerCertificateKeeper> {
+/** A CA that is here signs within milliseconds. Where the authorities are elsewhere, and away, nothing else of weft waits for them. */
+const FIRST_MS = 5_000;
+
+/** Resolves when there is the first certificate, or a while later: then it is there when an authority is. */
+export async function openServerCertificate({ svids, authority, clock }: ServerCertificateOptions): Promise<ServerCertificateKeeper> {
   const spiffeId = weftSpiffeId(authority.trustDomain);
   const listeners = new Set<() => void>();
   const tell = () => {
@@ -26,8 +30,10 @@ export async function openServerCertificate({ svids, authority }: ServerCertific
   let svid: X509Svid | undefined;
   let stop = () => {};
   await new Promise<void>((resolve) => {
+    const cancel = clock.after(FIRST_MS, resolve);
     stop = svids.subscribe(spiffeId, (next) => {
       svid = next;
+      cancel();
       resolve();
       tell();
     });
@@ -37,8 +43,7 @@ export async function openServerCertificate({ svids, authority }: ServerCertific
   return {
     spiffeId,
     current() {
-      if (!svid) throw new WeftError("internal", "there is no certificate to serve with");
-      return { chain: svid.chainPem + authority.bundle().x509Pem, key: svid.privateKeyPem };
+      return svid && { chain: svid.chainPem + authority.bundle().x509Pem, key: svid.privateKeyPem };
     },
     onRenewal(listener) {
       listeners.add(listener);

@@ -1,11 +1,10 @@
 /** Starts a whole weft: opens what is in the data directory, joins the layers, listens, and ends well. */
-import { rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
-import { createAdminServer, type SvidPrincipal } from "../admin/index.ts";
+import { createAdminServer } from "../admin/index.ts";
 import { createAdsServer, type LedgerReader } from "../ads/index.ts";
 import { DEFAULT_LIFETIMES, openAdminToken, openSealKey, WorkloadTokens } from "../ca/index.ts";
-import { type Clock, sleep } from "../lib/clock.ts";
+import { sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
 import { isLoopback } from "../lib/loopback.ts";
@@ -20,7 +19,6 @@ import { AccessTokens } from "./access-tokens.ts";
 import { Attestation } from "./attestation.ts";
 import { AuditBacklog } from "./audit-backlog.ts";
 import { AuditTrail } from "./audit-trail.ts";
-import type { BundleEndpointSettings } from "./bundle-endpoint.ts";
 import { openBundleEndpoint } from "./bundle-endpoint-open.ts";
 import { Changes } from "./changes.ts";
 import { clusterNodes } from "./cluster-nodes.ts";
@@ -31,11 +29,12 @@ import { openFederation } from "./federation-open.ts";
 import { awaitingPeers } from "./federation-peers.ts";
 import { ProxyFeeds } from "./feeds.ts";
 import { HealthChecks } from "./health.ts";
-import { type CaSettings, checkCa, keyEncryptionOf, openIdentity } from "./identity.ts";
+import { checkCa, keyEncryptionOf, openIdentity } from "./identity.ts";
 import { Journal } from "./journal.ts";
 import { openJwks } from "./jwks-open.ts";
 import { allJwtAuthorities } from "./jwt-authorities.ts";
 import { KnownProxies } from "./known-proxies.ts";
+import { hostPort, writeListening } from "./listening.ts";
 import { meteredStore } from "./metered-store.ts";
 import { NodeCards, nodeCard } from "./node-cards.ts";
 import { openNodeState } from "./node-file.ts";
@@ -54,80 +53,12 @@ import { secretsFrom } from "./secrets.ts";
 import { openServerCertificate, weftSpiffeId } from "./server-certificate.ts";
 import { spiffeIdsOf, wasEverThere } from "./spiffe-ids-of.ts";
 import { checkStore, followStanding } from "./standing.ts";
+import type { Listening, RunningWeft, StartOptions } from "./start-options.ts";
 import { awaitingTrustFiles } from "./trust-files.ts";
 import { openWorkloadApi, type WorkloadApi, workloadApiCheck } from "./workload-api.ts";
 import { WorkloadHealthKeeper } from "./workload-health.ts";
 
-export interface StartOptions {
-  readonly data: string;
-  readonly ads: { readonly host: string; readonly port: number };
-  readonly admin: { readonly host: string; readonly port: number };
-  readonly trustDomain: string;
-  readonly store: string;
-  /** Opens it; by its URL where absent. */
-  readonly openStore?: typeof openStore;
-  /** Whether a database that belongs to another store, or a log that was lost, is gone on with (OpenStoreOptions). */
-  readonly carryOver?: boolean;
-  /** Names besides loopback's under which the admin API is reached. */
-  readonly adminHosts: () => readonly string[];
-  /** Where ADS and the admin API are served over TLS: any address may be one. Nowhere where absent. */
-  readonly adsTls?: { readonly host: string; readonly port: number } | null;
-  readonly adminTls?: { readonly host: string; readonly port: number } | null;
-  /** Absolute path of a further Unix socket for ADS, which every user may open: each proves who it is. None where absent or "". */
-  readonly adsSocket?: string;
-  /** Path of the Workload API's socket: "" or absent is DATA/workload.sock, "off" none. */
-  readonly workloadApi?: string;
-  /** Who may call the admin API over TLS by an X.509-SVID; nobody where absent. */
-  readonly adminPrincipals?: () => readonly SvidPrincipal[];
-  /** What is not public and may be asked for keys all the same (lib/public-address.ts); nothing where absent. */
-  readonly jwksAllow?: () => readonly string[];
-  /** Where weft's own sidecar takes calls (own-workload.ts); weft is no workload of its mesh where absent. */
-  readonly inMesh?: { readonly host: string; readonly port: number } | null;
-  /** This node's name; the data directory's or the host's where absent or "". */
-  readonly node?: string;
-  /** Where an authority serves other nodes; nowhere where absent. */
-  readonly cluster?: { readonly host: string; readonly port: number } | null;
-  /** All authorities of the mesh are lost: this node becomes one. */
-  readonly takeOver?: boolean;
-  /** HOST:PORT at which they reach it; where it listens where absent or "". */
-  readonly clusterAddress?: string;
-  /** How long a workload's proxy, and a node, may be away before their endpoints are taken out, in milliseconds; defaults where absent. */
-  readonly presenceGrace?: number;
-  readonly nodeGrace?: number;
-  /** Where other trust domains fetch the bundle; nowhere where absent. */
-  readonly bundleEndpoint?: BundleEndpointSettings;
-  readonly ca?: CaSettings;
-  readonly version: string;
-  readonly clock: Clock;
-  readonly env: Readonly<Record<string, string | undefined>>;
-}
-
-/** Written to DATA/listening.json: what was bound, for scripts and the CLI. */
-export interface Listening {
-  readonly pid: number;
-  readonly ads: string;
-  readonly ads_socket: string;
-  /** Those that were asked for. */
-  readonly ads_tls?: string;
-  readonly ads_public_socket?: string;
-  readonly admin_tls?: string;
-  readonly bundle_endpoint?: string;
-  /** Where other nodes reach this authority. */
-  readonly cluster?: string;
-  /** Where its own sidecar takes calls, and the socket on which that is served. */
-  readonly in_mesh?: string;
-  readonly in_mesh_socket?: string;
-  readonly admin: string;
-  readonly admin_socket: string;
-  /** Where the SPIFFE Workload API is served; absent where it is not. */
-  readonly workload_api?: string;
-}
-
-export interface RunningWeft {
-  readonly listening: Listening;
-  /** Ends well: stops taking changes, tells proxies to reconnect elsewhere or later, flushes traces, releases the data directory. */
-  close(): Promise<void>;
-}
+export type { Listening, RunningWeft, StartOptions } from "./start-options.ts";
 
 /** How long streams get to end by themselves at a shutdown. Envoy keeps its configuration and reconnects; there is nothing to wait for longer. */
 const DRAIN_MS = 2_000;
@@ -171,7 +102,9 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     carryOver,
     environment: env,
   });
-  const store = meteredStore(opened, metrics, clock);
+  // A node that was removed has the store's credentials still; it knows that it was, and changes nothing.
+  let expulsion = (): WeftError | undefined => undefined;
+  const store = meteredStore(opened, metrics, clock, () => expulsion());
   onClose(() => store.close());
   const backlog = new AuditBacklog({
     store,
@@ -223,6 +156,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     log: plainLog(log),
   });
   onClose(() => cluster?.close());
+  expulsion = () => cluster?.expelled;
   const identity = await openIdentity({
     cluster,
     data,
@@ -240,7 +174,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(federation.onChange(() => reconciler.rebuild()));
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock, epochOf: (holder) => revocations.epochOf(holder) });
   const adminToken = await openAdminToken({ dir: data });
-  const sealKey = await openSealKey({ dir: data });
+  const sealKey = await openSealKey({ dir: data, joined: nodeState.joined !== undefined });
   const seal = createSeal(sealKey, (message) => log.error(message));
 
   const journal = new Journal(clock);
@@ -381,8 +315,10 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   await ads.listen({ path: adsSocket, mode: 0o660 });
   const publicSocket = options.adsSocket || undefined;
   if (publicSocket) await ads.listen({ path: publicSocket, mode: 0o666 });
-  const certificate = options.adsTls || options.adminTls ? await openServerCertificate({ svids, authority }) : undefined;
+  const certificate = options.adsTls || options.adminTls ? await openServerCertificate({ svids, authority, clock }) : undefined;
   onClose(() => certificate?.close());
+  if (certificate && !certificate.current())
+    log.warning("ADS and the admin API are not served over TLS before an authority has certified this weft");
   const adsTls = options.adsTls && certificate ? await ads.listen({ ...options.adsTls, tls: certificate }) : undefined;
   // Until it has found itself at the Unix socket, no user is believed there.
   await ads.selfTest().catch((reason) => log.warning("{reason}", { reason: WeftError.from(reason).message }));
@@ -416,7 +352,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     void workloadApi?.close(0);
   };
   if (cluster?.expelled) endServing();
-  const reached = (revision: number) => reconciler.reached(revision);
+  const reached = (revision: number, signal: AbortSignal) => reconciler.reached(revision, signal);
   const served =
     cluster && options.cluster
       ? await serveCluster({
@@ -432,6 +368,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
           clock,
         })
       : undefined;
+  if (!served) cluster?.serveAt("");
   onClose(() => served?.close());
 
   const control = createControlPlane({
@@ -525,9 +462,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     ...(served ? { cluster: hostPort(served) } : {}),
     ...(inMesh && own.socket ? { in_mesh: hostPort(inMesh), in_mesh_socket: own.socket } : {}),
   };
-  const listeningFile = join(data, "listening.json");
-  writeFileSync(listeningFile, `${JSON.stringify(bound, null, 2)}\n`);
-  onClose(() => rmSync(listeningFile, { force: true }));
+  onClose(writeListening(data, bound));
   return bound;
 }
 
@@ -537,9 +472,4 @@ function plainLog(log: ReturnType<typeof logger>) {
     info: (message: string) => log.info("{message}", { message }),
     warning: (message: string) => log.warning("{message}", { message }),
   };
-}
-
-/** As URLs have it: an IPv6 address in brackets. */
-function hostPort({ host, port }: { readonly host: string; readonly port: number }): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

@@ -22,7 +22,8 @@ export class CallBudget {
     const now = this.#clock.monotonic();
     const known = this.#left.get(connection) ?? { left: burst, at: now };
     const left = Math.min(burst, known.left + ((now - known.at) / 1000) * perSecond) - 1;
-    this.#left.set(connection, { left, at: now });
+    // What is refused is not counted: many that try again would else keep each other out for ever.
+    this.#left.set(connection, { left: left < 0 ? left + 1 : left, at: now });
     return left >= 0;
   }
 }

@@ -4,8 +4,8 @@ import { createServer, type DetailedPeerCertificate, type Server, type TLSSocket
 
 /** The certificate that weft serves with. */
 export interface ServerCertificate {
-  /** PEM: the chain, leaf first, and its key. */
-  current(): { readonly chain: string; readonly key: string };
+  /** PEM: the chain, leaf first, and its key. Undefined while there is none yet: handshakes fail until there is. */
+  current(): { readonly chain: string; readonly key: string } | undefined;
   /** Calls `listener` after each renewal, until the returned function is called. */
   onRenewal(listener: () => void): () => void;
 }
@@ -18,10 +18,9 @@ const HANDSHAKE_MS = 10_000;
  * for and not judged here: who it is may be proved by a token instead, and whose authorities are trusted changes while connections stand.
  */
 export function serverTlsOptions(certificate: ServerCertificate, protocol: "h2" | "http/1.1"): TlsOptions {
-  const { chain, key } = certificate.current();
+  const own = certificate.current();
   return {
-    cert: chain,
-    key,
+    ...(own ? { cert: own.chain, key: own.key } : {}),
     minVersion: "TLSv1.2",
     ciphers: [
       ...["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305"],

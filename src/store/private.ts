@@ -2,14 +2,24 @@
 import { WeftError } from "../lib/errors.ts";
 import type { PrivateChange } from "./store.ts";
 
-/** @throws WeftError "conflict" where an id of `requires` is not there, or one of `absent` is */
+/**
+ * @param stored the JSON that is stored under an id
+ * @throws WeftError "conflict" where an id of `requires` is not there, one of `absent` is, or one of `expects` is another
+ */
 export function checkRequired(
-  { collection, requires, absent }: Pick<PrivateChange, "collection" | "requires" | "absent">,
-  has: (id: string) => boolean,
+  { collection, requires, absent, expects }: Pick<PrivateChange, "collection" | "requires" | "absent" | "expects">,
+  stored: (id: string) => string | undefined,
 ): void {
+  const has = (id: string) => stored(id) !== undefined;
   const taken = absent?.find(has);
   if (taken !== undefined) {
     throw new WeftError("conflict", `${collection} ${JSON.stringify(taken)} is there already; nothing was changed`, {
+      help: "somebody else was first: read again",
+    });
+  }
+  const changed = expects?.find(({ id, value }) => stored(id) !== (value && JSON.stringify(value)));
+  if (changed !== undefined) {
+    throw new WeftError("conflict", `${collection} ${JSON.stringify(changed.id)} has changed; nothing was changed`, {
       help: "somebody else was first: read again",
     });
   }

@@ -73,6 +73,8 @@ export interface PrivateChange {
   readonly requires?: readonly string[];
   /** Ids that must not be there before, so that only one of several takes a name. Else WeftError "conflict", and nothing is changed. */
   readonly absent?: readonly string[];
+  /** Records that must still be as they were read (undefined: not there), so that none of several who raise a number is lost. Else WeftError "conflict", and nothing is changed. */
+  readonly expects?: readonly { readonly id: string; readonly value: Document | undefined }[];
   readonly audit: AuditEvent;
 }
 
@@ -203,7 +205,7 @@ export interface Store {
   onPrivate(listener: (collection: string) => void): () => void;
   /** Sorted by id. */
   readPrivate(collection: string): Promise<readonly PrivateRecord[]>;
-  /** Durable when it resolves. @throws WeftError "conflict" (requires, absent), "unavailable" */
+  /** Durable when it resolves. @throws WeftError "conflict" (requires, absent, expects), "unavailable" */
   writePrivate(change: PrivateChange): Promise<void>;
   /** Proves that a write would be accepted now, by writing (health). @throws WeftError "unavailable" */
   checkWritable(): Promise<void>;

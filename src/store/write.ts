@@ -54,7 +54,8 @@ export type Write =
 export interface View {
   readonly revision: number;
   resource(id: ResourceId): StoredRow | undefined;
-  hasPrivate(collection: string, id: string): boolean;
+  /** As JSON; undefined where it is not there. */
+  privateValue(collection: string, id: string): string | undefined;
 }
 
 /** What a request comes to: nothing to write where all is there already. */
@@ -125,7 +126,7 @@ export function requestPrivate(change: PrivateChange): Request<void> {
     rows: puts.length + deletes.length,
     lookUp: "weft audit",
     plan(view, { at }) {
-      checkRequired(change, (id) => view.hasPrivate(collection, id));
+      checkRequired(change, (id) => view.privateValue(collection, id));
       return { write: { type: "private", at, collection, puts: encoded, deletes, audit }, answer: () => undefined };
     },
   };
@@ -160,7 +161,7 @@ export function requestCompact(keepRevisions: number): Request<void> {
 export class Overlay implements View {
   readonly #under: View;
   readonly #rows = new Map<string, StoredRow | undefined>();
-  readonly #private = new Map<string, boolean>();
+  readonly #private = new Map<string, string | undefined>();
   #revision: number;
 
   constructor(under: View) {
@@ -177,14 +178,15 @@ export class Overlay implements View {
     return this.#rows.has(key) ? this.#rows.get(key) : this.#under.resource(id);
   }
 
-  hasPrivate(collection: string, id: string): boolean {
-    return this.#private.get(JSON.stringify([collection, id])) ?? this.#under.hasPrivate(collection, id);
+  privateValue(collection: string, id: string): string | undefined {
+    const key = JSON.stringify([collection, id]);
+    return this.#private.has(key) ? this.#private.get(key) : this.#under.privateValue(collection, id);
   }
 
   take(write: Write): void {
     if (write.type === "private") {
-      for (const id of write.deletes) this.#private.set(JSON.stringify([write.collection, id]), false);
-      for (const { id } of write.puts) this.#private.set(JSON.stringify([write.collection, id]), true);
+      for (const id of write.deletes) this.#private.set(JSON.stringify([write.collection, id]), undefined);
+      for (const { id, value } of write.puts) this.#private.set(JSON.stringify([write.collection, id]), value);
     }
     if (write.type !== "resources") return;
     const { revision, at: updatedAt } = write;

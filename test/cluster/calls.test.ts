@@ -103,6 +103,16 @@ describe("Joining", () => {
     await expect(enter(short, "e")).rejects.toThrow("this join token ended at 2026-01-01T00:01:00.000Z");
   });
 
+  test("is done again, with another token, by a node that did not hear the answer, and by nobody else in its name", async () => {
+    const csr = await request();
+    await enter(await makeToken(), "b", csr);
+    const before = records.nodes.get("b")?.keyHash;
+    expect((await enter(await makeToken(), "b", csr)).certificates).toHaveLength(1);
+    expect(records.nodes.get("b")?.keyHash).toBe(before);
+    await expect(enter(await makeToken(), "b")).rejects.toThrow("there is a node b in the mesh");
+    await expect(enter(await makeToken({ authority: true }), "b", csr)).rejects.toThrow("there is a node b in the mesh");
+  });
+
   test("tells a token with a wrong secret from one that never was by nothing", async () => {
     const [whole, other] = [await makeToken(), newJoinToken("a", ["A".repeat(43)])];
     const [, id = ""] = /^weft_join_([^.]+)/.exec(whole) ?? [];

@@ -1,6 +1,6 @@
 /** Whole wefts that become one mesh: who is let in, who signs for whom, who is thrown out. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { joinNode } from "../../src/control/join-node.ts";
 import { systemClock } from "../../src/lib/clock.ts";
@@ -37,6 +37,14 @@ describe("A mesh of nodes", () => {
     expect(Number(ends)).toBeGreaterThan(Date.now() / 1_000 + 3_000);
     const [bundleOfA, bundleOfB] = await Promise.all([a, b].map((node) => node.ask("GET", "/v1/bundle")));
     expect(bundleOfB?.json.keys).toEqual(bundleOfA?.json.keys);
+  });
+
+  test("makes no seal key of its own for a node that lost the mesh's", async () => {
+    const a = await mesh.found();
+    const b = await mesh.join(a, "b");
+    await b.stop();
+    rmSync(join(b.data, "secrets.key"));
+    await expect(mesh.start(b.data)).rejects.toThrow("which all nodes of the mesh share");
   });
 
   test("uses a token once", async () => {

@@ -11,6 +11,7 @@ import { joinMesh } from "../../src/cluster/join.ts";
 import { caPin, formatJoinToken, newJoinToken, nodeKeyHash } from "../../src/cluster/join-token.ts";
 import { RemoteIssuer } from "../../src/cluster/remote-issuer.ts";
 import { type ClusterServer, createClusterServer } from "../../src/cluster/server.ts";
+import { NodeSession } from "../../src/cluster/session.ts";
 import { Signers } from "../../src/cluster/signers.ts";
 import type { AuthorityCalls } from "../../src/cluster/types.ts";
 import { ClusterService } from "../../src/gen/weft/cluster/v1/cluster_pb.ts";
@@ -44,14 +45,14 @@ async function nodeCertificate(ca: LocalAuthority, node: string) {
   return { chain: chainPem, key: privateKeyPem, keyHash: nodeKeyHash(publicKey) };
 }
 
-async function openServer(ca: LocalAuthority, calls: Partial<AuthorityCalls> = {}) {
+async function openServer(ca: LocalAuthority, calls: Partial<AuthorityCalls> = {}, otherRoots = "") {
   const own = await nodeCertificate(ca, "a");
   const refusals: { call: string; who: string; reason: string }[] = [];
   const notHere = () => Promise.reject(new WeftError("internal", "not asked for in this test"));
   const server: ClusterServer = createClusterServer({
     calls: { join: notHere, renew: notHere, signX509: notHere, signJwt: notHere, ...calls },
     bundle: () => ca.bundle(),
-    certificate: { current: () => ({ chain: own.chain + ca.bundle().x509Pem, key: own.key }), onRenewal: () => () => {} },
+    certificate: { current: () => ({ chain: own.chain + otherRoots + ca.bundle().x509Pem, key: own.key }), onRenewal: () => () => {} },
     clock: systemClock,
     refused: (refusal) => refusals.push(refusal),
   });
@@ -216,6 +217,57 @@ describe("An authority's door", () => {
     expect(renewing).toMatchObject({ node: "b", keyHash: expired.keyHash });
   });
 
+  test("is known, and signs, in a mesh of many roots, all of which it presents.", async () => {
+    const ca = await openCa();
+    const others = await Promise.all(Array.from({ length: 7 }, () => openCa()));
+    const { address } = await openServer(ca, { ...generous(ca), ...signing(ca) }, others.map((one) => one.bundle().x509Pem).join(""));
+    const issuer = signersFor(ca, [{ node: "a", address }], await nodeCertificate(ca, "b"));
+    expect((await issuer.issueX509("spiffe://mesh.local/ns/default/sa/web")).serial).not.toBe("");
+    const token = formatJoinToken(newJoinToken("a", pinsOf(ca)));
+    const { privateKeyPem: keyPem } = generateLeafKey();
+    expect(await joinMesh({ address, token, node: "c", keyPem, clock: systemClock })).toMatchObject({ by: "a" });
+  });
+
+  test("that cannot answer one call ends no other one that is under way.", async () => {
+    const ca = await openCa();
+    const held = Promise.withResolvers<void>();
+    let asked = 0;
+    const { address } = await openServer(ca, {
+      async signX509(node, ask) {
+        asked += 1;
+        if (ask.spiffeId.endsWith("/late")) throw new WeftError("unavailable", "this authority is behind");
+        await held.promise;
+        return await signing(ca).signX509(node, ask);
+      },
+    });
+    const issuer = signersFor(ca, [{ node: "a", address }], await nodeCertificate(ca, "b"));
+    const web = issuer.issueX509("spiffe://mesh.local/ns/default/sa/web");
+    await expect(issuer.issueX509("spiffe://mesh.local/ns/default/sa/late")).rejects.toThrow("this authority is behind");
+    held.resolve();
+    expect((await web).serial).not.toBe("");
+    expect(asked).toBe(2);
+  });
+
+  test("lets strangers try so often, whatever certificates they make for themselves, and however many connections.", async () => {
+    const [ca, other] = [await openCa(), await openCa()];
+    const { address } = await openServer(ca, { join: () => Promise.reject(new WeftError("unauthenticated", "no token")) });
+    const own = await nodeCertificate(other, "b");
+    const outcomes: string[] = [];
+    for (let index = 0; index < 30; index++) {
+      const session = new NodeSession({ address, certificate: () => own, judge: () => {}, clock: systemClock });
+      const calling = callNode({ session, clock: systemClock, peer: "a" }, ClusterService.method.join, {});
+      outcomes.push(
+        await calling.then(
+          () => "let in",
+          (reason) => WeftError.from(reason).code,
+        ),
+      );
+      session.close();
+    }
+    expect(outcomes.filter((code) => code === "unauthenticated").length).toBeWithin(20, 26);
+    expect(outcomes.at(-1)).toBe("unavailable");
+  });
+
   test("asks the next authority where one is away, and that one no more for a while.", async () => {
     const ca = await openCa();
     const { address } = await openServer(ca, signing(ca));
@@ -263,7 +315,7 @@ describe("An authority's door", () => {
     const { server, address } = await openServer(ca, signing(ca));
     const issuer = signersFor(ca, [{ node: "a", address }], await nodeCertificate(ca, "b"));
     await issuer.issueX509("spiffe://mesh.local/ns/default/sa/web");
-    server.endNode("b");
+    server.endNodes((node) => node === "b");
     expect((await issuer.issueX509("spiffe://mesh.local/ns/default/sa/web")).serial).not.toBe("");
   });
 });

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { TYPE } from "../../src/lib/encoded.ts";
 import { DeltaClient } from "../feature/ads-client.ts";
 import { eventually, TestMesh, type TestNode } from "./mesh.ts";
@@ -125,6 +126,27 @@ describe("A joined node", () => {
     mesh.engine.away = false;
   });
 
+  test("that has no SVID yet starts, listeners with TLS too, while the authority is away", async () => {
+    const a = await mesh.found();
+    const b = await mesh.join(a, "b");
+    await eventually(async () => expect((await b.ask("GET", "/v1/nodes")).json.items).toHaveLength(2));
+    await b.stop();
+    const [, port = ""] = (a.listening.cluster ?? "").split(":");
+    await a.stop();
+    const again = await mesh.start(b.data, { adsTls: { host: "127.0.0.1", port: 0 } });
+    expect((await again.ask("GET", "/v1/nodes")).status).toBe(200);
+    const { port: adsPort } = new URL(`tls://${again.listening.ads_tls}`);
+    const greet = () =>
+      new Promise<boolean>((resolve) => {
+        const socket = connectTls({ host: "127.0.0.1", port: Number(adsPort), rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+        socket.once("secureConnect", () => resolve(true)).once("error", () => resolve(false));
+        socket.once("close", () => resolve(false)).once("secureConnect", () => socket.destroy());
+      });
+    expect(await greet()).toBe(false);
+    await mesh.start(a.data, { cluster: { host: "127.0.0.1", port: Number(port) } });
+    await eventually(async () => expect(await greet()).toBe(true), 40_000);
+  });
+
   test("has its SVIDs issued again after a forced rotation at the authority", async () => {
     const a = await mesh.found();
     const b = await mesh.join(a, "b");
@@ -205,6 +227,11 @@ describe("A node that is removed", () => {
     await eventually(async () => expect(Object.keys(await svidsOf(b))).toEqual([id("web")]));
     const ended = client.end();
     expect((await a.ask("DELETE", "/v1/nodes/b")).json).toMatchObject({ name: "b", state: "removed" });
+    await eventually(async () => {
+      const change = { apiVersion: "security.istio.io/v1", kind: "PeerAuthentication", metadata: { name: "late" }, spec: {} };
+      const { status, json } = await b.ask("POST", "/v1/apply", change);
+      expect([status, json.detail]).toEqual([403, expect.stringContaining("was removed from the mesh")]);
+    });
     await ended;
     await eventually(async () => expect((await b.ask("GET", "/healthz")).status).toBe(503));
     expect(readdirSync(join(b.data, "svids"))).toEqual([]);

@@ -145,6 +145,27 @@ export function auditContract(name: string, open: OpenForTest): void {
       expect(await whole(store)).toHaveLength(1);
     });
 
+    test("lets exactly one of several replace a private record as they have read it", async () => {
+      const store = await start();
+      const audit = { who: "uid 0", from: "admin.sock", action: "revoke-token", outcome: "done", targets: ["workload a"] } as const;
+      const raise = (by: string, value: { n: number; by: string } | undefined) =>
+        codeOf(
+          store.writePrivate({
+            collection: "epochs",
+            puts: [{ id: "a", value: { n: (value?.n ?? 0) + 1, by } }],
+            deletes: [],
+            expects: [{ id: "a", value }],
+            audit,
+          }),
+        );
+      expect((await Promise.all(["x", "y", "z"].map((by) => raise(by, undefined)))).sort()).toEqual(["conflict", "conflict", "resolved"]);
+      const [first] = await store.readPrivate("epochs");
+      const read = first?.value as { n: number; by: string };
+      expect((await Promise.all(["x", "y", "z"].map((by) => raise(by, read)))).sort()).toEqual(["conflict", "conflict", "resolved"]);
+      expect((await store.readPrivate("epochs"))[0]?.value.n).toBe(2);
+      expect(await whole(store)).toHaveLength(2);
+    });
+
     test("tells what changed in the revisions that are kept, whole revisions, not all at once", async () => {
       const store: Store & Compactable = await start();
       const many = Array.from({ length: MOST_CHANGES + 1 }, (_, index) => put(`r${index}`, 0));

@@ -118,6 +118,8 @@ export class MemoryLog implements SharedLog {
   /** Each call takes so long, in turns of the event loop. */
   slow = 0;
   faults: Fault[] = [];
+  /** Appends that are under way come no further; all else goes on. */
+  #holding = false;
   /** How many were made through this client. */
   appends = 0;
   snapshots = 0;
@@ -134,6 +136,11 @@ export class MemoryLog implements SharedLog {
 
   setSilent(silent: boolean): void {
     this.#silent = silent;
+    this.#engine.change();
+  }
+
+  setHolding(holding: boolean): void {
+    this.#holding = holding;
     this.#engine.change();
   }
 
@@ -167,6 +174,7 @@ export class MemoryLog implements SharedLog {
 
   async append(after: Place, { id, bytes }: { readonly id: string; readonly bytes: Uint8Array }): Promise<"appended" | "behind"> {
     await this.#reach(new AbortController().signal);
+    while (this.#holding) await this.#engine.wait(new AbortController().signal);
     if (this.#engine.full) throw new WeftError("unavailable", "memory log: it takes nothing more");
     const fault = this.faults.shift();
     if (fault === "delayed") this.#engine.delay(() => void this.#engine.append(after, id, bytes));

@@ -137,6 +137,7 @@ describe("a node whose engine is away", () => {
   test("refuses what a full engine refuses, says that nothing was changed, and goes on when there is room", async () => {
     const { engine, nodes } = await start(1);
     const [node] = nodes as [Node];
+    await node.store.checkWritable();
     engine.full = true;
     expect((await refusal(apply(node.store, put("a", 1)))).message).toBe("memory log: it takes nothing more; nothing was changed");
     expect(await codeOf(node.store.checkWritable())).toBe("unavailable");
@@ -213,6 +214,36 @@ describe("a write whose answer is lost", () => {
     await until("the change is there", async () => (await a.store.get(idOf("a")))?.document.spec === 1);
     await untilEqual(nodes);
     expect((await apply(a.store, put("a", 1))).revision).toBe(2);
+  });
+
+  test("keeps the node from saying that it is in touch, and from writing more, until it can come true no more", async () => {
+    const { nodes, logs } = await start(2);
+    const [a, b] = nodes as [Node, Node];
+    logs[0]?.setHolding(true);
+    const given = refusal(apply(a.store, put("a", 1)));
+    await apply(b.store, put("b", 1));
+    await apply(b.store, put("b", 2));
+    expect((await given).message).toContain("it may have been, or may still be, or not");
+    // Entries go on coming, and what is told of the log's end.
+    await apply(b.store, put("b", 3));
+    await until("the other's change is here", async () => (await a.store.get(idOf("b")))?.document.spec === 3);
+    await Bun.sleep(100);
+    expect(standing(a)).toMatchObject({ inTouch: false, reason: "it is not known yet what became of a change that was given up" });
+    expect((await refusal(apply(a.store, put("c", 1)))).message).toContain("nothing was changed");
+    logs[0]?.setHolding(false);
+    await inTouch(a);
+    expect(await a.store.get(idOf("a"))).toBeUndefined();
+    expect(await codeOf(apply(a.store, put("c", 1)))).toBe("resolved");
+  });
+
+  test("is there as soon as the node says that it is in touch, where it came true after it was given up", async () => {
+    const { nodes, logs } = await start(1);
+    const [node] = nodes as [Node];
+    logs[0]?.setHolding(true);
+    expect((await refusal(apply(node.store, put("a", 1)))).message).toContain("may still be");
+    logs[0]?.setHolding(false);
+    await inTouch(node);
+    expect((await node.store.get(idOf("a")))?.document.spec).toBe(1);
   });
 
   test("is answered within its time by an engine that has fallen silent", async () => {

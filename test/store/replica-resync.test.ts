@@ -11,7 +11,7 @@ import { writeFilling } from "../../src/store/sqlite/place.ts";
 import { writeResource } from "../../src/store/sqlite/rows.ts";
 import { brokenAt } from "./contract-audit.ts";
 import { apply, codeOf, idOf, put, refusal, remove, take } from "./harness.ts";
-import { MemoryEngine } from "./memory-log.ts";
+import { MemoryEngine, type MemoryLog } from "./memory-log.ts";
 import { type Node, nodesOf, until, untilEqual } from "./replica-harness.ts";
 
 const newNode = nodesOf();
@@ -213,6 +213,7 @@ describe("an empty log", () => {
     expect(standing(a)?.inTouch).toBe(false);
     await a.stop();
     await a.start({ carryOver: true });
+    await until("the node is in touch", () => standing(a)?.inTouch === true);
     await apply(a.store, put("a", 2));
     await untilEqual([a, b], ["nodes"]);
     expect(standing(b)?.warnings).not.toContainEqual(expect.stringContaining("lost changes"));
@@ -287,6 +288,27 @@ describe("a database that belongs to another store", () => {
     await alone.close();
     expect((await refusal(node.start())).code).toBe("conflict");
   });
+});
+
+test("another log in the place of the one that is followed is not read over and over", async () => {
+  const [one, two] = [new MemoryEngine(), new MemoryEngine()];
+  const [node, other] = [newNode(() => one.connect()), newNode(() => two.connect())];
+  await node.start();
+  await other.start();
+  for (const { store } of [node, other]) await apply(store, put("a", 1));
+  let reads = 0;
+  const log = one.clients[0] as MemoryLog;
+  log.snapshot = async () => {
+    reads += 1;
+    await Bun.sleep(200);
+    return undefined;
+  };
+  one.entries = two.entries;
+  one.change();
+  await reason(node, "is another one than this database has followed");
+  await Bun.sleep(2_000);
+  expect(reads).toBe(1);
+  expect(standing(node)?.reason).toContain("is another one than this database has followed");
 });
 
 describe("an entry that cannot be read", () => {

@@ -158,12 +158,21 @@ export const claims = (engine: string): readonly Proof<Cluster>[] => [
         return told.every((one) => one === undefined);
       });
       const inTouch = systemClock.monotonic() - began;
+      // What node-3 did for its Envoy meanwhile.
+      const late = await waitFor(
+        "the audit to have it",
+        () => Promise.all(nodes.map(recordedLate)),
+        (all) => all.every((one) => one !== undefined && one === all[0]),
+      );
+      await traffic(cluster, stream.mark());
       const unasked = (await changes(untouched)) - before;
       const { held, measured } = await proveArrival(await cluster.release(nodes[2]), members);
       const stretch = stream.since(mark);
       return {
         held: held && before > 0 && unasked === 0 && isCalm(stretch),
-        measured: `all nodes are in touch ${ms(inTouch)} after its first answer, with ${unasked} changes to Envoys; then a change at node-3: ${measured}; ${showTraffic(stretch)}`,
+        measured:
+          `all nodes are in touch ${ms(inTouch)} after its first answer, with ${unasked} changes to Envoys; all have "${late[0]}" in the audit; ` +
+          `then a change at node-3: ${measured}; ${showTraffic(stretch)}`,
       };
     },
   },
@@ -217,6 +226,14 @@ spec: { hosts: [refused.default.mesh.local], ports: [{ number: 8080, name: http,
 async function behind({ weft }: Node): Promise<string | undefined> {
   const { text } = await weft.api("GET", "/readyz?verbose");
   return /serving revision [^"\n]*? behind/.exec(text)?.[0];
+}
+
+/** What the audit says was done while its store was away. */
+async function recordedLate({ weft }: Node): Promise<string | undefined> {
+  const { json } = await weft.api("GET", "/v1/audit?last=20");
+  const { records } = json as { records: { action: string; targets: string[]; reason?: string }[] };
+  const late = records.find(({ action, reason }) => action === "issue-token" && reason?.includes("on record later"));
+  return late && [late.action, ...late.targets].join(" ");
 }
 
 /** What the stream has seen since `mark`, once that is enough. */

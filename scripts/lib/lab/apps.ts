@@ -38,10 +38,15 @@ export interface HttpApp {
 /** A request that carries them is answered with this status, after so many milliseconds. */
 export const MISBEHAVE = { status: "x-app-status", delayMs: "x-app-delay-ms" } as const;
 
-/** Listens on a port that the system chooses. */
-export function startHttpApp(who: { readonly service: string; readonly version?: string; readonly instance: string }): HttpApp {
+/** Listens on a port that the system chooses; `address` is 127.0.0.1 unless it is given. */
+export function startHttpApp(who: {
+  readonly service: string;
+  readonly version?: string;
+  readonly instance: string;
+  readonly address?: string;
+}): HttpApp {
   const app: HttpApp = {
-    address: "127.0.0.1",
+    address: who.address ?? "127.0.0.1",
     port: 0,
     calls: 0,
     inFlight: 0,

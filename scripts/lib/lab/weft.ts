@@ -34,6 +34,7 @@ export interface Weft {
     method: string,
     path: string,
     body?: { readonly text: string; readonly type: "application/yaml" | "application/json" },
+    limitMs?: number,
   ): Promise<ApiAnswer>;
   /** Applies YAML, named `file` in problems and provenance, and waits until every proxy has answered. @throws Error with weft's words */
   apply(yaml: string, file?: string): Promise<void>;
@@ -85,13 +86,13 @@ export async function startWeft({
     if (!current.running()) throw new Error(`weft ended at once, code ${await current.exited}:\n${current.tail()}\n(log: ${current.log})`);
   };
 
-  const api: Weft["api"] = async (method, path, body) => {
+  const api: Weft["api"] = async (method, path, body, limitMs = CALL_LIMIT_MS) => {
     const response = await fetch(`http://weft${path}`, {
       method,
       unix: join(data, "admin.sock"),
       body: body?.text,
       headers: body ? { "content-type": body.type } : {},
-      signal: AbortSignal.timeout(CALL_LIMIT_MS),
+      signal: AbortSignal.timeout(limitMs),
     });
     const text = await response.text();
     return { status: response.status, headers: Object.fromEntries(response.headers), text, json: parseJson(text) };

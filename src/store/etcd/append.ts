@@ -28,6 +28,8 @@ interface Parts {
 const DEADLINE_MS = 2_000;
 /** Whoever waits for a change waits some 5 s (store/replica). An election, and a member that does not answer, fit into it. */
 const PATIENCE_MS = 4_500;
+/** The last try may take so long beyond that. */
+const LEAST_MS = 400;
 
 /** SharedLog.append */
 export async function append(
@@ -42,7 +44,9 @@ export async function append(
   if (reading.type === "lost" || !samePlace(reading.head, after)) return "behind";
   const staged = await parts.chunks.stage(entry.bytes);
   const outcome = await commit(parts, after, entry, staged);
-  await (outcome === "appended" ? staged.release() : staged.giveUp());
+  // Not waited for: an etcd that falls silent now would turn a change that is made into one that nobody knows of.
+  if (outcome === "appended") void staged.release();
+  else await staged.giveUp();
   return outcome;
 }
 
@@ -57,15 +61,18 @@ async function commit(
   const began = client.clock.monotonic();
   let epoch = fence.epoch;
   let transaction = transactionOf(parts, after, entry, epoch, staged);
+  const left = () => Math.min(PATIENCE_MS, client.patienceMs) - (client.clock.monotonic() - began);
   let maybeDone = false;
   for (let tries = 1; ; tries++) {
     let answer: TxnResponse;
     try {
-      answer = await client.attempt(({ kv }, options) => kv.txn(transaction, options), { deadlineMs: DEADLINE_MS });
+      // A member that is cut off takes all of it to connect: the last try ends in time to say that nothing was sent.
+      const deadlineMs = Math.min(DEADLINE_MS, Math.max(LEAST_MS, left()));
+      answer = await client.attempt(({ kv }, options) => kv.txn(transaction, options), { deadlineMs });
     } catch (reason) {
       const failure = reason as EtcdFailure;
       maybeDone ||= failure.maybeDone;
-      const leftMs = Math.min(PATIENCE_MS, client.patienceMs) - (client.clock.monotonic() - began);
+      const leftMs = left();
       if (failure.cure === "member" && leftMs > 0 && !client.closed.aborted) {
         await client.backOff(tries, { leftMs });
         continue;

@@ -92,7 +92,7 @@ export class EtcdClient {
     });
     let session: Session | undefined;
     try {
-      session = await this.open(member, stop.signal);
+      session = await this.open(member, stop.signal, limits.signal);
       const answer = await this.#authenticated(session, member, stop.signal, send);
       member.heardAt = this.clock.monotonic();
       return answer;
@@ -124,8 +124,12 @@ export class EtcdClient {
     return { signal: controller.signal, abort, release };
   }
 
-  /** Connects to a member. @throws EtcdFailure that says that nothing was sent */
-  async open(member: Member, signal: AbortSignal): Promise<Session> {
+  /**
+   * Connects to a member.
+   * @param caller aborts `signal` too, and says nothing of the connection, which others use, when it does
+   * @throws EtcdFailure that says that nothing was sent
+   */
+  async open(member: Member, signal: AbortSignal, caller?: AbortSignal): Promise<Session> {
     const session = member.session();
     let cancel = () => {};
     const slow = new Promise<never>((_, reject) => {
@@ -135,7 +139,7 @@ export class EtcdClient {
       await unlessAborted(Promise.race([session.connect(signal), slow]), signal);
       return session;
     } catch (reason) {
-      member.discard(session);
+      if (!caller?.aborted) member.discard(session);
       throw notConnected(member.name, reason);
     } finally {
       cancel();

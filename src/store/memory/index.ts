@@ -180,7 +180,7 @@ class MemoryStore implements Store, Compactable {
     this.#checkOpen();
     const { collection, puts, deletes, audit } = change;
     const records = this.#private.get(collection) ?? new Map<string, string>();
-    checkRequired(change, (id) => records.has(id));
+    checkRequired(change, (id) => records.get(id));
     this.#private.set(collection, records);
     for (const id of deletes) records.delete(id);
     for (const { id, value } of puts) records.set(id, JSON.stringify(value));

@@ -15,6 +15,8 @@ export interface ContactOptions {
   readonly onFound: () => void;
 }
 
+const DOUBT = "it is not known yet what became of a change that was given up";
+
 export class Contact {
   readonly #clock: Clock;
   readonly #engine: string;
@@ -23,9 +25,13 @@ export class Contact {
   readonly #wakeups = new Wakeups();
   /** Monotonic milliseconds; before this process knew anything, what it found in the database. */
   #current: number | undefined;
+  /** Likewise: since when, at most, nothing is known. */
+  #gapSince: number | undefined;
   #reason: string | undefined = "it has not answered yet";
   #warnings: readonly string[] = [];
   #alarms: readonly string[] = [];
+  /** Appends that were given up and have not ended. */
+  #doubts = 0;
 
   constructor({ clock, engine, seenAt, onChange, onFound }: ContactOptions) {
     this.#clock = clock;
@@ -33,10 +39,16 @@ export class Contact {
     this.#onChange = onChange;
     this.#onFound = onFound;
     if (seenAt !== undefined) this.#current = clock.monotonic() - Math.max(0, clock.now() - Date.parse(seenAt));
+    this.#gapSince = this.#current;
   }
 
   get inTouch(): boolean {
     return this.#reason === undefined;
+  }
+
+  /** How long ago the engine was in touch, or a doubt came up or ended: whichever was last. */
+  get gapMs(): number {
+    return this.#gapSince === undefined ? Number.POSITIVE_INFINITY : this.#clock.monotonic() - this.#gapSince;
   }
 
   get standing(): Standing {
@@ -49,15 +61,39 @@ export class Contact {
     };
   }
 
-  /** All that the engine has is here. */
+  /** All that the engine has is here; no word of it as long as an append that was given up may still come true. */
   found(): void {
+    if (this.#doubts > 0) {
+      this.lost(DOUBT);
+      return;
+    }
     this.#current = this.#clock.monotonic();
+    this.#gapSince = this.#current;
     this.#set(undefined);
     this.#onFound();
   }
 
   lost(reason: string): void {
     this.#set(reason);
+  }
+
+  /**
+   * Nobody knows what became of an append, or, before `ended`, what will: only what the log says after that is the last word.
+   * @param ask asks it anew
+   */
+  async doubt(ended: Promise<unknown>, ask: () => void): Promise<void> {
+    this.#doubts += 1;
+    this.#gapSince = this.#clock.monotonic();
+    this.lost(DOUBT);
+    try {
+      await ended;
+    } catch {
+      // Whoever waited for it has been answered.
+    } finally {
+      this.#doubts -= 1;
+      this.#gapSince = this.#clock.monotonic();
+      ask();
+    }
   }
 
   /** What the engine cannot promise. */

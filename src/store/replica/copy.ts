@@ -1,8 +1,9 @@
 /** A replica's database: where it stands in the log, and what becomes of the log's entries in it. */
+import type { AuditMark } from "../../lib/audit.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { WeftError } from "../../lib/errors.ts";
 import type { LogEntry, Place, SharedLog } from "../shared/log.ts";
-import { readMarks } from "../sqlite/audit.ts";
+import { readAudit, readMarks } from "../sqlite/audit.ts";
 import type { Connection } from "../sqlite/connection.ts";
 import { readPlace, type StoredPlace, writePlace } from "../sqlite/place.ts";
 import { Diverged, type Limits, viewOf } from "../sqlite/write.ts";
@@ -15,7 +16,7 @@ import { findLostChanges } from "./lost-changes.ts";
 import { type Resynced, resync } from "./resync.ts";
 import { isSnapshotDue, putSnapshot } from "./snapshots.ts";
 import { placeAtStart } from "./stage.ts";
-import { OtherLog, type PlacedEntry, takeEntries } from "./take.ts";
+import { OtherLog, type PlacedEntry, sameMark, takeEntries } from "./take.ts";
 import { LostAgain } from "./writer.ts";
 
 /** LocalRows, as far as who fills it needs that. */
@@ -43,8 +44,8 @@ export interface CopyOptions {
 
 /** Entries that come at all come within this of each other. */
 const PROGRESS_MS = 5_000;
-/** A node that waits for a snapshot beyond what it cannot read spends a twentieth of the time on looking for one, however large they are. */
-const PASS_AGAIN = 20;
+/** A node that cannot go on by the snapshot that is there spends a twentieth of the time on looking for another, however large they are. */
+const LOOK_AGAIN = 20;
 /** Ids of the newest entries, for a writer that does not know whether one is its own. */
 const REMEMBERED = 1_024;
 
@@ -62,6 +63,8 @@ export class Copy {
   #tookAt = Number.NEGATIVE_INFINITY;
   /** Likewise. */
   #passAgainAt = Number.NEGATIVE_INFINITY;
+  /** Why the log as it was read does not help, and until when it is not read again: likewise. */
+  #useless: { readonly reason: WeftError; readonly until: number } | undefined;
   /** Whether somebody may read it. */
   isOpen = false;
   /** Why this database and this log do not go together. */
@@ -121,9 +124,20 @@ export class Copy {
     if (this.#place.sequence < sequence - 1 || (known !== undefined && known !== id)) {
       throw new LostAgain(this.#log.name);
     }
-    if (this.#place.sequence >= sequence) return;
+    if (this.#place.sequence >= sequence) {
+      if (known === undefined && !this.#hasMark(own.entry.head)) throw new LostAgain(this.#log.name);
+      return;
+    }
     this.#writeDown([own]);
     if (isSnapshotDue(this.#place)) this.#snapshot ??= this.#putSnapshot();
+  }
+
+  /** Whether the audit's chain leads over `mark`, as far back as it is kept: after a resync the ids of the entries before it are not known. */
+  #hasMark(mark: AuditMark): boolean {
+    const { head, anchor } = readMarks(this.#rows.db);
+    if (mark.sequence <= anchor.sequence || sameMark(head, mark)) return true;
+    const [record] = readAudit(this.#rows.db, { after: mark.sequence - 1, limit: 1 }).records;
+    return record !== undefined && sameMark(record, mark);
   }
 
   async take(entries: readonly LogEntry[], signal: AbortSignal): Promise<void> {
@@ -177,12 +191,15 @@ export class Copy {
     if (began < this.#passAgainAt) throw unreadable;
     const snapshot = await this.#log.snapshot(signal);
     const now = this.#rows.clock.monotonic();
-    this.#passAgainAt = now + (now - began) * PASS_AGAIN;
+    this.#passAgainAt = now + (now - began) * LOOK_AGAIN;
     if (!snapshot || snapshot.place.sequence < sequence) throw unreadable;
     await this.resync(unreadable.message, signal);
   }
 
   async resync(reason: string, signal: AbortSignal): Promise<void> {
+    const began = this.#rows.clock.monotonic();
+    if (this.#useless && began < this.#useless.until) throw this.#useless.reason;
+    this.#useless = undefined;
     this.#contact.lost(`catching up from a snapshot: ${reason}`);
     this.#rows.writing();
     this.#resyncs += 1;
@@ -199,9 +216,14 @@ export class Copy {
       });
       if (result) this.#replaced(result);
       else await this.carryOver();
-      this.#contact.found();
+      // What was read before a doubt came up is not the last word.
+      if (!signal.aborted) this.#contact.found();
     } catch (error) {
       if (error instanceof OtherLog) this.mismatch = error;
+      if (error instanceof OtherLog || error instanceof Unreadable || error instanceof Diverged) {
+        const now = this.#rows.clock.monotonic();
+        this.#useless = { reason: error, until: now + (now - began) * LOOK_AGAIN };
+      }
       throw error;
     } finally {
       this.#resyncs -= 1;

@@ -30,9 +30,16 @@ const BATCH = { entries: 64, bytes: 256 * 1024 };
 export class Follower {
   readonly #options: FollowerOptions;
   #wait = RETRY_MS.first;
+  #attempt: AbortController | undefined;
 
   constructor(options: FollowerOptions) {
     this.#options = options;
+  }
+
+  /** Asks the log anew, soon: what it has said until now does not count any more. */
+  again(): void {
+    this.#wait = RETRY_MS.first;
+    this.#attempt?.abort();
   }
 
   /** Until `signal` aborts. Never rejects. */
@@ -40,14 +47,15 @@ export class Follower {
     const { clock, contact, random } = this.#options;
     while (!signal.aborted) {
       const attempt = new AbortController();
+      this.#attempt = attempt;
       const stop = () => attempt.abort();
       signal.addEventListener("abort", stop, { once: true });
       try {
         const outcome = await this.#follow(attempt.signal);
-        if (outcome === "ended" && !signal.aborted) contact.lost("the log ended; following it again");
+        if (outcome === "ended" && !attempt.signal.aborted) contact.lost("the log ended; following it again");
       } catch (reason) {
         if (signal.aborted) return;
-        contact.lost(WeftError.from(reason).message);
+        if (!attempt.signal.aborted) contact.lost(WeftError.from(reason).message);
       } finally {
         attempt.abort();
         signal.removeEventListener("abort", stop);

@@ -29,6 +29,8 @@ const FIRST_SYNC_MS = 15_000;
 const WRITE_TIMEOUT_MS = 5_000;
 /** How long health waits for the engine. */
 const CHECK_MS = 2_000;
+/** Each proof is a write for all nodes' engine, and whoever may ask for health needs no token: so often at most. */
+const PROVEN_MS = 5_000;
 /** How exactly it is known after a crash when the engine was last heard: for less, the disk would be written to without need. */
 const SEEN_MS = 60_000;
 /** What the engine cannot promise is asked of it so often: members are upgraded. */
@@ -59,6 +61,8 @@ class Replica extends LocalRows implements Store, Compactable {
   readonly #stop = new AbortController();
   readonly #copy: Copy;
   #warnedAt = Number.NEGATIVE_INFINITY;
+  /** Monotonic milliseconds: when the engine last took a write for that. */
+  #provenAt = Number.NEGATIVE_INFINITY;
   #following: Promise<void> | undefined;
 
   constructor(connection: Connection, verified: Verified, options: ReplicaOptions) {
@@ -115,6 +119,7 @@ class Replica extends LocalRows implements Store, Compactable {
         takeOwn: (entry) => this.#copy.takeOwn(entry),
         idAt: (sequence) => this.#copy.idAt(sequence),
         refusal: () => this.#refusal(),
+        doubt: (ended) => void this.#contact.doubt(ended, () => this.#follower.again()),
       },
     });
   }
@@ -175,11 +180,13 @@ class Replica extends LocalRows implements Store, Compactable {
   async checkWritable(): Promise<void> {
     checkWritable(this.connection, this.now());
     if (!this.#contact.inTouch) throw this.#refusal();
+    if (this.clock.monotonic() - this.#provenAt < PROVEN_MS) return;
     const deadline = new Deadline(this.clock, CHECK_MS, this.#stop.signal);
     try {
       if ((await deadline.limit(this.#log.checkWritable())) === "late") {
         throw new WeftError("unavailable", `${this.#log.name} did not answer within ${CHECK_MS / 1000} s`);
       }
+      this.#provenAt = this.clock.monotonic();
     } finally {
       deadline.end();
     }
@@ -199,7 +206,12 @@ class Replica extends LocalRows implements Store, Compactable {
 
   async #write<Answer>(request: Request<Answer>): Promise<Answer> {
     if (this.connection.closed || this.#stop.signal.aborted) throw new WeftError("unavailable", `store ${this.name}: it is closed`);
-    return this.#writer.write({ ...request, plan: (view, stamp) => this.decode(() => request.plan(view, stamp)) });
+    try {
+      return await this.#writer.write({ ...request, plan: (view, stamp) => this.decode(() => request.plan(view, stamp)) });
+    } catch (reason) {
+      this.#provenAt = Number.NEGATIVE_INFINITY;
+      throw reason;
+    }
   }
 
   #refusal(): WeftError {

@@ -1,5 +1,5 @@
 /** What the engine has lost, beside the database: for the operator, who alone can say what of it is still wanted. */
-import { closeSync, fsyncSync, openSync, readdirSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { AuditRecord } from "../../lib/audit.ts";
 import type { LogRow } from "../plan.ts";
@@ -8,8 +8,8 @@ const END = ".yaml";
 const prefixOf = (path: string) => `${path}.lost-`;
 
 /**
- * Writes the last state of each resource in `rows` as YAML that `weft apply -f` takes; of deleted ones, and of all that the audit has, a comment. On the
- * disk when it returns.
+ * Writes the last state of each resource in `rows` as YAML that `weft apply -f` takes; of deleted ones, of Secrets, and of all that the audit has, a
+ * comment. On the disk when it returns.
  * @param at RFC 3339
  */
 export function writeLostChanges(
@@ -26,17 +26,21 @@ export function writeLostChanges(
   ].map(comment);
   const parts = rows.map(({ action, row, revision, who, at: when }) => {
     const what = comment(`${row.kind} ${row.namespace}/${row.name} ${action} at revision ${revision} by ${who}, ${when}`);
+    if (action === "deleted") return `${what}${comment(`weft delete ${row.kind} ${row.name} -n ${row.namespace}`)}`;
+    // As it is stored it is sealed, and would be sealed once more.
+    if (row.kind === "Secret") return `${what}${comment("what is in it is sealed, and not here: apply it again from where it came")}`;
     // JSON is YAML.
-    return action === "deleted"
-      ? `${what}${comment(`weft delete ${row.kind} ${row.name} -n ${row.namespace}`)}`
-      : `---\n${what}${row.document}\n`;
+    return `---\n${what}${row.document}\n`;
   });
-  const descriptor = openSync(file, "w", 0o600);
-  try {
-    writeSync(descriptor, [...head, ...parts].join(""));
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
+  writeFileSync(file, [...head, ...parts].join(""), { mode: 0o600 });
+  // Its name, too: what it holds is removed from the database next.
+  for (const synced of [file, dirname(path)]) {
+    const descriptor = openSync(synced, "r");
+    try {
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
   }
 }
 

@@ -25,6 +25,8 @@ export interface WriteTarget {
   idAt(sequence: number): string | undefined;
   /** How to say that nothing can be written now. */
   refusal(): WeftError;
+  /** Its caller is told that nobody knows what became of an append, which ends with `ended`: it may come true until the log was read after that. */
+  doubt(ended: Promise<unknown>): void;
 }
 
 /** The engine acknowledged an entry, and lost it before it was written down here. */
@@ -134,8 +136,7 @@ export class Writer {
   /** Waits out a gap that has just begun, such as a change of leaders; whoever comes later in a long one is refused at once. */
   async #inTouch(deadline: Deadline): Promise<void> {
     const { contact, timeoutMs } = this.#options;
-    const isShort = () => (contact.standing.behindMs ?? Number.POSITIVE_INFINITY) < timeoutMs;
-    while (!contact.inTouch && isShort() && !deadline.passed) await contact.wait(deadline.signal);
+    while (!contact.inTouch && contact.gapMs < timeoutMs && !deadline.passed) await contact.wait(deadline.signal);
   }
 
   /** Until the rows stand elsewhere; no longer than the engine is in touch, where only it could move them. */
@@ -149,30 +150,37 @@ export class Writer {
   async #append(at: Place, entry: Entry, jobs: readonly Job[], deadline: Deadline): Promise<boolean> {
     const bytes = await encodeEntry(entry);
     const id = crypto.randomUUID();
+    if (deadline.passed) throw this.#options.target.refusal();
     const outcome = await this.#outcome(at, { id, bytes }, deadline);
     if (outcome === "behind") return false;
-    if (outcome !== "appended") throw this.#unknown(jobs, outcome.unknown);
+    if (outcome !== "appended") {
+      this.#options.target.doubt(outcome.ended);
+      throw this.#unknown(jobs, outcome.unknown);
+    }
     await this.#takeOwn({ place: { sequence: at.sequence + 1, id }, entry, size: bytes.length });
     return true;
   }
 
-  /** @throws WeftError "unavailable": nothing was changed */
+  /** @returns where it is not known, why, and what the last try ends with. @throws WeftError "unavailable": nothing was changed */
   async #outcome(
     at: Place,
     entry: { readonly id: string; readonly bytes: Uint8Array },
     deadline: Deadline,
-  ): Promise<"appended" | "behind" | { readonly unknown: unknown }> {
+  ): Promise<"appended" | "behind" | { readonly unknown: unknown; readonly ended: Promise<unknown> }> {
     const { log, clock, target } = this.#options;
     let unknown: { readonly unknown: unknown } | undefined;
+    let ended: Promise<unknown> = Promise.resolve();
     for (;;) {
       try {
-        const outcome = await deadline.limit(log.append(at, entry));
-        if (outcome === "late") return unknown ?? { unknown: undefined };
+        const appending = log.append(at, entry);
+        ended = appending;
+        const outcome = await deadline.limit(appending);
+        if (outcome === "late") return { unknown: unknown?.unknown, ended };
         if (outcome === "appended" || !unknown) return outcome;
         // What is at that place is what an earlier try has left, or another node's.
         await this.#moved(at, deadline, { patient: true });
         const found = target.idAt(at.sequence + 1);
-        if (found === undefined) return unknown;
+        if (found === undefined) return { ...unknown, ended };
         return found === entry.id ? "appended" : "behind";
       } catch (reason) {
         if (!isUnavailable(reason)) throw reason;
@@ -181,7 +189,7 @@ export class Writer {
       }
       // Asked again with the same id, the log takes it once at most: whoever comes second finds it there, and is behind.
       await pause(clock, ASK_AGAIN_MS, deadline.signal);
-      if (deadline.passed) return unknown;
+      if (deadline.passed) return { ...unknown, ended };
     }
   }
 

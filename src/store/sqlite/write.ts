@@ -91,7 +91,7 @@ export function viewOf(db: Connection): View {
   return {
     revision: readMeta(db).revision,
     resource: (id) => readResource(db, id),
-    hasPrivate: (collection, id) =>
-      db.get("SELECT id FROM private WHERE collection = $collection AND id = $id", { collection, id }) !== undefined,
+    privateValue: (collection, id) =>
+      db.get<{ value: string }>("SELECT value FROM private WHERE collection = $collection AND id = $id", { collection, id })?.value,
   };
 }
