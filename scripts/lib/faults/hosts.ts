@@ -47,6 +47,8 @@ export interface Hosts {
   /** Where applications of this process listen, for the hosts. */
   readonly here: string;
   add(name: string, megabytes: number): Promise<Host>;
+  /** Gives back the file systems, so that the directory can be removed. */
+  close(): void;
 }
 
 export interface HostsOptions {
@@ -72,6 +74,7 @@ export async function openHosts(options: HostsOptions): Promise<Hosts> {
     return isThere;
   });
   let count = 0;
+  const mounted: string[] = [];
   return {
     limits: {
       cut: undefined,
@@ -82,7 +85,11 @@ export async function openHosts(options: HostsOptions): Promise<Hosts> {
     here: `10.78.${number}.254`,
     async add(name, megabytes) {
       count += 1;
+      mounted.push(join(options.directory, name));
       return await namespaceHost(options, { name, megabytes, index: count, slowness: kind ? SLOW[kind] : [] });
+    },
+    close() {
+      for (const path of mounted.splice(0)) tried(["umount", "-l", path]);
     },
   };
 }
@@ -174,6 +181,7 @@ function plainHosts({ directory }: HostsOptions, network: Network, why: string):
   return {
     limits: { cut: why, slow: why, fill: why, slowness: "" },
     here: "127.0.0.1",
+    close() {},
     async add(name) {
       const files = join(directory, name);
       mkdirSync(files);

@@ -40,8 +40,9 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal
 
 const began = systemClock.monotonic();
 const skipped: Skipped[] = [];
+let hosts: readonly Hosts[] = [];
 try {
-  const hosts = await Promise.all(
+  hosts = await Promise.all(
     stores.map((_, number) => openHosts({ directory, processes, number, confined: confined === "" ? undefined : confined })),
   );
   const chosen = stores.map((store, index) => chooseCells(store, hosts[index]));
@@ -125,6 +126,7 @@ function fail(message: string): never {
 
 async function end(code: number): Promise<never> {
   await processes.stopAll(0);
+  for (const one of hosts) one.close();
   if (code === 0 && !values.keep) rmSync(directory, { recursive: true, force: true });
   else console.error(`logs: ${processes.logDirectory}`);
   process.exit(code);
