@@ -174,8 +174,9 @@ export function buildMesh(resources: readonly AnyResource[] | ResourceSet, optio
     },
   );
   // To know whether a cluster names a Secret is to build every view; as a rule no DestinationRule does.
-  const callingWith = stages.once<ClusterLists>("calling with Secrets", [outbound, allRules], (known) =>
-    allRules.some(namesSecret) ? keepList(known, outbound.clusterLists()) : NO_CLUSTERS,
+  const areNamed = stages.once("whether rules name Secrets", [allRules], () => allRules.some(namesSecret));
+  const callingWith = stages.once<ClusterLists>("calling with Secrets", [outbound, areNamed], (known) =>
+    areNamed ? keepList(known, outbound.clusterLists()) : NO_CLUSTERS,
   );
   const telemetries = set.of("Telemetry");
 
