@@ -144,7 +144,14 @@ describeWhere(process.getuid?.() === 0 && Bun.which("setpriv") !== null, "root a
     const path = join(data, "weft.db");
     // The directory is the user's, the database is not.
     chownSync(data, NOBODY, NOBODY);
-    for (const name of ["lock.db", "admin.token", "secrets.key", "ca", ...readdirSync(join(data, "ca")).map((one) => `ca/${one}`)])
+    for (const name of [
+      "lock.db",
+      "admin.token",
+      "node.json",
+      "secrets.key",
+      "ca",
+      ...readdirSync(join(data, "ca")).map((one) => `ca/${one}`),
+    ])
       chownSync(join(data, name), NOBODY, NOBODY);
     chmodSync(path, 0o444);
     expectRefusal(await start(data, { prefix }), path, `uid ${NOBODY}`, "writable");

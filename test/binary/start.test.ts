@@ -72,7 +72,7 @@ test("SIGTERM ends weft with exit 0, and takes the sockets and listening.json aw
   }
   expect(statSync(weft.data).mode & 0o777).toBe(0o700);
   expect(await weft.stop()).toBe(0);
-  expect(readdirSync(weft.data).sort()).toEqual(["admin.token", "ca", "lock.db", "secrets.key", "weft.db"]);
+  expect(readdirSync(weft.data).sort()).toEqual(["admin.token", "ca", "lock.db", "node.json", "secrets.key", "weft.db"]);
   await using again = await startWeft({ data: weft.data });
   expect((await again.ask("GET", "/v1/resources")).json).toMatchObject({ revision: 1, items: [{ metadata: { name: "orders" } }] });
 });
