@@ -140,12 +140,16 @@ describeWhere(programs !== undefined, "a redis-server (scripts/lib/install-redis
 
     test("a master that was cut off from its replicas takes no append and calls nobody current, where it must have one (min-replicas-to-write)", async () => {
       const { master, replica } = await startPair({ "min-replicas-to-write": "1", "min-replicas-max-lag": "2" });
+      const goodReplicas = async (count: number) =>
+        `${await master.command("INFO", "replication")}`.includes(`min_slaves_good_slaves:${count}`);
+      // It counts once it has acknowledged, which it does every second.
+      await eventually(() => goodReplicas(1));
       const { log } = await openAt(master.port);
       const [, first] = (await appendAll(log, START, ["1"])) as [Place, Place];
       const reader = read(log, first);
       await reader.until("current");
       await cutOff(replica, first);
-      await eventually(async () => `${await master.command("INFO", "replication")}`.includes("min_slaves_good_slaves:0"));
+      await eventually(() => goodReplicas(0));
       await expect(append(log, first, "2")).rejects.toThrow("too few of its replicas");
       await expect(reader.next()).rejects.toThrow("it may have been cut off");
       expect(await headOf((await openAt(replica.port)).log)).toEqual(first);
