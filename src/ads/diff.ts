@@ -1,4 +1,5 @@
 /** What changed between two maps of resources, worked out once for all streams that go from the one to the other. Pure. */
+import { attachment } from "../lib/attachment.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 import { contentVersion } from "../lib/hash.ts";
 import { changedKeys, LayeredMap } from "../lib/persistent-map.ts";
@@ -44,7 +45,7 @@ function compare(before: ResourceMap, after: ResourceMap): readonly string[] {
 
 /** A sum does not depend on the order, and follows a change without the rest being looked at. */
 const sums = new WeakMap<ResourceMap, bigint>();
-const hashes = new WeakMap<EncodedResource, bigint>();
+const hashes = attachment<bigint>();
 
 function hashOf(resource: EncodedResource | undefined): bigint {
   if (!resource) return 0n;

@@ -1,11 +1,12 @@
 /** Responses from bytes that are already there: a resource is encoded once, and once more with its name and version for delta. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ResourceSchema } from "../gen/weft/ads/v1/discovery_pb.ts";
+import { attachment } from "../lib/attachment.ts";
 import type { EncodedResource } from "../lib/encoded.ts";
 import type { Parcel, Push } from "./push.ts";
 import { type Field, fieldsToBinary, text } from "./wire-fields.ts";
 
-const wrapped = new WeakMap<EncodedResource, Uint8Array>();
+const wrapped = attachment<Uint8Array>();
 
 /** The encoded envoy.service.discovery.v3.Resource around `resource`; the same array at every call. */
 export function deltaBytes(resource: EncodedResource): Uint8Array {

@@ -7,6 +7,7 @@ import { networkInterfaces } from "node:os";
 import type { Clock } from "../lib/clock.ts";
 import { isLoopback } from "../lib/loopback.ts";
 import type { ProbeMethod, ProbePlan } from "../lib/probe.ts";
+import { listChange } from "../mesh/resource-set.ts";
 import { ANNOTATION } from "../model/index.ts";
 import { probeOfEntry } from "../model/probe-target.ts";
 import type { Resource } from "../model/resource.ts";
@@ -15,6 +16,8 @@ import { checkApplication } from "../proxy/probe-check.ts";
 import type { WorkloadHealthKeeper } from "./workload-health.ts";
 
 type WorkloadEntry = Resource<"WorkloadEntry">;
+
+const keyOf = ({ metadata }: WorkloadEntry) => `${metadata.namespace}/${metadata.name}`;
 
 export interface NodeProbesOptions {
   /** This node's name. */
@@ -51,11 +54,13 @@ export class NodeProbes {
   /** To be called whenever the WorkloadEntries may have changed. */
   follow(entries: readonly WorkloadEntry[]): void {
     if (this.#closed || entries === this.#entries) return;
+    const { gone, added } = listChange(this.#entries ?? [], entries);
     this.#entries = entries;
-    const wanted = new Map(entries.flatMap((entry) => this.#planOf(entry)));
-    for (const [key, running] of this.#running) {
+    const wanted = new Map(added.flatMap((entry) => this.#planOf(entry)));
+    for (const key of gone.map(keyOf)) {
+      const running = this.#running.get(key);
       const plan = wanted.get(key);
-      if (plan && Bun.deepEquals(plan, running.plan)) continue;
+      if (!running || (plan && Bun.deepEquals(plan, running.plan))) continue;
       this.#running.delete(key);
       void running.stop();
       // Where it is asked otherwise, what was found last holds until that has found something.
@@ -71,10 +76,10 @@ export class NodeProbes {
   }
 
   #planOf(entry: WorkloadEntry): [string, ProbePlan][] {
-    const { annotations, namespace, name } = entry.metadata;
+    const { annotations } = entry.metadata;
     if (annotations[ANNOTATION.node] !== this.#options.node) return [];
     const parsed = probeOfEntry(entry);
-    return parsed && "value" in parsed ? [[`${namespace}/${name}`, parsed.value]] : [];
+    return parsed && "value" in parsed ? [[keyOf(entry), parsed.value]] : [];
   }
 
   #run(key: string, plan: ProbePlan): Running {

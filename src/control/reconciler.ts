@@ -11,7 +11,7 @@ import { buildMesh, type MeshOptions } from "../mesh/build.ts";
 import { type ResourceChange, ResourceSet } from "../mesh/resource-set.ts";
 import type { Mesh } from "../mesh/types.ts";
 import { KINDS, resourceFromStored } from "../model/index.ts";
-import { type AnyResource, type Resource, resourceKey } from "../model/resource.ts";
+import { type AnyResource, type Kind, type Resource, resourceKey } from "../model/resource.ts";
 import type { LostEvent, RevisionEvent, Store, StoredResource } from "../store/store.ts";
 
 export interface ReconcilerOptions {
@@ -69,6 +69,11 @@ export class Reconciler {
   /** What the newest Mesh was built of. */
   get built(): readonly AnyResource[] {
     return this.#built.all();
+  }
+
+  /** Those of one kind, oldest first; the same array while none of them changes. */
+  of<K extends Kind>(kind: K): readonly Resource<K>[] {
+    return this.#built.of(kind);
   }
 
   get trustDomain(): string {

@@ -11,9 +11,10 @@ import type { Registered, WorkloadIdentity } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { groupOf } from "../mesh/readiness.ts";
+import { listChange } from "../mesh/resource-set.ts";
 import type { Workload } from "../mesh/types.ts";
 import { resourceFromStored } from "../model/index.ts";
-import type { AnyResource } from "../model/resource.ts";
+import type { AnyResource, Resource } from "../model/resource.ts";
 import type { Store } from "../store/store.ts";
 import type { Reconciler } from "./reconciler.ts";
 import { isAbandoned, isOurs, type NodeView, ownerOf, SWEEP_MS } from "./registration-nodes.ts";
@@ -29,13 +30,17 @@ const TRIES = 3;
 /** An entry outlives its instance's last stream for as long as presence.awayMs says: 10 s (Istio's PILOT_WORKLOAD_ENTRY_GRACE_PERIOD), or more. */
 export interface RegistrationOptions extends NodeView {
   readonly store: Pick<Store, "apply" | "get">;
-  readonly reconciler: Pick<Reconciler, "resource" | "built" | "reached">;
+  readonly reconciler: Pick<Reconciler, "resource" | "of" | "reached">;
   readonly health: Pick<WorkloadHealthKeeper, "forget">;
   readonly clock: Clock;
   /** From 0 up to 1. */
   readonly random: () => number;
   readonly log: { info(message: string): void; warning(message: string): void };
 }
+
+type WorkloadEntry = Resource<"WorkloadEntry">;
+
+const keyOf = ({ metadata }: Pick<WorkloadEntry, "metadata">) => `${metadata.namespace}/${metadata.name}`;
 
 interface Session {
   readonly namespace: string;
@@ -53,6 +58,9 @@ export class Registrations {
   readonly #waits = new Map<string, () => void>();
   /** By workload key: which instance registered last. */
   readonly #instances = new Map<string, string>();
+  #entries: readonly WorkloadEntry[] = [];
+  /** By workload key: the group of each entry of this node's that is a group's. */
+  readonly #owned = new Map<string, string>();
   readonly #admitted = new WeakMap<ProxyIdentity, { readonly namespace: string; readonly registered: Registered }>();
   /** By what is written ("remove ns/name"): the end of the wait for another try. */
   readonly #retries = new Map<string, () => void>();
@@ -129,12 +137,10 @@ export class Registrations {
 
   /** To be called whenever the resources have changed. */
   follow(): void {
-    const { built, resource } = this.#resources();
-    for (const entry of built) {
-      if (entry.kind !== "WorkloadEntry") continue;
-      const owner = groupOf(entry);
-      if (owner === undefined || !isOurs(entry, this.#options)) continue;
-      const key = `${entry.metadata.namespace}/${entry.metadata.name}`;
+    const { reconciler } = this.#options;
+    const resource = (key: string) => reconciler.resource(key);
+    this.#followEntries(reconciler.of("WorkloadEntry"));
+    for (const [key, owner] of this.#owned) {
       if (!resource(`WorkloadGroup/${owner}`)) this.#remove(key, owner, `WorkloadGroup ${owner} is gone`);
       else if (!this.#sessions.has(key) && !this.#waits.has(key)) this.#await(key, owner);
     }
@@ -148,14 +154,24 @@ export class Registrations {
     }
   }
 
+  #followEntries(entries: readonly WorkloadEntry[]): void {
+    const { gone, added } = listChange(this.#entries, entries);
+    this.#entries = entries;
+    for (const entry of gone) this.#owned.delete(keyOf(entry));
+    for (const entry of added) {
+      const owner = groupOf(entry);
+      if (owner !== undefined && isOurs(entry, this.#options)) this.#owned.set(keyOf(entry), owner);
+    }
+  }
+
   /** Deletes what nodes have left that are gone for good. */
   #sweepLater(): void {
     const { clock, random, reconciler } = this.#options;
     this.#cancelSweep = clock.after(SWEEP_MS * (1 + random() / 2), () => {
-      for (const entry of reconciler.built) {
-        const owner = entry.kind === "WorkloadEntry" ? groupOf(entry) : undefined;
+      for (const entry of reconciler.of("WorkloadEntry")) {
+        const owner = groupOf(entry);
         if (owner === undefined || isOurs(entry, this.#options) || !this.#isAbandoned(entry)) continue;
-        this.#remove(`${entry.metadata.namespace}/${entry.metadata.name}`, owner, "its node has been gone for a day");
+        this.#remove(keyOf(entry), owner, "its node has been gone for a day");
       }
       this.#sweepLater();
     });
@@ -174,14 +190,9 @@ export class Registrations {
     await this.#writing;
   }
 
-  #resources() {
-    const { reconciler } = this.#options;
-    return { built: reconciler.built, resource: (key: string) => reconciler.resource(key) };
-  }
-
   #checkPlace(group: WorkloadGroup, registered: Registered): void {
     checkPlace(group, registered, {
-      entries: this.#options.reconciler.built,
+      entries: this.#options.reconciler.of("WorkloadEntry"),
       liveAt: (key) => this.#sessions.get(key)?.registered,
     });
   }

@@ -1,43 +1,123 @@
 /**
- * Identity, kept: the same inputs (===) give the same output (===), so that what was made from a part can be kept in a WeakMap keyed by
- * it, and nobody tracks what is dirty. Nothing here keeps anything alive that no Mesh holds any more.
+ * Identity, kept: the same inputs (===) give the same output (===), so that what was made from a part can be kept with it, and nobody tracks what is
+ * dirty. Nothing here keeps a Mesh alive that nobody holds any more.
  */
+import { attachment } from "../lib/attachment.ts";
+
+/** What hangs on an object, in one record. */
+interface Record {
+  /** numberOf; 0 where nobody asked. */
+  number: number;
+  /** internList's list of it alone. */
+  single: readonly object[] | undefined;
+  /** retain's places, each before what is kept there: as a rule one, for which a Map would be large. */
+  retained: unknown[] | Map<unknown, unknown> | undefined;
+  /** Nodes of memos: for each the memo's level, the node before it, and the node. */
+  nodes: unknown[] | undefined;
+}
+
+const records = attachment<Record>();
+
+function recordOf(object: object): Record {
+  const known = records.get(object);
+  if (known) return known;
+  const created: Record = { number: 0, single: undefined, retained: undefined, nodes: undefined };
+  records.set(object, created);
+  return created;
+}
 
 /**
  * `compute`, remembering its result for each sequence of argument objects, for as long as all arguments live. An argument lives at least as
  * long as the result does. `compute` must be pure.
  */
 export function memoize<Args extends readonly object[], Result>(compute: (...args: Args) => Result): (...args: Args) => Result {
-  const root: TrieNode<Result> = {};
+  const levels: Level[] = [];
+  const levelAt = (at: number): Level => {
+    levels[at] ??= { memo: levels };
+    return levels[at];
+  };
+  let alone: Node | undefined;
   return (...args) => {
-    let node = root;
-    for (const arg of args) node = next(node, arg);
-    if (!node.result) {
-      const value = compute(...args);
-      node.result = { value };
-      // A list that is only an argument would be collected, and the result forgotten, though a Mesh still holds the result.
-      if (typeof value === "object" && value !== null) retain(value, args, root);
+    let node: Node | undefined;
+    for (let at = 0; at < args.length; at++) node = nextNode(node, args[at] as object, levelAt(at));
+    if (!node) {
+      alone ??= new Node();
+      node = alone;
     }
-    return node.result.value;
+    if (!node.isMade) {
+      const value = compute(...args);
+      node.result = value;
+      node.isMade = true;
+      // A list that is only an argument would be collected, and the result forgotten, though a Mesh still holds the result.
+      if (typeof value === "object" && value !== null) retain(value, args, levels);
+    }
+    return node.result as Result;
   };
 }
 
-interface TrieNode<Result> {
-  next?: WeakMap<object, TrieNode<Result>>;
-  result?: { readonly value: Result };
+/** One argument of one memo: what its nodes are known by on that argument. */
+interface Level {
+  readonly memo: object;
 }
 
-function next<Result>(node: TrieNode<Result>, step: object): TrieNode<Result> {
-  node.next ??= new WeakMap();
-  const known = node.next.get(step);
-  if (known) return known;
-  const created: TrieNode<Result> = {};
-  node.next.set(step, created);
+/** What is known after some arguments. */
+class Node {
+  isMade = false;
+  result: unknown;
+  /** The argument that came last of those that followed, and its node: it lives as long as this one. */
+  step: object | undefined;
+  child: Node | undefined;
+  /** Of arguments for which there was no other place. */
+  more: WeakMap<object, Node> | undefined;
+}
+
+/**
+ * The node of `step` after `node`. A node is kept in one of three places. The newest is in the node before it: most have one. When another comes, it goes to its own argument, if no
+ * other node of this level is there: so do the thousands that follow the mesh's settings. What is pushed out from there by a newer one lives in a WeakMap, as long as both
+ * arguments do; those are costly (src/lib/attachment.ts), and few.
+ */
+function nextNode(node: Node | undefined, step: object, level: Level): Node {
+  const record = recordOf(step);
+  if (!node) {
+    const known = nodeAt(record.nodes, level);
+    if (known >= 0) return record.nodes?.[known + 2] as Node;
+    const created = new Node();
+    record.nodes ??= [];
+    record.nodes.push(level, undefined, created);
+    return created;
+  }
+  if (node.step === step && node.child) return node.child;
+  const at = nodeAt(record.nodes, level);
+  if (at >= 0 && record.nodes?.[at + 1] === node) return record.nodes[at + 2] as Node;
+  const elsewhere = node.more?.get(step);
+  if (elsewhere) return elsewhere;
+  const created = new Node();
+  if (node.step && node.child) moveOut(node, node.step, node.child, level);
+  node.step = step;
+  node.child = created;
   return created;
 }
 
-/** Places, each before what is kept there: as a rule one, for which a Map would be large. */
-const retained = new WeakMap<object, unknown[] | Map<unknown, unknown>>();
+function moveOut(node: Node, step: object, child: Node, level: Level): void {
+  const record = recordOf(step);
+  record.nodes ??= [];
+  const at = nodeAt(record.nodes, level);
+  if (at < 0) {
+    record.nodes.push(level, node, child);
+    return;
+  }
+  const before = record.nodes[at + 1] as Node;
+  before.more ??= new WeakMap();
+  before.more.set(step, record.nodes[at + 2] as Node);
+  record.nodes[at + 1] = node;
+  record.nodes[at + 2] = child;
+}
+
+function nodeAt(nodes: readonly unknown[] | undefined, level: Level): number {
+  if (nodes) for (let at = 0; at < nodes.length; at += 3) if (nodes[at] === level) return at;
+  return -1;
+}
+
 const FEW = 16;
 
 /**
@@ -45,9 +125,10 @@ const FEW = 16;
  * parts and stays the same object would else keep all that it was ever made of.
  */
 export function retain(owner: object, dependency: unknown, place: unknown = dependency): void {
-  const known = retained.get(owner);
+  const record = recordOf(owner);
+  const known = record.retained;
   if (known === undefined) {
-    retained.set(owner, [place, dependency]);
+    record.retained = [place, dependency];
     return;
   }
   if (known instanceof Map) {
@@ -60,23 +141,23 @@ export function retain(owner: object, dependency: unknown, place: unknown = depe
     return;
   }
   known.push(place, dependency);
-  if (known.length > FEW) retained.set(owner, new Map(pairsOf(known)));
+  if (known.length > FEW) record.retained = new Map(pairsOf(known));
 }
 
 function* pairsOf(flat: readonly unknown[]): Generator<[unknown, unknown]> {
   for (let at = 0; at < flat.length; at += 2) yield [flat[at], flat[at + 1]];
 }
 
-const numbers = new WeakMap<object, number>();
 let lastNumber = 0;
 
 /** The same for the same object, and no other's ever. */
 export function numberOf(object: object): number {
-  const known = numbers.get(object);
-  if (known !== undefined) return known;
-  lastNumber += 1;
-  numbers.set(object, lastNumber);
-  return lastNumber;
+  const record = recordOf(object);
+  if (record.number === 0) {
+    lastNumber += 1;
+    record.number = lastNumber;
+  }
+  return record.number;
 }
 
 const lists = new Map<string, WeakRef<readonly object[]>>();
@@ -84,8 +165,6 @@ const forgotten = new FinalizationRegistry<string>((key) => {
   if (lists.get(key)?.deref() === undefined) lists.delete(key);
 });
 
-/** Lists of one element live as long as that. */
-const singles = new WeakMap<object, readonly object[]>();
 const EMPTY: readonly never[] = [];
 
 /** The one list with these elements, in this order: two calls with the same elements give the same array, while anyone holds it. */
@@ -103,12 +182,11 @@ export function internList<T extends object>(elements: readonly T[]): readonly T
   return list;
 }
 
+/** It lives as long as its element. */
 function singleOf<T extends object>(only: T): readonly T[] {
-  const known = singles.get(only);
-  if (known) return known as readonly T[];
-  const list = [only];
-  singles.set(only, list);
-  return list;
+  const record = recordOf(only);
+  record.single ??= [only];
+  return record.single as readonly T[];
 }
 
 /** Values kept by their content: one object for each key, for as long as anybody holds it. */

@@ -1,4 +1,5 @@
 /** What policies of all kinds share: age, selection by labels, and keeping what did not change. */
+import { attachment } from "../lib/attachment.ts";
 import type { Provenance } from "../lib/provenance.ts";
 import type { Resource } from "../model/resource.ts";
 
@@ -8,7 +9,7 @@ export function byAge(a: Resource, b: Resource): number {
 }
 
 /** A date is parsed once: sorting asks again and again. */
-const ages = new WeakMap<Resource["metadata"], number>();
+const ages = attachment<number>();
 
 function age({ metadata }: Resource): number {
   const known = ages.get(metadata);

@@ -195,8 +195,12 @@ export interface JwksNeed {
 
 /** The key sets that some workload's rules wait for or live on, by jwksKey, sorted. */
 export function jwksNeeds(mesh: Mesh): ReadonlyMap<string, JwksNeed> {
+  return needsOf(mesh.authentication);
+}
+
+const needsOf = memoize((authentication: Mesh["authentication"]): ReadonlyMap<string, JwksNeed> => {
   const needs = new Map<string, JwksNeed>();
-  const rules = new Set([...new Set(mesh.authentication.values())].flatMap((authentication) => authentication.rules));
+  const rules = new Set([...new Set(authentication.values())].flatMap((one) => one.rules));
   for (const { keys, issuer, source } of rules) {
     if (!keys.from) continue;
     const key = jwksKey(keys.from);
@@ -209,4 +213,4 @@ export function jwksNeeds(mesh: Mesh): ReadonlyMap<string, JwksNeed> {
     });
   }
   return new Map([...needs].sort(([a], [b]) => (a < b ? -1 : 1)));
-}
+});

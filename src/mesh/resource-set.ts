@@ -86,6 +86,14 @@ export function keepList<T>(before: readonly T[] | undefined, list: readonly T[]
 /** What of two lists is only in the one (gone), or only in the other (added), by identity. */
 export function listChange<T>(before: readonly T[], after: readonly T[]): { readonly gone: readonly T[]; readonly added: readonly T[] } {
   if (before === after) return { gone: [], added: [] };
+  // Several who follow the resources ask one after the other. A list that is out of date may live on by it.
+  if (last?.before !== before || last.after !== after) last = { before, after, change: changeBetween(before, after) };
+  return last.change as ReturnType<typeof listChange<T>>;
+}
+
+let last: { readonly before: unknown; readonly after: unknown; readonly change: ReturnType<typeof listChange> } | undefined;
+
+function changeBetween<T>(before: readonly T[], after: readonly T[]): ReturnType<typeof listChange<T>> {
   const inPlace = before.length === after.length ? replacedInPlace(before, after) : undefined;
   if (inPlace) return inPlace;
   let start = 0;

@@ -1,4 +1,5 @@
 /** One port of a workload, or of a host, with two protocols: the oldest ServiceEntry decides, and the other's callers are misunderstood. */
+import { changedKeys } from "../../lib/persistent-map.ts";
 import { canonicalHost } from "../../model/host.ts";
 import type { Resource } from "../../model/resource.ts";
 import { memoize } from "../memo.ts";
@@ -23,6 +24,23 @@ const portsOf = memoize((entry: ServiceEntry) => (entry.spec.ports ?? []).map(se
 /** A single port is nobody else's. */
 const mayContest = memoize((own: readonly ServiceEntry[]) => own.reduce((count, entry) => count + portsOf(entry).length, 0) > 1);
 
+type Selecting = Context["selection"]["entries"];
+
+/** Of the last mesh that was looked at: of the next only what changed is looked at. What comes out is the same, whatever was before. */
+let last: { readonly selecting: Selecting; readonly keys: Set<string> } | undefined;
+
+/** Workloads with two ports of which one could be the other's: they are few, and nobody else is looked at one by one. */
+function contestedBy(selecting: Selecting): ReadonlySet<string> {
+  const keys = last?.keys ?? new Set<string>();
+  for (const key of changedKeys(last?.selecting, selecting)) {
+    const own = selecting.get(key);
+    if (own && mayContest(own)) keys.add(key);
+    else keys.delete(key);
+  }
+  last = { selecting, keys };
+  return keys;
+}
+
 export function findProtocolConflicts(context: Context): void {
   const entries = context.of("ServiceEntry");
   const { entries: selecting, workloadEntries: workloads } = context.selection;
@@ -34,9 +52,8 @@ export function findProtocolConflicts(context: Context): void {
     const message = `${protocol} at ${where}, where ${nameOf(first.entry)}, which is older, says ${first.protocol}: that holds`;
     context.warn("protocolConflict", entry, ["spec", "ports", index, "protocol"], message);
   };
-  // Few workloads have two ports of which one could be the other's: the rest is not looked at one by one.
-  const contested = [...selecting].flatMap(([key, own]) => (mayContest(own) ? (workloads.get(key) ?? []) : [])).sort(byAge);
-  for (const workload of contested) {
+  const contested = [...contestedBy(selecting)].flatMap((key) => workloads.get(key) ?? []);
+  for (const workload of contested.sort(byAge)) {
     const own = selecting.get(keyOf(workload)) ?? [];
     const claims = new Map<number, Claim>();
     for (const entry of own) {
