@@ -11,7 +11,7 @@ import { provenanceOf, type Resource } from "../model/resource.ts";
 import type { ConsistentHash, TrafficPolicy } from "../model/traffic-policy.ts";
 import { type Caller, hasLabels } from "./callers.ts";
 import { compareText, mostSpecific } from "./hosts.ts";
-import { memoize } from "./memo.ts";
+import { lasting, memoize } from "./memo.ts";
 import type { TrafficDefaults } from "./mesh-defaults.ts";
 import type { Service, ServicePort, Settings } from "./types.ts";
 
@@ -194,7 +194,7 @@ function chosen(variants: readonly Variant[], { labels }: Caller): DestinationRu
 }
 
 /** The policy at a port, over MeshConfig's defaults block by block. */
-export const effectivePolicy = memoize((rule: DestinationRule, subset: Subset | typeof NO_SUBSET, port: ServicePort): EffectivePolicy => {
+export const effectivePolicy = memoize((subset: Subset, port: ServicePort, rule: DestinationRule): EffectivePolicy => {
   const policy = ownPolicy(rule, subset, port);
   if (!rule.defaults) return policy;
   const { connectionPool, outlierDetection, localityLbSetting } = rule.defaults;
@@ -233,7 +233,7 @@ function unported(own: EffectivePolicy, host: EffectivePolicy): Pick<EffectivePo
 }
 
 /** The service as a whole, where a subset could stand. */
-export const NO_SUBSET: Subset = { name: "", labels: {}, source: { kind: "", namespace: "", name: "", file: "", line: 0 } };
+export const NO_SUBSET: Subset = lasting({ name: "", labels: {}, source: { kind: "", namespace: "", name: "", file: "", line: 0 } });
 
 /** A port's own settings replace the others whole: what they leave out is Istio's default, not the host's (GetPortLevelTrafficPolicy). */
 function atPort(policy: TrafficPolicy | undefined, port: ServicePort): { policy: EffectivePolicy; isPortLevel: boolean } {

@@ -27,7 +27,7 @@ export interface EndpointInputs {
 export function endpointsOf({ service, entries }: ServiceParts, inputs: EndpointInputs): readonly Endpoint[] {
   const byInstance = new Map<string, Endpoint>();
   const add = (entry: ServiceEntry, key: string, endpoint: Endpoint) => {
-    const placed = atServicePorts(service, entry, endpoint);
+    const placed = atServicePorts(endpoint, service, entry);
     const known = byInstance.get(key);
     if (placed.ports.size > 0) byInstance.set(key, known ? withPortsOf(known, placed) : placed);
   };
@@ -121,18 +121,18 @@ function endpointsOfEntry(entry: ServiceEntry, inputs: EndpointInputs): [string,
     const behind = isOwn(workload, inputs.settings) ? ownSidecarPorts(workload) : undefined;
     return [
       key,
-      workloadEndpoint(inputs.settings, entry, workload, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs, behind)),
+      workloadEndpoint(inputs.settings, workload, entry, tlsPorts(entry, workload.spec, labelsOf(workload), key, inputs, behind)),
     ];
   });
   const inline = inlineEndpoints(entry).map((endpoint, index): [string, Endpoint] => {
     const key = inlineKey(entry, index);
-    return [key, inlineEndpoint(inputs.settings, entry, endpoint, tlsPorts(entry, endpoint, inlineLabels(endpoint), key, inputs))];
+    return [key, inlineEndpoint(inputs.settings, endpoint, entry, tlsPorts(entry, endpoint, inlineLabels(endpoint), key, inputs))];
   });
   return [...selected, ...inline];
 }
 
 const workloadEndpoint = memoize(
-  (settings: Settings, entry: ServiceEntry, workload: WorkloadEntry, mtlsPorts: ReadonlySet<number>): Endpoint => {
+  (settings: Settings, workload: WorkloadEntry, entry: ServiceEntry, mtlsPorts: ReadonlySet<number>): Endpoint => {
     const { namespace, name } = workload.metadata;
     return {
       ...endpoint(entry, workload.spec, labelsOf(workload)),
@@ -145,7 +145,7 @@ const workloadEndpoint = memoize(
 );
 
 const inlineEndpoint = memoize(
-  (settings: Settings, entry: ServiceEntry, spec: ServiceEntryEndpoint, mtlsPorts: ReadonlySet<number>): Endpoint => ({
+  (settings: Settings, spec: ServiceEntryEndpoint, entry: ServiceEntry, mtlsPorts: ReadonlySet<number>): Endpoint => ({
     ...endpoint(entry, spec, inlineLabels(spec)),
     spiffeId: spiffeIdOf(settings, entry.metadata.namespace, spec.serviceAccount),
     mtlsPorts,
@@ -192,7 +192,7 @@ function tlsPorts(
 }
 
 /** An entry's instance at the service's ports, which the entry may number otherwise: their names tell which is which (BuildClusterLoadAssignment). */
-const atServicePorts = memoize((service: Service, entry: ServiceEntry, endpoint: Endpoint): Endpoint => {
+const atServicePorts = memoize((endpoint: Endpoint, service: Service, entry: ServiceEntry): Endpoint => {
   const own = entry.spec.ports ?? [];
   const pairs = service.ports.flatMap(({ number, name }) =>
     own.filter((port) => port.name === name).map((port) => [number, port.number] as const),

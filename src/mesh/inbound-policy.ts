@@ -57,7 +57,7 @@ function ofRule(
   const port = service?.ports.find((one) => one.number === inbound.servicePort);
   if (!service || !port) return undefined;
   const rule = ruleFor(rules, { namespace, labels: {}, locality: "" }, service, settings);
-  const { connectionPool, retryBudget } = effectivePolicy(rule, NO_SUBSET, port);
+  const { connectionPool, retryBudget } = effectivePolicy(NO_SUBSET, port, rule);
   return { connectionPool, retryBudget, sources: rule.sources };
 }
 

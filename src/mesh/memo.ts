@@ -6,6 +6,7 @@ import { attachment } from "../lib/attachment.ts";
 
 /** What hangs on an object, in one record. */
 interface Record {
+  isLasting: boolean;
   /** numberOf; 0 where nobody asked. */
   number: number;
   /** internList's list of it alone. */
@@ -21,7 +22,7 @@ const records = attachment<Record>();
 function recordOf(object: object): Record {
   const known = records.get(object);
   if (known) return known;
-  const created: Record = { number: 0, single: undefined, retained: undefined, nodes: undefined };
+  const created: Record = { isLasting: false, number: 0, single: undefined, retained: undefined, nodes: undefined };
   records.set(object, created);
   return created;
 }
@@ -55,6 +56,12 @@ export function memoize<Args extends readonly object[], Result>(compute: (...arg
   };
 }
 
+/** Says that a value is the first argument of memos for thousands of others, and outlives most of them: the mesh's settings, and what stands for nothing. */
+export function lasting<T extends object>(value: T): T {
+  recordOf(value).isLasting = true;
+  return value;
+}
+
 /** One argument of one memo: what its nodes are known by on that argument. */
 interface Level {
   readonly memo: object;
@@ -64,6 +71,8 @@ interface Level {
 class Node {
   isMade = false;
   result: unknown;
+  /** Whether it is that of a first argument that is `lasting`. */
+  isLasting = false;
   /** The argument that came last of those that followed, and its node: it lives as long as this one. */
   step: object | undefined;
   child: Node | undefined;
@@ -72,9 +81,9 @@ class Node {
 }
 
 /**
- * The node of `step` after `node`. A node is kept in one of three places. The newest is in the node before it: most have one. When another comes, it goes to its own argument, if no
- * other node of this level is there: so do the thousands that follow the mesh's settings. What is pushed out from there by a newer one lives in a WeakMap, as long as both
- * arguments do; those are costly (src/lib/attachment.ts), and few.
+ * The node of `step` after `node`. The newest is in the node before it, which as a rule is the only one; after what is `lasting` each is with its own argument, if no newer one of this memo is
+ * there. All others are in WeakMaps, as long as both arguments live; those are costly (src/lib/attachment.ts), and few. So a part holds the newest of what it was in at most: were it an
+ * older one, parts that live for a while would hold a chain of all that ever was (test/mesh/forgotten.test.ts).
  */
 function nextNode(node: Node | undefined, step: object, level: Level): Node {
   const record = recordOf(step);
@@ -82,35 +91,44 @@ function nextNode(node: Node | undefined, step: object, level: Level): Node {
     const known = nodeAt(record.nodes, level);
     if (known >= 0) return record.nodes?.[known + 2] as Node;
     const created = new Node();
+    created.isLasting = record.isLasting;
     record.nodes ??= [];
     record.nodes.push(level, undefined, created);
     return created;
   }
-  if (node.step === step && node.child) return node.child;
-  const at = nodeAt(record.nodes, level);
-  if (at >= 0 && record.nodes?.[at + 1] === node) return record.nodes[at + 2] as Node;
-  const elsewhere = node.more?.get(step);
+  if (node.step === step) return node.child as Node;
+  const elsewhere = (node.isLasting ? hungAt(record, level, node) : undefined) ?? node.more?.get(step);
   if (elsewhere) return elsewhere;
   const created = new Node();
-  if (node.step && node.child) moveOut(node, node.step, node.child, level);
-  node.step = step;
-  node.child = created;
+  if (node.isLasting) hang(step, record, level, node, created);
+  else {
+    if (node.step && node.child) pushOut(node, node.step, node.child);
+    node.step = step;
+    node.child = created;
+  }
   return created;
 }
 
-function moveOut(node: Node, step: object, child: Node, level: Level): void {
-  const record = recordOf(step);
+function hungAt({ nodes }: Record, level: Level, node: Node): Node | undefined {
+  const at = nodeAt(nodes, level);
+  return at >= 0 && nodes?.[at + 1] === node ? (nodes[at + 2] as Node) : undefined;
+}
+
+function hang(step: object, record: Record, level: Level, node: Node, child: Node): void {
   record.nodes ??= [];
   const at = nodeAt(record.nodes, level);
   if (at < 0) {
     record.nodes.push(level, node, child);
     return;
   }
-  const before = record.nodes[at + 1] as Node;
-  before.more ??= new WeakMap();
-  before.more.set(step, record.nodes[at + 2] as Node);
+  pushOut(record.nodes[at + 1] as Node, step, record.nodes[at + 2] as Node);
   record.nodes[at + 1] = node;
   record.nodes[at + 2] = child;
+}
+
+function pushOut(node: Node, step: object, child: Node): void {
+  node.more ??= new WeakMap();
+  node.more.set(step, child);
 }
 
 function nodeAt(nodes: readonly unknown[] | undefined, level: Level): number {
@@ -191,6 +209,10 @@ function singleOf<T extends object>(only: T): readonly T[] {
 
 /** Values kept by their content: one object for each key, for as long as anybody holds it. */
 export class Pool {
+  constructor() {
+    lasting(this);
+  }
+
   readonly #values = new Map<string, WeakRef<object>>();
   readonly #forgotten = new FinalizationRegistry<string>((key) => {
     if (this.#values.get(key)?.deref() === undefined) this.#values.delete(key);

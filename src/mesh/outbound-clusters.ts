@@ -58,23 +58,23 @@ export const clustersOf = memoize(
     // No instance is known, so none is in a subset either (cluster_builder.go, applyDestinationRule).
     if (service.resolution === "DYNAMIC_DNS") {
       const called = service.ports.filter(({ protocol }) => isHttp(protocol) || isTls(protocol));
-      return { clusters: called.map((port) => edsCluster(service, port, NO_SUBSET, rule, names, namespaceTls)), assignments };
+      return { clusters: called.map((port) => edsCluster(NO_SUBSET, port, service, rule, names, namespaceTls)), assignments };
     }
     for (const port of service.ports) {
       for (const subset of [NO_SUBSET, ...sortedSubsets(rule)]) {
-        const tls = effectivePolicy(rule, subset, port).tls ? EACH : automaticTls(namespaceTls, rule, subset, port);
+        const tls = effectivePolicy(subset, port, rule).tls ? EACH : automaticTls(namespaceTls, rule, subset, port);
         const matching = (tls.endpoints === "all" ? endpoints.map((endpoint) => withMutualTls(endpoint)) : endpoints).filter(
           (endpoint) => endpoint.ports.has(port.number) && hasLabels(endpoint.labels, subset.labels),
         );
         // One name, whose addresses are taken in turn: Envoy has room for no second (LOGICAL_DNS).
         const own = internList(service.resolution === "DNS_ROUND_ROBIN" ? matching.slice(0, 1) : matching);
-        const localities = localityGroups(own, preferenceOf(effectivePolicy(rule, subset, port)), near);
+        const localities = localityGroups(own, preferenceOf(effectivePolicy(subset, port, rule)), near);
         if (service.resolution === "STATIC") {
-          clusters.push(edsCluster(service, port, subset, rule, names, namespaceTls));
-          assignments.push(assignmentOf(service, port, subset, localities));
+          clusters.push(edsCluster(subset, port, service, rule, names, namespaceTls));
+          assignments.push(assignmentOf(subset, port, service, localities));
         } else if (own.length > 0) {
           // A DNS cluster without endpoints is none (cluster_builder.go, buildCluster): routes to it answer 503.
-          clusters.push(dnsCluster(service, port, subset, rule, names, namespaceTls, localities));
+          clusters.push(dnsCluster(subset, port, service, rule, names, namespaceTls, localities));
         }
       }
     }
@@ -86,29 +86,29 @@ export const clustersOf = memoize(
 const edsCluster = memoize(clusterOf);
 const dnsCluster = memoize(
   (
-    service: Service,
-    port: ServicePort,
     subset: Subset,
+    port: ServicePort,
+    service: Service,
     rule: DestinationRule,
     names: readonly string[],
     namespaceTls: AutomaticTls,
     localities: readonly LocalityGroup[],
   ) => ({
-    ...clusterOf(service, port, subset, rule, names, namespaceTls),
+    ...clusterOf(subset, port, service, rule, names, namespaceTls),
     endpoints: localities.flatMap(({ endpoints }) => endpoints),
     localities,
   }),
 );
 
 function clusterOf(
-  service: Service,
-  port: ServicePort,
   subset: Subset,
+  port: ServicePort,
+  service: Service,
   rule: DestinationRule,
   names: readonly string[],
   namespaceTls: AutomaticTls,
 ): OutboundCluster {
-  const policy = effectivePolicy(rule, subset, port);
+  const policy = effectivePolicy(subset, port, rule);
   return {
     name: clusterName(service.host, port.number, subset.name),
     service,
@@ -124,7 +124,7 @@ function clusterOf(
 }
 
 const assignmentOf = memoize(
-  (service: Service, port: ServicePort, subset: Subset, localities: readonly LocalityGroup[]): LoadAssignment => {
+  (subset: Subset, port: ServicePort, service: Service, localities: readonly LocalityGroup[]): LoadAssignment => {
     const endpoints = localities.flatMap((group) => group.endpoints);
     return {
       cluster: clusterName(service.host, port.number, subset.name),

@@ -1,4 +1,5 @@
 /** The resources of one revision by kind, oldest first. Immutable; a kind that a change does not touch keeps its list (===). */
+import { attachment } from "../lib/attachment.ts";
 import { lowerBound } from "../lib/persistent-map.ts";
 import type { AnyResource, Kind, Resource } from "../model/resource.ts";
 import { byAge } from "./policy-scope.ts";
@@ -60,6 +61,7 @@ function patched(list: readonly AnyResource[], changes: readonly ResourceChange[
     return [...list.filter((one) => !gone.has(one)), ...added].sort(byAge);
   }
   const copy = list.slice();
+  known.set(copy, { before: new WeakRef(list), change: { gone: changes.flatMap(({ before }) => before ?? []), added } });
   for (const { before } of changes) if (before) copy.splice(placeOf(copy, before), 1);
   for (const one of added) copy.splice(firstAfter(copy, one), 0, one);
   return copy;
@@ -86,12 +88,13 @@ export function keepList<T>(before: readonly T[] | undefined, list: readonly T[]
 /** What of two lists is only in the one (gone), or only in the other (added), by identity. */
 export function listChange<T>(before: readonly T[], after: readonly T[]): { readonly gone: readonly T[]; readonly added: readonly T[] } {
   if (before === after) return { gone: [], added: [] };
-  // Several who follow the resources ask one after the other. A list that is out of date may live on by it.
-  if (last?.before !== before || last.after !== after) last = { before, after, change: changeBetween(before, after) };
-  return last.change as ReturnType<typeof listChange<T>>;
+  const made = known.get(after);
+  if (made?.before.deref() === before) return made.change as ReturnType<typeof listChange<T>>;
+  return changeBetween(before, after);
 }
 
-let last: { readonly before: unknown; readonly after: unknown; readonly change: ReturnType<typeof listChange> } | undefined;
+/** Of lists that were made of another: by which changes. Most who ask follow each list from the one before, and need not compare the two. */
+const known = attachment<{ readonly before: WeakRef<object>; readonly change: ReturnType<typeof listChange> }>();
 
 function changeBetween<T>(before: readonly T[], after: readonly T[]): ReturnType<typeof listChange<T>> {
   const inPlace = before.length === after.length ? replacedInPlace(before, after) : undefined;

@@ -1,7 +1,7 @@
 import { parseDuration } from "../lib/duration.ts";
 import { provenanceOf, type Resource } from "../model/resource.ts";
 import type { FederatedDomain } from "./federation.ts";
-import type { Pool } from "./memo.ts";
+import { lasting, type Pool } from "./memo.ts";
 import { meshDefaults } from "./mesh-defaults.ts";
 import { byAge } from "./policy-scope.ts";
 import type { Settings } from "./types.ts";
@@ -75,5 +75,5 @@ export function buildSettings(
     defaults: meshDefaults(config),
     source: config && provenanceOf(config, "spec"),
   };
-  return pool.keep(`settings ${JSON.stringify(settings)}`, () => settings);
+  return pool.keep(`settings ${JSON.stringify(settings)}`, () => lasting(settings));
 }

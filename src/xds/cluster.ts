@@ -39,7 +39,7 @@ export interface Carried {
 
 /** The same object for the same cluster, whichever proxy of such a caller gets it. Undefined where such a caller cannot call it. */
 export const clusterResource = memoize(
-  (settings: Settings, caller: Caller, cluster: OutboundCluster, carried: Carried): EncodedResource | undefined => {
+  (settings: Settings, cluster: OutboundCluster, caller: Caller, carried: Carried): EncodedResource | undefined => {
     const proto = clusterToProto(settings, caller, cluster, carried);
     const own = carried.injection ? [carried.injection.source] : [];
     return proto && encodeResource(ClusterSchema, cluster.name, proto, [...cluster.sources, ...own]);

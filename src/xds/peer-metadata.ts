@@ -5,7 +5,7 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { MetadataSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
-import { memoize } from "../mesh/memo.ts";
+import { lasting, memoize } from "../mesh/memo.ts";
 import { endpointPeer, type PeerLabels } from "../mesh/peer-labels.ts";
 import type { Endpoint, Mesh, Service, Settings } from "../mesh/types.ts";
 
@@ -29,7 +29,7 @@ export function destinationSettings(mesh: Mesh): Settings {
   return mesh.metrics.size > 0 ? withDestinations(mesh.settings) : mesh.settings;
 }
 
-const withDestinations = memoize((settings: Settings): Settings => ({ ...settings, tellDestinations: true }));
+const withDestinations = memoize((settings: Settings): Settings => lasting({ ...settings, tellDestinations: true }));
 
 export function clusterMetadata({ tellDestinations }: Settings, { host, name, namespace }: Service): Metadata | undefined {
   return tellDestinations ? { filterMetadata: { [NAMESPACE]: { host, name, namespace } } } : undefined;

@@ -140,7 +140,7 @@ const outboundClusters = encodeList(
   (cluster: OutboundCluster, settings: Settings, caller: Caller, forSecrets: Caller, injections: WorkloadInjections) => {
     const injection = injectionOn(injections, cluster);
     const who = cluster.policy.tls?.credentialName ? forSecrets : caller;
-    return clusterResource(settings, who, cluster, injection ? carrying(injection) : NOTHING);
+    return clusterResource(settings, cluster, who, injection ? carrying(injection) : NOTHING);
   },
 );
 

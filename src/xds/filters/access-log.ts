@@ -11,7 +11,7 @@ import { FileAccessLogSchema } from "../../gen/envoy/extensions/access_loggers/f
 import { ExpressionFilterSchema } from "../../gen/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.ts";
 import type { TcpProxySchema } from "../../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
 import type { AccessLog as FileLog } from "../../mesh/access-logs.ts";
-import { memoize } from "../../mesh/memo.ts";
+import { lasting, memoize } from "../../mesh/memo.ts";
 import type { Mesh, Settings, Workload } from "../../mesh/types.ts";
 import { packAny } from "../encode.ts";
 import type { EnvoyAbilities } from "../envoy-version.ts";
@@ -30,14 +30,14 @@ export function listenerSettings(mesh: Mesh, workload: Workload, abilities: Envo
 }
 
 const withAccessLogs = memoize(
-  (settings: Settings, accessLogs: NonNullable<Settings["accessLogs"]>): Settings => ({ ...settings, accessLogs }),
+  (settings: Settings, accessLogs: NonNullable<Settings["accessLogs"]>): Settings => lasting({ ...settings, accessLogs }),
 );
 
-const withTracing = memoize((settings: Settings, tracing: NonNullable<Settings["tracing"]>): Settings => ({ ...settings, tracing }));
+const withTracing = memoize((settings: Settings, tracing: NonNullable<Settings["tracing"]>): Settings => lasting({ ...settings, tracing }));
 
-const withMetrics = memoize((settings: Settings, metrics: NonNullable<Settings["metrics"]>): Settings => ({ ...settings, metrics }));
+const withMetrics = memoize((settings: Settings, metrics: NonNullable<Settings["metrics"]>): Settings => lasting({ ...settings, metrics }));
 
-const withScope = memoize((settings: Settings): Settings => ({ ...settings, statsScope: true }));
+const withScope = memoize((settings: Settings): Settings => lasting({ ...settings, statsScope: true }));
 
 /**
  * What Telemetry says of calls out (client) or in (server), else MeshConfig's accessLogFile and accessLogFormat; Envoy's own format where none is
