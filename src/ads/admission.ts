@@ -3,13 +3,14 @@
  * those that have begun finish, what is under way is bounded, and changes for those that are in sync do not wait behind the crowd.
  */
 import type { Clock } from "../lib/clock.ts";
+import { TaskQueue } from "../lib/turns.ts";
 import { Deadlines } from "./deadlines.ts";
 
 export interface AdmissionOptions {
   readonly clock: Clock;
   /** How many may be on their way into sync. */
   readonly atOnce: number;
-  /** How long one may keep its place, milliseconds: whoever is slow goes on all the same, but holds up nobody. */
+  /** How long one may keep its place without an answer, milliseconds: whoever is slow goes on all the same, but holds up nobody. */
   readonly patienceMs: number;
   /** Called when a crowd has passed: nobody waits any more, though many did. */
   readonly onPassed?: () => void;
@@ -20,6 +21,10 @@ const CROWD = 100;
 
 /** What a stream has from its first request on. */
 export interface Place {
+  /** weft has something to do for the stream: that this takes its time is not the stream's slowness. */
+  works(): void;
+  /** The stream is to answer, or to take what was sent, and has until the end of the patience with it. */
+  waits(): void;
   /** The stream is in sync, or has ended: the next may begin. Any number of times. */
   leave(): void;
 }
@@ -33,29 +38,41 @@ export class Admission {
   private waited = 0;
 
   private readonly patience: Deadlines;
+  private readonly tasks: TaskQueue;
 
   constructor(options: AdmissionOptions) {
     this.options = options;
     this.patience = new Deadlines(options.clock, options.patienceMs);
+    this.tasks = new TaskQueue(options.clock);
   }
 
   /** Calls `start` when it is its turn, which may be at once; never after leave(). */
   enter(start: () => void): Place {
     let release: (() => void) | undefined;
+    let calm: (() => void) | undefined;
     let left = false;
+    const works = () => {
+      calm?.();
+      calm = undefined;
+    };
+    const waits = () => {
+      if (release) calm ??= this.patience.begin(() => release?.());
+    };
     const begin = () => {
       this.underWay += 1;
-      const cancel = this.patience.begin(() => release?.());
       release = () => {
         release = undefined;
-        cancel();
+        works();
         this.underWay -= 1;
         this.next();
         if (this.underWay === 0 && this.waiting.size === 0) this.passed();
       };
+      waits();
       start();
     };
     const place = {
+      works,
+      waits,
       leave: () => {
         if (left) return;
         left = true;
@@ -69,6 +86,14 @@ export class Admission {
       this.waited += 1;
     }
     return place;
+  }
+
+  /**
+   * Does `task` when those have been done that were asked for before it, and gives way to everybody else every few milliseconds: all that streams ask for on their way into sync would
+   * else be answered in one turn of the event loop, behind which a change would wait at each of its steps.
+   */
+  inTurn(task: () => void): void {
+    this.tasks.add(async () => task());
   }
 
   private passed(): void {

@@ -51,6 +51,9 @@ export class AdsStream<Request, S extends Subscription> {
   private unsubscribe: (() => void) | undefined;
   private cancelFirst: (() => void) | undefined;
   private place: Place | undefined;
+  /** From its first request on until it is in sync; what is done for it meanwhile is done in turn, and how much of that is still to do. */
+  private isComing = false;
+  private due = 0;
   /** Requests that came before the stream's turn; undefined from then on. */
   private early: Request[] | undefined = [];
   private count = 0;
@@ -101,12 +104,13 @@ export class AdsStream<Request, S extends Subscription> {
       while (!this.ended && this.call.ready) {
         const push = this.subscriptions.take(`${this.options.id}.${this.count + 1}`);
         if (!push) {
-          if (this.place && this.inSync) this.leavePlace();
-          return;
+          if (this.isComing && this.inSync) this.leavePlace();
+          break;
         }
         this.sent(push);
         this.call.send(nonceField(push.nonce), this.variant.body(push.parcel));
       }
+      if (this.due === 0) this.place?.waits();
     } catch (reason) {
       const error = toConnectError(reason);
       this.end(error.rawMessage, error);
@@ -115,7 +119,11 @@ export class AdsStream<Request, S extends Subscription> {
 
   private request(request: Request): void {
     if (!this.early) {
-      this.receive(request);
+      // It has answered; that other streams' turns come first is not its slowness.
+      this.place?.works();
+      // In the order in which they came.
+      if (this.isComing || this.due > 0) this.inTurn(() => this.receive(request));
+      else this.receive(request);
       return;
     }
     this.early.push(request);
@@ -126,7 +134,10 @@ export class AdsStream<Request, S extends Subscription> {
       this.begun();
       return;
     }
+    this.isComing = true;
     this.place = admission.enter(() => this.begun());
+    // Where that was at once.
+    if (this.due > 0) this.place.works();
     if (this.ended) this.leavePlace();
     // What it sends meanwhile waits with it.
     else if (this.early) this.call.pause();
@@ -136,6 +147,7 @@ export class AdsStream<Request, S extends Subscription> {
   private begun(): void {
     const early = this.early ?? [];
     this.early = undefined;
+    this.place?.works();
     this.call.resume();
     try {
       for (const request of early) if (!this.ended) this.receive(request);
@@ -222,6 +234,7 @@ export class AdsStream<Request, S extends Subscription> {
   }
 
   private leavePlace(): void {
+    this.isComing = false;
     this.place?.leave();
     this.place = undefined;
   }
@@ -243,7 +256,23 @@ export class AdsStream<Request, S extends Subscription> {
   private wake(): void {
     if (this.awake || this.ended) return;
     this.awake = true;
-    queueMicrotask(() => this.send());
+    if (this.isComing || this.due > 0) this.inTurn(() => this.send());
+    else queueMicrotask(() => this.send());
+  }
+
+  private inTurn(task: () => void): void {
+    const { admission } = this.options;
+    this.due += 1;
+    admission?.inTurn(() => {
+      this.due -= 1;
+      if (this.ended) return;
+      try {
+        task();
+      } catch (reason) {
+        const error = toConnectError(reason);
+        this.end(error.rawMessage, error);
+      }
+    });
   }
 }
 
