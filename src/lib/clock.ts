@@ -35,3 +35,12 @@ export function sleep(clock: Clock, milliseconds: number): Promise<void> {
     clock.after(milliseconds, resolve);
   });
 }
+
+/**
+ * Keeps the process alive, and its event loop asleep while there is nothing to do: where no more than unreferenced timers are left, Bun 1.4.5 neither ends
+ * nor sleeps while the program's first promise is pending, but looks at them over and over. @returns what ends it
+ */
+export function stayAwake(): () => void {
+  const timer = setInterval(() => {}, LONGEST_TIMEOUT_MS);
+  return () => clearInterval(timer);
+}
