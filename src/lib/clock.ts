@@ -29,10 +29,18 @@ export const systemClock: Clock = {
   },
 };
 
-/** Resolves after `milliseconds` on `clock`; never rejects. */
-export function sleep(clock: Clock, milliseconds: number): Promise<void> {
+/** Resolves after `milliseconds` on `clock`, or when `signal` aborts; never rejects. */
+export function sleep(clock: Clock, milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    clock.after(milliseconds, resolve);
+    if (signal?.aborted) return resolve();
+    const end = () => {
+      cancel();
+      // The signal may outlive many such waits.
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const cancel = clock.after(milliseconds, end);
+    signal?.addEventListener("abort", end);
   });
 }
 

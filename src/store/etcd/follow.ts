@@ -7,6 +7,7 @@
 
 import { Event_EventType } from "../../gen/etcd/kv_pb.ts";
 import { WatchCreateRequest_FilterType } from "../../gen/etcd/rpc_pb.ts";
+import { backoff, jittered } from "../shared/backoff.ts";
 import type { LogEvent, Place } from "../shared/log.ts";
 import type { EtcdClient } from "./client.ts";
 import { type EntryReader, type Record, samePlace } from "./entries.ts";
@@ -112,7 +113,7 @@ class Follower {
   /** Until the watch tells of entries (they are returned), or it is time to ask. */
   async #wait(): Promise<Extract<Watched, { type: "events" }> | undefined> {
     const { client } = this.#parts;
-    const asking = client.jittered(ASK_EVERY_MS);
+    const asking = jittered(ASK_EVERY_MS, client.random);
     const watching = await this.#watch();
     if (!watching) return void (await client.pause(asking, this.#signal));
     const watched = await watching.next(asking);
@@ -124,7 +125,7 @@ class Follower {
     this.close();
     if (watched.reason?.cure === "never") throw watched.reason.unavailable();
     // A watch that was compacted away, or whose token had expired, is made again at once; one that fails again and again, later and later.
-    if (this.#watchFailures++ > 0) await client.backOff(this.#watchFailures * client.members.length, { signal: this.#signal });
+    if (this.#watchFailures++ > 0) await client.pause(backoff(this.#watchFailures, client.random), this.#signal);
     return undefined;
   }
 
