@@ -96,8 +96,8 @@ function authorityOf(cluster: Cluster | undefined) {
   return { name: node, local, address, records, trust };
 }
 
-async function removeNode({ cluster, clock, onRemove }: ClusterNodesOptions, node: string, caller: Caller): Promise<NodeAnswer> {
-  if (!cluster) throw new WeftError("conflict", `${node}: weft is alone with its store, and cannot remove itself`, { help: "stop it" });
+async function removeNode({ card, cluster, clock, onRemove }: ClusterNodesOptions, node: string, caller: Caller): Promise<NodeAnswer> {
+  if (!cluster) throw aloneHere(node, card().node);
   const { records } = cluster;
   const found = records.nodes.get(node);
   // One that is removed already: what was left when that was cut short is done now.
@@ -135,6 +135,16 @@ async function removeNode({ cluster, clock, onRemove }: ClusterNodesOptions, nod
   }
   await onRemove(node, caller.who);
   return { name: node, roles: authority ? ["authority"] : [], state: "removed", ...(found ? { joined: timestamp(found.joinedAt) } : {}) };
+}
+
+function aloneHere(asked: string, own: string): WeftError {
+  if (asked === own)
+    return new WeftError("conflict", `${own} is this weft itself, which is alone with its store: there is no mesh to remove it from`, {
+      help: "stop it",
+    });
+  return new WeftError("not_found", `there is no node ${asked}: this weft, ${own}, has a store of its own, and has no other nodes`, {
+    help: "call a weft of the mesh that the node is of (--data DIR, or --server URL)",
+  });
 }
 
 function listNodes({ card, cluster, cards, lastSeen, clock }: ClusterNodesOptions): readonly NodeAnswer[] {
