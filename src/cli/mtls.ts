@@ -37,10 +37,17 @@ export const mtlsCommand = buildCommand({
       `${one.namespace}/${one.workload}`,
       String(one.port),
       one.mode,
-      one.in_force ? "yes" : `no (${one.proxy})`,
+      inForce(one),
       one.source ? formatProvenance(one.source) : "Istio's default",
     ]);
     if (rows.length > 0) cli.print(table(["WORKLOAD", "PORT", "MODE", "IN FORCE", "DECIDED BY"], rows));
     return 0;
   }),
 });
+
+/** What only another node could say, and cannot be asked now, is not known. */
+function inForce({ in_force: isInForce, proxy, reason }: MtlsReport["details"][number]): string {
+  if (isInForce) return "yes";
+  if (proxy === "unknown" || proxy === "away") return `unknown (${reason ?? proxy})`;
+  return `no (${proxy}${reason === undefined ? "" : `: ${reason}`})`;
+}

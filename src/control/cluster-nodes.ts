@@ -1,6 +1,6 @@
 /** The nodes of the mesh for the admin API: who there is, who may join, who must leave. */
 import type { Caller } from "../admin/context.ts";
-import type { JoinTokenAnswer, NodeAnswer, NodesControl } from "../admin/nodes.ts";
+import type { JoinTokenAnswer, NodeAnswer, NodesControl, Stale } from "../admin/nodes.ts";
 import { caPin, formatJoinToken, joinSecretHash, newJoinToken } from "../cluster/join-token.ts";
 import { parseNodeName } from "../cluster/node-name.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -26,6 +26,8 @@ export interface ClusterNodesOptions {
   readonly store: ClusterStore;
   /** The others'. */
   readonly cards: () => ReadonlyMap<string, NodeCard>;
+  /** As of when, and why only then, they are known; undefined where they are up to date. */
+  readonly stale: () => Stale | undefined;
   /** When a node's card was seen last, ms since the epoch. */
   readonly lastSeen: (node: string) => number | undefined;
   /** What is to go with a node: its own documents in the store. */
@@ -37,6 +39,7 @@ export function clusterNodes(options: ClusterNodesOptions): NodesControl {
   const { cluster, clock } = options;
   return {
     list: () => listNodes(options),
+    stale: options.stale,
 
     async createToken({ authority = false, node, ttlMs = TOKEN_MS }, caller) {
       const { name, address, local, records, trust } = authorityOf(cluster);
@@ -147,16 +150,20 @@ function aloneHere(asked: string, own: string): WeftError {
   });
 }
 
-function listNodes({ card, cluster, cards, lastSeen, clock }: ClusterNodesOptions): readonly NodeAnswer[] {
+function listNodes({ card, cluster, cards, stale, lastSeen, clock }: ClusterNodesOptions): readonly NodeAnswer[] {
   const own = card();
   if (!cluster)
     return [{ name: own.node, roles: ["authority"], state: "here", ...ofCard(own, own.revision), last_seen: timestamp(clock.now()) }];
   const { records, expelled } = cluster;
   const all = new Map(cards()).set(own.node, own);
   const newest = Math.max(...[...all.values()].map(({ revision }) => revision));
+  const now = clock.now();
+  const doubt = stale();
+  // Of the others, where what is known of them is not of now.
+  const asOf = doubt === undefined ? now : doubt.as_of === undefined ? undefined : Date.parse(doubt.as_of);
   const known = [...records.nodes].map(([name, { authority, joinedAt }]): NodeAnswer => {
     const seen = all.get(name);
-    const at = seen ? clock.now() : (lastSeen(name) ?? records.certified.get(name));
+    const at = name === own.node ? now : seen ? asOf : (lastSeen(name) ?? records.certified.get(name));
     return {
       name,
       roles: authority ? ["authority"] : [],

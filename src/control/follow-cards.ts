@@ -4,6 +4,7 @@ import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Board } from "../store/shared/board.ts";
+import { InForceSchema } from "./in-force.ts";
 import type { NodeCard } from "./node-card.ts";
 
 /** Between tries to reach a board that is away: doubles from the first to the longest, each up to a half shorter. Milliseconds. */
@@ -20,6 +21,8 @@ const CardSchema = v.object({
   version: v.string(),
   address: v.string(),
   trusts: v.optional(v.array(v.string()), []),
+  // What people look at only: where it cannot be read, the rest of the card counts all the same.
+  inForce: v.fallback(v.optional(InForceSchema), undefined),
   at: v.string(),
 });
 

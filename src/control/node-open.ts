@@ -11,6 +11,7 @@ import type { Store } from "../store/store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Cluster } from "./cluster.ts";
 import { clusterNodes } from "./cluster-nodes.ts";
+import { MeshProxies } from "./mesh-proxies.ts";
 import { NodeCards, nodeCard } from "./node-cards.ts";
 import { addressesOfMachine, NodeProbes } from "./node-probes.ts";
 import { removeOwnEntry } from "./own-workload.ts";
@@ -46,6 +47,8 @@ export interface OpenedNode {
   /** What instances say of themselves, and what this node found when it asked. */
   readonly health: WorkloadHealthKeeper;
   readonly cards: NodeCards;
+  /** What the other nodes tell of their proxies. */
+  readonly elsewhere: MeshProxies;
   /** For the admin API, as soon as the cluster is open. */
   nodes(): NodesControl;
   /** ReconcilerOptions.health */
@@ -81,9 +84,17 @@ export function openNode(options: OpenNodeOptions): OpenedNode {
   const cards = new NodeCards({
     node,
     board,
-    card: () => nodeCard({ node, presence, store, cluster: cluster(), revision: revision(), version }),
+    card: () => nodeCard({ node, presence, store, cluster: cluster(), revision: revision(), version, ledger: ledger() }),
+    standing: () => store.standing?.(),
     clock,
     onTrouble,
+  });
+  const elsewhere = new MeshProxies({
+    node,
+    cards: () => cards.all,
+    stale: () => cards.stale(),
+    lastSeen: (name) => cards.lastSeen(name),
+    members: () => cluster()?.records,
   });
   const probes = new NodeProbes({ node, clock, health, addresses: addressesOfMachine });
   let workloadEntries: readonly Resource<"WorkloadEntry">[] = [];
@@ -91,12 +102,14 @@ export function openNode(options: OpenNodeOptions): OpenedNode {
     presence,
     health,
     cards,
+    elsewhere,
     nodes: () =>
       clusterNodes({
         card: () => cards.own(),
         cluster: cluster(),
         store,
         cards: () => cards.all,
+        stale: () => cards.stale(),
         lastSeen: (name) => cards.lastSeen(name),
         onRemove: (name, who) => removeOwnEntry(store, name, who),
         clock,
@@ -110,7 +123,7 @@ export function openNode(options: OpenNodeOptions): OpenedNode {
       probes.follow(workloadEntries);
     },
     start() {
-      opened.start((all) => cards.take(all));
+      opened.start(cards);
       cards.start();
       return () => cards.close();
     },

@@ -1,7 +1,9 @@
 /** The ledger of ADS in the API's words. */
 import type { ProxyStatus, TypeStatus } from "../admin/control-plane.ts";
+import type { OtherNodes } from "../admin/nodes.ts";
 import type { ProxyRecord, TypeRecord } from "../ads/index.ts";
 import type { ProxyAway } from "./known-proxies.ts";
+import type { MeshProxies, ProxyElsewhere } from "./mesh-proxies.ts";
 import { typeName } from "./observer.ts";
 
 /** `restart`: what a restart would change; `unready`: why its application gets no calls; `tooOld`: what its Envoy goes without. */
@@ -29,6 +31,37 @@ export function proxyStatus(record: ProxyRecord, restart?: string, unready?: str
 /** Of one that this process has not seen, or not for long: what it had taken is not known. */
 export function awayStatus({ id, node, envoyVersion, protocol, address, connectedAt, disconnectedAt }: ProxyAway): ProxyStatus {
   return proxyStatus({ id, node, envoyVersion, protocol, address, connectedAt, disconnectedAt, status: "PENDING", types: [] });
+}
+
+/** Of one of another node: what its card tells. `unready`: as above. */
+export function elsewhereStatus({ id, card, status, unknownBecause, types }: ProxyElsewhere, unready?: string): ProxyStatus {
+  const [namespace = "", workload = ""] = id.split("/");
+  const acked = types.map(({ ackedRevision }) => ackedRevision);
+  return {
+    id,
+    workload,
+    namespace,
+    node: "",
+    envoy_version: "",
+    address: "",
+    connected: true,
+    status,
+    on_node: card.node,
+    ...(acked.length === 0 || acked.includes(undefined) ? {} : { acked_revision: Math.min(...acked.filter((one) => one !== undefined)) }),
+    ...(unknownBecause === undefined ? {} : { unknown_because: unknownBecause }),
+    ...(unready === undefined ? {} : { unready }),
+    types: types.flatMap(({ type, nack, status: ofType, ackedRevision }): TypeStatus[] => {
+      if (type === undefined) return [];
+      return [{ type, status: ofType, acked_revision: ackedRevision, nack: nack && { ...nack, resources: [] } }];
+    }),
+  };
+}
+
+/** How far what is told of other nodes is true. */
+export function otherNodesOf(elsewhere: MeshProxies): OtherNodes {
+  const stale = elsewhere.stale();
+  const away = elsewhere.away().map(({ name, since }) => ({ name, ...(since === undefined ? {} : { since: timestamp(since) }) }));
+  return { ...(stale ? { stale } : {}), ...(away.length === 0 ? {} : { away_nodes: away }) };
 }
 
 function typeStatus(record: TypeRecord): TypeStatus {

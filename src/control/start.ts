@@ -248,6 +248,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     wasEverThere: (holder) => wasEverThere(holder, store),
     spiffeIdsOf: (holder) => spiffeIdsOf(holder, { store, clock, trustDomain }),
     ledger: ads.ledger,
+    elsewhere: here.elsewhere,
     known,
     health,
     jwks,
