@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import type { LedgerReader } from "../ads/index.ts";
 import { DEFAULT_LIFETIMES, openAdminToken, openSealKey, WorkloadTokens } from "../ca/index.ts";
 import { sleep } from "../lib/clock.ts";
-import { WeftError } from "../lib/errors.ts";
+import { type NodeRemovedError, WeftError } from "../lib/errors.ts";
 import { lockDirectory } from "../lib/lock.ts";
 import { isLoopback } from "../lib/loopback.ts";
 import { jwksNeeds } from "../mesh/request-authentication.ts";
@@ -31,6 +31,7 @@ import { openKept } from "./kept-open.ts";
 import { hostPort, writeListening } from "./listening.ts";
 import { openNodeState } from "./node-file.ts";
 import { openNode } from "./node-open.ts";
+import { OwnSockets } from "./own-sockets.ts";
 import type { OwnWorkload } from "./own-workload.ts";
 import { presenceSaid } from "./presence-open.ts";
 import { followPrivate } from "./private-changes.ts";
@@ -53,21 +54,26 @@ const DRAIN_MS = 2_000;
 /** How long the last traces may take: a collector that is away must not keep weft from ending. */
 const LAST_TRACES_MS = 2_000;
 
-/** @throws WeftError: the port is taken, the directory locked, the store or CA unusable; everything opened so far is closed again. */
+/** @throws WeftError: the port is taken, the node was removed from its mesh (NodeRemovedError), the directory locked, the store or CA unusable; everything opened so far is closed again. */
 export async function startWeft(options: StartOptions): Promise<RunningWeft> {
   const closers: (() => unknown)[] = [];
+  const { promise: removed, resolve: onRemoved } = Promise.withResolvers<NodeRemovedError>();
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer();
   };
   try {
-    return { listening: await open(options, (closer) => closers.push(closer)), close };
+    return { listening: await open(options, (closer) => closers.push(closer), onRemoved), removed, close };
   } catch (reason) {
     await close();
     throw reason;
   }
 }
 
-async function open(options: StartOptions, onClose: (closer: () => unknown) => void): Promise<Listening> {
+async function open(
+  options: StartOptions,
+  onClose: (closer: () => unknown) => void,
+  onRemoved: (reason: NodeRemovedError) => void,
+): Promise<Listening> {
   const { data, clock, trustDomain, version, env } = options;
   if (!isLoopback(options.ads.host)) {
     throw new WeftError("invalid", `ADS cannot be served on ${options.ads.host}: it speaks without TLS, and carries private keys`, {
@@ -121,7 +127,10 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     cards: () => cards.all,
     revision,
     onCertificate: (ends) => metrics.certificateExpiry.set({ certificate: "node" }, ends),
-    onExpelled: () => endServing(),
+    onExpelled(reason, forgotten) {
+      endServing();
+      void forgotten.then(() => onRemoved(reason));
+    },
     random: Math.random,
   });
   joined = cluster;
@@ -148,6 +157,10 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(cluster?.records.onChange(() => presence.changed()) ?? (() => {}));
   const jwks = openJwks({ data, clock, metrics, allow: options.jwksAllow ?? (() => []), onChange: () => reconciler.rebuild() });
   onClose(() => jwks.close());
+  const { workloadApi: workloadApiAsked = "" } = options;
+  const workloadApiPath = workloadApiAsked === "off" ? "off" : resolve(workloadApiAsked || join(data, "workload.sock"));
+  const sockets = [options.adsSocket, workloadApiAsked].filter((path) => path !== undefined && path !== "" && path !== "off");
+  const ownSockets = new OwnSockets({ data, others: sockets, onTrouble: log.warning });
   const reconciler: Reconciler = new Reconciler({
     store,
     clock,
@@ -155,7 +168,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
     jwks: () => jwks.keys(),
     jwtAuthorities: () => allJwtAuthorities(authority.bundle(), federation.federation.bundles),
     health: (entries) => here.healthOf(entries),
-    open: (document) => seal.open(document),
+    open: (document) => ownSockets.shield(seal.open(document)),
     onTrouble: log.warning,
     onRevision({ revision, trace }) {
       const span = parentFromHeaders(trace);
@@ -188,7 +201,7 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   });
   const { ads, attestation, known, feeds } = connected;
   proxies = ads.ledger;
-  const changes = new Changes({ ...joint, seal });
+  const changes = new Changes({ ...joint, seal, ownSockets });
   const health = new HealthChecks(
     {
       store: () => checkStore(store, revision()),
@@ -214,8 +227,6 @@ async function open(options: StartOptions, onClose: (closer: () => unknown) => v
   onClose(followStanding({ ...kept, revision }));
   onClose(followPrivate(kept, () => ads.endStreams((proxy) => attestation.isRevoked(proxy), "what proved this stream was revoked")));
   onClose(() => reconciler.stop());
-  const { workloadApi: workloadApiAsked = "" } = options;
-  const workloadApiPath = workloadApiAsked === "off" ? "off" : resolve(workloadApiAsked || join(data, "workload.sock"));
   workloadApi = await openWorkloadApi({
     ...joint,
     path: workloadApiPath,

@@ -53,6 +53,8 @@ export interface TestNode {
     body?: object | string,
   ): Promise<{ readonly status: number; readonly json: Record<string, unknown>; readonly text: string }>;
   stop(): Promise<void>;
+  /** RunningWeft.removed */
+  readonly removed: Promise<Error>;
 }
 
 export type NodeOptions = Partial<Pick<StartOptions, "cluster" | "node" | "takeOver" | "trustDomain" | "ca" | "adsTls" | "inMesh">>;
@@ -91,6 +93,7 @@ export class TestMesh {
     const node: TestNode = {
       data,
       listening: weft.listening,
+      removed: weft.removed,
       async ask(method, path, body) {
         const text = typeof body === "object" ? JSON.stringify(body) : body;
         const headers: Record<string, string> = typeof body === "object" ? { "content-type": "application/json" } : {};
