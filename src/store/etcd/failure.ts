@@ -76,7 +76,11 @@ export function notConnected(member: string, reason: unknown): EtcdFailure {
 
 /** No answer within the deadline, milliseconds; `silent` where nothing else came over the connection either. */
 export function tooLate(member: string, deadlineMs: number, silent: boolean): EtcdFailure {
-  return new EtcdFailure(`etcd at ${member} did not answer within ${deadlineMs} ms`, { cure: "member", maybeDone: true, broken: silent });
+  return new EtcdFailure(`etcd at ${member} did not answer within ${Math.round(deadlineMs)} ms`, {
+    cure: "member",
+    maybeDone: true,
+    broken: silent,
+  });
 }
 
 /** What a call that was sent failed with. */

@@ -115,10 +115,13 @@ class Follower {
     const { client } = this.#parts;
     const asking = jittered(ASK_EVERY_MS, client.random);
     const watching = await this.#watch();
-    if (!watching) return void (await client.pause(asking, this.#signal));
+    if (!watching) {
+      // Asking finds another member, or that there is none; where it does, and there can be no watch all the same, there is time.
+      if (this.#watchFailures++ > 0) await client.pause(asking, this.#signal);
+      return undefined;
+    }
     const watched = await watching.next(asking);
-    if (watched === undefined) return undefined;
-    if (watched.type === "events") {
+    if (watched?.type !== "ended") {
       this.#watchFailures = 0;
       return watched;
     }
