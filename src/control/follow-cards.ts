@@ -71,7 +71,7 @@ async function follow({ board, clock, random, onCards, onLost, onTrouble }: Foll
       pace.drop();
       return;
     }
-    await Promise.race([sleep(clock, waitMs * (1 - random() / 2)), aborted(signal)]);
+    await sleep(clock, waitMs * (1 - random() / 2), signal);
     waitMs = Math.min(waitMs * 2, RETRY_MS.longest);
   }
 }
@@ -147,11 +147,4 @@ function parseCard(node: string, text: string): NodeCard | undefined {
   } catch {
     return undefined;
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -2,6 +2,7 @@ import { afterEach, expect, test } from "bun:test";
 import { followCards } from "../../src/control/follow-cards.ts";
 import type { NodeCard } from "../../src/control/node-card.ts";
 import type { Clock } from "../../src/lib/clock.ts";
+import { countListeners } from "../fakes/abort-listeners.ts";
 import { FakeClock } from "../fakes/clock.ts";
 import { MemoryBoard } from "../fakes/memory-board.ts";
 
@@ -106,4 +107,30 @@ test("A board that is away is told of with each try, after 0.5 s, doubling to 10
   board.cut("here", false);
   await clock.advance(10_000);
   expect([...(last()?.keys() ?? [])]).toEqual(["a", "b"]);
+});
+
+test("A board that is away for days leaves nothing behind of each try to reach it", async () => {
+  const clock = new FakeClock();
+  let waiting = () => 0;
+  let tries = 0;
+  const stop = followCards({
+    board: {
+      async *watch(signal) {
+        if (tries++ === 0) waiting = countListeners(signal);
+        yield new Map();
+        throw new Error("it is away");
+      },
+    },
+    clock,
+    random: () => 0,
+    onCards: () => {},
+    onLost: () => {},
+    onTrouble: () => {},
+  });
+  await clock.advance(3_600_000);
+  expect(tries).toBeGreaterThan(100);
+  expect(waiting()).toBeLessThanOrEqual(1);
+  expect(clock.pending).toBeLessThanOrEqual(1);
+  await stop();
+  expect(clock.pending).toBe(0);
 });
