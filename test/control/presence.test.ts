@@ -261,6 +261,40 @@ describe("While the board cannot be read", () => {
     expect(after.troubles).toEqual([]);
   });
 
+  test("for a while, that is no part of the time for which a node has been gone, which counts over restarts until it is back", async () => {
+    const HOUR = 3_600_000;
+    const before = seenFrom();
+    await before.apply(ORDERS, remote("a", ONE, "edge-1"));
+    before.board({});
+    await before.clock.advance(10 * HOUR);
+    expect(before.presence.goneMs("edge-1")).toBe(10 * HOUR);
+    before.presence.boardLost("it is away");
+    await before.clock.advance(5 * HOUR);
+    expect(before.presence.goneMs("edge-1")).toBeUndefined();
+    before.board({});
+    expect(before.presence.goneMs("edge-1")).toBe(10 * HOUR);
+    await before.clock.advance(HOUR);
+    before.close();
+    // One that ends before it knows any workload takes nothing away.
+    seenFrom({ directory: before.directory }).close();
+    const after = seenFrom({ directory: before.directory });
+    await after.apply(ORDERS, remote("a", ONE, "edge-1"));
+    await after.clock.advance(5 * HOUR);
+    expect(after.presence.goneMs("edge-1")).toBeUndefined();
+    after.board({});
+    await after.clock.advance(13 * HOUR);
+    expect(after.presence.goneMs("edge-1")).toBe(24 * HOUR);
+    // As where it is killed: no more than the last hour is forgotten.
+    const last = seenFrom({ directory: before.directory });
+    await last.apply(ORDERS, remote("a", ONE, "edge-1"));
+    last.board({});
+    expect(last.presence.goneMs("edge-1")).toBeGreaterThanOrEqual(23 * HOUR);
+    last.board({ "edge-1": {} });
+    expect(last.presence.goneMs("edge-1")).toBeUndefined();
+    last.board({});
+    expect(last.presence.goneMs("edge-1")).toBe(0);
+  });
+
   test("a node that has none takes workloads of other nodes for static", async () => {
     const weft = seenFrom({ hasBoard: false });
     await weft.apply(ORDERS, remote("a", ONE, "edge-1", ', weft.dev/probe: "tcpSocket: {port: 8080}"'));
