@@ -159,7 +159,7 @@ async function open(
   onClose(() => jwks.close());
   const { workloadApi: workloadApiAsked = "" } = options;
   const workloadApiPath = workloadApiAsked === "off" ? "off" : resolve(workloadApiAsked || join(data, "workload.sock"));
-  const sockets = [options.adsSocket, workloadApiAsked].filter((path) => path !== undefined && path !== "" && path !== "off");
+  const sockets = [options.adsSocket ?? "", workloadApiAsked].filter((path) => path !== "" && path !== "off");
   const ownSockets = new OwnSockets({ data, others: sockets, onTrouble: log.warning });
   const reconciler: Reconciler = new Reconciler({
     store,
