@@ -22,7 +22,7 @@ export const nodesCommand = buildCommand({
     if (flags.output === "json") cli.print(json(answer));
     else {
       cli.print(nodeTable(answer, now));
-      if (answer.stale) cli.print(clean(`other nodes: ${staleText(answer.stale, now)}`));
+      if (answer.stale) cli.print(clean(staleText(answer.stale, now)));
     }
     return 0;
   }),

@@ -8,15 +8,16 @@ function moment(iso: string, now: number): string {
   return new Date(now).toISOString().startsWith(day) ? short : `${day} ${short}`;
 }
 
-/** "as of 14:02:11 UTC, the shared store is away: ..." @param now milliseconds since the epoch */
+/** "what is told of other nodes is as of 14:02:11 UTC, the shared store is away: ..." @param now milliseconds since the epoch */
 export function staleText({ as_of: asOf, reason }: Stale, now: number): string {
-  return asOf === undefined ? reason : `as of ${moment(asOf, now)}, ${reason}`;
+  if (asOf === undefined) return `nothing is known of other nodes: ${reason}`;
+  return `what is told of other nodes is as of ${moment(asOf, now)}, ${reason}`;
 }
 
 /** Lines below what is told of proxies. */
 export function otherNodesLines({ stale, away_nodes: away = [] }: OtherNodes, now: number): readonly string[] {
   return [
-    ...(stale ? [`other nodes: ${staleText(stale, now)}`] : []),
+    ...(stale ? [staleText(stale, now)] : []),
     ...away.map(
       ({ name, since }) =>
         `node ${name} is away${since === undefined ? "" : ` since ${moment(since, now)}`}: what its proxies have is not known`,

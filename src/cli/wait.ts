@@ -64,7 +64,7 @@ function report(cli: Cli, state: Convergence, limitMs: number): number {
   }
   for (const { name, reason, pending: ids } of unknown)
     print(`UNKNOWN  node ${name}${listed(ids)}${reason === undefined ? "" : ` (${reason})`}`);
-  if (stale) print(`UNKNOWN  what the proxies of other nodes have: ${staleText(stale, now)}`);
+  if (stale) print(`UNKNOWN  ${staleText(stale, now)}`);
   for (const line of otherNodesLines({ away_nodes: state.away_nodes }, now)) print(`note     ${line}, and not waited for`);
   const isKnown = pending.length + unknown.length === 0 && !stale;
   if (isKnown && acked.length + nacked.length + here.length === 0) cli.print("no proxy is connected");

@@ -66,6 +66,18 @@ test("The cards are told as they are now, and whenever one changes; one that say
   expect(last()?.get("a")).toBe(before?.get("a") ?? card("none"));
 });
 
+test("A card of an earlier weft, or of one that tells otherwise what its proxies have, counts without that", async () => {
+  const { clock, post, last, troubles } = open();
+  await post("a", JSON.stringify(card("a", { inForce: { revision: 7, behind: [{ id: "default/x", acked: 6 }], more: 2 } })));
+  await post("b", JSON.stringify(card("b")));
+  await post("c", JSON.stringify({ ...card("c", { proxies: ["default/x"] }), inForce: { regions: 3 } }));
+  await clock.advance(0);
+  expect(last()?.get("a")?.inForce).toEqual({ revision: 7, behind: [{ id: "default/x", acked: 6 }], more: 2 });
+  expect(last()?.get("b")?.inForce).toBeUndefined();
+  expect(last()?.get("c")).toEqual(card("c", { proxies: ["default/x"] }));
+  expect(troubles).toEqual([]);
+});
+
 test("What a newer weft says besides is left alone; what cannot be read is told once, and the card before holds", async () => {
   const { clock, post, last, troubles } = open();
   await post("a", JSON.stringify({ ...card("a"), mood: "good" }));
