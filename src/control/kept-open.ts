@@ -38,6 +38,8 @@ export async function openKept(options: OpenKeptOptions, onClose: (closer: () =>
   onClose(() => audit.close());
   return {
     store,
+    /** As `store`, without the refusal: for what goes with a node that removes itself. */
+    unrefused: opened,
     /** Undefined where no other node shares the store. */
     board,
     audit,

@@ -26,6 +26,8 @@ export interface OpenNodeOptions {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly store: Store;
+  /** Takes what goes with this node too, after it was removed. */
+  readonly unrefused: Pick<Store, "apply" | "get" | "list">;
   /** Where nodes tell each other; undefined where weft is alone with its store. */
   readonly board: Board | undefined;
   /** Defaults where absent. */
@@ -111,7 +113,7 @@ export function openNode(options: OpenNodeOptions): OpenedNode {
         cards: () => cards.all,
         stale: () => cards.stale(),
         lastSeen: (name) => cards.lastSeen(name),
-        onRemove: (name, who) => removeOwnEntry(store, name, who),
+        onRemove: (name, who) => removeOwnEntry(options.unrefused, name, who),
         clock,
       }),
     healthOf(entries) {
