@@ -69,6 +69,10 @@ export async function makeFault(cell: Cell, mesh: FaultMesh, tools: FaultTools):
     await hold();
     if (fault === "partition")
       await all(async ({ host }) => unfelt.push(...((await isReached(host)) ? [`${host.name} can be reached`] : [])));
+    if (fault === "slow")
+      await all(({ host }) => {
+        if (host.heldUp() === 0) unfelt.push(`nothing waited for the link of ${host.name}`);
+      });
     await all(({ host }) => host.mend());
   }
   if (fault === "disk") {
