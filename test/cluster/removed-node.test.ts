@@ -5,6 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cleanEnvironment } from "../../scripts/lib/lab/processes.ts";
 import { expulsion } from "../../src/control/cluster-member.ts";
+import { openCluster } from "../../src/control/cluster-open.ts";
+import { NODES, removedId } from "../../src/control/cluster-schemas.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { NodeRemovedError } from "../../src/lib/errors.ts";
+import { openMemoryStore } from "../../src/store/index.ts";
 import { installRedis, RedisServer } from "../store/redis-server.ts";
 import { eventually } from "./mesh.ts";
 
@@ -66,6 +71,53 @@ test.skipIf(redis === undefined)(
     }
   },
 );
+
+test("A node that the store knows nothing of any more says so, and serves on; one that was removed ends once", async () => {
+  const data = mkdtempSync(join(tmpdir(), "weft-forgotten-"));
+  const memory = openMemoryStore({ clock: systemClock });
+  const standing = () => ({ engine: "memory", inTouch: true, behindMs: 0, warnings: [] });
+  const warnings: string[] = [];
+  const ended: string[] = [];
+  const options = {
+    data,
+    state: { name: "a" },
+    trustDomain: "mesh.local",
+    store: Object.assign(memory, { standing }),
+    wanted: false,
+    revokedAt: () => 0,
+    encryption: undefined,
+    takeOver: false,
+    svidMs: 3_600_000,
+    cards: () => new Map(),
+    revision: () => 0,
+    onCertificate: () => {},
+    onExpelled: (reason: Error, forgotten: Promise<void>) => void forgotten.then(() => ended.push(reason.message)),
+    clock: systemClock,
+    random: () => 0.5,
+    log: { info: () => {}, warning: (message: string) => warnings.push(message) },
+  };
+  const cluster = await openCluster(options);
+  try {
+    const change = {
+      collection: NODES,
+      audit: { who: "uid 0", from: "admin.sock", action: "test", outcome: "done", targets: [] },
+    } as const;
+    const [own] = (await memory.readPrivate(NODES)).filter(({ id }) => id === "a");
+    await memory.writePrivate({ ...change, puts: [], deletes: ["a"] });
+    await eventually(() => expect(warnings).toEqual([expect.stringContaining("the shared store does not know this node, a")]));
+    expect([cluster?.expelled, ended]).toEqual([undefined, []]);
+    const removed = { keyHash: own?.value.keyHash, removedAt: 0, by: "uid 0" };
+    await memory.writePrivate({ ...change, puts: [{ id: removedId("a"), value: removed }], deletes: [] });
+    await eventually(() => expect(ended).toEqual([expect.stringContaining("this node, a, was removed from the mesh by uid 0")]));
+    await cluster?.records.refresh();
+    await cluster?.close();
+    await expect(openCluster(options)).rejects.toBeInstanceOf(NodeRemovedError);
+    expect([ended.length, warnings.length]).toEqual([1, 1]);
+  } finally {
+    await cluster?.close();
+    rmSync(data, { recursive: true, force: true });
+  }
+});
 
 test("Only a record says that a node was removed: its own, or that its name is another's", () => {
   const mine = { keyHash: "mine", authority: false, joinedAt: 0, joinedBy: "uid 0" };
