@@ -45,7 +45,9 @@ const union = (all: readonly (readonly string[])[]): readonly string[] => [...ne
 /** A card counts for the revision that it tells of and for earlier ones, and for none where it may be out of date. */
 function atNode(card: NodeCard, revision: number, isStale: boolean): Proxies & { readonly node: NodeConvergence } {
   const about = { name: card.node, revision: card.revision };
-  if (isStale || !card.inForce) {
+  // Where nobody is connected nothing is to be told.
+  const isSilent = !card.inForce && card.proxies.length > 0;
+  if (isStale || isSilent) {
     const reason = isStale ? {} : { reason: earlier(card) };
     const pending = card.proxies;
     return { acked: [], nacked: [], pending, still_nacked: [], node: { ...about, state: "unknown", pending, ...reason } };
@@ -56,7 +58,7 @@ function atNode(card: NodeCard, revision: number, isStale: boolean): Proxies & {
   );
   const { pending, nacked } = judged;
   const isBehind = card.revision < revision;
-  const { more = 0 } = card.inForce;
+  const { more = 0 } = card.inForce ?? {};
   const reason = isBehind ? `it told of revision ${card.revision} last` : `${more} of them lack revision ${card.revision}`;
   const isPending = isBehind || pending.length > 0;
   const state = isPending ? "pending" : nacked.length > 0 ? "refused" : "in_force";

@@ -106,6 +106,8 @@ test("A node of an earlier weft does not tell, and nothing is guessed", () => {
     nodes: [{ name: "b", state: "unknown", pending: ["shop/a"], reason }],
   });
   expect(seen(cards).all()).toMatchObject([{ id: "shop/a", status: "UNKNOWN", unknownBecause: reason, types: [] }]);
+  expect(at(9, [card("b", 9, [])]).nodes).toMatchObject([{ state: "in_force" }]);
+  expect(at(9, [card("b", 8, [])]).nodes).toMatchObject([{ state: "pending" }]);
 });
 
 test("What may be out of date counts for no revision, and it is said as of when it is known", () => {
