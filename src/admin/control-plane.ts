@@ -6,7 +6,7 @@ import type { Provenance } from "../lib/provenance.ts";
 import type { Principal, Role } from "./access.ts";
 import type { CaAnswer, CaRotateTarget } from "./ca-schemas.ts";
 import type { Caller } from "./context.ts";
-import type { NodeConvergence, NodesControl, OtherNodes } from "./nodes.ts";
+import type { NodeConvergence, NodesControl, OtherNodes, Stale } from "./nodes.ts";
 import type { RegistrationControl } from "./registration.ts";
 import type { WhyRequestBody } from "./why-schemas.ts";
 
@@ -127,6 +127,8 @@ export interface MtlsReport {
   readonly namespace: string;
   readonly host: string;
   readonly revision: number;
+  /** As of when, and why only then, what is told of proxies of other nodes is known; absent where it is true now. */
+  readonly stale?: Stale;
   readonly ports: readonly {
     readonly port: number;
     readonly name: string;
@@ -196,6 +198,8 @@ export interface ProxyStatus {
   readonly needs_restart?: string;
   /** What its Envoy is too old for, and goes without. */
   readonly too_old?: string;
+  /** Why its workload has no certificate, without which it is given no configuration; absent where it has one, or the first is on its way. */
+  readonly uncertified?: string;
   /** Why its application gets no calls; absent where it does. */
   readonly unready?: string;
   readonly types: readonly TypeStatus[];

@@ -201,6 +201,7 @@ export const MtlsReportSchema = named(
     namespace: text,
     host: text,
     revision,
+    stale: otherNodes.stale,
     ports: v.array(v.strictObject({ port: v.number(), name: text, mode })),
     details: v.array(
       v.strictObject({
@@ -258,6 +259,7 @@ export const ProxyStatusSchema = named(
     unknown_because: v.optional(text),
     needs_restart: v.optional(text),
     too_old: v.optional(text),
+    uncertified: v.optional(text),
     unready: v.optional(text),
     types: v.array(TypeStatusSchema),
   }),

@@ -4,6 +4,7 @@ import { formatProvenance } from "../lib/provenance.ts";
 import { BRIEF } from "./briefs.ts";
 import { connect, connectFlags } from "./client.ts";
 import { namespaceFlag, parseText } from "./names.ts";
+import { staleText } from "./other-nodes.ts";
 import { clean, json, table } from "./output.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
 import { verb } from "./verb.ts";
@@ -40,7 +41,9 @@ export const mtlsCommand = buildCommand({
       inForce(one),
       one.source ? formatProvenance(one.source) : "Istio's default",
     ]);
+    const { stale } = report;
     if (rows.length > 0) cli.print(table(["WORKLOAD", "PORT", "MODE", "IN FORCE", "DECIDED BY"], rows));
+    if (stale && report.details.some(({ proxy }) => proxy === "unknown")) cli.print(clean(staleText(stale, cli.io.clock.now())));
     return 0;
   }),
 });

@@ -40,7 +40,9 @@ export function serviceSummaries(mesh: Mesh, now: number, namespace?: string): S
 export function mtlsReport(mesh: Mesh, ledger: LedgerReader, elsewhere: MeshProxies, name: string, namespace: string): MtlsReport {
   const service = findService(mesh, name, namespace);
   const { mode, ports, workloads, details } = serviceMtls(mesh, service);
+  const stale = elsewhere.stale();
   return {
+    ...(stale ? { stale } : {}),
     service: service.name,
     mtls_mode: mode,
     workloads: workloads.map(nameOf),
@@ -104,8 +106,8 @@ function stateElsewhere(mesh: Mesh, elsewhere: MeshProxies, { key, node }: Workl
   const where = node === undefined ? undefined : elsewhere.stateOf(node);
   const stale = elsewhere.stale();
   if (stale && (worst || (where && where.state !== "here"))) {
-    const was = worst && stale.as_of !== undefined ? `${worst.proxy} as of ${stale.as_of}; ` : "";
-    return { proxy: "unknown", ...(worst ? { on_node: worst.on_node } : {}), reason: `${was}${stale.reason}` };
+    const reason = worst && stale.as_of !== undefined ? `${worst.proxy} as of ${stale.as_of}` : "nothing is known of its node";
+    return { proxy: "unknown", ...(worst ? { on_node: worst.on_node } : {}), reason };
   }
   if (worst) return worst;
   if (where === undefined || where.state === "here") return { proxy: "disconnected" };

@@ -164,8 +164,9 @@ test("weft mtls tells what is not in force from what is not known", async () => 
       { ...detail, workload: "e", in_force: false, proxy: "pending" },
     ],
   };
-  admin.control.mtls = () => report;
-  const { out } = await weft(["mtls", "orders", "-n", "default", "--data", admin.data]);
+  admin.control.mtls = () => ({ ...report, stale });
+  const { out } = await weft(["mtls", "orders", "-n", "default", "--data", admin.data], { clock: new FakeClock("2026-01-01T14:03:11Z") });
+  expect(out).toEndWith(`\n${AS_OF}\n`);
   const inForce = [...out.matchAll(/STRICT {2}(.*?) {2,}Istio/g)].map(([, cell]) => cell);
   expect(inForce).toEqual([
     "yes",
