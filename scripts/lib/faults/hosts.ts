@@ -26,7 +26,7 @@ export interface Host {
   port(address: string): Promise<number>;
   cut(): void;
   slow(): void;
-  /** How many packets the slow link has kept waiting, since it is slow. */
+  /** How many packets the slow link has kept waiting, either way, since it is slow. */
   heldUp(): number;
   /** Mends the links. */
   mend(): void;
@@ -167,8 +167,10 @@ async function namespaceHost(
       faulty = "slow";
     },
     heldUp() {
-      const { stdout } = Bun.spawnSync(["tc", "-s", "qdisc", "show", "dev", control.outer], { stdin: "ignore", stderr: "ignore" });
-      return heldUpOf(stdout.toString());
+      const show = ["tc", "-s", "qdisc", "show", "dev"];
+      return [[...show, control.outer], inside([...show, control.inner])]
+        .map((command) => heldUpOf(Bun.spawnSync([...command], { stdin: "ignore", stderr: "ignore" }).stdout.toString()))
+        .reduce((sum, packets) => sum + packets);
     },
     mend() {
       if (faulty === "cut") run(["ip", "link", "set", control.outer, "master", control.bridge]);
