@@ -93,6 +93,9 @@ function problemOf(proxy: ProxyStatus, whole: boolean): readonly Finding[] {
     const help = "look at its application, and at the probe of its WorkloadGroup";
     found.push({ check, level: "warning", message: `it gets no calls: ${proxy.unready}`, help });
   }
+  if (proxy.uncertified !== undefined) {
+    found.push({ check, level: "error", message: `it has no certificate, and gets no configuration before it has: ${proxy.uncertified}` });
+  }
   if (proxy.too_old) {
     found.push({ check, level: "warning", message: proxy.too_old, help: "give this workload a newer Envoy" });
   }

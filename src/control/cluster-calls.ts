@@ -149,7 +149,7 @@ export class ClusterCalls implements AuthorityCalls {
 const held = new WeakMap<Mesh, Map<string, Set<string>>>();
 
 /** The SPIFFE IDs of the workloads of a node. */
-function heldBy(mesh: Mesh, node: string): ReadonlySet<string> {
+export function heldBy(mesh: Mesh, node: string): ReadonlySet<string> {
   let byNode = held.get(mesh);
   if (!byNode) {
     byNode = new Map();

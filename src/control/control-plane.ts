@@ -86,12 +86,27 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     const why = reconciler.mesh?.unready.get(id);
     return why && reasonAt(why, parts.clock.now());
   };
+  const uncertifiedBecause = (id: string) => {
+    const spiffeId = reconciler.mesh?.workloads.get(id)?.spiffeId;
+    if (spiffeId === undefined || svids.current(spiffeId)) return undefined;
+    const failure = svids.failureOf(spiffeId);
+    return failure && (failure.help === undefined ? failure.message : `${failure.message}; ${failure.help}`);
+  };
   const statuses = () => {
     const { mesh: now } = reconciler;
     const told = ledger
       .proxies()
       .filter(expected)
-      .map((record) => proxyStatus(record, restartNeeded(record, now), unreadyBecause(record.id), tooOldFor(record, now)));
+      .map((record) => {
+        const { id } = record;
+        const uncertified = uncertifiedBecause(id);
+        return proxyStatus(record, {
+          restart: restartNeeded(record, now),
+          unready: unreadyBecause(id),
+          tooOld: tooOldFor(record, now),
+          uncertified,
+        });
+      });
     const away = parts.known.away().filter(expected).map(awayStatus);
     const others = elsewhere.all().map((proxy) => elsewhereStatus(proxy, unreadyBecause(proxy.id)));
     if (away.length + others.length === 0) return told;

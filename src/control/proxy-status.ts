@@ -6,8 +6,19 @@ import type { ProxyAway } from "./known-proxies.ts";
 import type { MeshProxies, ProxyElsewhere } from "./mesh-proxies.ts";
 import { typeName } from "./observer.ts";
 
-/** `restart`: what a restart would change; `unready`: why its application gets no calls; `tooOld`: what its Envoy goes without. */
-export function proxyStatus(record: ProxyRecord, restart?: string, unready?: string, tooOld?: string): ProxyStatus {
+/** What there is to say of a proxy besides what ADS knows, each in words. */
+interface Remarks {
+  /** What a restart would change. */
+  readonly restart?: string;
+  /** Why its application gets no calls. */
+  readonly unready?: string;
+  /** What its Envoy goes without. */
+  readonly tooOld?: string;
+  /** Why its workload has no certificate. */
+  readonly uncertified?: string;
+}
+
+export function proxyStatus(record: ProxyRecord, { restart, unready, tooOld, uncertified }: Remarks = {}): ProxyStatus {
   const [namespace = "", workload = ""] = record.id.split("/");
   return {
     id: record.id,
@@ -24,6 +35,7 @@ export function proxyStatus(record: ProxyRecord, restart?: string, unready?: str
     ...(restart === undefined ? {} : { needs_restart: restart }),
     ...(unready === undefined ? {} : { unready }),
     ...(tooOld === undefined ? {} : { too_old: tooOld }),
+    ...(uncertified === undefined ? {} : { uncertified }),
     types: record.types.map(typeStatus),
   };
 }

@@ -17,6 +17,7 @@ import { listenForProxies } from "./ads-doors.ts";
 import { openBundleEndpoint } from "./bundle-endpoint-open.ts";
 import { Changes } from "./changes.ts";
 import type { Cluster } from "./cluster.ts";
+import { heldBy } from "./cluster-calls.ts";
 import { openCluster } from "./cluster-open.ts";
 import { serveCluster } from "./cluster-serve.ts";
 import { createControlPlane } from "./control-plane.ts";
@@ -161,6 +162,8 @@ async function open(
   const workloadApiPath = workloadApiAsked === "off" ? "off" : resolve(workloadApiAsked || join(data, "workload.sock"));
   const sockets = [options.adsSocket ?? "", workloadApiAsked].filter((path) => path !== "" && path !== "off");
   const ownSockets = new OwnSockets({ data, others: sockets, onTrouble: log.warning });
+  /** At which revision it was last asked whether an authority may sign by now what it refused to: a node's annotation may have come. */
+  let triedAt = -1;
   const reconciler: Reconciler = new Reconciler({
     store,
     clock,
@@ -183,6 +186,8 @@ async function open(
       feeds.update(mesh);
       jwks.need(jwksNeeds(mesh));
       here.follow(mesh);
+      if (mesh.revision !== triedAt) svids.retry((id, { code }) => code === "forbidden" && heldBy(mesh, node).has(id));
+      triedAt = mesh.revision;
       registrations.follow();
       known.follow(mesh);
       ads.endStreams((proxy) => attestation.isLost(proxy, mesh), "what proved this stream is not good for its workload any more");

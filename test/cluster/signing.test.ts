@@ -93,6 +93,27 @@ describe("A joined node", () => {
     expect(Object.keys(await svidsOf(b))).toEqual([id("web")]);
   });
 
+  test("says of a proxy whose workload is not registered to it why it gets nothing, and serves it once it is", async () => {
+    const a = await mesh.found();
+    const b = await mesh.join(a, "b");
+    const orders = entry("orders", "b");
+    await apply(b, orders.replace(", annotations: {weft.dev/node: b}", ""));
+    const proxy = await connect(b, "orders");
+    const told = async () => {
+      const { json } = await b.ask("GET", "/v1/proxies");
+      return (json.items as { uncertified?: string }[])[0]?.uncertified;
+    };
+    await eventually(async () =>
+      expect(await told()).toBe(
+        `authority a: ${id("orders")} is no identity of a workload that is registered to node b; give its WorkloadEntry the annotation weft.dev/node: b`,
+      ),
+    );
+    expect(proxy.responses).toEqual([]);
+    await apply(b, orders);
+    await eventually(async () => expect(Object.keys(await svidsOf(b))).toEqual([id("orders")]));
+    expect(await told()).toBeUndefined();
+  });
+
   test("keeps its SVIDs in files of its own, and starts with them while the authority is away", async () => {
     const a = await mesh.found();
     const b = await mesh.join(a, "b");
