@@ -125,6 +125,8 @@ export class MemoryLog implements SharedLog {
   #holding = false;
   /** How many are. */
   held = 0;
+  /** How often it was followed. */
+  follows = 0;
   /** How many were made through this client. */
   appends = 0;
   snapshots = 0;
@@ -155,6 +157,7 @@ export class MemoryLog implements SharedLog {
   }
 
   async *follow(after: Place, signal: AbortSignal): AsyncGenerator<LogEvent> {
+    this.follows += 1;
     let seen = after;
     let told: Place | undefined;
     while (!signal.aborted) {

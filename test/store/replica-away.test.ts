@@ -154,6 +154,24 @@ describe("a node whose engine is away", () => {
     expect((await apply(node.store, put("a", 4))).revision).toBe(2);
   });
 
+  test("tries again soon where a change was refused, however long the engine has been away", async () => {
+    const engine = new MemoryEngine();
+    const node = newNode(() => engine.connect());
+    await node.start({ random: () => 1 });
+    await apply(node.store, put("a", 1));
+    const follows = () => engine.clients[0]?.follows ?? 0;
+    const before = follows();
+    engine.nobody = true;
+    engine.setAway(true);
+    // It comes after 2.6 s, and the next 3 s later.
+    await until("the fourth try", () => follows() === before + 3);
+    engine.setAway(false);
+    const began = performance.now();
+    await refusal(apply(node.store, put("a", 2)));
+    await inTouch(node);
+    expect(performance.now() - began).toBeLessThan(1_500);
+  });
+
   test("learns from a change that nobody could take that there is nobody to connect to", async () => {
     const { engine, nodes } = await start(1);
     const [node] = nodes as [Node];

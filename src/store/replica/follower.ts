@@ -25,6 +25,8 @@ export interface FollowerOptions {
 
 /** Between tries: doubles from the first to the longest, by a half more or less, so that a thousand nodes do not come back at once. */
 const RETRY_MS = { first: 250, longest: 5_000 };
+/** Where it is needed now, tries are no closer together. */
+const STEP_MS = 500;
 /** What one transaction takes at most, unless a single entry is larger: one sync for all, and the event loop is free again after some ten milliseconds. */
 const BATCH = { entries: 64, bytes: 256 * 1024 };
 
@@ -32,6 +34,7 @@ export class Follower {
   readonly #options: FollowerOptions;
   #wait = RETRY_MS.first;
   #attempt: AbortController | undefined;
+  #isWanted = false;
 
   constructor(options: FollowerOptions) {
     this.#options = options;
@@ -43,9 +46,14 @@ export class Follower {
     this.#attempt?.abort();
   }
 
+  /** Somebody was refused for want of the log: a pause between tries is cut short. */
+  hurry(): void {
+    this.#isWanted = true;
+  }
+
   /** Until `signal` aborts. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, contact, random } = this.#options;
+    const { contact } = this.#options;
     while (!signal.aborted) {
       const attempt = new AbortController();
       this.#attempt = attempt;
@@ -62,8 +70,16 @@ export class Follower {
         signal.removeEventListener("abort", stop);
       }
       if (signal.aborted) return;
-      await sleep(clock, this.#wait * (0.5 + random()), signal);
+      await this.#rest(signal);
       this.#wait = Math.min(this.#wait * 2, RETRY_MS.longest);
+    }
+  }
+
+  async #rest(signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#options;
+    this.#isWanted = false;
+    for (let left = this.#wait * (0.5 + random()); left > 0 && !this.#isWanted && !signal.aborted; left -= STEP_MS) {
+      await sleep(clock, Math.min(left, STEP_MS), signal);
     }
   }
 

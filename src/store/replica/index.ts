@@ -122,7 +122,10 @@ class Replica extends LocalRows implements Store, Compactable {
         stamp: () => ({ at: this.now(), newUid: this.newUid }),
         takeOwn: (entry) => this.#copy.takeOwn(entry),
         idAt: (sequence) => this.#copy.idAt(sequence),
-        refusal: () => this.#refusal(),
+        refusal: () => {
+          this.#follower.hurry();
+          return this.#refusal();
+        },
         unreachable: (reason) => {
           this.#contact.lost(reason, true);
           this.#follower.again();
