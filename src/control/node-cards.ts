@@ -24,6 +24,12 @@ const LOOK_MS = 1_000;
  */
 const DELIVERIES_A_SECOND = 20_000;
 const spacingMs = (nodes: number): number => Math.max(LOOK_MS, (nodes * nodes * 1_000) / DELIVERIES_A_SECOND);
+/**
+ * Who waits for a revision is told as soon as the proxies have answered it, the first after a calm while: this node looks so soon after it, and so often. All nodes
+ * do so at once, so only where that makes few deliveries: up to 44 nodes.
+ */
+const ANSWERS_MS = 100;
+const ANSWERS_LOOKS = 5;
 /** Board.post. */
 const MOST_BYTES = 512 * 1024;
 
@@ -49,6 +55,7 @@ export class NodeCards {
   #at = "";
   #postedAt = Number.NEGATIVE_INFINITY;
   #posting: Promise<void> | undefined;
+  #cancelAnswers: (() => void) | undefined;
   #isLost = false;
   /** Since when the board proves nothing, in ms since the epoch, and why; undefined where it is read. */
   #doubt: { readonly since?: number; readonly reason: string } | undefined = { reason: "the board of the nodes has not been read yet" };
@@ -117,10 +124,30 @@ export class NodeCards {
     if (this.#options.board) this.#look();
   }
 
+  /** Another revision is served. */
+  served(): void {
+    const isStarted = this.#postedAt > Number.NEGATIVE_INFINITY;
+    const isFew = (this.#all.size ** 2 * 1_000) / DELIVERIES_A_SECOND <= ANSWERS_MS;
+    if (!this.#closed && isStarted && isFew && !this.#cancelAnswers) this.#awaitAnswers(ANSWERS_LOOKS);
+  }
+
+  #awaitAnswers(looks: number, inMs = ANSWERS_MS): void {
+    const { clock } = this.#options;
+    this.#cancelAnswers = clock.after(inMs, () => {
+      this.#cancelAnswers = undefined;
+      const { inForce } = this.own();
+      const isAnswered = inForce?.behind === undefined && inForce?.more === undefined;
+      const leftMs = this.#changedAt + spacingMs(this.#all.size) - clock.monotonic();
+      if (isAnswered && leftMs <= 0) void this.#post();
+      else if (looks > 1) this.#awaitAnswers(looks - 1, isAnswered ? leftMs : ANSWERS_MS);
+    });
+  }
+
   /** Takes this node's card down, where the board can be reached. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancel();
+    this.#cancelAnswers?.();
     await this.#posting;
     const { board, node } = this.#options;
     await board?.withdraw(node).catch(() => {});
@@ -128,13 +155,19 @@ export class NodeCards {
 
   #look(): void {
     if (this.#closed) return;
-    this.#posting = this.#post().finally(() => {
-      this.#posting = undefined;
+    void this.#post().finally(() => {
       if (!this.#closed) this.#cancel = this.#options.clock.after(LOOK_MS, () => this.#look());
     });
   }
 
-  async #post(): Promise<void> {
+  #post(): Promise<void> {
+    this.#posting ??= this.#postNews().finally(() => {
+      this.#posting = undefined;
+    });
+    return this.#posting;
+  }
+
+  async #postNews(): Promise<void> {
     const { board, node, clock, onTrouble } = this.#options;
     const card = this.own();
     const said = this.#said;

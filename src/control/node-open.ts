@@ -121,6 +121,7 @@ export function openNode(options: OpenNodeOptions): OpenedNode {
       return presence.health(entries);
     },
     follow(mesh) {
+      cards.served();
       presence.follow(mesh);
       probes.follow(workloadEntries);
     },

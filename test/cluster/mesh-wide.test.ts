@@ -179,10 +179,15 @@ test("A proxy that left its node, and a node that is away, are told from each ot
   expect(here.out).toMatch(/^PROXY +NODE .*\ndefault\/orders-1 +b /);
   const config = await a.ask("GET", "/v1/proxies/default/orders-1/config");
   expect([config.status, config.text]).toEqual([404, expect.stringContaining("connected to node b")]);
+  // Whether the proxy that the call would reach is connected: yes, no, and not known.
+  const connected = async () =>
+    /"connected":(\w+)/.exec((await a.ask("POST", "/v1/why", { from: "default/orders-1", to: "orders:8080" })).text)?.[1];
+  expect(await connected()).toBe("true");
   proxy.close();
   await eventually(async () =>
     expect(await detail()).toMatchObject({ in_force: false, proxy: "disconnected", reason: "not connected to node b" }),
   );
+  expect(await connected()).toBe("false");
   await b.stop();
   await eventually(async () =>
     expect(await detail()).toMatchObject({
@@ -192,6 +197,7 @@ test("A proxy that left its node, and a node that is away, are told from each ot
       reason: expect.stringMatching(/^node b is away since 2/),
     }),
   );
+  expect(await connected()).toBe("null");
   const { code, out } = await applyAndWait("STRICT", "20s");
   expect([code, out]).toEqual([
     0,

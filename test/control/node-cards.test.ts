@@ -73,6 +73,57 @@ test("However many nodes there are, a proxy that came or went is told at once", 
   expect(mesh.posted.at(-1)?.card.proxies).toEqual(["default/orders-1"]);
 });
 
+test("A revision after a calm while is told as soon as its proxies have answered it, the next within a second, and no more cards are posted than before", async () => {
+  const { clock, said, posted, cards } = open(2);
+  cards.start();
+  await clock.advance(20_500);
+  posted.length = 0;
+  said.revision = 2;
+  Object.assign(said.inForce, { behind: [{ id: "default/orders-1" }] });
+  cards.served();
+  await clock.advance(250);
+  expect(posted).toEqual([]);
+  said.inForce = { revision: 2 };
+  await clock.advance(50);
+  expect(posted).toMatchObject([{ at: 20.8, card: { revision: 2, inForce: { revision: 2 } } }]);
+  for (let revision = 3; revision < 13; revision++) {
+    said.revision = revision;
+    said.inForce = { revision };
+    cards.served();
+    await clock.advance(100);
+  }
+  expect(posted.map(({ at, card }) => [at, card.revision])).toEqual([
+    [20.8, 2],
+    [21.8, 12],
+  ]);
+  said.revision = 13;
+  said.inForce = { revision: 13 };
+  cards.served();
+  await clock.advance(1_500);
+  expect(posted.slice(2).map(({ at, card }) => [at, card.revision])).toEqual([[22.8, 13]]);
+  await cards.close();
+});
+
+test("A revision that a proxy does not answer, and one in a mesh of more than 44 nodes, is told with the next look", async () => {
+  const small = open(2);
+  const large = open(44);
+  for (const { clock, said, posted, cards } of [small, large]) {
+    cards.start();
+    await clock.advance(20_100);
+    posted.length = 0;
+    said.revision = 2;
+    cards.served();
+  }
+  Object.assign(small.said.inForce, { behind: [{ id: "default/orders-1" }] });
+  for (const { clock, posted, cards } of [small, large]) {
+    await clock.advance(899);
+    expect(posted).toEqual([]);
+    await clock.advance(1);
+    expect(posted).toMatchObject([{ card: { revision: 2 } }]);
+    await cards.close();
+  }
+});
+
 test("What is known of the others is as of the time when the board was lost, or the store was heard of last", async () => {
   const clock = new FakeClock("2026-01-01T14:00:00Z");
   let standing: Standing = { engine: "etcd", inTouch: true, behindMs: 0, warnings: [] };
