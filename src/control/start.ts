@@ -23,8 +23,8 @@ import { serveCluster } from "./cluster-serve.ts";
 import { createControlPlane } from "./control-plane.ts";
 import { openFederation } from "./federation-open.ts";
 import { awaitingPeers } from "./federation-peers.ts";
-import { HealthChecks } from "./health.ts";
-import { checkCa, keyEncryptionOf, openIdentity } from "./identity.ts";
+import { openHealth } from "./health-open.ts";
+import { keyEncryptionOf, openIdentity } from "./identity.ts";
 import { Journal } from "./journal.ts";
 import { openJwks } from "./jwks-open.ts";
 import { allJwtAuthorities } from "./jwt-authorities.ts";
@@ -34,7 +34,6 @@ import { openNodeState } from "./node-file.ts";
 import { openNode } from "./node-open.ts";
 import { OwnSockets } from "./own-sockets.ts";
 import type { OwnWorkload } from "./own-workload.ts";
-import { presenceSaid } from "./presence-open.ts";
 import { followPrivate } from "./private-changes.ts";
 import { trustPropagation } from "./propagation.ts";
 import { type OpenedProxies, openProxies } from "./proxies-open.ts";
@@ -43,10 +42,10 @@ import { Registrations } from "./registration.ts";
 import { createSeal } from "./seal.ts";
 import { secretsFrom } from "./secrets.ts";
 import { spiffeIdsOf, wasEverThere } from "./spiffe-ids-of.ts";
-import { checkStore, followStanding } from "./standing.ts";
+import { followStanding } from "./standing.ts";
 import type { Listening, RunningWeft, StartOptions } from "./start-options.ts";
 import { awaitingTrustFiles } from "./trust-files.ts";
-import { openWorkloadApi, type WorkloadApi, workloadApiCheck } from "./workload-api.ts";
+import { openWorkloadApi, type WorkloadApi } from "./workload-api.ts";
 
 export type { Listening, RunningWeft, StartOptions } from "./start-options.ts";
 
@@ -100,7 +99,6 @@ async function open(
   let workloadApi: WorkloadApi | undefined;
   let ownWorkload: OwnWorkload | undefined;
   let joined: Cluster | undefined;
-  const inMesh = options.inMesh ?? undefined;
   const federation = openFederation({ data, clock, metrics, allow: options.jwksAllow ?? (() => []) });
   onClose(() => federation.close());
   const { bundleEndpoint } = options;
@@ -199,26 +197,20 @@ async function open(
   const registrations: Registrations = new Registrations({ ...kept, reconciler, health: workloadHealth, random: Math.random, presence });
   const users = unixNames();
   const joint = { ...kept, journal, cluster, authority, svids, tokens, registrations, presence, users, reconciler };
-  const connected: OpenedProxies = openProxies({
+  const { ads, attestation, known, feeds }: OpenedProxies = openProxies({
     ...joint,
     secretsOf: secretsFrom({ ...identity, federated: federation }),
     x509SvidMs: options.ca?.lifetimes?.x509SvidMs,
   });
-  const { ads, attestation, known, feeds } = connected;
   proxies = ads.ledger;
   const changes = new Changes({ ...joint, seal, ownSockets });
-  const health = new HealthChecks(
-    {
-      store: () => checkStore(store, revision()),
-      xds: () => ads.selfTest(),
-      ca: () => checkCa(authority),
-      "workload-api": () => workloadApiCheck(workloadApi),
-      ...(inMesh ? { "in-mesh": async () => ownWorkload?.status ?? "not registered yet" } : {}),
-      presence: async () => presenceSaid(presence.report()),
-    },
-    clock,
-    ({ part, ok }) => metrics.healthy.set({ part }, ok ? 1 : 0),
-  );
+  const health = openHealth({
+    ...joint,
+    revision,
+    ads,
+    workloadApi: () => workloadApi,
+    ownWorkload: options.inMesh ? () => ownWorkload : null,
+  });
 
   // Listening comes before the first load: a proxy that connects meanwhile waits for it instead of being refused.
   onClose(() => ads.close(DRAIN_MS));
