@@ -227,7 +227,7 @@ export class MemoryLog implements SharedLog {
     while (this.#silent && !signal.aborted) await this.#engine.wait(signal);
     if (!this.#isAway) return;
     const why = "memory log: connection refused";
-    throw this.#engine.nobody ? new Unreachable(why) : new WeftError("unavailable", why);
+    throw this.#engine.nobody ? new Unreachable(why, { cause: undefined }) : new WeftError("unavailable", why);
   }
 }
 

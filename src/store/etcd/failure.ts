@@ -60,7 +60,7 @@ export class EtcdFailure extends Error {
 
   /** For whoever called the log or the board. @param nowhere whether no other member can be reached either */
   unavailable(nowhere = false): WeftError {
-    return nowhere ? new Unreachable(this.message, this) : new WeftError("unavailable", this.message, { cause: this });
+    return nowhere ? new Unreachable(this.message, { cause: this }) : new WeftError("unavailable", this.message, { cause: this });
   }
 }
 

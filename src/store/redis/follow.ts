@@ -51,7 +51,9 @@ export async function* follow(follower: Follower, after: Place, signal: AbortSig
       if (!mayPass(reason)) throw reason;
       failingSince ??= clock.monotonic();
       if (clock.monotonic() - failingSince > MENDED_WITHIN_MS) {
-        throw connection === undefined && reason instanceof ConnectionLost ? new Unreachable(reason.message, reason) : reason;
+        if (connection !== undefined || !(reason instanceof ConnectionLost)) throw reason;
+        const { message, help } = reason;
+        throw new Unreachable(message, { ...(help !== undefined && { help }), cause: reason });
       }
     } finally {
       connection?.close();

@@ -2,8 +2,8 @@
 import { WeftError } from "../../lib/errors.ts";
 
 export class Unreachable extends WeftError {
-  constructor(message: string, cause?: unknown) {
-    super("unavailable", message, { cause });
+  constructor(message: string, options: { readonly help?: string; readonly cause: unknown }) {
+    super("unavailable", message, options);
     this.name = "Unreachable";
   }
 }
