@@ -120,11 +120,7 @@ export class EtcdClient {
     const from = this.members.indexOf(slow);
     for (const other of [...this.members.slice(from + 1), ...this.members.slice(0, from)]) {
       if (this.closed.aborted) return;
-      const isThere = other.connect().then(
-        () => true,
-        () => false,
-      );
-      if (await Promise.race([isThere, this.pause(NEXT_ASIDE_MS).then(() => false)])) return;
+      if (await Promise.race([other.look(), this.pause(NEXT_ASIDE_MS).then(() => false)])) return;
     }
   }
 
@@ -149,7 +145,7 @@ export class EtcdClient {
     try {
       return await unlessAborted(member.connect(), signal);
     } catch (reason) {
-      throw notConnected(member.name, reason);
+      throw notConnected(member.name, signal.aborted ? new Error("no connection in time") : reason);
     }
   }
 

@@ -16,6 +16,8 @@ export interface Session {
 }
 
 const CONNECT_MS = 2_000;
+/** What was heard within it is as good as an answer. */
+const FRESH_MS = 1_000;
 /** A connection without a call on it, of those that were made to see who is there, is closed after it. */
 const IDLE_MS = 60_000;
 
@@ -66,14 +68,23 @@ export class Member {
   async ask(): Promise<void> {
     const open = this.#open;
     if (!open) return;
-    this.#asking ??= this.#within(CONNECT_MS, (signal) => answers(open.session, signal)).then(
-      () => {
-        this.heardAt = this.#clock.monotonic();
-      },
-      () => {},
-    );
+    this.#asking ??= this.#within(CONNECT_MS, (signal) => this.#heard(open.session, signal)).catch(() => {});
     await this.#asking;
     this.#asking = undefined;
+  }
+
+  /** Whether it can be reached; a connection over which it is silent is ended. */
+  async look(): Promise<boolean> {
+    try {
+      const session = await this.connect();
+      const since = this.#clock.monotonic() - FRESH_MS;
+      if (this.heardAt < since) await this.ask();
+      const isThere = this.heardAt >= since;
+      if (!isThere) this.discard(session);
+      return isThere;
+    } catch {
+      return false;
+    }
   }
 
   /** Ends `session`'s connection, with all calls on it, if it is this member's still. */
@@ -109,8 +120,13 @@ export class Member {
     return this.#within(CONNECT_MS, async (signal) => {
       if ((await manager.connect()) === "error") throw manager.error() ?? new ConnectError("connection closed");
       // A port that is open may still be a proxy's that reaches nobody; what has been sent there could be anywhere.
-      await answers(session, signal);
+      await this.#heard(session, signal);
     });
+  }
+
+  async #heard(session: Session, signal: AbortSignal): Promise<void> {
+    await answers(session, signal);
+    this.heardAt = this.#clock.monotonic();
   }
 
   async #within(milliseconds: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {

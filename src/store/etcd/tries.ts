@@ -23,7 +23,7 @@ export class Tries {
     this.#began = client.clock.monotonic();
   }
 
-  /** No member can be reached: each has failed since one answered last, and the last took no connection. */
+  /** No member can be reached: the connection of each has failed since one answered last, and there is no other for the last of them. */
   get nowhere(): boolean {
     return this.#nowhere;
   }
@@ -38,7 +38,7 @@ export class Tries {
     const { members, random, closed } = this.#client;
     this.#failures += 1;
     this.#broken = failure.broken ? this.#broken + 1 : 0;
-    this.#nowhere = failure.notConnected && this.#broken >= members.length;
+    this.#nowhere = this.#broken > members.length || (failure.notConnected && this.#broken === members.length);
     if (failure.cure !== "member" || this.leftMs <= 0 || this.#signal?.aborted || closed.aborted) return false;
     if (this.#failures % members.length === 0) {
       await this.#client.pause(Math.min(this.leftMs, backoff(this.#failures / members.length, random)), this.#signal);
