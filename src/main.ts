@@ -1,8 +1,9 @@
 /** weft: wiring only. The command line decides what runs. */
 import packageJson from "../package.json" with { type: "json" };
 import { processIo, runCli } from "./cli/index.ts";
-import { systemClock } from "./lib/clock.ts";
+import { stayAwake, systemClock } from "./lib/clock.ts";
 
+const end = stayAwake();
 process.exitCode = await runCli(
   process.argv.slice(2),
   processIo({
@@ -20,3 +21,4 @@ process.exitCode = await runCli(
     },
   }),
 );
+end();

@@ -5,6 +5,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { BUNDLE_VARIABLES, bundleEndpointOf } from "./cli/bundle-settings.ts";
 import { CA_VARIABLES, caOf } from "./cli/ca-settings.ts";
 import type { RunSettings } from "./cli/config.ts";
+import { NODE_REMOVED_EXIT } from "./cli/verb.ts";
 import { type Listening, startWeft } from "./control/start.ts";
 import { systemClock } from "./lib/clock.ts";
 import { WeftError } from "./lib/errors.ts";
@@ -35,7 +36,7 @@ const FIXED = [
   ...(Object.keys(BUNDLE_VARIABLES) as (keyof typeof BUNDLE_VARIABLES)[]),
 ] as const;
 
-/** Runs until SIGTERM or SIGINT (ends well; a second one ends at once); SIGHUP reads the configuration file again. */
+/** Runs until SIGTERM or SIGINT (ends well; a second one ends at once), or until this node is removed from its mesh; SIGHUP reads the configuration file again. */
 export async function startServer(settings: RunSettings, reload: () => Promise<RunSettings>): Promise<number> {
   let current = settings;
   const logging = () => configureLogging({ level: current.logLevel, stream: process.stderr, env: process.env });
@@ -78,13 +79,14 @@ export async function startServer(settings: RunSettings, reload: () => Promise<R
   // What starting has left behind: weft may do nothing for a long while, and would keep it.
   Bun.gc(true);
   log.info("ready", { ...listening, trustDomain: settings.trustDomain, store: settings.store });
-  const signal = await ended;
-  log.info("ending on {signal}: proxies keep their configuration and reconnect", { signal });
+  const why = await Promise.race([ended, weft.removed]);
+  if (typeof why === "string") log.info("ending on {signal}: proxies keep their configuration and reconnect", { signal: why });
+  else log.error("ending: {message}; {help}", { message: why.message, help: why.help });
   process.once("SIGINT", () => process.exit(130));
   await weft.close();
   // What is still open (a trace's last try, say) must not keep the process; what was written must be out.
   await Promise.all([process.stdout, process.stderr].map((stream) => new Promise<void>((resolve) => stream.write("", () => resolve()))));
-  process.exit(0);
+  process.exit(typeof why === "string" ? 0 : NODE_REMOVED_EXIT);
 }
 
 /** The doors that were asked for besides. */

@@ -31,6 +31,8 @@ export interface AdminEnv {
     readonly certificates?: readonly Uint8Array[];
     /** Of a peer on the Unix socket, where the kernel tells. */
     readonly peer?: PeerCredentials;
+    /** Whether it is an Envoy, which acts for others. */
+    readonly isEnvoy?: Promise<boolean>;
   };
   /** Set once somebody proved who they are. */
   Variables: {

@@ -6,7 +6,7 @@ import type { Provenance } from "../lib/provenance.ts";
 import type { Principal, Role } from "./access.ts";
 import type { CaAnswer, CaRotateTarget } from "./ca-schemas.ts";
 import type { Caller } from "./context.ts";
-import type { NodesControl } from "./nodes.ts";
+import type { NodeConvergence, NodesControl, OtherNodes, Stale } from "./nodes.ts";
 import type { RegistrationControl } from "./registration.ts";
 import type { WhyRequestBody } from "./why-schemas.ts";
 
@@ -127,6 +127,8 @@ export interface MtlsReport {
   readonly namespace: string;
   readonly host: string;
   readonly revision: number;
+  /** As of when, and why only then, what is told of proxies of other nodes is known; absent where it is true now. */
+  readonly stale?: Stale;
   readonly ports: readonly {
     readonly port: number;
     readonly name: string;
@@ -139,9 +141,14 @@ export interface MtlsReport {
     readonly mode: "STRICT" | "PERMISSIVE" | "DISABLE" | "NONE";
     /** The policy that decided; absent where Istio's default did. */
     readonly source?: Provenance;
-    /** Whether the workload's live proxy has ACKed the listeners that carry this mode; false also when no proxy is connected. */
+    /** Whether the workload's live proxy has ACKed the listeners that carry this mode; false also when no proxy is connected, or it is not known. */
     readonly in_force: boolean;
-    readonly proxy: "synced" | "pending" | "nacked" | "disconnected";
+    /** away: its node is not heard of. unknown: nothing that is true now is known of it. */
+    readonly proxy: "synced" | "pending" | "nacked" | "disconnected" | "away" | "unknown";
+    /** The other node that its proxy is connected to, or belongs to. */
+    readonly on_node?: string;
+    /** Of a proxy of another node: why it is not in force. */
+    readonly reason?: string;
   }[];
 }
 
@@ -153,18 +160,20 @@ export interface TypeStatus {
   readonly acked_revision?: number;
   readonly sent_at?: string;
   readonly acked_at?: string;
-  readonly resources: number;
+  /** Absent of a proxy of another node. */
+  readonly resources?: number;
   /** The refusal that stands, until the proxy ACKs what replaced it. */
   readonly nack?: {
     readonly revision: number;
     readonly at: string;
-    /** Envoy's own words. */
+    /** Envoy's own words; of a proxy of another node the first 200 characters. */
     readonly message: string;
     /** The refused resources that Envoy's words name (or all that were sent), with where they come from. */
     readonly resources: readonly { readonly name: string; readonly sources: readonly Provenance[] }[];
   };
 }
 
+/** Of a proxy of another node (`on_node`) what that node's card tells: what its Envoy says of itself is "" or absent, `types` are those that it refuses. */
 export interface ProxyStatus {
   /** "ns/name" of the workload. */
   readonly id: string;
@@ -172,17 +181,25 @@ export interface ProxyStatus {
   readonly namespace: string;
   readonly node: string;
   readonly envoy_version: string;
-  readonly protocol: "delta" | "sotw";
+  readonly protocol?: "delta" | "sotw";
   readonly address: string;
   readonly connected: boolean;
-  readonly connected_at: string;
+  readonly connected_at?: string;
   /** Absent while it is connected; then the rest is what was known last. */
   readonly disconnected_at?: string;
-  readonly status: "SYNCED" | "PENDING" | "NACKED";
+  readonly status: "SYNCED" | "PENDING" | "NACKED" | "UNKNOWN";
+  /** The other node that it is connected to. */
+  readonly on_node?: string;
+  /** Of a proxy of another node: what it has of all types, as its node told last. */
+  readonly acked_revision?: number;
+  /** Why its status is UNKNOWN. */
+  readonly unknown_because?: string;
   /** What would be otherwise if its Envoy were started again; absent where nothing would. */
   readonly needs_restart?: string;
   /** What its Envoy is too old for, and goes without. */
   readonly too_old?: string;
+  /** Why its workload has no certificate, without which it is given no configuration; absent where it has one, or the first is on its way. */
+  readonly uncertified?: string;
   /** Why its application gets no calls; absent where it does. */
   readonly unready?: string;
   readonly types: readonly TypeStatus[];
@@ -286,7 +303,10 @@ export interface ControlPlane extends RegistrationControl {
   check(): Promise<{ readonly revision: number; readonly problems: readonly Problem[] }>;
   /** The key sets that policies refer to by URI. */
   jwks(): readonly JwksReport[];
+  /** Of the whole mesh, sorted by id. */
   proxies(): readonly ProxyStatus[];
+  /** How far what is told of the proxies of other nodes is true. */
+  otherNodes(): OtherNodes;
   /** As pushed, as proto JSON with provenance, private keys redacted. @throws WeftError "not_found" */
   proxyConfig(id: string): unknown;
   /** @throws WeftError "not_found" where no such WorkloadEntry is stored. */
@@ -313,15 +333,17 @@ export interface ControlPlane extends RegistrationControl {
     options?: BootstrapPlace & { readonly ttlSeconds?: number },
   ): Promise<Readonly<Record<string, unknown>>>;
   /**
-   * Whether the revision is in force: per connected proxy, ACKed, NACKed or still pending. `still_nacked`, besides: what was refused before
-   * the revision and not replaced by it, with those types only.
+   * Whether the revision is in force: per connected proxy of the mesh, ACKed, NACKed or still pending. `still_nacked`, besides: what was refused before
+   * the revision and not replaced by it, with those types only. `nodes`: each other node that is heard of, whose word counts only where it is of
+   * that revision or a later one; absent where there is none.
    */
   convergence(revision: number): {
     readonly acked: readonly string[];
     readonly nacked: readonly ProxyStatus[];
     readonly pending: readonly string[];
     readonly still_nacked: readonly ProxyStatus[];
-  };
+    readonly nodes?: readonly NodeConvergence[];
+  } & OtherNodes;
   /** The nodes of the mesh. */
   readonly nodes: NodesControl;
   /** Part of the audit, oldest first. */

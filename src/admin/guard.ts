@@ -65,6 +65,7 @@ export function guard({
 }: GuardOptions): MiddlewareHandler<AdminEnv> {
   return async (c, next) => {
     if (c.env.transport === "unix") {
+      if (!OPEN.has(c.req.path)) await refuseProxies(c.env.isEnvoy, c.req.raw.headers);
       c.set("principal", c.env.peer ? ownerOf(c.env.peer) : OWNER);
       return next();
     }
@@ -160,6 +161,18 @@ function named(spiffeId: string, principals: readonly SvidPrincipal[]): Principa
   if (principal) return principal;
   throw new WeftError("unauthenticated", `${spiffeId} is no principal of the admin API`, {
     help: "name it in adminPrincipals of the configuration file (or WEFT_ADMIN_PRINCIPALS): SPIFFEID=ROLE",
+  });
+}
+
+/**
+ * Whoever writes ServiceEntries leads Envoys to Unix sockets, and an Envoy of the owner's may open this one: that proves nothing of who called that Envoy.
+ * Where the kernel does not say what the peer is (another pid namespace's), the headers may, which Envoy's router adds to what it passes on.
+ * @throws WeftError "forbidden"
+ */
+async function refuseProxies(isEnvoy: Promise<boolean> | undefined, headers: Headers): Promise<void> {
+  if (!(await isEnvoy) && ![...headers.keys()].some((name) => name.startsWith("x-envoy-"))) return;
+  throw new WeftError("forbidden", "The admin socket is its owner's, and this call comes through an Envoy, which calls for others", {
+    help: "call the admin API on TCP with a token, or the service weft.weft-system in the mesh; if nobody meant to, weft audit says who leads proxies to unix:// sockets",
   });
 }
 

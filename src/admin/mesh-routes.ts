@@ -92,7 +92,7 @@ export function meshRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void
     describe({ id: "listProxies", summary: "Connected proxies, with what each ACKed and refused", tag: "proxies", reply: ProxyListSchema }),
     (c) => {
       queryOf(c, []);
-      return reply(c, { items: control.proxies() });
+      return reply(c, { items: control.proxies(), ...control.otherNodes() });
     },
   );
 

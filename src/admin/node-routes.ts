@@ -8,7 +8,8 @@ import { describe } from "./openapi.ts";
 export function nodeRoutes(app: Hono<AdminEnv>, { control }: RouteContext): void {
   app.get("/v1/nodes", describe({ id: "listNodes", summary: "The nodes of the mesh", tag: "nodes", reply: NodesSchema }), (c) => {
     queryOf(c, []);
-    return reply(c, { items: control.nodes.list() });
+    const stale = control.nodes.stale();
+    return reply(c, { items: control.nodes.list(), ...(stale ? { stale } : {}) });
   });
 
   app.post(

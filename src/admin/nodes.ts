@@ -33,7 +33,47 @@ export const NodeAnswerSchema = named(
 );
 export type NodeAnswer = v.InferOutput<typeof NodeAnswerSchema>;
 
-export const NodesSchema = named("NodeList", v.strictObject({ items: v.pipe(v.array(NodeAnswerSchema), v.readonly()) }));
+/** What is told of other nodes is not of now. */
+const StaleSchema = named(
+  "Stale",
+  v.strictObject({
+    /** As of when it is known; absent where nothing is. */
+    as_of: v.optional(text),
+    /** Why only then: the shared store is away, say. */
+    reason: text,
+  }),
+);
+export type Stale = v.InferOutput<typeof StaleSchema>;
+
+/** How far what is told of other nodes, and of their proxies, is true: absent fields where it is true now, and of all of them. */
+export const otherNodes = {
+  stale: v.optional(StaleSchema),
+  /** Nodes that are not heard of: what their proxies have is not known. */
+  away_nodes: v.optional(v.pipe(v.array(v.strictObject({ name: text, since: v.optional(text) })), v.readonly())),
+};
+const OtherNodesSchema = v.strictObject(otherNodes);
+export type OtherNodes = v.InferOutput<typeof OtherNodesSchema>;
+
+export const NodesSchema = named(
+  "NodeList",
+  v.strictObject({ items: v.pipe(v.array(NodeAnswerSchema), v.readonly()), stale: v.optional(StaleSchema) }),
+);
+
+/** Whether a revision is in force at another node's proxies, by its own word. */
+export const NodeConvergenceSchema = named(
+  "NodeConvergence",
+  v.strictObject({
+    name: text,
+    /** refused: all have answered, and some refused it. unknown: it does not tell, or what it told is not of now. */
+    state: v.picklist(["in_force", "refused", "pending", "unknown"]),
+    /** What it serves, as far as it has told. */
+    revision: v.number(),
+    /** Its proxies that have not answered, or may not have. */
+    pending: v.pipe(v.array(text), v.readonly()),
+    reason: v.optional(text),
+  }),
+);
+export type NodeConvergence = v.InferOutput<typeof NodeConvergenceSchema>;
 
 export const JoinTokenRequestSchema = named(
   "JoinTokenRequest",
@@ -62,6 +102,8 @@ export type JoinTokenAnswer = v.InferOutput<typeof JoinTokenSchema>;
 export interface NodesControl {
   /** Sorted by name. */
   list(): readonly NodeAnswer[];
+  /** As of when, and why only then, that and all that is told of the others' proxies is known; undefined where it is true now. */
+  stale(): Stale | undefined;
   /** @throws WeftError "invalid", "conflict" (this is no authority, the name is taken), "unavailable" */
   createToken(
     request: { readonly authority?: boolean; readonly node?: string; readonly ttlMs?: number },

@@ -1,5 +1,6 @@
 /** The shapes of the admin API's JSON (control-plane.ts) as valibot schemas: the OpenAPI document comes from them, tests check replies by them. */
 import * as v from "valibot";
+import { NodeConvergenceSchema, otherNodes } from "./nodes.ts";
 
 const named = <S extends v.GenericSchema>(ref: string, schema: S) => v.pipe(schema, v.metadata({ ref }));
 const revision = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -200,6 +201,7 @@ export const MtlsReportSchema = named(
     namespace: text,
     host: text,
     revision,
+    stale: otherNodes.stale,
     ports: v.array(v.strictObject({ port: v.number(), name: text, mode })),
     details: v.array(
       v.strictObject({
@@ -209,7 +211,9 @@ export const MtlsReportSchema = named(
         mode: v.picklist(["STRICT", "PERMISSIVE", "DISABLE", "NONE"]),
         source: v.optional(ProvenanceSchema),
         in_force: v.boolean(),
-        proxy: v.picklist(["synced", "pending", "nacked", "disconnected"]),
+        proxy: v.picklist(["synced", "pending", "nacked", "disconnected", "away", "unknown"]),
+        on_node: v.optional(text),
+        reason: v.optional(text),
       }),
     ),
   }),
@@ -224,7 +228,7 @@ export const TypeStatusSchema = named(
     acked_revision: v.optional(revision),
     sent_at: v.optional(text),
     acked_at: v.optional(text),
-    resources: v.number(),
+    resources: v.optional(v.number()),
     nack: v.optional(
       v.strictObject({
         revision,
@@ -244,20 +248,24 @@ export const ProxyStatusSchema = named(
     namespace: text,
     node: text,
     envoy_version: text,
-    protocol: v.picklist(["delta", "sotw"]),
+    protocol: v.optional(v.picklist(["delta", "sotw"])),
     address: text,
     connected: v.boolean(),
-    connected_at: text,
+    connected_at: v.optional(text),
     disconnected_at: v.optional(text),
-    status: v.picklist(["SYNCED", "PENDING", "NACKED"]),
+    status: v.picklist(["SYNCED", "PENDING", "NACKED", "UNKNOWN"]),
+    on_node: v.optional(text),
+    acked_revision: v.optional(revision),
+    unknown_because: v.optional(text),
     needs_restart: v.optional(text),
     too_old: v.optional(text),
+    uncertified: v.optional(text),
     unready: v.optional(text),
     types: v.array(TypeStatusSchema),
   }),
 );
 
-export const ProxyListSchema = named("ProxyList", v.strictObject({ items: v.array(ProxyStatusSchema) }));
+export const ProxyListSchema = named("ProxyList", v.strictObject({ items: v.array(ProxyStatusSchema), ...otherNodes }));
 
 export const ConvergenceSchema = named(
   "Convergence",
@@ -267,6 +275,8 @@ export const ConvergenceSchema = named(
     nacked: v.array(ProxyStatusSchema),
     pending: v.array(text),
     still_nacked: v.array(ProxyStatusSchema),
+    nodes: v.optional(v.array(NodeConvergenceSchema)),
+    ...otherNodes,
   }),
 );
 

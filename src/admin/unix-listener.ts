@@ -2,6 +2,7 @@
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import type { Clock } from "../lib/clock.ts";
+import { isEnvoy } from "../lib/envoy-process.ts";
 import { errnoOf, WeftError } from "../lib/errors.ts";
 import { type PeerCredentials, peerCredentials } from "../lib/peer-credentials.ts";
 import { presentedCertificates, type ServerCertificate } from "../lib/server-tls.ts";
@@ -23,6 +24,8 @@ export interface UnixListenerOptions {
 export interface UnixPeer {
   /** Where the kernel tells; not with TLS. */
   readonly peer?: PeerCredentials;
+  /** Whether the peer is an Envoy, which acts for others; with `peer`. */
+  readonly isEnvoy?: Promise<boolean>;
   /** As TcpPeer has it. */
   readonly certificates?: readonly Uint8Array[];
 }
@@ -48,7 +51,7 @@ export async function listenUnix({ path, mode, tls, clock, fetch }: UnixListener
       }
       return createServer((socket) => {
         const peer = peerCredentials(socket);
-        if (peer) peers.set(socket, { peer });
+        if (peer) peers.set(socket, { peer, isEnvoy: asked(peer.pid) });
         onSocket(socket);
       });
     },
@@ -65,6 +68,13 @@ export async function listenUnix({ path, mode, tls, clock, fetch }: UnixListener
     process.umask(mask);
   }
   return listener;
+}
+
+/** Asked at once, while the peer is there; whoever awaits it hears of a failure. */
+function asked(pid: number): Promise<boolean> {
+  const answer = isEnvoy(pid);
+  answer.catch(() => {});
+  return answer;
 }
 
 function removeOldSocket(path: string): void {

@@ -62,6 +62,8 @@ export interface LedgerReader {
   connected(): readonly ProxyInfo[];
   /** The newest of that id, connected before disconnected. */
   proxy(proxyId: string): ProxyRecord | undefined;
+  /** Of each connected stream of the proxy; empty where none is. */
+  streams(proxyId: string): readonly ProxyRecord[];
   /** Whether every connected stream of the proxy has accepted this version of the resource; false where none is connected. */
   inForce(proxyId: string, typeUrl: TypeUrl, resourceName: string, version: string): boolean;
   /** Ids of the connected proxies that were given `name` and have not accepted this version of it; sorted. */
@@ -123,6 +125,10 @@ export class Ledger implements LedgerReader {
   proxy(proxyId: string): ProxyRecord | undefined {
     this.expire();
     return this.newest(proxyId)?.record() ?? this.left.get(proxyId);
+  }
+
+  streams(proxyId: string): readonly ProxyRecord[] {
+    return [...(this.live.get(proxyId) ?? [])].map((entry) => entry.record());
   }
 
   inForce(proxyId: string, typeUrl: TypeUrl, resourceName: string, version: string): boolean {

@@ -54,6 +54,8 @@ interface Entry<S> {
   /** Wall time, by which it is to be issued again whatever its age. */
   reissueAt?: number;
   failures: number;
+  /** The last of them. */
+  error?: WeftError;
   cancelLinger?: () => void;
 }
 
@@ -122,6 +124,21 @@ export class Renewals<S extends Ending> {
     this.#wakeBy(entry.due);
   }
 
+  /** Why none could be issued when it was tried last; undefined where one could. */
+  failureOf(key: string): WeftError | undefined {
+    return this.#entries.get(key)?.error;
+  }
+
+  /** Tries again now what could not be issued, where what kept it from that may be gone. */
+  retry(mayWork: (key: string, error: WeftError) => boolean): void {
+    const now = this.#options.clock.now();
+    for (const entry of this.#entries.values()) {
+      if (entry.due === undefined || !entry.error || !mayWork(entry.key, entry.error)) continue;
+      entry.due = now;
+      this.#wakeBy(now);
+    }
+  }
+
   /** notAfter of the SVID that ends first, or undefined where there is none; ms since the epoch. */
   nextExpiry(): number | undefined {
     if (this.#firstEnd !== undefined) return this.#firstEnd;
@@ -179,6 +196,7 @@ export class Renewals<S extends Ending> {
       this.#noteEnd(entry.svid, svid);
       entry.svid = svid;
       entry.failures = 0;
+      entry.error = undefined;
       const replaceAt = this.#replaceAt(entry.key);
       entry.due = Math.min(
         this.#renewalTime(svid),
@@ -189,9 +207,10 @@ export class Renewals<S extends Ending> {
     } catch (reason) {
       if (!this.#alive(entry)) return;
       const retryInMs = this.#retryDelay(entry.failures++);
+      entry.error = WeftError.from(reason);
       entry.due = clock.now() + retryInMs;
       const { key, failures: attempt, svid } = entry;
-      failed?.({ key, error: WeftError.from(reason), attempt, retryInMs, expires: svid?.notAfter });
+      failed?.({ key, error: entry.error, attempt, retryInMs, expires: svid?.notAfter });
       this.#wakeBy(entry.due);
       return;
     }

@@ -1,9 +1,11 @@
 import { buildCommand } from "@stricli/core";
 import type { CaAnswer } from "../admin/ca-schemas.ts";
 import type { ControlPlane, Health, ProxyStatus } from "../admin/control-plane.ts";
+import type { OtherNodes } from "../admin/nodes.ts";
 import { BRIEF } from "./briefs.ts";
 import { type AdminClient, connect, connectFlags } from "./client.ts";
 import { nackLines } from "./nacks.ts";
+import { otherNodesLines } from "./other-nodes.ts";
 import { clean, json } from "./output.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
 import { verb } from "./verb.ts";
@@ -38,7 +40,7 @@ export const checkCommand = buildCommand({
     const client = await connect(cli.io, flags);
     const findings = [
       ...(await parts(client)),
-      ...(await proxies(client, flags.output === "json")),
+      ...(await proxies(client, flags.output === "json", cli.io.clock.now())),
       ...(await authorities(client)),
       ...(await keySets(client)),
       ...(await resources(client)),
@@ -64,15 +66,16 @@ async function parts(client: AdminClient): Promise<Finding[]> {
   });
 }
 
-async function proxies(client: AdminClient, whole: boolean): Promise<Finding[]> {
-  const { items } = await client.call<{ items: ProxyStatus[] }>("/v1/proxies");
-  if (items.length === 0) return [{ check: "proxies", level: "ok", message: "none is connected" }];
+async function proxies(client: AdminClient, whole: boolean, now: number): Promise<Finding[]> {
+  const { items, ...others } = await client.call<{ items: ProxyStatus[] } & OtherNodes>("/v1/proxies");
+  const unheard = otherNodesLines(others, now).map((message): Finding => ({ check: "other nodes", level: "warning", message }));
+  if (items.length === 0) return [...unheard, { check: "proxies", level: "ok", message: "none is connected" }];
   const findings = items.flatMap((proxy) => problemOf(proxy, whole));
   const waiting = items.filter((proxy) => proxy.connected && proxy.status === "PENDING").length;
   const well = items.length - new Set(findings.map(({ check }) => check)).size;
   const message = `${well} of ${items.length} well${waiting > 0 ? `, ${waiting} of them about to answer` : ""}`;
   const level = (["error", "warning"] as const).find((worst) => findings.some((finding) => finding.level === worst)) ?? "ok";
-  return [...findings, { check: "proxies", level, message }];
+  return [...unheard, ...findings, { check: "proxies", level, message }];
 }
 
 function problemOf(proxy: ProxyStatus, whole: boolean): readonly Finding[] {
@@ -90,8 +93,14 @@ function problemOf(proxy: ProxyStatus, whole: boolean): readonly Finding[] {
     const help = "look at its application, and at the probe of its WorkloadGroup";
     found.push({ check, level: "warning", message: `it gets no calls: ${proxy.unready}`, help });
   }
+  if (proxy.uncertified !== undefined) {
+    found.push({ check, level: "error", message: `it has no certificate, and gets no configuration before it has: ${proxy.uncertified}` });
+  }
   if (proxy.too_old) {
     found.push({ check, level: "warning", message: proxy.too_old, help: "give this workload a newer Envoy" });
+  }
+  if (proxy.unknown_because !== undefined) {
+    found.push({ check, level: "warning", message: `what it has is not known: ${proxy.unknown_because}` });
   }
   if (proxy.status === "NACKED") {
     const help = "mend the resource that is named and apply it again; what the proxy had before stays in force";

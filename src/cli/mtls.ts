@@ -4,6 +4,7 @@ import { formatProvenance } from "../lib/provenance.ts";
 import { BRIEF } from "./briefs.ts";
 import { connect, connectFlags } from "./client.ts";
 import { namespaceFlag, parseText } from "./names.ts";
+import { staleText } from "./other-nodes.ts";
 import { clean, json, table } from "./output.ts";
 import { type ReportFlags, reportFormat } from "./services.ts";
 import { verb } from "./verb.ts";
@@ -37,10 +38,19 @@ export const mtlsCommand = buildCommand({
       `${one.namespace}/${one.workload}`,
       String(one.port),
       one.mode,
-      one.in_force ? "yes" : `no (${one.proxy})`,
+      inForce(one),
       one.source ? formatProvenance(one.source) : "Istio's default",
     ]);
+    const { stale } = report;
     if (rows.length > 0) cli.print(table(["WORKLOAD", "PORT", "MODE", "IN FORCE", "DECIDED BY"], rows));
+    if (stale && report.details.some(({ proxy }) => proxy === "unknown")) cli.print(clean(staleText(stale, cli.io.clock.now())));
     return 0;
   }),
 });
+
+/** What only another node could say, and cannot be asked now, is not known. */
+function inForce({ in_force: isInForce, proxy, reason }: MtlsReport["details"][number]): string {
+  if (isInForce) return "yes";
+  if (proxy === "unknown" || proxy === "away") return `unknown (${reason ?? proxy})`;
+  return `no (${proxy}${reason === undefined ? "" : `: ${reason}`})`;
+}

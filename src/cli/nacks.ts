@@ -12,13 +12,15 @@ const REASON = "Proto constraint validation failed";
 export function nackLines(proxy: ProxyStatus, { whole = false } = {}): string[] {
   return proxy.types.flatMap(({ type, nack }) => {
     if (!nack) return [];
+    const node = proxy.on_node;
     const from = nack.resources.flatMap(({ name, sources }) =>
       sources.length > 0 ? sources.map((source) => `    ${name} from ${formatProvenance(source)}`) : [`    ${name} (weft's own)`],
     );
     return [
-      `${proxy.id} refused ${type} of revision ${nack.revision} at ${nack.at}:`,
+      `${proxy.id}${node === undefined ? "" : ` (node ${node})`} refused ${type} of revision ${nack.revision} at ${nack.at}:`,
       `    ${whole ? nack.message.trimEnd() : shortened(nack.message.trimEnd(), `weft proxies ${proxy.id} -o json`)}`,
       ...new Set(from),
+      ...(node === undefined ? [] : [`    from which YAML, and all of Envoy's words: weft proxies ${proxy.id}, at node ${node}`]),
     ].map((line) => clean(line).replaceAll("\n", "\n    "));
   });
 }

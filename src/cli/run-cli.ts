@@ -80,7 +80,7 @@ async function applicationFor(asked: string | undefined): Promise<Application<Cl
       brief: "A service mesh for bare metal, VMs and the edge",
       fullDescription:
         "Start with: weft run, then weft apply -f FILE, then weft proxy run WORKLOAD.\n" +
-        "Exit codes: 0 yes or done, 1 a negative answer (invalid, different, refused), 2 usage or could not do it.",
+        "Exit codes: 0 yes or done, 1 a negative answer (invalid, different, refused), 2 usage or could not do it;\nof weft run 3, this node was removed from its mesh.",
     },
   });
   return buildApplication(root, {
@@ -131,7 +131,7 @@ function asVerb(argv: readonly string[]): readonly string[] {
   return first === "help" ? [...rest, "--help"] : argv;
 }
 
-/** Runs one command line (without the program's name). Never throws; 0, 1 or 2. */
+/** Runs one command line (without the program's name). Never throws; 0, 1 or 2, of `weft run` 3 too (NODE_REMOVED_EXIT). */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
   let code: number | undefined;
   const process: StricliProcess = {

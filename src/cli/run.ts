@@ -1,9 +1,10 @@
 import { buildCommand } from "@stricli/core";
+import { NodeRemovedError } from "../lib/errors.ts";
 import { BRIEF } from "./briefs.ts";
 import { LOG_LEVELS, type RawSettings, readSettings } from "./config.ts";
 import { CHOOSE } from "./in-mesh-settings.ts";
 import { parseText } from "./names.ts";
-import { report, verb } from "./verb.ts";
+import { NODE_REMOVED_EXIT, report, verb } from "./verb.ts";
 
 interface Flags extends RawSettings {
   readonly config?: string;
@@ -16,7 +17,7 @@ export const runCommand = buildCommand({
     brief: BRIEF.run,
     fullDescription:
       "A flag wins over its WEFT_* variable, that over the configuration file (/etc/weft/weft.yaml, or --config), that over the default.\n" +
-      "SIGTERM ends it well, SIGHUP reads the configuration file again.",
+      "SIGTERM ends it well, SIGHUP reads the configuration file again. Exit 3 where this node was removed from its mesh: do not start it again.",
   },
   parameters: {
     flags: {
@@ -106,6 +107,7 @@ export const runCommand = buildCommand({
       return await cli.io.startServer(await read(), read);
     } catch (reason) {
       report(cli, reason);
+      if (reason instanceof NodeRemovedError) return NODE_REMOVED_EXIT;
       return 2; // a wrong setting is no answer to a question: weft could not run
     }
   }),

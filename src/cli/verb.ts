@@ -8,6 +8,9 @@ import type { CliIo } from "./io.ts";
 /** 0: yes, or done. 1: a negative answer (invalid, different, refused, unhealthy). 2: usage, or could not do it. */
 export type ExitCode = 0 | 1 | 2;
 
+/** Of `weft run` alone: this node was removed from its mesh, and whoever starts it again gets the same answer. */
+export const NODE_REMOVED_EXIT = 3;
+
 /** The call itself is wrong: exit 2. */
 export class UsageError extends Error {
   readonly help: string | undefined;

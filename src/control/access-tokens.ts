@@ -8,7 +8,7 @@ import { type Principal, ROLES, type Role } from "../admin/access.ts";
 import type { Caller } from "../admin/context.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
-import type { Store } from "../store/store.ts";
+import type { PrivateRecord, Store } from "../store/store.ts";
 
 export const ACCESS_TOKENS = "access-tokens";
 /** So that a leaked one is recognised, by people and by secret scanners. */
@@ -20,6 +20,8 @@ const LIFETIME_MS = 90 * DAY_MS;
 const LONGEST_LIFETIME_MS = 366 * DAY_MS;
 /** Ended ones are kept for so long, so that their name still says in a list what became of them. */
 const KEPT_MS = 30 * DAY_MS;
+/** Each time somebody else has changed the same token, so it ends. */
+const MOST_TRIES = 10;
 const NAME = /^[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?$/;
 
 const StoredSchema = v.object({
@@ -60,6 +62,7 @@ export class AccessTokens {
   /** By name. */
   readonly #tokens = new Map<string, Stored>();
   readonly #byHash = new Map<string, string>();
+  #reading: Promise<unknown> = Promise.resolve();
 
   private constructor(store: Pick<Store, "readPrivate" | "writePrivate">, clock: Clock) {
     this.#store = store;
@@ -80,8 +83,21 @@ export class AccessTokens {
 
   /** After another node changed them. @throws as `open`: those that were known stay then */
   async reload(): Promise<void> {
+    await this.#reload();
+  }
+
+  /** @returns the records as they are stored */
+  #reload(): Promise<ReadonlyMap<string, PrivateRecord["value"]>> {
+    // One after the other: what was read first must not be taken up last.
+    const reading = this.#reading.then(() => this.#read());
+    this.#reading = reading.catch(() => {});
+    return reading;
+  }
+
+  async #read(): Promise<ReadonlyMap<string, PrivateRecord["value"]>> {
+    const records = await this.#store.readPrivate(ACCESS_TOKENS);
     const read = new Map<string, Stored>();
-    for (const { id, value } of await this.#store.readPrivate(ACCESS_TOKENS)) {
+    for (const { id, value } of records) {
       const parsed = v.safeParse(StoredSchema, value);
       if (!parsed.success) throw new WeftError("unavailable", `the store is damaged: access token ${id} cannot be read`);
       read.set(id, parsed.output);
@@ -89,6 +105,7 @@ export class AccessTokens {
     this.#tokens.clear();
     this.#byHash.clear();
     for (const [name, stored] of read) this.#keep(name, stored);
+    return new Map(records.map(({ id, value }) => [id, value]));
   }
 
   /** @returns the token, which is shown this once. @throws WeftError "invalid", "conflict" (the name is taken), "unavailable" */
@@ -111,12 +128,6 @@ export class AccessTokens {
       });
     }
     const now = this.#clock.now();
-    const known = this.#tokens.get(name);
-    if (known && stateOf(known, now) === "valid") {
-      throw new WeftError("conflict", `there is an access token ${name}`, {
-        help: `weft access revoke ${name} ends it; or choose another name`,
-      });
-    }
     const token = `${PREFIX}${randomBytes(TOKEN_BYTES).toString("base64url")}`;
     const stored: Stored = {
       hash: digest(token),
@@ -126,17 +137,24 @@ export class AccessTokens {
       expiresAt: now + lifetimeMs,
       createdBy: caller.who,
     };
-    await this.#write(name, stored, caller, "create-access");
+    await this.#write(name, caller, "create-access", (known) => {
+      if (known && stateOf(known, now) === "valid") {
+        throw new WeftError("conflict", `there is an access token ${name}`, {
+          help: `weft access revoke ${name} ends it; or choose another name`,
+        });
+      }
+      return stored;
+    });
     return { ...shown(name, stored, now), token };
   }
 
   /** It is refused from now on, also on connections that are open. @throws WeftError "not_found", "unavailable" */
   async revoke(name: string, caller: Caller): Promise<AccessToken> {
     const now = this.#clock.now();
-    const known = this.#tokens.get(name);
-    if (!known) throw new WeftError("not_found", `there is no access token ${name}`, { help: "weft access list shows them" });
-    const revoked = { ...known, revokedAt: known.revokedAt ?? now };
-    await this.#write(name, revoked, caller, "revoke-access");
+    const revoked = await this.#write(name, caller, "revoke-access", (known) => {
+      if (!known) throw new WeftError("not_found", `there is no access token ${name}`, { help: "weft access list shows them" });
+      return { ...known, revokedAt: known.revokedAt ?? now };
+    });
     return shown(name, revoked, now);
   }
 
@@ -158,18 +176,33 @@ export class AccessTokens {
     return { who: `access token ${name} (${role}${namespaces.length > 0 ? ` of ${namespaces.join(", ")}` : ""})`, role, namespaces };
   }
 
-  async #write(name: string, stored: Stored, caller: Caller, action: string): Promise<void> {
-    const now = this.#clock.now();
-    const old = [...this.#tokens].filter(([other, { expiresAt, revokedAt }]) => other !== name && (revokedAt ?? expiresAt) + KEPT_MS < now);
-    const deletes = old.map(([other]) => other);
-    const scope = stored.namespaces.length > 0 ? ` of ${stored.namespaces.join(", ")}` : "";
-    const audit = { ...caller, action, outcome: "done", targets: [`access token ${name} (${stored.role}${scope})`] } as const;
-    // Where another node has made one of this name since.
-    const absent = this.#tokens.has(name) ? [] : [name];
-    await this.#store.writePrivate({ collection: ACCESS_TOKENS, puts: [{ id: name, value: stored }], deletes, absent, audit });
-    for (const other of deletes) this.#forget(other);
-    this.#forget(name);
-    this.#keep(name, stored);
+  /**
+   * Writes what `change` makes of the token as it is in the store: another node may have made, revoked or deleted it since it was last read here.
+   * @returns what was written. @throws what `change` throws
+   */
+  async #write(name: string, caller: Caller, action: string, change: (known: Stored | undefined) => Stored): Promise<Stored> {
+    for (let tries = 1; ; tries++) {
+      const records = await this.#reload();
+      const stored = change(this.#tokens.get(name));
+      const now = this.#clock.now();
+      const deletes = [...this.#tokens]
+        .filter(([other, { expiresAt, revokedAt }]) => other !== name && (revokedAt ?? expiresAt) + KEPT_MS < now)
+        .map(([other]) => other);
+      const scope = stored.namespaces.length > 0 ? ` of ${stored.namespaces.join(", ")}` : "";
+      const audit = { ...caller, action, outcome: "done", targets: [`access token ${name} (${stored.role}${scope})`] } as const;
+      const expects = [name, ...deletes].map((id) => ({ id, value: records.get(id) }));
+      try {
+        await this.#store.writePrivate({ collection: ACCESS_TOKENS, puts: [{ id: name, value: stored }], deletes, expects, audit });
+      } catch (reason) {
+        if (!(reason instanceof WeftError) || reason.code !== "conflict" || tries === MOST_TRIES) throw reason;
+        continue;
+      }
+      for (const gone of [...deletes, name]) this.#forget(gone);
+      this.#keep(name, stored);
+      // Over what was being read from before; where it fails, whoever follows the store says so.
+      await this.reload().catch(() => {});
+      return stored;
+    }
   }
 
   #keep(name: string, stored: Stored): void {

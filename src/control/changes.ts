@@ -25,6 +25,7 @@ import type { UnixNames } from "../workload-api/unix-names.ts";
 import { findingsOfChange, momentOf, preview } from "./findings.ts";
 import type { Journal } from "./journal.ts";
 import { LargeInputs } from "./large-inputs.ts";
+import type { OwnSockets } from "./own-sockets.ts";
 import { refuseOwnDomain } from "./own-trust-domain.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { Seal } from "./seal.ts";
@@ -39,6 +40,7 @@ export interface ChangesOptions {
   readonly journal: Journal;
   /** Of this machine. */
   readonly users: UnixNames;
+  readonly ownSockets: Pick<OwnSockets, "refuse">;
   readonly tracing: Tracing;
   readonly metrics: Metrics;
 }
@@ -69,7 +71,8 @@ export class Changes {
         checkNamespaces(request.principal, asked.map(targetOf));
       }
       refuseOwnDomain(resources, this.#options.reconciler.trustDomain);
-      const { clock, users } = this.#options;
+      const { clock, users, ownSockets } = this.#options;
+      ownSockets.refuse(resources);
       const problems = [...parsed, ...findExpiredCertificates(resources, clock.now()), ...findUnknownUsers(resources, users)];
       span.setAttribute(ATTRIBUTE.policyType, policyType(resources.map((resource) => resource.kind)));
       const puts = await eachInTurns(resources, (resource) => this.#putOf(resource, request));

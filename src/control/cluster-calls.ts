@@ -1,16 +1,13 @@
 /** What an authority does for other nodes: it lets them in by a token, certifies them, and signs for the workloads that are registered to them. */
-import { timingSafeEqual } from "node:crypto";
-import * as v from "valibot";
-import { type LocalAuthority, readSigningRequest, type SvidType } from "../ca/index.ts";
-import { joinSecretHash, nodeKeyHash, parseJoinToken } from "../cluster/join-token.ts";
-import { parseNodeName } from "../cluster/node-name.ts";
+import type { LocalAuthority, SvidType } from "../ca/index.ts";
 import type { ClaimedNode } from "../cluster/peer.ts";
 import type { AuthorityCalls, JoinAsk, JoinGrant } from "../cluster/types.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Mesh } from "../mesh/types.ts";
+import { Admission } from "./cluster-admission.ts";
 import type { ClusterRecords, ClusterStore } from "./cluster-records.ts";
-import { certifiedId, NODES, removedId, TOKENS, type TokenRecord, TokenSchema } from "./cluster-schemas.ts";
+import { certifiedId, NODES } from "./cluster-schemas.ts";
 import { certificatesOf } from "./node-certificate.ts";
 import { weftSpiffeId } from "./server-certificate.ts";
 
@@ -39,55 +36,18 @@ const CATCH_UP_MS = 3_000;
 
 export class ClusterCalls implements AuthorityCalls {
   readonly #options: ClusterCallsOptions;
+  readonly #admission: Admission;
 
   constructor(options: ClusterCallsOptions) {
     this.#options = options;
+    this.#admission = new Admission({ ...options, mustSign: () => this.#mustSign("x509") });
   }
 
-  async join({ token: text, node: asked, csr, trustDomain: wanted, from }: JoinAsk): Promise<JoinGrant> {
-    const { trustDomain, store, records, local, sealKey, clock } = this.#options;
-    const { id, secret } = parseJoinToken(text);
-    const token = await this.#token(id, secret);
-    const node = parseNodeName(asked);
-    if (wanted !== "" && wanted !== trustDomain)
-      throw new WeftError("invalid", `this mesh is of trust domain ${trustDomain}, not ${wanted}`);
-    if (token.node !== undefined && token.node !== node) {
-      throw new WeftError("forbidden", `this join token is for node ${token.node}, not ${node}`, {
-        help: `join with --node ${token.node}, or make a token for this one`,
-      });
-    }
-    const publicKey = await readSigningRequest(csr);
-    await records.refresh();
-    const keyHash = nodeKeyHash(publicKey);
-    // Who holds the key that has the name joined before, and did not hear of it: that answer was lost.
-    const known = records.nodes.get(node);
-    const isBack = known?.keyHash === keyHash && known.authority === token.authority;
-    if (known && !isBack) throw taken(node);
-    this.#mustSign("x509");
-    const who = `join token ${id}`;
-    const door = `cluster ${from}`;
-    const targets = [`node ${node}${token.authority ? " (authority)" : ""}`];
-    try {
-      const audit = { who, from: door, action: "use-join-token", outcome: "done", targets } as const;
-      await store.writePrivate({ collection: TOKENS, puts: [], deletes: [id], requires: [id], audit });
-    } catch (reason) {
-      throw WeftError.from(reason).code === "conflict" ? unknownToken() : reason;
-    }
-    const now = clock.now();
-    const value = { keyHash, authority: token.authority, joinedAt: now, joinedBy: token.createdBy };
-    try {
-      const audit = { who, from: door, action: "join", outcome: "done", targets } as const;
-      const puts = [
-        { id: node, value },
-        { id: certifiedId(node), value: { at: now } },
-      ];
-      const must = isBack ? { requires: [node] } : { absent: [node] };
-      await records.write({ collection: NODES, puts, deletes: [removedId(node)], ...must, audit });
-    } catch (reason) {
-      throw WeftError.from(reason).code === "conflict" ? taken(node) : reason;
-    }
+  async join(ask: JoinAsk): Promise<JoinGrant> {
+    const { trustDomain, local, sealKey } = this.#options;
+    const { node, publicKey, authority } = await this.#admission.admit(ask);
     const { chainPem } = await local.signNode(node, publicKey);
-    return { certificates: certificatesOf(chainPem), trustDomain, authority: token.authority, sealKey };
+    return { certificates: certificatesOf(chainPem), trustDomain, authority, sealKey };
   }
 
   async renew(claimed: ClaimedNode): Promise<readonly Uint8Array[]> {
@@ -132,20 +92,6 @@ export class ClusterCalls implements AuthorityCalls {
     this.#mustSign("jwt");
     const { token, issuedAt, expiresAt, authorityId } = await this.#options.local.issueJwtSvid(spiffeId, audience);
     return { token, issuedAt: BigInt(issuedAt), expiresAt: BigInt(expiresAt), authorityId };
-  }
-
-  /** @throws WeftError "unauthenticated"; one answer for all that is no token, so that nothing is learnt by trying */
-  async #token(id: string, secret: string): Promise<TokenRecord> {
-    const { store, clock } = this.#options;
-    const found = (await store.readPrivate(TOKENS)).find((record) => record.id === id);
-    const parsed = v.safeParse(TokenSchema, found?.value);
-    if (!parsed.success) throw unknownToken();
-    const token = parsed.output;
-    if (!timingSafeEqual(Buffer.from(token.hash), Buffer.from(joinSecretHash(secret)))) throw unknownToken();
-    if (clock.now() < token.expiresAt) return token;
-    throw new WeftError("unauthenticated", `this join token ended at ${new Date(token.expiresAt).toISOString()}`, {
-      help: "make a new one: weft node token",
-    });
   }
 
   /** @throws WeftError "forbidden" where the node is none of the mesh's, or the key not its own */
@@ -200,20 +146,10 @@ export class ClusterCalls implements AuthorityCalls {
   }
 }
 
-const unknownToken = () =>
-  new WeftError("unauthenticated", "this join token is not known: it was used, or revoked, or ended long ago, or is not of this mesh", {
-    help: "make a new one: weft node token, on an authority",
-  });
-
-const taken = (node: string) =>
-  new WeftError("conflict", `there is a node ${node} in the mesh`, {
-    help: `choose another name with --node; or, where that node is gone for good: weft node remove ${node}`,
-  });
-
 const held = new WeakMap<Mesh, Map<string, Set<string>>>();
 
 /** The SPIFFE IDs of the workloads of a node. */
-function heldBy(mesh: Mesh, node: string): ReadonlySet<string> {
+export function heldBy(mesh: Mesh, node: string): ReadonlySet<string> {
   let byNode = held.get(mesh);
   if (!byNode) {
     byNode = new Map();

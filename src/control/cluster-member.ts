@@ -5,7 +5,7 @@
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { nodeKeyHash } from "../cluster/join-token.ts";
 import type { Clock } from "../lib/clock.ts";
-import { WeftError } from "../lib/errors.ts";
+import { NodeRemovedError, WeftError } from "../lib/errors.ts";
 import type { ClusterRecords } from "./cluster-records.ts";
 import { AUTHORITIES, certifiedId, MESH_ID, NODES, removedId } from "./cluster-schemas.ts";
 import type { NodeState } from "./node-file.ts";
@@ -48,17 +48,27 @@ export async function takePlace({ state, trustDomain, keyPem, records, takeOver,
   return true;
 }
 
-/** Why the node is no part of the mesh any more; undefined where it is. */
+/**
+ * Why the node is no part of the mesh any more; undefined where it is, and where no record says so: an engine that lost its last writes, or that a backup
+ * from before the node joined was put into, knows nothing of it, and has removed nobody.
+ */
 export function expulsion(
   name: string,
   keyHash: string,
   { nodes, removed }: Pick<ClusterRecords, "nodes" | "removed">,
-): WeftError | undefined {
-  if (nodes.get(name)?.keyHash === keyHash) return undefined;
+): NodeRemovedError | undefined {
+  const known = nodes.get(name);
   const record = removed.get(name);
-  const by = record?.keyHash === keyHash ? ` by ${record.by} at ${new Date(record.removedAt).toISOString()}` : "";
-  return new WeftError("forbidden", `this node, ${name}, was removed from the mesh${by}: it serves nobody any more`, {
-    help: "stop it; it can join again with a new token and a new data directory",
+  // A name is another's only where it was removed before.
+  if (known?.keyHash === keyHash || (!known && !record)) return undefined;
+  const by =
+    record?.keyHash === keyHash
+      ? ` by ${record.by} at ${new Date(record.removedAt).toISOString()}`
+      : ", and its name is another node's since";
+  return new NodeRemovedError(`this node, ${name}, was removed from the mesh${by}: it serves nobody any more`, {
+    help:
+      "who removed it is in the audit trail: weft audit on another node; to join again: weft node token on an authority, and here weft join with that " +
+      "token and a new data directory",
   });
 }
 

@@ -1,6 +1,6 @@
 /** The nodes of the mesh for the admin API: who there is, who may join, who must leave. */
 import type { Caller } from "../admin/context.ts";
-import type { JoinTokenAnswer, NodeAnswer, NodesControl } from "../admin/nodes.ts";
+import type { JoinTokenAnswer, NodeAnswer, NodesControl, Stale } from "../admin/nodes.ts";
 import { caPin, formatJoinToken, joinSecretHash, newJoinToken } from "../cluster/join-token.ts";
 import { parseNodeName } from "../cluster/node-name.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -26,6 +26,8 @@ export interface ClusterNodesOptions {
   readonly store: ClusterStore;
   /** The others'. */
   readonly cards: () => ReadonlyMap<string, NodeCard>;
+  /** As of when, and why only then, they are known; undefined where they are up to date. */
+  readonly stale: () => Stale | undefined;
   /** When a node's card was seen last, ms since the epoch. */
   readonly lastSeen: (node: string) => number | undefined;
   /** What is to go with a node: its own documents in the store. */
@@ -37,6 +39,7 @@ export function clusterNodes(options: ClusterNodesOptions): NodesControl {
   const { cluster, clock } = options;
   return {
     list: () => listNodes(options),
+    stale: options.stale,
 
     async createToken({ authority = false, node, ttlMs = TOKEN_MS }, caller) {
       const { name, address, local, records, trust } = authorityOf(cluster);
@@ -96,8 +99,8 @@ function authorityOf(cluster: Cluster | undefined) {
   return { name: node, local, address, records, trust };
 }
 
-async function removeNode({ cluster, clock, onRemove }: ClusterNodesOptions, node: string, caller: Caller): Promise<NodeAnswer> {
-  if (!cluster) throw new WeftError("conflict", `${node}: weft is alone with its store, and cannot remove itself`, { help: "stop it" });
+async function removeNode({ card, cluster, clock, onRemove }: ClusterNodesOptions, node: string, caller: Caller): Promise<NodeAnswer> {
+  if (!cluster) throw aloneHere(node, card().node);
   const { records } = cluster;
   const found = records.nodes.get(node);
   // One that is removed already: what was left when that was cut short is done now.
@@ -137,16 +140,30 @@ async function removeNode({ cluster, clock, onRemove }: ClusterNodesOptions, nod
   return { name: node, roles: authority ? ["authority"] : [], state: "removed", ...(found ? { joined: timestamp(found.joinedAt) } : {}) };
 }
 
-function listNodes({ card, cluster, cards, lastSeen, clock }: ClusterNodesOptions): readonly NodeAnswer[] {
+function aloneHere(asked: string, own: string): WeftError {
+  if (asked === own)
+    return new WeftError("conflict", `${own} is this weft itself, which is alone with its store: there is no mesh to remove it from`, {
+      help: "stop it",
+    });
+  return new WeftError("not_found", `there is no node ${asked}: this weft, ${own}, has a store of its own, and has no other nodes`, {
+    help: "call a weft of the mesh that the node is of (--data DIR, or --server URL)",
+  });
+}
+
+function listNodes({ card, cluster, cards, stale, lastSeen, clock }: ClusterNodesOptions): readonly NodeAnswer[] {
   const own = card();
   if (!cluster)
     return [{ name: own.node, roles: ["authority"], state: "here", ...ofCard(own, own.revision), last_seen: timestamp(clock.now()) }];
   const { records, expelled } = cluster;
   const all = new Map(cards()).set(own.node, own);
   const newest = Math.max(...[...all.values()].map(({ revision }) => revision));
+  const now = clock.now();
+  const doubt = stale();
+  // Of the others, where what is known of them is not of now.
+  const asOf = doubt === undefined ? now : doubt.as_of === undefined ? undefined : Date.parse(doubt.as_of);
   const known = [...records.nodes].map(([name, { authority, joinedAt }]): NodeAnswer => {
     const seen = all.get(name);
-    const at = seen ? clock.now() : (lastSeen(name) ?? records.certified.get(name));
+    const at = name === own.node ? now : seen ? asOf : (lastSeen(name) ?? records.certified.get(name));
     return {
       name,
       roles: authority ? ["authority"] : [],

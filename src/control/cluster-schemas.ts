@@ -16,6 +16,12 @@ export const certifiedId = (node: string): string => `~certified/${node}`;
 export const nodeOfCertifiedId = (id: string): string | undefined =>
   id.startsWith("~certified/") ? id.slice("~certified/".length) : undefined;
 
+/**
+ * "join-tokens": of one that was used, in place of its own record. Whoever used it may come back with it: between its use and the node's registration
+ * either side may die.
+ */
+export const usedId = (token: string): string => `~used/${token}`;
+
 const name = v.pipe(v.string(), v.check(isNodeName));
 const time = v.number();
 
@@ -43,6 +49,8 @@ export const TokenSchema = v.object({
   expiresAt: time,
   createdBy: v.string(),
 });
+
+export const UsedTokenSchema = v.object({ ...TokenSchema.entries, usedBy: v.object({ node: name, keyHash: v.string() }) });
 
 const jwk = v.object({ kty: v.string(), crv: v.string(), x: v.string(), y: v.string(), kid: v.string(), alg: v.string() });
 const svidType = v.picklist(["x509", "jwt"]);
@@ -77,4 +85,5 @@ export type MeshRecord = Readonly<v.InferOutput<typeof MeshSchema>>;
 export type NodeRecord = Readonly<v.InferOutput<typeof NodeSchema>>;
 export type RemovedRecord = Readonly<v.InferOutput<typeof RemovedSchema>>;
 export type TokenRecord = Readonly<v.InferOutput<typeof TokenSchema>>;
+export type UsedTokenRecord = Readonly<v.InferOutput<typeof UsedTokenSchema>>;
 export type AuthorityRecord = Readonly<v.InferOutput<typeof AuthoritySchema>>;

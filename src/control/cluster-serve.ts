@@ -10,8 +10,9 @@ import { ClusterCalls } from "./cluster-calls.ts";
 import type { ClusterStore } from "./cluster-records.ts";
 
 export interface ClusterServeOptions {
-  readonly cluster: Cluster;
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly cluster: Cluster | undefined;
+  /** Undefined: nowhere. */
+  readonly listen: { readonly host: string; readonly port: number } | undefined;
   /** HOST:PORT at which others reach it; "" is where it listens, by this host's name where that is every address. */
   readonly advertise: string;
   readonly trustDomain: string;
@@ -26,11 +27,15 @@ export interface ClusterServeOptions {
 const WILDCARDS = new Set(["0.0.0.0", "::"]);
 const DRAIN_MS = 1_000;
 
-/** @throws WeftError "invalid" (this node is no authority), "unavailable" (no certificate, the port is taken) */
+/** Undefined where no other nodes are served. @throws WeftError "invalid" (this node is no authority), "unavailable" (no certificate, the port is taken) */
 export async function serveCluster(
   options: ClusterServeOptions,
-): Promise<{ readonly host: string; readonly port: number; close(): Promise<void> }> {
+): Promise<{ readonly host: string; readonly port: number; close(): Promise<void> } | undefined> {
   const { cluster, listen, advertise, audit, clock } = options;
+  if (!cluster || !listen) {
+    cluster?.serveAt("");
+    return undefined;
+  }
   const { local, records, certificate } = cluster;
   if (!local) {
     throw new WeftError("invalid", `node ${cluster.node} is no authority: there is nothing that it could sign for others`, {

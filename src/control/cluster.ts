@@ -8,7 +8,7 @@ import { LastingIssuer } from "../cluster/lasting-issuer.ts";
 import { RemoteIssuer, renewNodeCertificate } from "../cluster/remote-issuer.ts";
 import { Signers } from "../cluster/signers.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { WeftError } from "../lib/errors.ts";
+import type { NodeRemovedError } from "../lib/errors.ts";
 import { meshAuthority } from "./cluster-authority.ts";
 import { notFrom, watchReissues } from "./cluster-issuing.ts";
 import { expulsion, keyHashOf, takePlace } from "./cluster-member.ts";
@@ -110,8 +110,13 @@ export class Cluster {
   }
 
   /** Why this node is no part of the mesh any more; undefined where it is. */
-  get expelled(): WeftError | undefined {
+  get expelled(): NodeRemovedError | undefined {
     return expulsion(this.node, this.#keyHash, this.records);
+  }
+
+  /** Whether the store knows nothing of this node, which was not removed. */
+  get isForgotten(): boolean {
+    return !this.expelled && !this.records.nodes.has(this.node);
   }
 
   /** Of its node-to-node RPC, as others reach it; "" where that is off. */

@@ -24,8 +24,9 @@ import { allFindings } from "./findings.ts";
 import type { HealthChecks } from "./health.ts";
 import type { JwksKeeper, JwksStatus } from "./jwks.ts";
 import type { KnownProxies } from "./known-proxies.ts";
+import type { MeshProxies } from "./mesh-proxies.ts";
 import { typeName } from "./observer.ts";
-import { awayStatus, proxyStatus, timestamp } from "./proxy-status.ts";
+import { awayStatus, elsewhereStatus, otherNodesOf, proxyStatus, timestamp } from "./proxy-status.ts";
 import type { Reconciler } from "./reconciler.ts";
 import { addressIn, createRegistrationApi, type RegistrationApiParts } from "./registration-api.ts";
 import { restartNeeded } from "./restarts.ts";
@@ -46,6 +47,8 @@ export interface ControlPlaneParts extends RegistrationApiParts {
   readonly wasEverThere: (holder: TokenHolder) => Promise<boolean>;
   readonly reconciler: Reconciler;
   readonly ledger: LedgerReader;
+  /** The proxies of the other nodes. */
+  readonly elsewhere: MeshProxies;
   /** Of this machine. */
   readonly users: UnixNames;
   readonly known: Pick<KnownProxies, "away">;
@@ -63,7 +66,7 @@ function jwksReport({ fetchedAt, ...status }: JwksStatus): JwksReport {
 }
 
 export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
-  const { changes, audit, reconciler, ledger, authority, svids, tokens, health, jwks } = parts;
+  const { changes, audit, reconciler, ledger, elsewhere, authority, svids, tokens, health, jwks } = parts;
 
   const mesh = (): Mesh => {
     if (reconciler.mesh) return reconciler.mesh;
@@ -83,14 +86,33 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     const why = reconciler.mesh?.unready.get(id);
     return why && reasonAt(why, parts.clock.now());
   };
+  const uncertifiedBecause = (id: string) => {
+    const spiffeId = reconciler.mesh?.workloads.get(id)?.spiffeId;
+    if (spiffeId === undefined || svids.current(spiffeId)) return undefined;
+    const failure = svids.failureOf(spiffeId);
+    return failure && (failure.help === undefined ? failure.message : `${failure.message}; ${failure.help}`);
+  };
   const statuses = () => {
     const { mesh: now } = reconciler;
     const told = ledger
       .proxies()
       .filter(expected)
-      .map((record) => proxyStatus(record, restartNeeded(record, now), unreadyBecause(record.id), tooOldFor(record, now)));
+      .map((record) => {
+        const { id } = record;
+        const uncertified = uncertifiedBecause(id);
+        return proxyStatus(record, {
+          restart: restartNeeded(record, now),
+          unready: unreadyBecause(id),
+          tooOld: tooOldFor(record, now),
+          uncertified,
+        });
+      });
     const away = parts.known.away().filter(expected).map(awayStatus);
-    return away.length === 0 ? told : [...told, ...away].sort((a, b) => (a.id < b.id ? -1 : 1));
+    const others = elsewhere.all().map((proxy) => elsewhereStatus(proxy, unreadyBecause(proxy.id)));
+    if (away.length + others.length === 0) return told;
+    // Who left this node for another is not away.
+    const here = [...told, ...away].filter(({ id, connected }) => connected || elsewhere.of(id).length === 0);
+    return [...here, ...others].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
   };
   /** What is new of it since `before`: a change tells of what it has to do with. */
   const withRestarts = async <Outcome extends ApplyOutcome>(change: () => Promise<Outcome>): Promise<Outcome> => {
@@ -104,9 +126,15 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     return needs.length === 0 ? outcome : { ...outcome, needs_restart: needs };
   };
 
-  const isConnected = (id: string) => {
+  /** null where only another node could know, and that is not heard of. */
+  const isConnected = (id: string): boolean | null => {
     const record = ledger.proxy(id);
-    return record !== undefined && record.disconnectedAt === undefined;
+    if (record !== undefined && record.disconnectedAt === undefined) return true;
+    const node = reconciler.mesh?.workloads.get(id)?.node;
+    const where = node === undefined ? undefined : elsewhere.stateOf(node).state;
+    const isElsewhere = elsewhere.of(id).length > 0;
+    if (elsewhere.stale() && (isElsewhere || (where !== undefined && where !== "here"))) return null;
+    return where === "away" && !isElsewhere ? null : isElsewhere;
   };
 
   return {
@@ -119,16 +147,22 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     watch: (since, signal) => changes.watch(since, signal),
 
     services: (namespace) => serviceSummaries(mesh(), parts.clock.now(), namespace),
-    mtls: (service, namespace) => mtlsReport(mesh(), ledger, service, namespace),
+    mtls: (service, namespace) => mtlsReport(mesh(), ledger, elsewhere, service, namespace),
     check: () => allFindings(reconciler, parts.clock.now(), parts.federation.status(), parts.users),
     why: (request) => why(mesh(), request, { now: parts.clock.now(), isConnected }),
     jwks: () => jwks.status().map(jwksReport),
     proxies: statuses,
+    otherNodes: () => otherNodesOf(elsewhere),
 
     proxyConfig(id) {
       const record = ledger.proxy(id);
       if (!record || record.disconnectedAt !== undefined) {
-        const there = statuses().flatMap((proxy) => (proxy.connected ? [proxy.id] : []));
+        const [other] = elsewhere.of(id);
+        if (other) {
+          const help = "ask that node: nodes tell each other what their proxies have taken, and not what they sent them";
+          throw new WeftError("not_found", `proxy ${id} is connected to node ${other.card.node}, not to this one`, { help });
+        }
+        const there = statuses().flatMap((proxy) => (proxy.connected && proxy.on_node === undefined ? [proxy.id] : []));
         throw new WeftError("not_found", `proxy ${id} is not connected`, { help: `connected are: ${there.join(", ") || "none"}` });
       }
       const resources = ledger.resources(id).map((resource) => ({
@@ -203,6 +237,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       convergenceOf(
         ledger.proxies().filter((record) => record.disconnectedAt === undefined),
         revision,
+        elsewhere,
       ),
 
     ca: () => caAnswer(authority, svids),

@@ -4,6 +4,7 @@ import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import type { Board } from "../store/shared/board.ts";
+import { InForceSchema } from "./in-force.ts";
 import type { NodeCard } from "./node-card.ts";
 
 /** Between tries to reach a board that is away: doubles from the first to the longest, each up to a half shorter. Milliseconds. */
@@ -20,6 +21,8 @@ const CardSchema = v.object({
   version: v.string(),
   address: v.string(),
   trusts: v.optional(v.array(v.string()), []),
+  // What people look at only: where it cannot be read, the rest of the card counts all the same.
+  inForce: v.fallback(v.optional(InForceSchema), undefined),
   at: v.string(),
 });
 
@@ -68,7 +71,7 @@ async function follow({ board, clock, random, onCards, onLost, onTrouble }: Foll
       pace.drop();
       return;
     }
-    await Promise.race([sleep(clock, waitMs * (1 - random() / 2)), aborted(signal)]);
+    await sleep(clock, waitMs * (1 - random() / 2), signal);
     waitMs = Math.min(waitMs * 2, RETRY_MS.longest);
   }
 }
@@ -144,11 +147,4 @@ function parseCard(node: string, text: string): NodeCard | undefined {
   } catch {
     return undefined;
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -16,6 +16,7 @@ import {
   type TrustPropagation,
 } from "../ca/index.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { WeftError } from "../lib/errors.ts";
 import { logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
@@ -216,6 +217,9 @@ function watchWarnings(metrics: Metrics, clock: Clock): (authority: OpenedAuthor
   };
 }
 
+/** With its mend: a line of the log is read by itself. */
+const reasonOf = ({ message, help }: WeftError): string => (help === undefined ? message : `${message}: ${help}`);
+
 function observeSvids(metrics: Metrics, nextExpiry: () => number | undefined): SvidObserver {
   const log = logger("ca");
   return {
@@ -228,9 +232,9 @@ function observeSvids(metrics: Metrics, nextExpiry: () => number | undefined): S
       const until = expires === undefined ? "it has none yet" : `the present one ends at ${new Date(expires).toISOString()}`;
       log.error("no X.509-SVID could be issued for {spiffeId}: {reason}; {until}; trying again in {retryInMs} ms. Look at `weft ca show`", {
         spiffeId,
-        reason: error.message,
+        reason: reasonOf(error),
         until,
-        retryInMs,
+        retryInMs: Math.round(retryInMs),
       });
     },
   };
@@ -247,7 +251,7 @@ function observeTokens(metrics: Metrics): NonNullable<TokenManagerOptions["obser
       const until = expires === undefined ? "there is none yet" : `the present one ends at ${new Date(expires).toISOString()}`;
       log.error(
         "no JWT-SVID for {audience} could be issued for {spiffeId}: {reason}; {until}; trying again in {retryInMs} ms. Look at `weft ca show`",
-        { spiffeId, audience, reason: error.message, until, retryInMs },
+        { spiffeId, audience, reason: reasonOf(error), until, retryInMs: Math.round(retryInMs) },
       );
     },
   };

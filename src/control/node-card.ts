@@ -1,5 +1,7 @@
 /** What a node tells the others of itself on the board (src/store/shared/board.ts), as JSON: true now, worth nothing later, and a hint only. */
 
+import type { InForce } from "./in-force.ts";
+
 export interface NodeCard {
   readonly node: string;
   /** The revision that it serves. */
@@ -18,6 +20,8 @@ export interface NodeCard {
   readonly address: string;
   /** What of the mesh's trust bundle all proxies that are connected to it have (cluster-propagation.ts). */
   readonly trusts: readonly string[];
+  /** What its connected proxies have taken; absent on the card of an earlier weft. */
+  readonly inForce?: InForce;
   /** RFC 3339, UTC, by its own clock: when it last changed. */
   readonly at: string;
 }

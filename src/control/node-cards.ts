@@ -1,9 +1,13 @@
 /** The nodes' cards: this one's, which is posted as long as weft runs, and the others', with when each was there last. */
+import type { Stale } from "../admin/nodes.ts";
+import type { LedgerReader } from "../ads/index.ts";
 import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
+import { reasonText } from "../store/behind.ts";
 import type { Board } from "../store/shared/board.ts";
-import type { Store } from "../store/store.ts";
+import type { Standing, Store } from "../store/store.ts";
 import type { Cluster } from "./cluster.ts";
+import { inForceHere } from "./in-force.ts";
 import type { NodeCard } from "./node-card.ts";
 import type { Presence } from "./presence.ts";
 
@@ -20,6 +24,12 @@ const LOOK_MS = 1_000;
  */
 const DELIVERIES_A_SECOND = 20_000;
 const spacingMs = (nodes: number): number => Math.max(LOOK_MS, (nodes * nodes * 1_000) / DELIVERIES_A_SECOND);
+/**
+ * Who waits for a revision is told as soon as the proxies have answered it, the first after a calm while: this node looks so soon after it, and so often. All nodes
+ * do so at once, so only where that makes few deliveries: up to 44 nodes.
+ */
+const ANSWERS_MS = 100;
+const ANSWERS_LOOKS = 5;
 /** Board.post. */
 const MOST_BYTES = 512 * 1024;
 
@@ -28,6 +38,8 @@ export interface NodeCardsOptions {
   readonly board: Board | undefined;
   /** What there is to say now. */
   readonly card: () => Omit<NodeCard, "at">;
+  /** Of the shared store. */
+  readonly standing?: () => Standing | undefined;
   readonly clock: Clock;
   readonly onTrouble: (message: string) => void;
 }
@@ -43,7 +55,10 @@ export class NodeCards {
   #at = "";
   #postedAt = Number.NEGATIVE_INFINITY;
   #posting: Promise<void> | undefined;
+  #cancelAnswers: (() => void) | undefined;
   #isLost = false;
+  /** Since when the board proves nothing, in ms since the epoch, and why; undefined where it is read. */
+  #doubt: { readonly since?: number; readonly reason: string } | undefined = { reason: "the board of the nodes has not been read yet" };
   #cancel = () => {};
   #closed = false;
 
@@ -73,20 +88,66 @@ export class NodeCards {
     return this.#lastSeen.get(node);
   }
 
-  /** To be called with what followCards tells. */
+  /** To be called with what followCards tells. A board that has lost this node's own card has lost what it held: what was known before holds. */
   take(cards: ReadonlyMap<string, NodeCard>): void {
-    for (const node of this.#all.keys()) if (!cards.has(node)) this.#lastSeen.set(node, this.#options.clock.now());
+    const { node: own, clock } = this.#options;
+    if (!cards.has(own) && this.#all.has(own)) {
+      this.lost("this node's own card is not on the board of the nodes");
+      return;
+    }
+    for (const node of this.#all.keys()) if (!cards.has(node)) this.#lastSeen.set(node, clock.now());
     this.#all = cards;
+    this.#doubt = cards.has(own) ? undefined : { reason: "this node's own card is not on the board of the nodes yet" };
+  }
+
+  /** The board cannot be read: what was known of the others holds, and is as old as that. */
+  lost(reason: string): void {
+    this.#doubt = { reason, since: this.#doubt ? this.#doubt.since : this.#options.clock.now() };
+  }
+
+  /** As of when, and why only then, `all` is known; undefined where it is up to date, and where there is no board. */
+  stale(): Stale | undefined {
+    const { board, clock, standing } = this.#options;
+    if (!board) return undefined;
+    const store = standing?.();
+    const isAway = store !== undefined && !store.inTouch;
+    if (!this.#doubt && !isAway) return undefined;
+    // The store is found to be away a while after it was heard of last.
+    const heard = isAway && store.behindMs !== undefined ? clock.now() - store.behindMs : Number.POSITIVE_INFINITY;
+    const since = Math.min(heard, (this.#doubt ? this.#doubt.since : undefined) ?? Number.POSITIVE_INFINITY);
+    const isKnown = Number.isFinite(since) && this.#all.size > 0;
+    const reason = isAway ? `the shared store is away: ${reasonText(store)}` : (this.#doubt?.reason ?? "");
+    return { ...(isKnown ? { as_of: new Date(since).toISOString() } : {}), reason };
   }
 
   start(): void {
     if (this.#options.board) this.#look();
   }
 
+  /** Another revision is served. */
+  served(): void {
+    const isStarted = this.#postedAt > Number.NEGATIVE_INFINITY;
+    const isFew = (this.#all.size ** 2 * 1_000) / DELIVERIES_A_SECOND <= ANSWERS_MS;
+    if (!this.#closed && isStarted && isFew && !this.#cancelAnswers) this.#awaitAnswers(ANSWERS_LOOKS);
+  }
+
+  #awaitAnswers(looks: number, inMs = ANSWERS_MS): void {
+    const { clock } = this.#options;
+    this.#cancelAnswers = clock.after(inMs, () => {
+      this.#cancelAnswers = undefined;
+      const { inForce } = this.own();
+      const isAnswered = inForce?.behind === undefined && inForce?.more === undefined;
+      const leftMs = this.#changedAt + spacingMs(this.#all.size) - clock.monotonic();
+      if (isAnswered && leftMs <= 0) void this.#post();
+      else if (looks > 1) this.#awaitAnswers(looks - 1, isAnswered ? leftMs : ANSWERS_MS);
+    });
+  }
+
   /** Takes this node's card down, where the board can be reached. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancel();
+    this.#cancelAnswers?.();
     await this.#posting;
     const { board, node } = this.#options;
     await board?.withdraw(node).catch(() => {});
@@ -94,13 +155,19 @@ export class NodeCards {
 
   #look(): void {
     if (this.#closed) return;
-    this.#posting = this.#post().finally(() => {
-      this.#posting = undefined;
+    void this.#post().finally(() => {
       if (!this.#closed) this.#cancel = this.#options.clock.after(LOOK_MS, () => this.#look());
     });
   }
 
-  async #post(): Promise<void> {
+  #post(): Promise<void> {
+    this.#posting ??= this.#postNews().finally(() => {
+      this.#posting = undefined;
+    });
+    return this.#posting;
+  }
+
+  async #postNews(): Promise<void> {
     const { board, node, clock, onTrouble } = this.#options;
     const card = this.own();
     const said = this.#said;
@@ -131,33 +198,37 @@ export interface NodeCardParts {
   readonly cluster: Pick<Cluster, "address" | "certificate" | "trusted"> | undefined;
   readonly revision: number;
   readonly version: string;
+  readonly ledger: LedgerReader | undefined;
 }
 
 /** Time since the engine was heard of is told where it says something: a card that changes each second is news each second. */
 const BEHIND_STEP_MS = 10_000;
 
-export function nodeCard({ node, presence, store, cluster, revision, version }: NodeCardParts): Omit<NodeCard, "at"> {
+export function nodeCard({ node, presence, store, cluster, revision, version, ledger }: NodeCardParts): Omit<NodeCard, "at"> {
   const standing = store.standing?.();
   const behindMs = standing === undefined || standing.inTouch ? 0 : standing.behindMs;
   const notAfter = cluster?.certificate.notAfter;
+  const own = presence.ownCard();
   return {
     node,
     revision,
     behindMs: behindMs === undefined ? null : Math.floor(behindMs / BEHIND_STEP_MS) * BEHIND_STEP_MS,
-    ...presence.ownCard(),
+    ...own,
     certificateNotAfter: notAfter === undefined ? null : new Date(notAfter).toISOString(),
     version,
     address: cluster?.address ?? "",
     trusts: cluster?.trusted ?? [],
+    // Nobody is connected before there is a ledger.
+    inForce: ledger ? inForceHere(revision, [...own.proxies, ...ledger.connected().map(({ id }) => id)], ledger) : { revision },
   };
 }
 
-/** Of a card that is too large what its workloads say in words is shortened: that they are not ready is what counts. */
 /** A card without what is only looked at. */
-function actedOn({ revision: _revision, behindMs: _behindMs, at: _at, ...rest }: NodeCard): string {
+function actedOn({ revision: _revision, behindMs: _behindMs, inForce: _inForce, at: _at, ...rest }: NodeCard): string {
   return JSON.stringify(rest);
 }
 
+/** Of a card that is too large what its workloads say in words is shortened: that they are not ready is what counts. */
 function textOf(card: NodeCard): string {
   const text = JSON.stringify(card);
   if (Buffer.byteLength(text) <= MOST_BYTES) return text;

@@ -41,6 +41,7 @@ export class NodeCertificate implements ServerCertificate {
   #renewing: Promise<void> | undefined;
   #failures = 0;
   #trouble: WeftError | undefined;
+  #started = false;
   #closed = false;
 
   constructor(options: NodeCertificateOptions) {
@@ -71,6 +72,7 @@ export class NodeCertificate implements ServerCertificate {
 
   /** Renews it when that is due, from now on; resolves after the first look, or a moment later: where there is one, nothing waits for authorities that are away. */
   async start(): Promise<void> {
+    this.#started = true;
     const looking = this.#look();
     await (this.#chain === undefined ? looking : Promise.race([looking, sleep(this.#options.clock, FIRST_MS)]));
   }
@@ -107,7 +109,8 @@ export class NodeCertificate implements ServerCertificate {
 
   async #look(): Promise<void> {
     this.#cancel();
-    if (this.#closed) return;
+    // A CA is in the bundle before it may sign: asked then, it would refuse, and the operator would be told.
+    if (this.#closed || !this.#started) return;
     const due = this.#dueIn();
     if (due <= 0) {
       this.#renewing ??= this.#renew().finally(() => {

@@ -18,10 +18,12 @@ const KeptSchema = v.object({
   notReady: v.record(v.string(), v.record(v.string(), v.string())),
   /** The nodes that were ever there: whether they were given up. */
   nodes: v.record(v.string(), v.boolean()),
+  /** For how long nodes have been seen to be gone, milliseconds; an earlier weft did not write it. */
+  gone: v.optional(v.record(v.string(), v.number()), {}),
 });
 export type KeptPresence = v.InferOutput<typeof KeptSchema>;
 
-const NOTHING: KeptPresence = { workloads: {}, notReady: {}, nodes: {} };
+const NOTHING: KeptPresence = { workloads: {}, notReady: {}, nodes: {}, gone: {} };
 
 /** What cannot be read is told, and weft goes on without. */
 export function readPresence(path: string, onTrouble: (message: string) => void): KeptPresence {

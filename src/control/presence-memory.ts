@@ -8,6 +8,8 @@ import type { WorkloadState } from "./presence-state.ts";
 
 /** How long what changed may be unwritten. */
 const WRITE_AFTER_MS = 2_000;
+/** That nodes stay gone is no change, and is written so often all the same: a weft that is killed forgets no more of it. */
+const WRITE_GONE_MS = 3_600_000;
 /** Of workloads that left the mesh and flapped; the oldest are forgotten first. */
 const MOST_GONE = 10_000;
 
@@ -25,13 +27,16 @@ export class PresenceMemory {
   readonly #kept: KeptPresence;
   readonly #gone = new Map<string, WorkloadState>();
   #cancel: (() => void) | undefined;
+  #cancelGone = () => {};
   #isTroubled = false;
 
   constructor(options: PresenceMemoryOptions) {
     this.#options = options;
     this.#kept = readPresence(options.path, options.onTrouble);
     for (const [name, isOut] of Object.entries(this.#kept.nodes)) options.nodes.remember(name, isOut);
+    for (const [name, milliseconds] of Object.entries(this.#kept.gone)) options.nodes.rememberGone(name, milliseconds);
     for (const [node, notReady] of Object.entries(this.#kept.notReady)) options.cards.remember(node, notReady);
+    this.#writeGoneLater();
   }
 
   /** The workload leaves the mesh: an instance that comes and goes is the same one when it is back. */
@@ -61,10 +66,24 @@ export class PresenceMemory {
   }
 
   close(): void {
-    if (!this.#cancel) return;
-    this.#cancel();
+    this.#cancelGone();
+    if (!this.#cancel && !this.#hasGone) return;
+    this.#cancel?.();
     this.#cancel = undefined;
     this.#write();
+  }
+
+  /** Before there are workloads, what was kept is in the file alone. */
+  get #hasGone(): boolean {
+    const { states, nodes } = this.#options;
+    return states().size > 0 && nodes.allGone().size > 0;
+  }
+
+  #writeGoneLater(): void {
+    this.#cancelGone = this.#options.clock.after(WRITE_GONE_MS, () => {
+      if (this.#hasGone) this.changed();
+      this.#writeGoneLater();
+    });
   }
 
   #write(): void {
@@ -80,6 +99,7 @@ export class PresenceMemory {
       workloads: Object.fromEntries(workloads),
       notReady: cards.allNotReady(),
       nodes: Object.fromEntries([...nodes.seen()].filter(([name, isOut]) => !isOut || named.has(name))),
+      gone: Object.fromEntries([...nodes.allGone()].filter(([name]) => named.has(name))),
     });
     if (trouble !== undefined && !this.#isTroubled) onTrouble(trouble);
     this.#isTroubled = trouble !== undefined;

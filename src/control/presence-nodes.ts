@@ -5,6 +5,8 @@
  * the same reason; with half, one node of two or three can still be given up.)
  */
 
+import { GoneTimes } from "./presence-gone.ts";
+
 /**
  * For how long a node's card may be gone, on top of the card's own lease. It is longer than a restart of weft with its catching up (seconds), and than an
  * election in the engine during which no lease is renewed. Kubernetes gives a node up after 40 to 50 s in all.
@@ -33,15 +35,23 @@ export interface NodesPresenceOptions {
 export class NodesPresence {
   readonly #options: NodesPresenceOptions;
   readonly #nodes = new Map<string, NodeState>();
+  /** `since` is for the grace, which begins anew whenever the board was away. */
+  readonly #gone: GoneTimes;
   #held: ReadonlySet<string> = new Set();
 
   constructor(options: NodesPresenceOptions) {
     this.#options = options;
+    this.#gone = new GoneTimes(options.now);
   }
 
   /** It was there before weft started, or is known to be a node of the mesh. */
   remember(name: string, isOut: boolean): void {
     this.#nodes.set(name, { isThere: false, since: this.#options.now(), isOut, wasSeen: true });
+  }
+
+  /** For how long it was seen to be gone before weft started, in milliseconds. */
+  rememberGone(name: string, milliseconds: number): void {
+    this.#gone.recall(name, milliseconds);
   }
 
   /** A workload names it. */
@@ -54,14 +64,22 @@ export class NodesPresence {
     const now = this.#options.now();
     for (const name of names) {
       const known = this.#nodes.get(name);
+      this.#gone.there(name);
       if (known?.isThere) continue;
       this.#nodes.set(name, { isThere: true, since: now, isOut: false, wasSeen: true });
     }
     for (const [name, node] of this.#nodes) {
-      if (!node.isThere || names.has(name)) continue;
+      if (names.has(name)) continue;
+      this.#gone.gone(name);
+      if (!node.isThere) continue;
       node.isThere = false;
       node.since = now;
     }
+  }
+
+  /** The board cannot be read any more. */
+  pause(): void {
+    this.#gone.pause();
   }
 
   /** The board could not be read until now: how long those have been gone that are not on it is not known. */
@@ -103,10 +121,15 @@ export class NodesPresence {
     return this.#nodes.get(name)?.isOut === true;
   }
 
-  /** For how long its card has been gone, in milliseconds; undefined where it is there, or nobody knows of it. */
+  /** For how long its card has been seen to be gone, in milliseconds; undefined where it is there, or nobody knows of it. */
   goneMs(name: string): number | undefined {
     const node = this.#nodes.get(name);
-    return node && !node.isThere ? this.#options.now() - node.since : undefined;
+    return node && !node.isThere ? this.#gone.ms(name) : undefined;
+  }
+
+  /** All that have been seen to be gone, for how many milliseconds. */
+  allGone(): ReadonlyMap<string, number> {
+    return this.#gone.all();
   }
 
   /** Those that were ever there and are of the mesh, by name; the value says whether it was given up. */

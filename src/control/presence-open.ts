@@ -34,8 +34,8 @@ export interface OpenPresenceOptions {
 
 export interface OpenedPresence {
   readonly presence: Presence;
-  /** Begins to read the board. `onCards` is told of all cards that are there, this node's among them. */
-  start(onCards?: (cards: ReadonlyMap<string, NodeCard>) => void): void;
+  /** Begins to read the board. `reader` is told of all cards that are there, this node's among them, and when they cannot be read. */
+  start(reader?: { take(cards: ReadonlyMap<string, NodeCard>): void; lost(reason: string): void }): void;
   close(): Promise<void>;
 }
 
@@ -80,7 +80,7 @@ export function openPresence(options: OpenPresenceOptions): OpenedPresence {
   let isLost = false;
   return {
     presence,
-    start(onCards) {
+    start(reader) {
       if (!board) return;
       stop = followCards({
         board,
@@ -88,13 +88,14 @@ export function openPresence(options: OpenPresenceOptions): OpenedPresence {
         random: Math.random,
         onCards(cards) {
           presence.cards(cards);
-          onCards?.(cards);
+          reader?.take(cards);
           if (isLost) log.info("the board of the nodes can be read again");
           isLost = false;
           count();
         },
         onLost(reason) {
           presence.boardLost(reason);
+          reader?.lost(`the board of the nodes cannot be read: ${reason}`);
           if (!isLost) log.warning("the board of the nodes cannot be read ({reason}): what was known of their workloads holds", { reason });
           isLost = true;
           count();

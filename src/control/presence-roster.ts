@@ -141,7 +141,9 @@ export class PresenceRoster {
   freeze(reason: string): void {
     const wasFrozen = this.#frozen !== undefined;
     this.#frozen = reason;
-    if (!wasFrozen) this.observeAll();
+    if (wasFrozen) return;
+    this.#options.nodes.pause();
+    this.observeAll();
   }
 
   observeAll(): void {

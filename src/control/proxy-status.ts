@@ -1,11 +1,24 @@
 /** The ledger of ADS in the API's words. */
 import type { ProxyStatus, TypeStatus } from "../admin/control-plane.ts";
+import type { OtherNodes } from "../admin/nodes.ts";
 import type { ProxyRecord, TypeRecord } from "../ads/index.ts";
 import type { ProxyAway } from "./known-proxies.ts";
+import type { MeshProxies, ProxyElsewhere } from "./mesh-proxies.ts";
 import { typeName } from "./observer.ts";
 
-/** `restart`: what a restart would change; `unready`: why its application gets no calls; `tooOld`: what its Envoy goes without. */
-export function proxyStatus(record: ProxyRecord, restart?: string, unready?: string, tooOld?: string): ProxyStatus {
+/** What there is to say of a proxy besides what ADS knows, each in words. */
+interface Remarks {
+  /** What a restart would change. */
+  readonly restart?: string;
+  /** Why its application gets no calls. */
+  readonly unready?: string;
+  /** What its Envoy goes without. */
+  readonly tooOld?: string;
+  /** Why its workload has no certificate. */
+  readonly uncertified?: string;
+}
+
+export function proxyStatus(record: ProxyRecord, { restart, unready, tooOld, uncertified }: Remarks = {}): ProxyStatus {
   const [namespace = "", workload = ""] = record.id.split("/");
   return {
     id: record.id,
@@ -22,6 +35,7 @@ export function proxyStatus(record: ProxyRecord, restart?: string, unready?: str
     ...(restart === undefined ? {} : { needs_restart: restart }),
     ...(unready === undefined ? {} : { unready }),
     ...(tooOld === undefined ? {} : { too_old: tooOld }),
+    ...(uncertified === undefined ? {} : { uncertified }),
     types: record.types.map(typeStatus),
   };
 }
@@ -29,6 +43,37 @@ export function proxyStatus(record: ProxyRecord, restart?: string, unready?: str
 /** Of one that this process has not seen, or not for long: what it had taken is not known. */
 export function awayStatus({ id, node, envoyVersion, protocol, address, connectedAt, disconnectedAt }: ProxyAway): ProxyStatus {
   return proxyStatus({ id, node, envoyVersion, protocol, address, connectedAt, disconnectedAt, status: "PENDING", types: [] });
+}
+
+/** Of one of another node: what its card tells. `unready`: as above. */
+export function elsewhereStatus({ id, card, status, unknownBecause, types }: ProxyElsewhere, unready?: string): ProxyStatus {
+  const [namespace = "", workload = ""] = id.split("/");
+  const acked = types.map(({ ackedRevision }) => ackedRevision);
+  return {
+    id,
+    workload,
+    namespace,
+    node: "",
+    envoy_version: "",
+    address: "",
+    connected: true,
+    status,
+    on_node: card.node,
+    ...(acked.length === 0 || acked.includes(undefined) ? {} : { acked_revision: Math.min(...acked.filter((one) => one !== undefined)) }),
+    ...(unknownBecause === undefined ? {} : { unknown_because: unknownBecause }),
+    ...(unready === undefined ? {} : { unready }),
+    types: types.flatMap(({ type, nack, status: ofType, ackedRevision }): TypeStatus[] => {
+      if (type === undefined) return [];
+      return [{ type, status: ofType, acked_revision: ackedRevision, nack: nack && { ...nack, resources: [] } }];
+    }),
+  };
+}
+
+/** How far what is told of other nodes is true. */
+export function otherNodesOf(elsewhere: MeshProxies): OtherNodes {
+  const stale = elsewhere.stale();
+  const away = elsewhere.away().map(({ name, since }) => ({ name, ...(since === undefined ? {} : { since: timestamp(since) }) }));
+  return { ...(stale ? { stale } : {}), ...(away.length === 0 ? {} : { away_nodes: away }) };
 }
 
 function typeStatus(record: TypeRecord): TypeStatus {

@@ -224,7 +224,7 @@ export class Reconciler {
         onTrouble(`the store cannot be followed (${WeftError.from(reason).message}); trying again in ${wait} ms`);
       }
       if (this.#stop.signal.aborted) return;
-      await Promise.race([sleep(clock, wait), aborted(this.#stop.signal)]);
+      await sleep(clock, wait, this.#stop.signal);
       wait = Math.min(wait * 2, RETRY_MS.longest);
     }
   }
@@ -293,11 +293,4 @@ const endingError = () => new WeftError("unavailable", "weft is shutting down");
 
 function keyOf(id: { kind: string; namespace: string; name: string }): string {
   return resourceKey(id.kind, id.namespace, id.name);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -10,6 +10,7 @@ import { canonicalHost } from "../model/index.ts";
 import { abilitiesOf } from "../xds/envoy-version.ts";
 import { inboundResources } from "../xds/inbound.ts";
 import { inboundListenerName } from "../xds/inbound-listener.ts";
+import { earlier, type MeshProxies, type ProxyElsewhere } from "./mesh-proxies.ts";
 
 /** `now`: milliseconds since the epoch. */
 export function serviceSummaries(mesh: Mesh, now: number, namespace?: string): ServiceSummary[] {
@@ -36,10 +37,12 @@ export function serviceSummaries(mesh: Mesh, now: number, namespace?: string): S
 }
 
 /** @throws WeftError "not_found", with the hosts that there are. */
-export function mtlsReport(mesh: Mesh, ledger: LedgerReader, name: string, namespace: string): MtlsReport {
+export function mtlsReport(mesh: Mesh, ledger: LedgerReader, elsewhere: MeshProxies, name: string, namespace: string): MtlsReport {
   const service = findService(mesh, name, namespace);
   const { mode, ports, workloads, details } = serviceMtls(mesh, service);
+  const stale = elsewhere.stale();
   return {
+    ...(stale ? { stale } : {}),
     service: service.name,
     mtls_mode: mode,
     workloads: workloads.map(nameOf),
@@ -48,7 +51,7 @@ export function mtlsReport(mesh: Mesh, ledger: LedgerReader, name: string, names
     revision: mesh.revision,
     ports,
     details: details.map(({ workload, port, workloadPort, mode: portMode, source }) => {
-      const proxy = listenerState(mesh, ledger, mesh.workloads.get(workload), workloadPort);
+      const state = listenerState(mesh, { ledger, elsewhere }, mesh.workloads.get(workload), workloadPort);
       const [workloadNamespace = ""] = workload.split("/");
       return {
         workload: nameOf(workload),
@@ -56,12 +59,14 @@ export function mtlsReport(mesh: Mesh, ledger: LedgerReader, name: string, names
         port,
         mode: portMode,
         source,
-        in_force: proxy === "synced",
-        proxy,
+        in_force: state.proxy === "synced",
+        ...state,
       };
     }),
   };
 }
+
+type ProxyState = Pick<MtlsReport["details"][number], "proxy" | "on_node" | "reason">;
 
 function findService(mesh: Mesh, name: string, namespace: string): Service {
   const host = canonicalHost(name, namespace, mesh.settings.domain);
@@ -79,18 +84,50 @@ function findService(mesh: Mesh, name: string, namespace: string): Service {
 /** Whether the workload's live proxy has accepted the listener that carries the mode: the very bytes, not an earlier version of them. */
 function listenerState(
   mesh: Mesh,
-  ledger: LedgerReader,
+  { ledger, elsewhere }: { readonly ledger: LedgerReader; readonly elsewhere: MeshProxies },
   workload: Workload | undefined,
   workloadPort: number,
-): MtlsReport["details"][number]["proxy"] {
+): ProxyState {
   const port = workload?.inbound.find((inbound) => inbound.number === workloadPort);
-  const record = workload && ledger.proxy(workload.key);
-  if (!workload || !port || !record || record.disconnectedAt !== undefined) return "disconnected";
+  if (!workload || !port) return { proxy: "disconnected" };
+  const record = ledger.proxy(workload.key);
+  if (!record || record.disconnectedAt !== undefined) return stateElsewhere(mesh, elsewhere, workload);
   const name = inboundListenerName(workload, port);
   const listener = inboundResources(mesh, workload, abilitiesOf(record.envoyVersion)).listeners.find((resource) => resource.name === name);
-  if (listener && ledger.inForce(workload.key, TYPE.listener, name, listener.version)) return "synced";
+  if (listener && ledger.inForce(workload.key, TYPE.listener, name, listener.version)) return { proxy: "synced" };
   const refused = record.types.some((type) => type.typeUrl === TYPE.listener && type.nack?.resources.some((bad) => bad.name === name));
-  return refused ? "nacked" : "pending";
+  return { proxy: refused ? "nacked" : "pending" };
+}
+
+/** By the cards of the other nodes: they tell of revisions, not of listeners. */
+function stateElsewhere(mesh: Mesh, elsewhere: MeshProxies, { key, node }: Workload): ProxyState {
+  const found = elsewhere.of(key).map((proxy) => ({ on_node: proxy.card.node, ...saidOf(mesh, proxy) }));
+  const worst = found.find(({ proxy }) => proxy !== "synced") ?? found[0];
+  const where = node === undefined ? undefined : elsewhere.stateOf(node);
+  const stale = elsewhere.stale();
+  if (stale && (worst || (where && where.state !== "here"))) {
+    const reason = worst && stale.as_of !== undefined ? `${worst.proxy} as of ${stale.as_of}` : "nothing is known of its node";
+    return { proxy: "unknown", ...(worst ? { on_node: worst.on_node } : {}), reason };
+  }
+  if (worst) return worst;
+  if (where === undefined || where.state === "here") return { proxy: "disconnected" };
+  const on = { on_node: node };
+  if (where.state === "connected") return { proxy: "disconnected", ...on, reason: `not connected to node ${node}` };
+  if (where.state === "removed") return { proxy: "disconnected", ...on, reason: `node ${node} was removed` };
+  if (where.state === "nobody") return { proxy: "disconnected", ...on, reason: `there is no node ${node} in the mesh` };
+  const since = where.since === undefined ? "" : ` since ${new Date(where.since).toISOString()}`;
+  return { proxy: "away", ...on, reason: `node ${node} is away${since}` };
+}
+
+/** Whether it has all of the revision that is served here, or refused listeners of it. */
+function saidOf({ revision }: Mesh, { card, types }: ProxyElsewhere): Omit<ProxyState, "on_node"> {
+  if (!card.inForce) return { proxy: "unknown", reason: earlier(card) };
+  const refused = types.find(({ type, ackedRevision = 0 }) => type === "LDS" && ackedRevision < revision)?.nack;
+  if (refused) return { proxy: "nacked", reason: `it refused LDS of revision ${refused.revision}: ${refused.message}` };
+  const has = types.find(({ type }) => type === undefined)?.ackedRevision;
+  if (has !== undefined && has >= revision) return { proxy: "synced" };
+  const told = has === undefined ? "nothing of it yet" : `revision ${has} of it`;
+  return { proxy: "pending", reason: `node ${card.node} told of ${told}, and revision ${revision} is served here` };
 }
 
 function nameOf(key: string): string {

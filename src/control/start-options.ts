@@ -1,6 +1,7 @@
 /** What a weft is started with, and what a running one says of itself. */
 import type { SvidPrincipal } from "../admin/index.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { NodeRemovedError } from "../lib/errors.ts";
 import type { openStore } from "../store/index.ts";
 import type { BundleEndpointSettings } from "./bundle-endpoint.ts";
 import type { CaSettings } from "./identity.ts";
@@ -72,6 +73,8 @@ export interface Listening {
 
 export interface RunningWeft {
   readonly listening: Listening;
+  /** Resolves when the node was removed from its mesh: it has ended its streams, and is to be closed. */
+  readonly removed: Promise<NodeRemovedError>;
   /** Ends well: stops taking changes, tells proxies to reconnect elsewhere or later, flushes traces, releases the data directory. */
   close(): Promise<void>;
 }

@@ -29,9 +29,26 @@ export const systemClock: Clock = {
   },
 };
 
-/** Resolves after `milliseconds` on `clock`; never rejects. */
-export function sleep(clock: Clock, milliseconds: number): Promise<void> {
+/** Resolves after `milliseconds` on `clock`, or when `signal` aborts; never rejects. */
+export function sleep(clock: Clock, milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    clock.after(milliseconds, resolve);
+    if (signal?.aborted) return resolve();
+    const end = () => {
+      cancel();
+      // The signal may outlive many such waits.
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const cancel = clock.after(milliseconds, end);
+    signal?.addEventListener("abort", end);
   });
+}
+
+/**
+ * Keeps the process alive, and its event loop asleep while there is nothing to do: where no more than unreferenced timers are left, Bun 1.4.5 neither ends
+ * nor sleeps while the program's first promise is pending, but looks at them over and over. @returns what ends it
+ */
+export function stayAwake(): () => void {
+  const timer = setInterval(() => {}, LONGEST_TIMEOUT_MS);
+  return () => clearInterval(timer);
 }

@@ -34,6 +34,14 @@ export class WeftError extends Error {
   }
 }
 
+/** This node was removed from its mesh, as a record that all nodes keep says: it ends, and is not started again. */
+export class NodeRemovedError extends WeftError {
+  constructor(message: string, options: { help?: string } = {}) {
+    super("forbidden", message, options);
+    this.name = "NodeRemovedError";
+  }
+}
+
 /** The `code` of a Node system error ("ENOENT"), or undefined. */
 export function errnoOf(reason: unknown): string | undefined {
   return reason instanceof Error && "code" in reason && typeof reason.code === "string" ? reason.code : undefined;

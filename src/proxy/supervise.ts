@@ -260,7 +260,7 @@ class Supervisor {
 
   /** Ends early when a signal asks weft to stop. */
   async #pause(milliseconds: number): Promise<void> {
-    await Promise.race([sleep(this.#options.clock, milliseconds), aborted(this.#stop.signal)]);
+    await sleep(this.#options.clock, milliseconds, this.#stop.signal);
   }
 }
 

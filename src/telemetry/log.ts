@@ -114,3 +114,12 @@ export function configureLogging({ level, stream, format, env = {} }: LogOptions
 export function logger(...part: readonly string[]): Logger {
   return getLogger(["weft", ...part]);
 }
+
+/** Texts as they are, though they hold braces. */
+export function plainLog(log: Logger): Readonly<Record<"info" | "warning" | "error", (message: string) => void>> {
+  return {
+    info: (message) => log.info("{message}", { message }),
+    warning: (message) => log.warning("{message}", { message }),
+    error: (message) => log.error("{message}", { message }),
+  };
+}

@@ -28,8 +28,8 @@ export interface WhyRequest {
 export interface WhyContext {
   /** Milliseconds since 1970, for the times in tokens. */
   readonly now: number;
-  /** Whether a workload's proxy ("ns/name") is connected now; absent offline. */
-  readonly isConnected?: (workload: string) => boolean;
+  /** Whether a workload's proxy ("ns/name") is connected now, null where nobody can say; absent offline. */
+  readonly isConnected?: (workload: string) => boolean | null;
 }
 
 export type Verdict = "allow" | "deny" | "no_route" | "refused" | "redirect" | "direct_response" | "fault";
@@ -138,7 +138,7 @@ export interface EndpointAnswer {
   readonly workload: string | null;
   /** 0 is asked first; the next only where that is in bad health, and counts for no verdict. */
   readonly priority: number;
-  /** Whether its proxy is connected to weft; null offline, or where it has none. */
+  /** Whether its proxy is connected to weft, at any node; null offline, where it has none, or where its node is not heard of. */
   readonly connected: boolean | null;
   readonly verdict: Verdict;
   readonly status: number;

@@ -1,5 +1,5 @@
 /** Streams that say what is true, and again when it has changed. */
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
 
 /** Something may have changed: any number of calls of `wake` end one `wait`, also one that begins later. */
 export class Wake {
@@ -51,25 +51,11 @@ export async function* follow<Message>({ look, wake, signal, onMessage, clock, g
         await onMessage(state);
         said = state.version;
         yield state.message;
-        await pause(clock, gapMs, signal);
+        await sleep(clock, gapMs, signal);
       }
       await wake.wait();
     }
   } finally {
     signal.removeEventListener("abort", wake.wake);
   }
-}
-
-/** Ends early where `signal` is aborted. */
-function pause(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      cancel();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const cancel = clock.after(milliseconds, done);
-    if (signal.aborted) done();
-    else signal.addEventListener("abort", done, { once: true });
-  });
 }

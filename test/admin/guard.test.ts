@@ -42,6 +42,18 @@ describe("The admin API", () => {
     expect(statSync(admin.socket).mode & 0o777).toBe(0o600);
   });
 
+  test("takes no call on its Unix socket that Envoy's headers say came through one, but for what is open to all", async () => {
+    await using admin = await startAdmin();
+    const headers = { "X-Envoy-Attempt-Count": "1" };
+    const refused = await admin.call("/v1/services", { headers });
+    expect([refused.status, await refused.json()]).toMatchObject([
+      403,
+      { code: "forbidden", help: expect.stringContaining("with a token") },
+    ]);
+    expect((await admin.call("/livez", { headers })).status).toBe(200);
+    expect((await admin.tcp("/v1/services", { headers })).status).toBe(200);
+  });
+
   test("answers to no other name than loopback's, the bound address and the configured ones", async () => {
     await using admin = await startAdmin({ hosts: ["weft.example"] });
     const port = Number(new URL(admin.url).port);

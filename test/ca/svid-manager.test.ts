@@ -107,6 +107,33 @@ test("A first certificate that cannot be issued is delivered as soon as it can."
   expect(seen.length).toBe(1);
 });
 
+test("What could not be issued is tried again at once when it is asked to be, with its reason known until then; nothing else is.", async () => {
+  const { clock, state, failures, manager, seen, record } = setUp();
+  manager.subscribe(BILLING, () => {});
+  await clock.advance(0);
+  state.broken = true;
+  manager.subscribe(ORDERS, record);
+  await clock.advance(60_000);
+  expect([manager.failureOf(ORDERS)?.message, manager.failureOf(BILLING)]).toEqual(["the CA is away", undefined]);
+  const tries = failures.length;
+  state.broken = false;
+  const asked: string[] = [];
+  const retry = (mayWork: boolean) =>
+    manager.retry((spiffeId, { code }) => {
+      asked.push(`${spiffeId} ${code}`);
+      return mayWork;
+    });
+  retry(false);
+  await clock.advance(0);
+  expect([failures.length, seen]).toEqual([tries, []]);
+  retry(true);
+  await clock.advance(0);
+  expect(seen).toEqual(["2@1"]);
+  expect(manager.failureOf(ORDERS)).toBeUndefined();
+  retry(true);
+  expect(asked).toEqual([`${ORDERS} unavailable`, `${ORDERS} unavailable`]);
+});
+
 test("Keys and timers are let go a moment after the last subscriber went.", async () => {
   const { clock, manager, record } = setUp();
   const first = manager.subscribe(ORDERS, record);

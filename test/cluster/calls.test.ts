@@ -113,6 +113,51 @@ describe("Joining", () => {
     await expect(enter(await makeToken({ authority: true }), "b", csr)).rejects.toThrow("there is a node b in the mesh");
   });
 
+  /** The store ends with the write of `collection`: that is not made, and what was before it stays. */
+  function diesAt(collection: string): () => void {
+    const write = store.writePrivate.bind(store);
+    store.writePrivate = async (change) => {
+      if (change.collection === collection) throw new Error("the authority was killed");
+      await write(change);
+    };
+    return () => {
+      store.writePrivate = write;
+    };
+  }
+
+  test("goes on with the same token where the authority died between its use and the node's registration, for the same node and key alone", async () => {
+    const [token, csr] = [await makeToken({ authority: true }), await request()];
+    const revive = diesAt(NODES);
+    await expect(enter(token, "b", csr)).rejects.toThrow("the authority was killed");
+    revive();
+    await expect(enter(token, "b")).rejects.toThrow("this join token is not known: it was used");
+    await expect(enter(token, "c", csr)).rejects.toThrow("this join token is not known: it was used");
+    expect(records.nodes.size).toBe(0);
+    expect(await enter(token, "b", csr)).toMatchObject({ authority: true });
+    expect((await enter(token, "b", csr)).certificates).toHaveLength(1);
+    expect(records.nodes.get("b")).toMatchObject({ authority: true, joinedBy: "uid 0" });
+    await clock.advance(15 * MINUTE);
+    await expect(enter(token, "b", csr)).rejects.toThrow("this join token ended");
+  });
+
+  test("takes calls of one node with one token that come at once for one", async () => {
+    const [token, csr] = [await makeToken(), await request()];
+    const grants = await Promise.all([1, 2, 3].map(() => enter(token, "b", csr)));
+    expect(grants.map(({ certificates }) => certificates.length)).toEqual([1, 1, 1]);
+    const { records: all } = await store.readAudit({ after: 0, limit: 100 });
+    expect(all.filter(({ action }) => action === "use-join-token")).toHaveLength(1);
+  });
+
+  test("lets no node that was removed back in by the token that it joined with", async () => {
+    const { publicKey, privateKeyPem } = generateLeafKey();
+    const [token, csr] = [await makeToken(), await createSigningRequest(privateKeyPem)];
+    await enter(token, "b", csr);
+    await remove("b", { node: "b", trustDomain: "mesh.local", keyHash: nodeKeyHash(publicKey), publicKey });
+    await expect(enter(token, "b", csr)).rejects.toThrow("this join token is not known: it was used");
+    expect(records.nodes.size).toBe(0);
+    expect((await enter(await makeToken(), "b", csr)).certificates).toHaveLength(1);
+  });
+
   test("tells a token with a wrong secret from one that never was by nothing", async () => {
     const [whole, other] = [await makeToken(), newJoinToken("a", ["A".repeat(43)])];
     const [, id = ""] = /^weft_join_([^.]+)/.exec(whole) ?? [];

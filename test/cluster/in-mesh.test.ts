@@ -67,4 +67,12 @@ describe("weft in its own mesh of nodes", () => {
     });
     expect(await names(a)).toEqual(["ServiceEntry weft", "WorkloadEntry weft-a"]);
   });
+
+  test("loses it also where the node is asked to remove itself", async () => {
+    const a = await mesh.found("a", inMesh(1));
+    const b = await mesh.join(a, "b", inMesh(2));
+    await eventually(async () => expect(await names(b)).toContain("WorkloadEntry weft-b"));
+    expect(await b.ask("DELETE", "/v1/nodes/b")).toMatchObject({ status: 200, json: { name: "b", state: "removed" } });
+    await eventually(async () => expect(await names(a)).toEqual(["ServiceEntry weft", "WorkloadEntry weft-a"]));
+  });
 });

@@ -5,21 +5,37 @@ import { join } from "node:path";
 import { joinNode } from "../../src/control/join-node.ts";
 import { type StartOptions, startWeft } from "../../src/control/start.ts";
 import { systemClock } from "../../src/lib/clock.ts";
+import { WeftError } from "../../src/lib/errors.ts";
 import { openReplica } from "../../src/store/replica/index.ts";
 import type { Board } from "../../src/store/shared/board.ts";
 import { MemoryEngine } from "../store/memory-log.ts";
 
 /** The engine's board in memory; the real ones (etcd, Redis) pass board-contract.ts. A card goes when it is withdrawn, or its node is cut off here. */
 export class MemoryBoard {
+  #isAway = false;
   readonly #cards = new Map<string, string>();
   readonly #changed = new Set<() => void>();
 
   connect(): Board {
     return {
-      post: async (name, text) => this.#change(() => this.#cards.set(name, text)),
+      post: async (name, text) => {
+        this.#reach();
+        this.#change(() => this.#cards.set(name, text));
+      },
       withdraw: async (name) => this.#change(() => this.#cards.delete(name)),
       watch: (signal) => this.#watch(signal),
     };
+  }
+
+  /** Whether nobody can reach it; it keeps its cards. */
+  setAway(isAway: boolean): void {
+    this.#change(() => {
+      this.#isAway = isAway;
+    });
+  }
+
+  #reach(): void {
+    if (this.#isAway) throw new WeftError("unavailable", "nobody answers");
   }
 
   #change(change: () => void): void {
@@ -37,6 +53,7 @@ export class MemoryBoard {
         this.#changed.add(done);
         signal.addEventListener("abort", done, { once: true });
       });
+      this.#reach();
       yield new Map(this.#cards);
       await next;
     }
@@ -53,6 +70,8 @@ export interface TestNode {
     body?: object | string,
   ): Promise<{ readonly status: number; readonly json: Record<string, unknown>; readonly text: string }>;
   stop(): Promise<void>;
+  /** RunningWeft.removed */
+  readonly removed: Promise<Error>;
 }
 
 export type NodeOptions = Partial<Pick<StartOptions, "cluster" | "node" | "takeOver" | "trustDomain" | "ca" | "adsTls" | "inMesh">>;
@@ -91,6 +110,7 @@ export class TestMesh {
     const node: TestNode = {
       data,
       listening: weft.listening,
+      removed: weft.removed,
       async ask(method, path, body) {
         const text = typeof body === "object" ? JSON.stringify(body) : body;
         const headers: Record<string, string> = typeof body === "object" ? { "content-type": "application/json" } : {};

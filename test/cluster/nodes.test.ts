@@ -70,6 +70,19 @@ describe("A mesh of nodes", () => {
     expect(JSON.stringify(json)).not.toContain(token.split(".")[1] ?? "");
   });
 
+  test("lets a node whose join was cut short do it again with the same token and data directory", async () => {
+    const a = await mesh.found();
+    const granted = await mesh.token(a);
+    const data = mesh.directory();
+    await joinNode({ data, node: "b", clock: systemClock, ...granted });
+    // As where weft join was killed before it had kept the answer: of all that it writes, the key comes first.
+    for (const file of ["node.json", "node.crt", "secrets.key"]) rmSync(join(data, file));
+    await expect(joinNode({ data: mesh.directory(), node: "b", clock: systemClock, ...granted })).rejects.toThrow("it was used");
+    await joinNode({ data, node: "b", clock: systemClock, ...granted });
+    const b = await mesh.start(data);
+    expect((await b.ask("GET", "/v1/nodes")).json.items).toMatchObject([{ name: "a" }, { name: "b", state: "here" }]);
+  });
+
   test("refuses a token for another name, a name that is taken, and a directory that is a node's already", async () => {
     const a = await mesh.found();
     const forB = await mesh.token(a, { node: "b" });

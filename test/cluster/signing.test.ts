@@ -1,6 +1,6 @@
 /** Whose identities a joined node gets, by whom, and through which outages: whole wefts, with clients of ADS in the place of their Envoys. */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { TYPE } from "../../src/lib/encoded.ts";
@@ -91,6 +91,27 @@ describe("A joined node", () => {
       });
     });
     expect(Object.keys(await svidsOf(b))).toEqual([id("web")]);
+  });
+
+  test("says of a proxy whose workload is not registered to it why it gets nothing, and serves it once it is", async () => {
+    const a = await mesh.found();
+    const b = await mesh.join(a, "b");
+    const orders = entry("orders", "b");
+    await apply(b, orders.replace(", annotations: {weft.dev/node: b}", ""));
+    const proxy = await connect(b, "orders");
+    const told = async () => {
+      const { json } = await b.ask("GET", "/v1/proxies");
+      return (json.items as { uncertified?: string }[])[0]?.uncertified;
+    };
+    await eventually(async () =>
+      expect(await told()).toBe(
+        `authority a: ${id("orders")} is no identity of a workload that is registered to node b; give its WorkloadEntry the annotation weft.dev/node: b`,
+      ),
+    );
+    expect(proxy.responses).toEqual([]);
+    await apply(b, orders);
+    await eventually(async () => expect(Object.keys(await svidsOf(b))).toEqual([id("orders")]));
+    expect(await told()).toBeUndefined();
   });
 
   test("keeps its SVIDs in files of its own, and starts with them while the authority is away", async () => {
@@ -234,11 +255,15 @@ describe("A node that is removed", () => {
     });
     await ended;
     await eventually(async () => expect((await b.ask("GET", "/healthz")).status).toBe(503));
+    const { message } = await b.removed;
+    expect(message).toMatch(/^this node, b, was removed from the mesh by .+ at \d{4}-.+Z: it serves nobody any more$/);
     expect(readdirSync(join(b.data, "svids"))).toEqual([]);
     await b.stop();
-    const again = await mesh.start(b.data);
-    expect((await again.ask("GET", "/v1/nodes")).json.items).toMatchObject([{ name: "a" }, { name: "b", state: "removed" }]);
-    await again.stop();
+    await expect(mesh.start(b.data)).rejects.toThrow(message);
+    mesh.engine.away = true;
+    await expect(mesh.start(b.data)).rejects.toThrow(message);
+    mesh.engine.away = false;
+    expect(existsSync(join(b.data, "weft.db"))).toBe(true);
     const back = await mesh.join(a, "b");
     await connect(back, "web");
     await eventually(async () => expect(Object.keys(await svidsOf(back))).toEqual([id("web")]));

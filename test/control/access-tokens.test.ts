@@ -62,3 +62,70 @@ test("No access token is made where the store cannot write", async () => {
   expect(tokens.create({ name: "ci", role: "viewer", namespaces: [] }, CALLER)).rejects.toMatchObject({ code: "unavailable" });
   expect(tokens.list()).toEqual([]);
 });
+
+/** Two nodes on one store; `between` is done by the second right before the next write of the first. */
+async function startTwo() {
+  const { clock, store, tokens } = await start();
+  let between = async () => {};
+  const first = await AccessTokens.open(
+    {
+      readPrivate: (collection) => store.readPrivate(collection),
+      async writePrivate(change) {
+        const once = between;
+        between = async () => {};
+        await once();
+        await store.writePrivate(change);
+      },
+    },
+    clock,
+  );
+  const onNextWrite = (does: () => Promise<void>) => {
+    between = does;
+  };
+  return { clock, store, first, second: tokens, onNextWrite };
+}
+
+const VIEWER = { name: "ci", role: "viewer", namespaces: [] } as const;
+
+test("An access token that another node made under the same name meanwhile is what a revocation ends", async () => {
+  const { store, clock, first, second, onNextWrite } = await startTwo();
+  const before = await first.create(VIEWER, CALLER);
+  let after = before;
+  onNextWrite(async () => {
+    await second.revoke("ci", CALLER);
+    after = await second.create(VIEWER, CALLER);
+  });
+  await first.revoke("ci", CALLER);
+  const now = await AccessTokens.open(store, clock);
+  for (const tokens of [first, now]) {
+    expect(() => tokens.authenticate(after.token)).toThrow("Access token ci is revoked");
+    expect(tokens.authenticate(before.token)).toBeUndefined();
+  }
+});
+
+test("Of two nodes that use the name of an ended access token again at once one is refused, and the other's token is good", async () => {
+  const { store, clock, first, second, onNextWrite } = await startTwo();
+  await first.create({ ...VIEWER, lifetimeMs: DAY_MS }, CALLER);
+  await clock.advance(DAY_MS);
+  let winner = "";
+  onNextWrite(async () => {
+    winner = (await second.create(VIEWER, CALLER)).token;
+  });
+  await expect(first.create(VIEWER, CALLER)).rejects.toThrow("there is an access token ci");
+  for (const tokens of [first, second, await AccessTokens.open(store, clock)]) expect(tokens.authenticate(winner)?.role).toBe("viewer");
+});
+
+test("An access token that another node makes under the name of one long ended is not swept away with it", async () => {
+  const { store, clock, first, second, onNextWrite } = await startTwo();
+  await first.create({ ...VIEWER, lifetimeMs: DAY_MS }, CALLER);
+  await clock.advance(32 * DAY_MS);
+  onNextWrite(async () => {
+    await second.create({ ...VIEWER, lifetimeMs: DAY_MS }, CALLER);
+  });
+  await first.create({ ...VIEWER, name: "other" }, CALLER);
+  const now = await AccessTokens.open(store, clock);
+  expect(now.list().map(({ name, state }) => [name, state])).toEqual([
+    ["ci", "valid"],
+    ["other", "valid"],
+  ]);
+});

@@ -2,6 +2,7 @@ import { afterEach, expect, test } from "bun:test";
 import { followCards } from "../../src/control/follow-cards.ts";
 import type { NodeCard } from "../../src/control/node-card.ts";
 import type { Clock } from "../../src/lib/clock.ts";
+import { countListeners } from "../fakes/abort-listeners.ts";
 import { FakeClock } from "../fakes/clock.ts";
 import { MemoryBoard } from "../fakes/memory-board.ts";
 
@@ -65,6 +66,18 @@ test("The cards are told as they are now, and whenever one changes; one that say
   expect(last()?.get("a")).toBe(before?.get("a") ?? card("none"));
 });
 
+test("A card of an earlier weft, or of one that tells otherwise what its proxies have, counts without that", async () => {
+  const { clock, post, last, troubles } = open();
+  await post("a", JSON.stringify(card("a", { inForce: { revision: 7, behind: [{ id: "default/x", acked: 6 }], more: 2 } })));
+  await post("b", JSON.stringify(card("b")));
+  await post("c", JSON.stringify({ ...card("c", { proxies: ["default/x"] }), inForce: { regions: 3 } }));
+  await clock.advance(0);
+  expect(last()?.get("a")?.inForce).toEqual({ revision: 7, behind: [{ id: "default/x", acked: 6 }], more: 2 });
+  expect(last()?.get("b")?.inForce).toBeUndefined();
+  expect(last()?.get("c")).toEqual(card("c", { proxies: ["default/x"] }));
+  expect(troubles).toEqual([]);
+});
+
 test("What a newer weft says besides is left alone; what cannot be read is told once, and the card before holds", async () => {
   const { clock, post, last, troubles } = open();
   await post("a", JSON.stringify({ ...card("a"), mood: "good" }));
@@ -106,4 +119,30 @@ test("A board that is away is told of with each try, after 0.5 s, doubling to 10
   board.cut("here", false);
   await clock.advance(10_000);
   expect([...(last()?.keys() ?? [])]).toEqual(["a", "b"]);
+});
+
+test("A board that is away for days leaves nothing behind of each try to reach it", async () => {
+  const clock = new FakeClock();
+  let waiting = () => 0;
+  let tries = 0;
+  const stop = followCards({
+    board: {
+      async *watch(signal) {
+        if (tries++ === 0) waiting = countListeners(signal);
+        yield new Map();
+        throw new Error("it is away");
+      },
+    },
+    clock,
+    random: () => 0,
+    onCards: () => {},
+    onLost: () => {},
+    onTrouble: () => {},
+  });
+  await clock.advance(3_600_000);
+  expect(tries).toBeGreaterThan(100);
+  expect(waiting()).toBeLessThanOrEqual(1);
+  expect(clock.pending).toBeLessThanOrEqual(1);
+  await stop();
+  expect(clock.pending).toBe(0);
 });

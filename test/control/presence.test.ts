@@ -1,21 +1,28 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { reasonAt } from "../../src/mesh/readiness.ts";
-import { closePresences, seenFrom, serviceYaml, workloadYaml } from "./presence-mesh.ts";
+import { closePresences, type SeenFrom, seenFrom, serviceYaml, workloadYaml } from "./presence-mesh.ts";
 
 afterEach(closePresences);
 
 const ORDERS = serviceYaml("orders");
 const [ONE, TWO, THREE] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"] as const;
 const local = (name: string, address: string) => workloadYaml(name, "orders", address, "here");
+/** The cards of the other nodes, with their proxies. */
+const BOTH = { "edge-1": { proxies: ["default/a"] }, "edge-2": { proxies: ["default/b"] } };
 const remote = (name: string, address: string, node: string, more?: string) => workloadYaml(name, "orders", address, node, more);
+
+/** As this node sees a mesh of `documents`, to which the proxies of these workloads are connected. */
+async function connected(names: readonly string[], documents: readonly string[], options: SeenFrom = {}) {
+  const weft = seenFrom(options);
+  for (const name of names) weft.stream(`default/${name}`, true);
+  await weft.clock.advance(20);
+  await weft.apply(...documents);
+  return weft;
+}
 
 describe("A workload whose proxy is connected to this node", () => {
   test("leaves the endpoints when the proxy has been away for 10 s, and is back at once when it is", async () => {
-    const weft = seenFrom();
-    weft.stream("default/a", true);
-    weft.stream("default/b", true);
-    await weft.clock.advance(20);
-    await weft.apply(ORDERS, local("a", ONE), local("b", TWO));
+    const weft = await connected(["a", "b"], [ORDERS, local("a", ONE), local("b", TWO)]);
     expect(weft.endpoints("orders")).toEqual([ONE, TWO]);
     await weft.clock.advance(3_000);
     weft.stream("default/a", false);
@@ -34,10 +41,7 @@ describe("A workload whose proxy is connected to this node", () => {
   });
 
   test("stays where the proxy comes back before", async () => {
-    const weft = seenFrom();
-    weft.stream("default/a", true);
-    await weft.clock.advance(20);
-    await weft.apply(ORDERS, local("a", ONE), workloadYaml("static", "orders", TWO));
+    const weft = await connected(["a"], [ORDERS, local("a", ONE), workloadYaml("static", "orders", TWO)]);
     const builds = weft.builds();
     for (let times = 0; times < 10; times++) {
       weft.stream("default/a", false);
@@ -82,14 +86,10 @@ describe("A workload whose proxy is connected to this node", () => {
 
 describe("A workload of another node", () => {
   const three = [ORDERS, remote("a", ONE, "edge-1"), remote("b", TWO, "edge-2"), local("c", THREE)];
-  const both = { "edge-1": { proxies: ["default/a"] }, "edge-2": { proxies: ["default/b"] } };
 
   async function open() {
-    const weft = seenFrom();
-    weft.stream("default/c", true);
-    await weft.clock.advance(20);
-    await weft.apply(...three);
-    weft.board(both);
+    const weft = await connected(["c"], three);
+    weft.board(BOTH);
     await weft.clock.advance(5_000);
     expect(weft.endpoints("orders")).toEqual([ONE, TWO, THREE]);
     return weft;
@@ -97,7 +97,7 @@ describe("A workload of another node", () => {
 
   test("leaves the endpoints 10 s after its node's card names its proxy no longer", async () => {
     const weft = await open();
-    weft.board({ ...both, "edge-1": { proxies: [] } });
+    weft.board({ ...BOTH, "edge-1": { proxies: [] } });
     await weft.clock.advance(9_999);
     expect(weft.endpoints("orders")).toEqual([ONE, TWO, THREE]);
     await weft.clock.advance(1);
@@ -114,27 +114,27 @@ describe("A workload of another node", () => {
 
   test("leaves them 30 s after its node's card is gone, and gets 10 s for its proxy when the node is back", async () => {
     const weft = await open();
-    weft.board({ "edge-2": both["edge-2"] });
+    weft.board({ "edge-2": BOTH["edge-2"] });
     await weft.clock.advance(29_999);
     expect(weft.endpoints("orders")).toEqual([ONE, TWO, THREE]);
     await weft.clock.advance(1);
     expect(weft.endpoints("orders")).toEqual([TWO, THREE]);
     expect(weft.said()).toEqual(["default/a left: its node edge-1 has been away for 30 s"]);
-    weft.board({ ...both, "edge-1": {} });
+    weft.board({ ...BOTH, "edge-1": {} });
     await weft.clock.advance(5_000);
     expect(weft.endpoints("orders")).toEqual([TWO, THREE]);
-    weft.board(both);
+    weft.board(BOTH);
     await weft.clock.advance(0);
     expect(weft.endpoints("orders")).toEqual([ONE, TWO, THREE]);
   });
 
   test("keeps its place while a node restarts: the card may be gone for less, and then its proxies have 10 s", async () => {
     const weft = await open();
-    weft.board({ "edge-2": both["edge-2"] });
+    weft.board({ "edge-2": BOTH["edge-2"] });
     await weft.clock.advance(25_000);
-    weft.board({ ...both, "edge-1": {} });
+    weft.board({ ...BOTH, "edge-1": {} });
     await weft.clock.advance(9_000);
-    weft.board(both);
+    weft.board(BOTH);
     await weft.clock.advance(60_000);
     expect(weft.endpoints("orders")).toEqual([ONE, TWO, THREE]);
     expect(weft.said()).toEqual([]);
@@ -142,14 +142,14 @@ describe("A workload of another node", () => {
 
   test("gets no calls while its node says that its application is not ready, also when the board cannot be read any more", async () => {
     const weft = await open();
-    weft.board({ ...both, "edge-1": { proxies: ["default/a"], notReady: { "default/a": "connection refused" } } });
+    weft.board({ ...BOTH, "edge-1": { proxies: ["default/a"], notReady: { "default/a": "connection refused" } } });
     await weft.clock.advance(1_000);
     expect(weft.endpoints("orders")).toEqual([TWO, THREE]);
     expect(weft.mesh().unready.get("default/a")?.reason).toBe("connection refused");
     weft.presence.boardLost("etcd is away");
     await weft.clock.advance(100_000);
     expect(weft.endpoints("orders")).toEqual([TWO, THREE]);
-    weft.board(both);
+    weft.board(BOTH);
     await weft.clock.advance(1_000);
     expect(weft.endpoints("orders")).toEqual([ONE, TWO, THREE]);
   });
@@ -181,10 +181,7 @@ describe("While the board cannot be read", () => {
   const mesh = [ORDERS, remote("a", ONE, "edge-1"), remote("b", TWO, "edge-2"), local("c", THREE)];
 
   test("what was known of others holds, however long; this node's own workloads leave and come as ever", async () => {
-    const weft = seenFrom();
-    weft.stream("default/c", true);
-    await weft.clock.advance(20);
-    await weft.apply(...mesh);
+    const weft = await connected(["c"], mesh);
     weft.board({ "edge-1": { proxies: ["default/a"] }, "edge-2": {} });
     await weft.clock.advance(20_000);
     expect(weft.endpoints("orders")).toEqual([ONE, THREE]);
@@ -196,11 +193,8 @@ describe("While the board cannot be read", () => {
   });
 
   test("nobody is given up for the time of it: all have their grace anew when it can be read again", async () => {
-    const weft = seenFrom();
-    weft.stream("default/c", true);
-    await weft.clock.advance(20);
-    await weft.apply(...mesh);
-    weft.board({ "edge-1": { proxies: ["default/a"] }, "edge-2": { proxies: ["default/b"] } });
+    const weft = await connected(["c"], mesh);
+    weft.board(BOTH);
     await weft.clock.advance(1_000);
     weft.presence.boardLost("etcd is away");
     await weft.clock.advance(3_600_000);
@@ -214,18 +208,14 @@ describe("While the board cannot be read", () => {
   });
 
   test("a node that had gone before has its 30 s anew too, for nobody saw whether it came back", async () => {
-    const weft = seenFrom();
-    weft.stream("default/c", true);
-    await weft.clock.advance(20);
-    await weft.apply(...mesh);
-    const both = { "edge-1": { proxies: ["default/a"] }, "edge-2": { proxies: ["default/b"] } };
-    weft.board(both);
+    const weft = await connected(["c"], mesh);
+    weft.board(BOTH);
     await weft.clock.advance(1_000);
-    weft.board({ "edge-1": both["edge-1"] });
+    weft.board({ "edge-1": BOTH["edge-1"] });
     await weft.clock.advance(20_000);
     weft.presence.boardLost("etcd is away");
     await weft.clock.advance(3_600_000);
-    weft.board({ "edge-1": both["edge-1"] });
+    weft.board({ "edge-1": BOTH["edge-1"] });
     await weft.clock.advance(29_999);
     expect(weft.endpoints("orders")).toEqual([ONE, TWO, THREE]);
     await weft.clock.advance(1);
@@ -233,11 +223,8 @@ describe("While the board cannot be read", () => {
   });
 
   test("a board without this node's own card has lost what it held, and is as good as none", async () => {
-    const weft = seenFrom();
-    weft.stream("default/c", true);
-    await weft.clock.advance(20);
-    await weft.apply(...mesh);
-    weft.board({ "edge-1": { proxies: ["default/a"] }, "edge-2": { proxies: ["default/b"] } });
+    const weft = await connected(["c"], mesh);
+    weft.board(BOTH);
     await weft.clock.advance(1_000);
     weft.board({}, false);
     await weft.clock.advance(3_600_000);
@@ -246,10 +233,7 @@ describe("While the board cannot be read", () => {
   });
 
   test("which it never could be since weft started, everybody is as the last weft knew", async () => {
-    const before = seenFrom();
-    before.stream("default/c", true);
-    await before.clock.advance(20);
-    await before.apply(...mesh);
+    const before = await connected(["c"], mesh);
     before.board({ "edge-1": { proxies: [] }, "edge-2": { proxies: ["default/b"], notReady: { "default/b": "it says NOT_SERVING" } } });
     await before.clock.advance(20_000);
     expect(before.endpoints("orders")).toEqual([THREE]);
@@ -259,6 +243,40 @@ describe("While the board cannot be read", () => {
     expect(after.endpoints("orders")).toEqual([THREE]);
     expect(after.mesh().unready.get("default/b")?.reason).toBe("it says NOT_SERVING");
     expect(after.troubles).toEqual([]);
+  });
+
+  test("for a while, that is no part of the time for which a node has been gone, which counts over restarts until it is back", async () => {
+    const HOUR = 3_600_000;
+    const before = seenFrom();
+    await before.apply(ORDERS, remote("a", ONE, "edge-1"));
+    before.board({});
+    await before.clock.advance(10 * HOUR);
+    expect(before.presence.goneMs("edge-1")).toBe(10 * HOUR);
+    before.presence.boardLost("it is away");
+    await before.clock.advance(5 * HOUR);
+    expect(before.presence.goneMs("edge-1")).toBeUndefined();
+    before.board({});
+    expect(before.presence.goneMs("edge-1")).toBe(10 * HOUR);
+    await before.clock.advance(HOUR);
+    before.close();
+    // One that ends before it knows any workload takes nothing away.
+    seenFrom({ directory: before.directory }).close();
+    const after = seenFrom({ directory: before.directory });
+    await after.apply(ORDERS, remote("a", ONE, "edge-1"));
+    await after.clock.advance(5 * HOUR);
+    expect(after.presence.goneMs("edge-1")).toBeUndefined();
+    after.board({});
+    await after.clock.advance(13 * HOUR);
+    expect(after.presence.goneMs("edge-1")).toBe(24 * HOUR);
+    // As where it is killed: no more than the last hour is forgotten.
+    const last = seenFrom({ directory: before.directory });
+    await last.apply(ORDERS, remote("a", ONE, "edge-1"));
+    last.board({});
+    expect(last.presence.goneMs("edge-1")).toBeGreaterThanOrEqual(23 * HOUR);
+    last.board({ "edge-1": {} });
+    expect(last.presence.goneMs("edge-1")).toBeUndefined();
+    last.board({});
+    expect(last.presence.goneMs("edge-1")).toBe(0);
   });
 
   test("a node that has none takes workloads of other nodes for static", async () => {
@@ -306,11 +324,7 @@ describe("What presence alone would take at once is kept", () => {
   });
 
   test("also where one of those that go together is a moment ahead of the others", async () => {
-    const weft = seenFrom();
-    weft.stream("default/a", true);
-    weft.stream("default/b", true);
-    await weft.clock.advance(20);
-    await weft.apply(ORDERS, local("a", ONE), local("b", TWO));
+    const weft = await connected(["a", "b"], [ORDERS, local("a", ONE), local("b", TWO)]);
     weft.stream("default/a", false);
     await weft.clock.advance(3_000);
     weft.stream("default/b", false);
@@ -395,11 +409,10 @@ describe("What presence alone would take at once is kept", () => {
 
   test("nodes that go one after the other are given up one after the other", async () => {
     const weft = seenFrom();
-    const all = { "edge-1": { proxies: ["default/a"] }, "edge-2": { proxies: ["default/b"] } };
     await weft.apply(ORDERS, workloadYaml("static", "orders", THREE), remote("a", ONE, "edge-1"), remote("b", TWO, "edge-2"));
-    weft.board(all);
+    weft.board(BOTH);
     await weft.clock.advance(1_000);
-    weft.board({ "edge-2": all["edge-2"] });
+    weft.board({ "edge-2": BOTH["edge-2"] });
     await weft.clock.advance(31_000);
     expect(weft.endpoints("orders")).toEqual([TWO, THREE]);
     weft.board({});
@@ -423,10 +436,7 @@ describe("A workload that goes and comes again and again", () => {
     throw new Error("it never came back");
   }
   async function open(options = {}) {
-    const weft = seenFrom(options);
-    weft.stream("default/a", true);
-    await weft.clock.advance(20);
-    await weft.apply(ORDERS, local("a", ONE), workloadYaml("static", "orders", TWO));
+    const weft = await connected(["a"], [ORDERS, local("a", ONE), workloadYaml("static", "orders", TWO)], options);
     await weft.clock.advance(5_000);
     return weft;
   }
@@ -480,10 +490,7 @@ describe("A workload that goes and comes again and again", () => {
 
 describe("However many flap, the Mesh is built anew once a second at most", () => {
   test("a proxy that goes and comes 1,000 times in a minute changes nothing: it is never away for 10 s", async () => {
-    const weft = seenFrom();
-    weft.stream("default/a", true);
-    await weft.clock.advance(20);
-    await weft.apply(ORDERS, local("a", ONE), workloadYaml("static", "orders", TWO));
+    const weft = await connected(["a"], [ORDERS, local("a", ONE), workloadYaml("static", "orders", TWO)]);
     const builds = weft.builds();
     for (let times = 0; times < 1_000; times++) {
       weft.stream("default/a", times % 2 === 1);

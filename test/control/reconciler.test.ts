@@ -5,6 +5,8 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { WeftError } from "../../src/lib/errors.ts";
 import { openMemoryStore } from "../../src/store/index.ts";
 import type { LostEvent, RevisionEvent, Store } from "../../src/store/store.ts";
+import { countListeners } from "../fakes/abort-listeners.ts";
+import { FakeClock } from "../fakes/clock.ts";
 
 test("lists again until that succeeds after a watch has lost its place", async () => {
   const memory = openMemoryStore({ clock: systemClock });
@@ -48,4 +50,33 @@ test("lists again until that succeeds after a watch has lost its place", async (
   expect(reconciler.resource("ServiceEntry/default/api")).toBeDefined();
   expect([lists, troubles.length]).toEqual([3, 2]);
   await reconciler.stop();
+});
+
+test("leaves nothing behind of each try to follow a store that fails for days", async () => {
+  const clock = new FakeClock();
+  let waiting = () => 0;
+  let tries = 0;
+  // biome-ignore lint/correctness/useYield: a watch that fails before it has told anything
+  async function* failing(): AsyncGenerator<RevisionEvent | LostEvent> {
+    throw new WeftError("unavailable", "the disk does not answer");
+  }
+  const reconciler = new Reconciler({
+    store: {
+      list: async () => ({ revision: 0, resources: [] }),
+      watch(_, signal) {
+        if (tries++ === 0) waiting = countListeners(signal);
+        return failing();
+      },
+    },
+    clock,
+    trustDomain: "cluster.local",
+    onMesh: () => {},
+    onTrouble: () => {},
+  });
+  await reconciler.start();
+  await clock.advance(3_600_000);
+  expect(tries).toBeGreaterThan(100);
+  expect(waiting()).toBeLessThanOrEqual(1);
+  await reconciler.stop();
+  expect(clock.pending).toBe(0);
 });

@@ -20,7 +20,7 @@ import type {
   ServiceSummary,
   WatchMessage,
 } from "../../src/admin/control-plane.ts";
-import type { NodesControl } from "../../src/admin/nodes.ts";
+import type { NodesControl, OtherNodes } from "../../src/admin/nodes.ts";
 import type { Registrar, RegistrationBody } from "../../src/admin/registration.ts";
 import { accessControl } from "../../src/control/access-control.ts";
 import { AccessTokens } from "../../src/control/access-tokens.ts";
@@ -50,6 +50,7 @@ export class FakeControlPlane implements ControlPlane {
   readonly access = accessControl(AccessTokens.empty(openMemoryStore({ clock: systemClock }), systemClock));
   /** Those of one weft that is alone with its store. */
   readonly nodes: NodesControl = {
+    stale: () => undefined,
     list: () => [{ name: "here", roles: ["authority"], state: "here", revision: this.revision, proxies: this.proxyList.length }],
     createToken: async ({ authority = false }) => ({
       token: "weft_join_x",
@@ -271,6 +272,8 @@ export class FakeControlPlane implements ControlPlane {
   }
 
   proxies = () => this.proxyList;
+  otherNodesNow: OtherNodes = {};
+  otherNodes = () => this.otherNodesNow;
 
   proxyConfig(id: string): unknown {
     if (!this.proxyList.some((proxy) => proxy.id === id)) throw new WeftError("not_found", `No proxy ${id} is connected`);

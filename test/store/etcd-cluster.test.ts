@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { openEtcd } from "../../src/store/etcd/index.ts";
 import { type Place, type SharedLog, START } from "../../src/store/shared/log.ts";
 import { UnknownOutcome } from "../../src/store/shared/unknown-outcome.ts";
+import { Unreachable } from "../../src/store/shared/unreachable.ts";
 import { type Cluster, installEtcd, type Member, OPTIONS, startEtcd } from "./etcd-cluster.ts";
 import { refusal } from "./harness.ts";
 import { append, appendAll, bytesOf, Reader, text, utf8, within } from "./log-harness.ts";
@@ -208,20 +209,71 @@ function threeMembers(binary: string): void {
     expect((await append(log, head, "after")).outcome).toBe("appended");
   });
 
-  test("an append to members that are all gone is refused as not made, before whoever waits for it has to call its outcome unknown", async () => {
-    // By chance the pauses between tries are such that the last would end after 5 s.
-    const { log } = await openEtcd(cluster.url(prefixOf()), { ...OPTIONS, random: () => 0.9, patienceMs: 2 * PATIENCE_MS });
+  /** All members are made so that none can be reached, and mended again. */
+  async function withoutAny(
+    gone: (log: SharedLog) => unknown,
+    back: () => unknown,
+    work: (log: SharedLog, place: Place, reader: Reader) => Promise<void>,
+  ) {
+    const prefix = prefixOf();
+    // As a node has it: one client for both, which would try for long.
+    const { log } = await openEtcd(cluster.url(prefix), { ...OPTIONS, patienceMs: 60_000 });
     logs.push(log);
     const { place } = await append(log, START, "before");
-    await Promise.all(cluster.members.map((member) => member.kill()));
-    // What was open is found closed by the first try.
-    await refusal(log.append(place, { id: crypto.randomUUID(), bytes: utf8("on its way") }));
-    const began = performance.now();
-    const refused = await refusal(log.append(place, { id: crypto.randomUUID(), bytes: utf8("later") }));
-    expect(performance.now() - began).toBeLessThan(PATIENCE_MS);
-    expect(refused).not.toBeInstanceOf(UnknownOutcome);
-    expect(refused.code).toBe("unavailable");
-    for (const member of cluster.members) member.start();
-    await Promise.all(cluster.members.map((member) => member.ready()));
-  });
+    const reader = read(log);
+    await reader.upTo(place);
+    await gone(log);
+    try {
+      await work(log, place, reader);
+    } finally {
+      await back();
+      await Promise.all(cluster.members.map((member) => member.ready()));
+    }
+    const { head } = await read(await open(prefix)).until("current");
+    expect((await append(log, head, "after")).outcome).toBe("appended");
+  }
+
+  test("that nobody listens at any member is known within 2 s: the follower is told, and appends are refused as not made", () =>
+    withoutAny(
+      () => Promise.all(cluster.members.map((member) => member.kill())),
+      () => cluster.members.forEach((member) => void member.start()),
+      async (log, place, reader) => {
+        const began = performance.now();
+        // What was open is found closed by the first try.
+        const entry = { id: crypto.randomUUID(), bytes: utf8("on its way") };
+        const [told] = await Promise.all([refusal(reader.until("lost")), refusal(log.append(place, entry))]);
+        expect(told).toBeInstanceOf(Unreachable);
+        expect(performance.now() - began).toBeLessThan(2_000);
+        expect(await refusal(log.append(place, entry))).toBeInstanceOf(Unreachable);
+        expect(performance.now() - began).toBeLessThan(4_000);
+      },
+    ));
+
+  for (const connected of [false, true])
+    test(`that all members have fallen silent is known within ${connected ? 11 : 9} s, and to an append within 5 s${connected ? ", also where each had a connection" : ""}`, () =>
+      withoutAny(
+        async (log) => {
+          // It asks all of them.
+          if (connected) await log.warnings();
+          for (const member of cluster.members) member.pause();
+        },
+        () => cluster.members.forEach((member) => void member.resume()),
+        async (log, place, reader) => {
+          const began = performance.now();
+          const since = () => performance.now() - began;
+          const entry = { id: crypto.randomUUID(), bytes: utf8("meanwhile") };
+          const [told, appended] = await Promise.all([
+            refusal(reader.until("lost")).then((reason) => ({ reason, ms: since() })),
+            refusal(log.append(place, entry)).then((reason) => ({ reason, ms: since() })),
+          ]);
+          expect(told.reason).toBeInstanceOf(Unreachable);
+          expect(appended.reason).toBeInstanceOf(UnknownOutcome);
+          expect(appended.reason.cause).toBeInstanceOf(Unreachable);
+          console.log(
+            `all members silent: an append knew it after ${Math.round(appended.ms)} ms, the follower after ${Math.round(told.ms)} ms`,
+          );
+          expect(appended.ms).toBeLessThan(connected ? 4_900 : 4_400);
+          expect(told.ms).toBeLessThan(connected ? 11_000 : 9_000);
+        },
+      ));
 }

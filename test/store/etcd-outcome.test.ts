@@ -1,6 +1,8 @@
 /** What weft makes of an etcd whose answers are lost, that is full, that lost its data, or that is not what it should be. */
-import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, spyOn, test } from "bun:test";
+import { notConnected } from "../../src/store/etcd/failure.ts";
 import { openEtcd } from "../../src/store/etcd/index.ts";
+import { Watching } from "../../src/store/etcd/watching.ts";
 import { type Place, type SharedLog, START } from "../../src/store/shared/log.ts";
 import { UnknownOutcome } from "../../src/store/shared/unknown-outcome.ts";
 import { describeWhere } from "../skip.ts";
@@ -143,6 +145,23 @@ else {
   });
 
   describe("an etcd that is away", () => {
+    test("is not asked without a pause by who looks at the board, where it lists the cards and no watch can be opened", async () => {
+      const { board } = await open(member.address, `/test/${crypto.randomUUID()}`);
+      // No etcd does so for long enough to count.
+      const opening = spyOn(Watching, "open").mockImplementation(() => Promise.reject(notConnected(member.address, new Error("no watch"))));
+      const looking = within(
+        (async () => {
+          for await (const cards of board.watch(AbortSignal.timeout(10_000))) if (cards.has("a")) return;
+        })(),
+        "a card that is posted later",
+      );
+      await Bun.sleep(1_000);
+      expect(opening.mock.calls.length).toBeWithin(2, 9);
+      opening.mockRestore();
+      await board.post("a", "{}", 60_000);
+      await looking;
+    });
+
     test("is waited for a while, then it is unavailable to all that ask; the log and the board say so, and end", async () => {
       const { member: only } = await own();
       const { log, board } = await open(only.address, "/weft");
@@ -172,6 +191,31 @@ else {
       await only.ready();
       expect((await append(log, place, "two")).outcome).toBe("appended");
       await board.post("a", "{}", 5_000);
+    });
+  });
+
+  describe("an etcd behind a slow link", () => {
+    test("is in touch all the while, and takes each change, with round trips of 200 ms of which every tenth loses a packet", async () => {
+      const relay = await Relay.start(Number(member.address.split(":")[1]));
+      disposals.push(() => relay.dispose());
+      // TCP sends what was lost again after about 3 round trips.
+      relay.delayMs = (piece) => 100 + (piece % 20 === 7 ? 600 : 0);
+      const { log, board } = await openEtcd(`etcd://127.0.0.1:${relay.port}/test/${crypto.randomUUID()}`, OPTIONS);
+      disposals.push(() => log.close());
+      const reader = read(log);
+      await board.post("a", "{}", 60_000);
+      let head = START;
+      let slowest = 0;
+      for (let count = 0; count < 25; count++) {
+        const began = performance.now();
+        const { outcome, place } = await append(log, head, `${count}`);
+        expect(outcome).toBe("appended");
+        slowest = Math.max(slowest, performance.now() - began);
+        head = place;
+      }
+      // Throws where the follower was told that etcd is away.
+      expect(await reader.upTo(head)).toHaveLength(25);
+      expect(slowest).toBeGreaterThan(600);
     });
   });
 

@@ -5,6 +5,7 @@
 import { WeftError } from "../../src/lib/errors.ts";
 import { type LogEntry, type LogEvent, type Place, type SharedLog, START } from "../../src/store/shared/log.ts";
 import { UnknownOutcome } from "../../src/store/shared/unknown-outcome.ts";
+import { Unreachable } from "../../src/store/shared/unreachable.ts";
 
 /** What becomes of the next append. */
 export type Fault =
@@ -24,6 +25,8 @@ export class MemoryEngine {
   snapshot: LogEntry | undefined;
   /** For all of its clients. */
   away = false;
+  /** Where it is away, and its clients can tell that there is nobody to connect to. */
+  nobody = false;
   full = false;
   #changed = new Set<() => void>();
   #delayed: (() => void)[] = [];
@@ -120,6 +123,10 @@ export class MemoryLog implements SharedLog {
   faults: Fault[] = [];
   /** Appends that are under way come no further; all else goes on. */
   #holding = false;
+  /** How many are. */
+  held = 0;
+  /** How often it was followed. */
+  follows = 0;
   /** How many were made through this client. */
   appends = 0;
   snapshots = 0;
@@ -150,6 +157,7 @@ export class MemoryLog implements SharedLog {
   }
 
   async *follow(after: Place, signal: AbortSignal): AsyncGenerator<LogEvent> {
+    this.follows += 1;
     let seen = after;
     let told: Place | undefined;
     while (!signal.aborted) {
@@ -174,7 +182,9 @@ export class MemoryLog implements SharedLog {
 
   async append(after: Place, { id, bytes }: { readonly id: string; readonly bytes: Uint8Array }): Promise<"appended" | "behind"> {
     await this.#reach(new AbortController().signal);
+    this.held += 1;
     while (this.#holding) await this.#engine.wait(new AbortController().signal);
+    this.held -= 1;
     if (this.#engine.full) throw new WeftError("unavailable", "memory log: it takes nothing more");
     const fault = this.faults.shift();
     if (fault === "delayed") this.#engine.delay(() => void this.#engine.append(after, id, bytes));
@@ -215,7 +225,9 @@ export class MemoryLog implements SharedLog {
   async #reach(signal: AbortSignal): Promise<void> {
     for (let turn = 0; turn < this.slow; turn++) await new Promise((resolve) => setImmediate(resolve));
     while (this.#silent && !signal.aborted) await this.#engine.wait(signal);
-    if (this.#isAway) throw new WeftError("unavailable", "memory log: connection refused");
+    if (!this.#isAway) return;
+    const why = "memory log: connection refused";
+    throw this.#engine.nobody ? new Unreachable(why, { cause: undefined }) : new WeftError("unavailable", why);
   }
 }
 

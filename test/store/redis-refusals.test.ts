@@ -4,6 +4,7 @@ import { rmSync } from "node:fs";
 import { systemClock } from "../../src/lib/clock.ts";
 import { openRedis } from "../../src/store/redis/index.ts";
 import { type Place, START } from "../../src/store/shared/log.ts";
+import { Unreachable } from "../../src/store/shared/unreachable.ts";
 import { describeWhere } from "../skip.ts";
 import { append, appendAll, bytesOf, type Client, engines, headOf, utf8 } from "./log-harness.ts";
 import { DURABLE, freePort, installRedis, type RedisConfig, RedisServer } from "./redis-server.ts";
@@ -122,6 +123,7 @@ describeWhere(programs !== undefined, "a redis-server (scripts/lib/install-redis
       const began = performance.now();
       await expect(read(log).next()).rejects.toMatchObject(away);
       expect(performance.now() - began).toBeLessThan(8_000);
+      await expect(read(log).next()).rejects.toBeInstanceOf(Unreachable);
     });
 
     test("and names a host that no one knows, the message says so", async () => {

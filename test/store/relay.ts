@@ -66,6 +66,9 @@ export class Relay {
     }
   }
 
+  /** What comes takes so long, either way. Tells it of each piece by its number, from 0. */
+  delayMs: ((piece: number) => number) | undefined;
+
   /** Ends all connections that are open. */
   cutAll(): void {
     for (const { client, server } of this.#pairs) {
@@ -87,13 +90,24 @@ export class Relay {
     const pair: Pair = { client, server, held: [], cut: false };
     this.#pairs.add(pair);
     server.on("error", () => client.destroy());
-    server.on("data", (data) => void (pair.cut || client.write(data)));
+    this.#slowly(server, (data) => void (pair.cut || client.write(data)));
     server.on("close", () => {
       this.#pairs.delete(pair);
       client.destroy();
     });
-    client.on("data", (data: Buffer) => this.#said(pair, data));
+    this.#slowly(client, (data) => this.#said(pair, data));
     client.on("close", () => void (pair.cut || server.destroy()));
+  }
+
+  /** In order: what comes after a piece that takes long waits for it. */
+  #slowly(from: Socket, take: (data: Buffer) => void): void {
+    let piece = 0;
+    let last: Promise<unknown> = Promise.resolve();
+    from.on("data", (data: Buffer) => {
+      if (!this.delayMs) return take(data);
+      const delay = Bun.sleep(this.delayMs(piece++));
+      last = Promise.all([last, delay]).then(() => take(data));
+    });
   }
 
   #said(pair: Pair, data: Buffer): void {

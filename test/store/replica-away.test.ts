@@ -128,6 +128,62 @@ describe("a node whose engine is away", () => {
     expect(told).toBeGreaterThan(before);
   });
 
+  test("refuses changes at once where there is nobody to connect to, also those that wait for another, until it is in touch again", async () => {
+    const { engine, nodes, logs } = await start(1);
+    const [node] = nodes as [Node];
+    const timed = async (change: Promise<unknown>) => {
+      const began = performance.now();
+      expect((await refusal(change)).message).toContain("nothing was changed");
+      return performance.now() - began;
+    };
+    logs[0]?.setHolding(true);
+    const underWay = apply(node.store, put("a", 1));
+    // It is sent, and unanswered.
+    await until("it is under way", () => logs[0]?.held === 1);
+    const waiting = timed(apply(node.store, put("a", 2)));
+    engine.nobody = true;
+    engine.setAway(true);
+    await outOfTouch(node);
+    const began = performance.now();
+    await Promise.all([waiting, timed(apply(node.store, put("a", 3)))]);
+    expect(performance.now() - began).toBeLessThan(500);
+    engine.setAway(false);
+    logs[0]?.setHolding(false);
+    await underWay;
+    await inTouch(node);
+    expect((await apply(node.store, put("a", 4))).revision).toBe(2);
+  });
+
+  test("tries again soon where a change was refused, however long the engine has been away", async () => {
+    const engine = new MemoryEngine();
+    const node = newNode(() => engine.connect());
+    await node.start({ random: () => 1 });
+    await apply(node.store, put("a", 1));
+    const follows = () => engine.clients[0]?.follows ?? 0;
+    const before = follows();
+    engine.nobody = true;
+    engine.setAway(true);
+    // It comes after 2.6 s, and the next 3 s later.
+    await until("the fourth try", () => follows() === before + 3);
+    engine.setAway(false);
+    const began = performance.now();
+    await refusal(apply(node.store, put("a", 2)));
+    await inTouch(node);
+    expect(performance.now() - began).toBeLessThan(1_500);
+  });
+
+  test("learns from a change that nobody could take that there is nobody to connect to", async () => {
+    const { engine, nodes } = await start(1);
+    const [node] = nodes as [Node];
+    engine.nobody = true;
+    // Without a word to its followers.
+    engine.away = true;
+    expect((await refusal(apply(node.store, put("a", 1)))).message).toContain("nothing was changed");
+    expect(standing(node)).toMatchObject({ inTouch: false, reason: "memory log: connection refused" });
+    engine.setAway(false);
+    await inTouch(node);
+  });
+
   test("hands on what the engine cannot promise", async () => {
     const { nodes } = await start(1);
     await until("the warnings came", () => (standing(nodes[0] as Node)?.warnings.length ?? 0) > 0);

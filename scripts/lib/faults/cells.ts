@@ -35,6 +35,9 @@ const QUICK: readonly (readonly [FaultName, TargetName])[] = [
   ["kill", "store"],
   ["kill", "node"],
   ["stop", "authority"],
+  ["partition", "leader"],
+  ["slow", "node"],
+  ["disk", "node"],
   ["compaction", "node"],
 ];
 

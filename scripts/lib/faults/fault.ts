@@ -40,6 +40,7 @@ export interface Made {
 
 /** Who has written nothing so far does so within this. */
 const FULL_MS = 8_000;
+const LAST_WORDS_MS = 1_000;
 const JUMP_S = 1_200;
 /** libfaketime looks at its file so often, seconds. */
 const LOOK_S = 1;
@@ -69,6 +70,7 @@ export async function makeFault(cell: Cell, mesh: FaultMesh, tools: FaultTools):
     await hold();
     if (fault === "partition")
       await all(async ({ host }) => unfelt.push(...((await isReached(host)) ? [`${host.name} can be reached`] : [])));
+    if (fault === "slow" && victims.every(({ host }) => host.heldUp() === 0)) unfelt.push("nothing waited for the slow link");
     await all(({ host }) => host.mend());
   }
   if (fault === "disk") {
@@ -79,6 +81,8 @@ export async function makeFault(cell: Cell, mesh: FaultMesh, tools: FaultTools):
       const said = await waitFor("a word of the full disk", () => fullness(victim), Boolean, { limitMs: FULL_MS }).catch(() => undefined);
       notes.push(`${victim.host.name} ${said ?? "had nothing to write"}`);
       noticed ||= said !== undefined;
+      // etcd says so, and ends a moment later.
+      if (said !== undefined) await Promise.race([victim.process().exited, sleep(systemClock, LAST_WORDS_MS)]);
     });
     if (!noticed) unfelt.push("nobody noticed the full disk");
     await all(({ host }) => host.empty());
@@ -92,6 +96,7 @@ export async function makeFault(cell: Cell, mesh: FaultMesh, tools: FaultTools):
 
 /** The store is whole; for the clock cells the victims run with a clock that can be set, not yet set. */
 export async function prepareFault(cell: Cell, mesh: FaultMesh, { faketime }: FaultTools): Promise<void> {
+  for (const member of mesh.store.members) member.start();
   await mesh.store.ready();
   if (cell.fault !== "clock" || faketime === undefined) return;
   for (const { host, process, restart } of await victimsOf(cell, mesh)) {

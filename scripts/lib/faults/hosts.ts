@@ -26,6 +26,8 @@ export interface Host {
   port(address: string): Promise<number>;
   cut(): void;
   slow(): void;
+  /** How many packets the slow link has kept waiting, either way, since it is slow. */
+  heldUp(): number;
   /** Mends the links. */
   mend(): void;
   fill(): void;
@@ -164,6 +166,12 @@ async function namespaceHost(
       shape("add");
       faulty = "slow";
     },
+    heldUp() {
+      const show = ["tc", "-s", "qdisc", "show", "dev"];
+      return [[...show, control.outer], inside([...show, control.inner])]
+        .map((command) => heldUpOf(Bun.spawnSync([...command], { stdin: "ignore", stderr: "ignore" }).stdout.toString()))
+        .reduce((sum, packets) => sum + packets);
+    },
     mend() {
       if (faulty === "cut") run(["ip", "link", "set", control.outer, "master", control.bridge]);
       if (faulty === "slow") shape("del");
@@ -196,6 +204,7 @@ function plainHosts({ directory }: HostsOptions, network: Network, why: string):
         port: (of) => network.freePort(of),
         cut: impossible,
         slow: impossible,
+        heldUp: () => 0,
         mend() {},
         fill: impossible,
         empty() {},
@@ -219,6 +228,13 @@ function fill(path: string): void {
   } finally {
     closeSync(file);
   }
+}
+
+/** Of `tc -s qdisc`: tbf counts what did not fit at once, netem delays all. */
+export function heldUpOf(text: string): number {
+  const [, kind] = /^qdisc (\w+)/m.exec(text) ?? [];
+  const [, packets = 0] = (kind === "tbf" ? /overlimits (\d+)/ : /Sent \d+ bytes (\d+) pkt/).exec(text) ?? [];
+  return Number(packets);
 }
 
 function run(command: readonly string[]): void {

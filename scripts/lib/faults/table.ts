@@ -34,7 +34,7 @@ export function formatTrials(trials: readonly Trial[], skipped: readonly Skipped
     String(trial.refused),
     String(trial.unknown),
     seconds(trial.pauseMs),
-    seconds(trial.recoveryMs),
+    trial.isBroken ? "never" : seconds(trial.recoveryMs),
     String(trial.calls),
     String(trial.failedCalls),
     trial.explained,

@@ -23,6 +23,8 @@ export interface Trial extends Cell {
   readonly recoveryMs: number;
   readonly notes: readonly string[];
   readonly seconds: number;
+  /** It could not be brought to its end. */
+  readonly isBroken?: boolean;
 }
 
 const PADDING = 100_000;

@@ -15,6 +15,7 @@ import { type EntryReader, kvsOf, samePlace } from "./entries.ts";
 import type { EtcdFailure } from "./failure.ts";
 import type { Fence } from "./fence.ts";
 import { headValue, type Keys, parseHead, textOf, utf8 } from "./keys.ts";
+import { Tries } from "./tries.ts";
 
 interface Parts {
   readonly client: EtcdClient;
@@ -58,28 +59,23 @@ async function commit(
 ): Promise<"appended" | "behind"> {
   const { client, fence, reader } = parts;
   const place: Place = { sequence: after.sequence + 1, id: entry.id };
-  const began = client.clock.monotonic();
   let epoch = fence.epoch;
   let transaction = transactionOf(parts, after, entry, epoch, staged);
-  const left = () => Math.min(PATIENCE_MS, client.patienceMs) - (client.clock.monotonic() - began);
+  const tries = new Tries(client, Math.min(PATIENCE_MS, client.patienceMs));
   let maybeDone = false;
-  for (let tries = 1; ; tries++) {
+  for (;;) {
     let answer: TxnResponse;
     try {
       // A member that is cut off takes all of it to connect: the last try ends in time to say that nothing was sent.
-      const deadlineMs = Math.min(DEADLINE_MS, Math.max(LEAST_MS, left()));
+      const deadlineMs = Math.min(DEADLINE_MS, Math.max(LEAST_MS, tries.leftMs));
       answer = await client.attempt(({ kv }, options) => kv.txn(transaction, options), { deadlineMs });
     } catch (reason) {
       const failure = reason as EtcdFailure;
       maybeDone ||= failure.maybeDone;
-      const leftMs = left();
-      if (failure.cure === "member" && leftMs > 0 && !client.closed.aborted) {
-        await client.backOff(tries, { leftMs });
-        continue;
-      }
-      if (!maybeDone) throw failure.unavailable();
+      if (await tries.again(failure)) continue;
+      if (!maybeDone) throw failure.unavailable(tries.nowhere);
       fence.suspect(epoch);
-      throw new UnknownOutcome(`nobody knows whether the entry was written: ${failure.message}`, failure);
+      throw new UnknownOutcome(`nobody knows whether the entry was written: ${failure.message}`, failure.unavailable(tries.nowhere));
     }
     if (answer.succeeded) return "appended";
     const [head, stored, fenced, owner] = answer.responses.map((response) => kvsOf(response)[0]);

@@ -1,5 +1,6 @@
 /** The board: a key for each card, with a lease that its node renews. */
 import { Event_EventType } from "../../gen/etcd/kv_pb.ts";
+import { backoff, jittered } from "../shared/backoff.ts";
 import type { Board } from "../shared/board.ts";
 import type { EtcdClient } from "./client.ts";
 import { EtcdFailure, says } from "./failure.ts";
@@ -61,6 +62,7 @@ export class EtcdBoard implements Board {
   async *watch(signal: AbortSignal): AsyncGenerator<ReadonlyMap<string, string>> {
     const client = this.#client;
     let watching: Watching | undefined;
+    let failures = 0;
     try {
       while (!signal.aborted) {
         const { cards, revision } = await this.#all(signal);
@@ -70,13 +72,17 @@ export class EtcdBoard implements Board {
         try {
           watching = await Watching.open(client, create, signal);
         } catch (reason) {
+          if (!(reason instanceof EtcdFailure)) throw reason;
+          if (reason.cure !== "member") throw reason.unavailable();
           // Listing again finds another member, or says that there is none.
-          if (reason instanceof EtcdFailure && reason.cure === "member") continue;
-          throw reason instanceof EtcdFailure ? reason.unavailable() : reason;
+          failures += 1;
+          await client.pause(backoff(failures, client.random), signal);
+          continue;
         }
+        failures = 0;
         yield* this.#changes(cards, revision, watching, signal);
         watching.close();
-        await client.pause(client.jittered(100), signal);
+        await client.pause(jittered(100, client.random), signal);
       }
     } catch (reason) {
       if (!signal.aborted && !client.closed.aborted) throw reason;
@@ -95,7 +101,7 @@ export class EtcdBoard implements Board {
     const client = this.#client;
     let asked = revision;
     while (!signal.aborted) {
-      const watched = await watching.next(client.jittered(ASK_EVERY_MS));
+      const watched = await watching.next(jittered(ASK_EVERY_MS, client.random));
       if (signal.aborted) return;
       if (watched === undefined) {
         const { header } = await client.call(({ kv }, options) => kv.range({ key: utf8(this.#keys.head) }, options), { signal });

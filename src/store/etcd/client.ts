@@ -1,8 +1,9 @@
 /** Calls to an etcd cluster: each with a deadline, on the member that answered last, and where that fails on another. */
-import type { Clock } from "../../lib/clock.ts";
+import { type Clock, sleep } from "../../lib/clock.ts";
 import { EtcdFailure, failureOf, notConnected, tooLate } from "./failure.ts";
 import { Member, type Session } from "./member.ts";
 import { Tokens } from "./tokens.ts";
+import { Tries } from "./tries.ts";
 import type { EtcdAddress } from "./url.ts";
 
 /** What a call of the generated clients needs. */
@@ -29,17 +30,19 @@ export interface ClientOptions {
 
 /** A member that is stopped, or cut off, answers nothing: another is asked soon enough that "current" comes every 10 s. */
 const DEADLINE_MS = 3_000;
-const CONNECT_MS = 2_000;
+/** A call that takes longer is reason to see who else is there. */
+const ASIDE_MS = 1_000;
+/** And who else, where that one does not answer either. */
+const NEXT_ASIDE_MS = 500;
 /** An election takes etcd one to three seconds with its default timeout; a member that does not answer is found out in three. */
 const PATIENCE_MS = 10_000;
-const BACKOFF = { firstMs: 50, mostMs: 1_000 };
 
 export class EtcdClient {
   readonly name: string;
   readonly clock: Clock;
   readonly members: readonly Member[];
   readonly patienceMs: number;
-  readonly #random: () => number;
+  readonly random: () => number;
   readonly #tokens: Tokens;
   readonly #closed = new AbortController();
   #preferred: number;
@@ -48,9 +51,9 @@ export class EtcdClient {
     this.name = address.name;
     this.clock = clock;
     this.patienceMs = patienceMs;
-    this.#random = random;
+    this.random = random;
     this.#tokens = new Tokens(address);
-    this.members = address.members.map((name) => new Member(name, address));
+    this.members = address.members.map((name) => new Member(name, address, clock));
     this.#preferred = Math.floor(random() * this.members.length) % this.members.length;
   }
 
@@ -66,15 +69,13 @@ export class EtcdClient {
 
   /** Tries until it succeeds: only for calls that may be carried out twice. @throws WeftError "unavailable" */
   async call<T>(send: Call<T>, limits: Limits = {}): Promise<T> {
-    const began = this.clock.monotonic();
-    for (let tries = 1; ; tries++) {
+    const tries = new Tries(this, this.patienceMs, limits.signal);
+    for (;;) {
       try {
         return await this.attempt(send, limits);
       } catch (reason) {
         const failure = reason as EtcdFailure;
-        const over = this.clock.monotonic() - began >= this.patienceMs;
-        if (failure.cure !== "member" || over || limits.signal?.aborted || this.closed.aborted) throw failure.unavailable();
-        await this.backOff(tries, { signal: limits.signal });
+        if (!(await tries.again(failure))) throw failure.unavailable(tries.nowhere);
       }
     }
   }
@@ -90,9 +91,10 @@ export class EtcdClient {
       late = true;
       stop.abort();
     });
+    const stopLooking = this.clock.after(ASIDE_MS, () => void this.#lookAside(member));
     let session: Session | undefined;
     try {
-      session = await this.open(member, stop.signal, limits.signal);
+      session = await this.open(member, stop.signal);
       const answer = await this.#authenticated(session, member, stop.signal, send);
       member.heardAt = this.clock.monotonic();
       return answer;
@@ -104,7 +106,21 @@ export class EtcdClient {
       throw failure;
     } finally {
       cancel();
+      stopLooking();
       stop.release();
+    }
+  }
+
+  /**
+   * A member takes long. By the time that it is given up, it is known whether its connection still works, and which other member can be reached: a client
+   * that is cut off from all of them knows that then.
+   */
+  async #lookAside(slow: Member): Promise<void> {
+    void slow.ask();
+    const from = this.members.indexOf(slow);
+    for (const other of [...this.members.slice(from + 1), ...this.members.slice(0, from)]) {
+      if (this.closed.aborted) return;
+      if (await Promise.race([other.look(), this.pause(NEXT_ASIDE_MS).then(() => false)])) return;
     }
   }
 
@@ -124,25 +140,12 @@ export class EtcdClient {
     return { signal: controller.signal, abort, release };
   }
 
-  /**
-   * Connects to a member.
-   * @param caller aborts `signal` too, and says nothing of the connection, which others use, when it does
-   * @throws EtcdFailure that says that nothing was sent
-   */
-  async open(member: Member, signal: AbortSignal, caller?: AbortSignal): Promise<Session> {
-    const session = member.session();
-    let cancel = () => {};
-    const slow = new Promise<never>((_, reject) => {
-      cancel = this.clock.after(CONNECT_MS, () => reject(new Error(`no connection within ${CONNECT_MS} ms`)));
-    });
+  /** Connects to a member. @throws EtcdFailure that says that nothing was sent */
+  async open(member: Member, signal: AbortSignal): Promise<Session> {
     try {
-      await unlessAborted(Promise.race([session.connect(signal), slow]), signal);
-      return session;
+      return await unlessAborted(member.connect(), signal);
     } catch (reason) {
-      if (!caller?.aborted) member.discard(session);
-      throw notConnected(member.name, reason);
-    } finally {
-      cancel();
+      throw notConnected(member.name, signal.aborted ? new Error("no connection in time") : reason);
     }
   }
 
@@ -185,35 +188,11 @@ export class EtcdClient {
     if (failure.cure === "member" && member === this.preferred) this.#preferred = (this.#preferred + 1) % this.members.length;
   }
 
-  /** Waits where all members were tried: longer each time, not all nodes at the same moment, and no longer than `leftMs`. */
-  async backOff(
-    tries: number,
-    { signal, leftMs = Number.POSITIVE_INFINITY }: { signal?: AbortSignal; leftMs?: number } = {},
-  ): Promise<void> {
-    if (tries % this.members.length !== 0) return;
-    const rounds = tries / this.members.length;
-    const most = Math.min(BACKOFF.mostMs, BACKOFF.firstMs * 2 ** (rounds - 1));
-    await this.pause(Math.min(leftMs, most * (0.5 + this.#random() / 2)), signal);
-  }
-
   /** Resolves after `milliseconds`, or when `signal` aborts or the client is closed. */
-  pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
-    const stops = [this.closed, ...(signal ? [signal] : [])];
-    if (stops.some((stop) => stop.aborted)) return Promise.resolve();
-    return new Promise((resolve) => {
-      const end = () => {
-        cancel();
-        for (const stop of stops) stop.removeEventListener("abort", end);
-        resolve();
-      };
-      const cancel = this.clock.after(milliseconds, end);
-      for (const stop of stops) stop.addEventListener("abort", end);
-    });
-  }
-
-  /** Something between half of `milliseconds` and all of it. */
-  jittered(milliseconds: number): number {
-    return milliseconds * (0.5 + this.#random() / 2);
+  async pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+    const stop = this.stopper(signal);
+    await sleep(this.clock, milliseconds, stop.signal);
+    stop.release();
   }
 
   close(): void {

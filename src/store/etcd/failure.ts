@@ -1,6 +1,7 @@
 /** What a failed call to etcd means: whether it may have been done all the same, and what helps. */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { WeftError } from "../../lib/errors.ts";
+import { Unreachable } from "../shared/unreachable.ts";
 
 /** "token": with a new token; "member": on another member, or later; "never": somebody has to do something first. */
 type Cure = "token" | "member" | "never";
@@ -52,9 +53,14 @@ export class EtcdFailure extends Error {
     this.broken = how.broken;
   }
 
-  /** For whoever called the log or the board. */
-  unavailable(): WeftError {
-    return new WeftError("unavailable", this.message, { cause: this });
+  /** Nothing was sent, for there was no connection to send it on. */
+  get notConnected(): boolean {
+    return this.broken && !this.maybeDone;
+  }
+
+  /** For whoever called the log or the board. @param nowhere whether no other member can be reached either */
+  unavailable(nowhere = false): WeftError {
+    return nowhere ? new Unreachable(this.message, { cause: this }) : new WeftError("unavailable", this.message, { cause: this });
   }
 }
 
@@ -70,7 +76,11 @@ export function notConnected(member: string, reason: unknown): EtcdFailure {
 
 /** No answer within the deadline, milliseconds; `silent` where nothing else came over the connection either. */
 export function tooLate(member: string, deadlineMs: number, silent: boolean): EtcdFailure {
-  return new EtcdFailure(`etcd at ${member} did not answer within ${deadlineMs} ms`, { cure: "member", maybeDone: true, broken: silent });
+  return new EtcdFailure(`etcd at ${member} did not answer within ${Math.round(deadlineMs)} ms`, {
+    cure: "member",
+    maybeDone: true,
+    broken: silent,
+  });
 }
 
 /** What a call that was sent failed with. */

@@ -7,6 +7,7 @@
 
 import { Event_EventType } from "../../gen/etcd/kv_pb.ts";
 import { WatchCreateRequest_FilterType } from "../../gen/etcd/rpc_pb.ts";
+import { backoff, jittered } from "../shared/backoff.ts";
 import type { LogEvent, Place } from "../shared/log.ts";
 import type { EtcdClient } from "./client.ts";
 import { type EntryReader, type Record, samePlace } from "./entries.ts";
@@ -112,19 +113,22 @@ class Follower {
   /** Until the watch tells of entries (they are returned), or it is time to ask. */
   async #wait(): Promise<Extract<Watched, { type: "events" }> | undefined> {
     const { client } = this.#parts;
-    const asking = client.jittered(ASK_EVERY_MS);
+    const asking = jittered(ASK_EVERY_MS, client.random);
     const watching = await this.#watch();
-    if (!watching) return void (await client.pause(asking, this.#signal));
+    if (!watching) {
+      // Asking finds another member, or that there is none; where it does, and there can be no watch all the same, there is time.
+      if (this.#watchFailures++ > 0) await client.pause(asking, this.#signal);
+      return undefined;
+    }
     const watched = await watching.next(asking);
-    if (watched === undefined) return undefined;
-    if (watched.type === "events") {
+    if (watched?.type !== "ended") {
       this.#watchFailures = 0;
       return watched;
     }
     this.close();
     if (watched.reason?.cure === "never") throw watched.reason.unavailable();
     // A watch that was compacted away, or whose token had expired, is made again at once; one that fails again and again, later and later.
-    if (this.#watchFailures++ > 0) await client.backOff(this.#watchFailures * client.members.length, { signal: this.#signal });
+    if (this.#watchFailures++ > 0) await client.pause(backoff(this.#watchFailures, client.random), this.#signal);
     return undefined;
   }
 

@@ -1,9 +1,9 @@
 /** One member of an etcd cluster: a gRPC connection to it that is made when it is needed and thrown away when it fails. */
-import { readFileSync } from "node:fs";
 import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { Auth, KV, Lease, Maintenance, Watch } from "../../gen/etcd/rpc_pb.ts";
-import { WeftError } from "../../lib/errors.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { readStoreFile } from "../shared/secret-files.ts";
 import { says } from "./failure.ts";
 import type { EtcdAddress } from "./url.ts";
 
@@ -13,8 +13,19 @@ export interface Session {
   readonly lease: Client<typeof Lease>;
   readonly maintenance: Client<typeof Maintenance>;
   readonly auth: Client<typeof Auth>;
-  /** Resolves once it is connected, and etcd has answered over the connection. @throws what kept it from that */
-  connect(signal: AbortSignal): Promise<void>;
+}
+
+const CONNECT_MS = 2_000;
+/** What was heard within it is as good as an answer. */
+const FRESH_MS = 1_000;
+/** A connection without a call on it, of those that were made to see who is there, is closed after it. */
+const IDLE_MS = 60_000;
+
+interface Open {
+  readonly session: Session;
+  readonly manager: Http2SessionManager;
+  /** Of the connection that is there or on its way: resolves once etcd has answered over it. */
+  proof?: Promise<void>;
 }
 
 export class Member {
@@ -23,17 +34,57 @@ export class Member {
   /** When it last answered, by the clock's monotonic time. */
   heardAt = Number.NEGATIVE_INFINITY;
   readonly #address: EtcdAddress;
-  #open: { readonly session: Session; readonly manager: Http2SessionManager } | undefined;
+  readonly #clock: Clock;
+  #open: Open | undefined;
+  #asking: Promise<void> | undefined;
 
-  constructor(name: string, address: EtcdAddress) {
+  constructor(name: string, address: EtcdAddress, clock: Clock) {
     this.name = name;
     this.#address = address;
+    this.#clock = clock;
   }
 
-  /** The certificate files are read anew for each connection: they may have been renewed. @throws WeftError "unavailable" where one cannot be read */
-  session(): Session {
-    this.#open ??= this.#connect();
-    return this.#open.session;
+  /**
+   * Connects where it is not connected; all who ask meanwhile wait for the same try. The certificate files are read anew for each connection: they may
+   * have been renewed.
+   * @throws what kept it from that within 2 s; WeftError "unavailable" where a file cannot be read
+   */
+  async connect(): Promise<Session> {
+    this.#open ??= this.#create();
+    const open = this.#open;
+    const state = open.manager.state();
+    if (state === "closed" || state === "error") open.proof = undefined;
+    open.proof ??= this.#prove(open);
+    try {
+      await open.proof;
+    } catch (reason) {
+      this.discard(open.session);
+      throw reason;
+    }
+    return open.session;
+  }
+
+  /** Whether the connection still works, where there is one: an answer shows in `heardAt`. */
+  async ask(): Promise<void> {
+    const open = this.#open;
+    if (!open) return;
+    this.#asking ??= this.#within(CONNECT_MS, (signal) => this.#heard(open.session, signal)).catch(() => {});
+    await this.#asking;
+    this.#asking = undefined;
+  }
+
+  /** Whether it can be reached; a connection over which it is silent is ended. */
+  async look(): Promise<boolean> {
+    try {
+      const session = await this.connect();
+      const since = this.#clock.monotonic() - FRESH_MS;
+      if (this.heardAt < since) await this.ask();
+      const isThere = this.heardAt >= since;
+      if (!isThere) this.discard(session);
+      return isThere;
+    } catch {
+      return false;
+    }
   }
 
   /** Ends `session`'s connection, with all calls on it, if it is this member's still. */
@@ -47,9 +98,13 @@ export class Member {
     open?.manager.abort();
   }
 
-  #connect() {
+  #create(): Open {
     const baseUrl = `${this.#address.tls ? "https" : "http"}://${this.name}`;
-    const manager = new Http2SessionManager(baseUrl, {}, this.#address.tls ? tlsOptions(this.#address) : {});
+    const manager = new Http2SessionManager(
+      baseUrl,
+      { idleConnectionTimeoutMs: IDLE_MS },
+      this.#address.tls ? tlsOptions(this.#address) : {},
+    );
     const transport = createGrpcTransport({ baseUrl, sessionManager: manager });
     const session: Session = {
       kv: createClient(KV, transport),
@@ -57,19 +112,35 @@ export class Member {
       lease: createClient(Lease, transport),
       maintenance: createClient(Maintenance, transport),
       auth: createClient(Auth, transport),
-      async connect(signal) {
-        if (manager.state() === "closed" || manager.state() === "error") proof = undefined;
-        if ((await manager.connect()) === "error") throw manager.error() ?? new ConnectError("connection closed");
-        // A port that is open may still be a proxy's that reaches nobody; what has been sent there could be anywhere.
-        proof ??= answers(session, signal).catch((reason) => {
-          proof = undefined;
-          throw reason;
-        });
-        await proof;
-      },
     };
-    let proof: Promise<void> | undefined;
     return { session, manager };
+  }
+
+  #prove({ manager, session }: Open): Promise<void> {
+    return this.#within(CONNECT_MS, async (signal) => {
+      if ((await manager.connect()) === "error") throw manager.error() ?? new ConnectError("connection closed");
+      // A port that is open may still be a proxy's that reaches nobody; what has been sent there could be anywhere.
+      await this.#heard(session, signal);
+    });
+  }
+
+  async #heard(session: Session, signal: AbortSignal): Promise<void> {
+    await answers(session, signal);
+    this.heardAt = this.#clock.monotonic();
+  }
+
+  async #within(milliseconds: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const abort = new AbortController();
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const cancel = this.#clock.after(milliseconds, () => {
+      reject(new Error(`no connection within ${milliseconds} ms`));
+      abort.abort();
+    });
+    try {
+      await Promise.race([work(abort.signal), late]);
+    } finally {
+      cancel();
+    }
   }
 }
 
@@ -86,17 +157,8 @@ async function answers({ maintenance }: Session, signal: AbortSignal): Promise<v
 export function tlsOptions(address: EtcdAddress): { ca?: string; cert?: string; key?: string } {
   const { caFile, certificateFile, keyFile } = address;
   return {
-    ...(caFile === undefined ? {} : { ca: readText(caFile) }),
-    ...(certificateFile === undefined ? {} : { cert: readText(certificateFile) }),
-    ...(keyFile === undefined ? {} : { key: readText(keyFile) }),
+    ...(caFile === undefined ? {} : { ca: readStoreFile(caFile) }),
+    ...(certificateFile === undefined ? {} : { cert: readStoreFile(certificateFile) }),
+    ...(keyFile === undefined ? {} : { key: readStoreFile(keyFile) }),
   };
-}
-
-export function readText(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (cause) {
-    const said = cause instanceof Error ? cause.message : String(cause);
-    throw new WeftError("unavailable", `the etcd store needs ${file}, which cannot be read: ${said}`, { cause });
-  }
 }

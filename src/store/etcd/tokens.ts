@@ -1,6 +1,7 @@
 /** The token by which etcd knows a user; it expires, and a member that was restarted has forgotten it. */
+import { readPassword } from "../shared/secret-files.ts";
 import { says } from "./failure.ts";
-import { readText, type Session } from "./member.ts";
+import type { Session } from "./member.ts";
 import type { EtcdAddress } from "./url.ts";
 
 /** etcd's name of the token's metadata: https://github.com/etcd-io/etcd/blob/main/api/v3rpc/rpctypes/metadatafields.go */
@@ -31,7 +32,7 @@ export class Tokens {
 
   async #authenticate(session: Session, name: string, signal: AbortSignal): Promise<string> {
     const { password, passwordFile } = this.#address;
-    const secret = passwordFile === undefined ? (password ?? "") : readText(passwordFile).replace(/\r?\n$/, "");
+    const secret = passwordFile === undefined ? (password ?? "") : readPassword(passwordFile);
     try {
       return (await session.auth.authenticate({ name, password: secret }, { signal })).token;
     } catch (reason) {

@@ -3,6 +3,7 @@
  * `etcd[s]://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]...][/PREFIX][?ca=FILE&cert=FILE&key=FILE&password-file=FILE]`.
  */
 import { WeftError } from "../../lib/errors.ts";
+import { PASSWORD_VARIABLE } from "../shared/secret-files.ts";
 
 export interface EtcdAddress {
   /** "10.0.0.1:2379", "[::1]:2379": of each member. */
@@ -20,9 +21,6 @@ export interface EtcdAddress {
   /** For people, without credentials: SharedLog.name. */
   readonly name: string;
 }
-
-/** A password that stands in no process list and no file. */
-export const PASSWORD_VARIABLE = "WEFT_STORE_PASSWORD";
 
 const DEFAULT_PORT = 2379;
 const DEFAULT_PREFIX = "/weft";

@@ -51,7 +51,7 @@ export class Watching {
     const member = client.preferred;
     let session: Session | undefined;
     try {
-      session = await client.open(member, signal, signal);
+      session = await client.open(member, signal);
       const headers = await client.streamHeaders(session, member, signal);
       return new Watching(client, member, session, headers, create, signal);
     } catch (reason) {

@@ -1,7 +1,9 @@
 /** Reading the log: entries as they come, each only after the one that it names as the one before. */
-import type { Clock } from "../../lib/clock.ts";
+import { type Clock, sleep } from "../../lib/clock.ts";
 import { WeftError } from "../../lib/errors.ts";
+import { backoff } from "../shared/backoff.ts";
 import type { LogEntry, LogEvent, Place } from "../shared/log.ts";
+import { Unreachable } from "../shared/unreachable.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionLost, Refused } from "./errors.ts";
 import type { Keys } from "./keys.ts";
@@ -15,8 +17,6 @@ const BLOCK_LIMIT_MS = BLOCK_MS + 1_500;
 const READ_AT_ONCE = 64;
 /** An interruption that is over sooner is not told of. */
 const MENDED_WITHIN_MS = 2_000;
-const FIRST_PAUSE_MS = 50;
-const LONGEST_PAUSE_MS = 1_000;
 
 export interface Follower {
   readonly name: string;
@@ -33,7 +33,7 @@ export async function* follow(follower: Follower, after: Place, signal: AbortSig
   const { clock, random } = follower;
   let place = after;
   let failingSince: number | undefined;
-  let pause = FIRST_PAUSE_MS;
+  let failures = 0;
   while (!signal.aborted) {
     let connection: Connection | undefined;
     try {
@@ -41,7 +41,7 @@ export async function* follow(follower: Follower, after: Place, signal: AbortSig
       for await (const event of session(follower, connection, place, signal)) {
         if (signal.aborted) return;
         failingSince = undefined;
-        pause = FIRST_PAUSE_MS;
+        failures = 0;
         if (event.type === "entry") place = event.place;
         yield event;
         if (event.type === "lost") return;
@@ -50,30 +50,20 @@ export async function* follow(follower: Follower, after: Place, signal: AbortSig
       if (signal.aborted) return;
       if (!mayPass(reason)) throw reason;
       failingSince ??= clock.monotonic();
-      if (clock.monotonic() - failingSince > MENDED_WITHIN_MS) throw reason;
+      if (clock.monotonic() - failingSince > MENDED_WITHIN_MS) {
+        if (connection !== undefined || !(reason instanceof ConnectionLost)) throw reason;
+        const { message, help } = reason;
+        throw new Unreachable(message, { ...(help !== undefined && { help }), cause: reason });
+      }
     } finally {
       connection?.close();
     }
-    // Half of it at random: nodes that lost the same Redis do not all come back at once.
-    await pauseFor(clock, pause / 2 + (random() * pause) / 2, signal);
-    pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+    failures += 1;
+    await sleep(clock, backoff(failures, random), signal);
   }
 }
 
 const mayPass = (reason: unknown) => reason instanceof ConnectionLost || (reason instanceof Refused && reason.word === "LOADING");
-
-function pauseFor(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const cancel = clock.after(milliseconds, resolve);
-  const wake = () => resolve();
-  if (signal.aborted) wake();
-  signal.addEventListener("abort", wake, { once: true });
-  return promise.finally(() => {
-    cancel();
-    // An outage has many pauses, and the client's own signal outlives them all.
-    signal.removeEventListener("abort", wake);
-  });
-}
 
 /** Over one connection, until it or the log ends. */
 async function* session(

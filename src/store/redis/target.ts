@@ -1,6 +1,6 @@
 /** Which Redis, and as whom: the words of --store. */
-import { readFileSync } from "node:fs";
 import { WeftError } from "../../lib/errors.ts";
+import { PASSWORD_VARIABLE, readPassword, readStoreFile } from "../shared/secret-files.ts";
 
 /** Where to connect to. Files are read again for each connection, so that a renewed certificate or password is taken up. */
 export interface Target {
@@ -26,8 +26,6 @@ export interface Credentials {
 
 const HELP =
   "write redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?prefix=NAME&password-file=PATH], or rediss:// for TLS, with ca=, cert= and key= as paths of PEM files";
-/** A password that stands in no process list and no file. */
-const PASSWORD_VARIABLE = "WEFT_STORE_PASSWORD";
 
 const PARAMETERS = ["prefix", "password-file", "ca", "cert", "key"];
 
@@ -59,12 +57,11 @@ export function parseTarget(text: string, environment: Readonly<Record<string, s
     keys: `{${prefix}}:`,
     tls,
     credentials() {
-      const secret =
-        inUrl || (passwordFile === null ? (environment[PASSWORD_VARIABLE] ?? "") : readText(passwordFile).replace(/\r?\n$/, ""));
+      const secret = inUrl || (passwordFile === null ? (environment[PASSWORD_VARIABLE] ?? "") : readPassword(passwordFile));
       return {
         ...(user === "" ? {} : { user }),
         ...(secret === "" ? {} : { password: secret }),
-        ...Object.fromEntries(Object.entries(files).map(([name, path]) => [name, readText(path)])),
+        ...Object.fromEntries(Object.entries(files).map(([name, path]) => [name, readStoreFile(path)])),
       };
     },
   };
@@ -93,17 +90,6 @@ function decode(part: string): string {
     return decodeURIComponent(part);
   } catch {
     throw invalid("user or password has a % that stands for nothing (write %25)");
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (reason) {
-    throw new WeftError("unavailable", `${path}, which --store names, cannot be read: ${WeftError.from(reason).message}`, {
-      help: "let it be a file that weft's user may read",
-      cause: reason,
-    });
   }
 }
 

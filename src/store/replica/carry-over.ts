@@ -1,12 +1,12 @@
 /** Beginning to follow a log with a database that holds something already: never so that one of the two is lost for the other. */
-import type { Clock } from "../../lib/clock.ts";
+import { type Clock, sleep } from "../../lib/clock.ts";
 import { WeftError } from "../../lib/errors.ts";
 import { type SharedLog, START } from "../shared/log.ts";
 import { readMarks } from "../sqlite/audit.ts";
 import type { Connection } from "../sqlite/connection.ts";
 import { type StoredPlace, writePlace } from "../sqlite/place.ts";
 import { readMeta } from "../sqlite/rows.ts";
-import { type Deadline, firstOf, pause } from "./deadline.ts";
+import { type Deadline, firstOf } from "./deadline.ts";
 import { makeImage } from "./image.ts";
 import { placeAtStart } from "./stage.ts";
 
@@ -29,7 +29,7 @@ export async function hasEntries(
       if (first !== "late" && first) return first.type !== "current" || first.head.sequence > 0;
     } catch (reason) {
       onTrouble(WeftError.from(reason).message);
-      await pause(clock, ASK_AGAIN_MS, deadline.signal);
+      await sleep(clock, ASK_AGAIN_MS, deadline.signal);
     } finally {
       abort.abort();
     }

@@ -28,6 +28,7 @@ export class Contact {
   /** Likewise: since when, at most, nothing is known. */
   #gapSince: number | undefined;
   #reason: string | undefined = "it has not answered yet";
+  #unreachable = false;
   #warnings: readonly string[] = [];
   #alarms: readonly string[] = [];
   /** Appends that were given up and have not ended. */
@@ -44,6 +45,11 @@ export class Contact {
 
   get inTouch(): boolean {
     return this.#reason === undefined;
+  }
+
+  /** Whether a gap is none that is worth waiting out: nobody was there to connect to. */
+  get unreachable(): boolean {
+    return this.#unreachable;
   }
 
   /** How long ago the engine was in touch, or a doubt came up or ended: whichever was last. */
@@ -73,8 +79,9 @@ export class Contact {
     this.#onFound();
   }
 
-  lost(reason: string): void {
-    this.#set(reason);
+  /** @param unreachable whether no address of the engine took a connection */
+  lost(reason: string, unreachable = false): void {
+    this.#set(reason, unreachable);
   }
 
   /**
@@ -84,7 +91,7 @@ export class Contact {
   async doubt(ended: Promise<unknown>, ask: () => void): Promise<void> {
     this.#doubts += 1;
     this.#gapSince = this.#clock.monotonic();
-    this.lost(DOUBT);
+    this.lost(DOUBT, this.#unreachable);
     try {
       await ended;
     } catch {
@@ -118,10 +125,11 @@ export class Contact {
     return this.#wakeups.wait(signal);
   }
 
-  #set(reason: string | undefined): void {
-    const before = this.#reason;
+  #set(reason: string | undefined, unreachable = false): void {
+    const isOther = reason !== this.#reason || unreachable !== this.#unreachable;
     this.#reason = reason;
-    if (before !== reason) this.#onChange();
+    this.#unreachable = unreachable;
+    if (isOther) this.#onChange();
     this.#wakeups.wakeAll();
   }
 }

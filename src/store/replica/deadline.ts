@@ -65,17 +65,3 @@ export async function firstOf<T>(events: AsyncIterable<T>): Promise<T | undefine
   for await (const event of events) return event;
   return undefined;
 }
-
-/** Resolves after so long, or when `signal` aborts. */
-export function pause(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const cancel = clock.after(milliseconds, done);
-    function done() {
-      cancel();
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-    signal.addEventListener("abort", done, { once: true });
-  });
-}

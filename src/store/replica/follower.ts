@@ -1,9 +1,10 @@
 /** Follows the log: gives its entries on in order, many at a time where they are there already, and says how the engine stands. */
-import type { Clock } from "../../lib/clock.ts";
+import { type Clock, sleep } from "../../lib/clock.ts";
 import { WeftError } from "../../lib/errors.ts";
 import type { LogEntry, LogEvent, Place, SharedLog } from "../shared/log.ts";
+import { Unreachable } from "../shared/unreachable.ts";
 import type { Contact } from "./contact.ts";
-import { heard, pause } from "./deadline.ts";
+import { heard } from "./deadline.ts";
 
 export interface FollowTarget {
   place(): Place;
@@ -23,7 +24,9 @@ export interface FollowerOptions {
 }
 
 /** Between tries: doubles from the first to the longest, by a half more or less, so that a thousand nodes do not come back at once. */
-const RETRY_MS = { first: 250, longest: 10_000 };
+const RETRY_MS = { first: 250, longest: 5_000 };
+/** Where it is needed now, tries are no closer together. */
+const STEP_MS = 500;
 /** What one transaction takes at most, unless a single entry is larger: one sync for all, and the event loop is free again after some ten milliseconds. */
 const BATCH = { entries: 64, bytes: 256 * 1024 };
 
@@ -31,6 +34,7 @@ export class Follower {
   readonly #options: FollowerOptions;
   #wait = RETRY_MS.first;
   #attempt: AbortController | undefined;
+  #isWanted = false;
 
   constructor(options: FollowerOptions) {
     this.#options = options;
@@ -42,9 +46,14 @@ export class Follower {
     this.#attempt?.abort();
   }
 
+  /** Somebody was refused for want of the log: a pause between tries is cut short. */
+  hurry(): void {
+    this.#isWanted = true;
+  }
+
   /** Until `signal` aborts. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, contact, random } = this.#options;
+    const { contact } = this.#options;
     while (!signal.aborted) {
       const attempt = new AbortController();
       this.#attempt = attempt;
@@ -55,14 +64,22 @@ export class Follower {
         if (outcome === "ended" && !attempt.signal.aborted) contact.lost("the log ended; following it again");
       } catch (reason) {
         if (signal.aborted) return;
-        if (!attempt.signal.aborted) contact.lost(WeftError.from(reason).message);
+        if (!attempt.signal.aborted) contact.lost(WeftError.from(reason).message, reason instanceof Unreachable);
       } finally {
         attempt.abort();
         signal.removeEventListener("abort", stop);
       }
       if (signal.aborted) return;
-      await pause(clock, this.#wait * (0.5 + random()), signal);
+      await this.#rest(signal);
       this.#wait = Math.min(this.#wait * 2, RETRY_MS.longest);
+    }
+  }
+
+  async #rest(signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#options;
+    this.#isWanted = false;
+    for (let left = this.#wait * (0.5 + random()); left > 0 && !this.#isWanted && !signal.aborted; left -= STEP_MS) {
+      await sleep(clock, Math.min(left, STEP_MS), signal);
     }
   }
 

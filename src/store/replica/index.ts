@@ -3,6 +3,7 @@
  * an engine that is away stops changes, and nothing else.
  */
 import type { AuditEvent, AuditRecord } from "../../lib/audit.ts";
+import { sleep } from "../../lib/clock.ts";
 import { WeftError } from "../../lib/errors.ts";
 import { behindText, reasonText } from "../behind.ts";
 import type { Compactable } from "../history-limit.ts";
@@ -19,7 +20,7 @@ import { type Request, requestApply, requestAudit, requestCompact, requestPrivat
 import { hasEntries, isEmpty, ownResources } from "./carry-over.ts";
 import { Contact } from "./contact.ts";
 import { Copy } from "./copy.ts";
-import { Deadline, pause } from "./deadline.ts";
+import { Deadline } from "./deadline.ts";
 import { Follower } from "./follower.ts";
 import type { ReplicaOptions } from "./options.ts";
 import { Writer } from "./writer.ts";
@@ -76,7 +77,10 @@ class Replica extends LocalRows implements Store, Compactable {
       clock,
       engine: log.name,
       ...(stored && { seenAt: stored.seenAt }),
-      onChange: () => this.listeners.tell(""),
+      onChange: () => {
+        this.listeners.tell("");
+        if (this.#contact.unreachable) this.#writer.refuseWaiting();
+      },
       onFound: () => this.#found(),
     });
     this.#copy = new Copy({
@@ -118,7 +122,14 @@ class Replica extends LocalRows implements Store, Compactable {
         stamp: () => ({ at: this.now(), newUid: this.newUid }),
         takeOwn: (entry) => this.#copy.takeOwn(entry),
         idAt: (sequence) => this.#copy.idAt(sequence),
-        refusal: () => this.#refusal(),
+        refusal: () => {
+          this.#follower.hurry();
+          return this.#refusal();
+        },
+        unreachable: (reason) => {
+          this.#contact.lost(reason, true);
+          this.#follower.again();
+        },
         doubt: (ended) => void this.#contact.doubt(ended, () => this.#follower.again()),
       },
     });
@@ -138,7 +149,7 @@ class Replica extends LocalRows implements Store, Compactable {
       while (!this.#contact.inTouch && !this.#copy.mismatch && !deadline.passed) await this.#contact.wait(deadline.signal);
       // A large mesh takes its time: as long as it comes, there is an engine.
       while (!synced && this.#copy.isCatchingUp && !this.#contact.inTouch && !this.#copy.mismatch) {
-        await pause(this.clock, LOOK_AGAIN_MS, this.#stop.signal);
+        await sleep(this.clock, LOOK_AGAIN_MS, this.#stop.signal);
       }
     } finally {
       deadline.end();

@@ -3,14 +3,15 @@
  * the entry is appended if the log still ends where these rows stand. Else the others' entries are taken first, and all is planned again.
  */
 import { type AuditMark, type AuditRecord, chain } from "../../lib/audit.ts";
-import type { Clock } from "../../lib/clock.ts";
+import { type Clock, sleep } from "../../lib/clock.ts";
 import { WeftError } from "../../lib/errors.ts";
 import type { Place, SharedLog } from "../shared/log.ts";
 import { UnknownOutcome } from "../shared/unknown-outcome.ts";
+import { Unreachable } from "../shared/unreachable.ts";
 import type { SnapshotMark } from "../sqlite/place.ts";
 import { Overlay, type Planned, type Request, type Stamp, type View, type Write } from "../write.ts";
 import type { Contact } from "./contact.ts";
-import { Deadline, firstOf, pause } from "./deadline.ts";
+import { Deadline, firstOf } from "./deadline.ts";
 import { type Entry, encodeEntry } from "./entry.ts";
 import type { PlacedEntry } from "./take.ts";
 
@@ -25,6 +26,8 @@ export interface WriteTarget {
   idAt(sequence: number): string | undefined;
   /** How to say that nothing can be written now. */
   refusal(): WeftError;
+  /** An append found that no address of the engine takes a connection. */
+  unreachable(reason: string): void;
   /** Its caller is told that nobody knows what became of an append, which ends with `ended`: it may come true until the log was read after that. */
   doubt(ended: Promise<unknown>): void;
 }
@@ -72,9 +75,15 @@ export class Writer {
 
   write<Answer>(request: Request<Answer>): Promise<Answer> {
     return new Promise<Answer>((resolve, reject) => {
+      if (this.#options.contact.unreachable) throw this.#options.target.refusal();
       this.#jobs.push({ request, resolve: (answer) => resolve(answer as Answer), reject });
       this.#running ??= this.#run();
     });
+  }
+
+  /** Those that nothing has been done for yet would find nobody. */
+  refuseWaiting(): void {
+    for (const { reject } of this.#jobs.splice(0)) reject(this.#options.target.refusal());
   }
 
   /** Resolves when all that was asked for is answered. */
@@ -87,6 +96,7 @@ export class Writer {
       // After the callers whose requests have come already have asked too.
       await new Promise<void>((resolve) => setImmediate(resolve));
       const jobs = this.#take();
+      if (jobs.length === 0) break;
       const deadline = new Deadline(this.#options.clock, this.#options.timeoutMs);
       try {
         await this.#commit(jobs, deadline);
@@ -133,10 +143,10 @@ export class Writer {
     }
   }
 
-  /** Waits out a gap that has just begun, such as a change of leaders; whoever comes later in a long one is refused at once. */
+  /** Waits out a gap that has just begun, such as a change of leaders; in a long one, or where there is nobody to connect to, all are refused at once. */
   async #inTouch(deadline: Deadline): Promise<void> {
     const { contact, timeoutMs } = this.#options;
-    while (!contact.inTouch && contact.gapMs < timeoutMs && !deadline.passed) await contact.wait(deadline.signal);
+    while (!contact.inTouch && !contact.unreachable && contact.gapMs < timeoutMs && !deadline.passed) await contact.wait(deadline.signal);
   }
 
   /** Until the rows stand elsewhere; no longer than the engine is in touch, where only it could move them. */
@@ -167,7 +177,7 @@ export class Writer {
     entry: { readonly id: string; readonly bytes: Uint8Array },
     deadline: Deadline,
   ): Promise<"appended" | "behind" | { readonly unknown: unknown; readonly ended: Promise<unknown> }> {
-    const { log, clock, target } = this.#options;
+    const { log, clock, contact, target } = this.#options;
     let unknown: { readonly unknown: unknown } | undefined;
     let ended: Promise<unknown> = Promise.resolve();
     for (;;) {
@@ -184,11 +194,13 @@ export class Writer {
         return found === entry.id ? "appended" : "behind";
       } catch (reason) {
         if (!isUnavailable(reason)) throw reason;
+        const nowhere = [reason, reason.cause].find((one) => one instanceof Unreachable);
+        if (nowhere && contact.inTouch) target.unreachable(nowhere.message);
         if (!unknown && !(reason instanceof UnknownOutcome)) throw refused(reason);
         unknown ??= { unknown: reason };
       }
       // Asked again with the same id, the log takes it once at most: whoever comes second finds it there, and is behind.
-      await pause(clock, ASK_AGAIN_MS, deadline.signal);
+      await sleep(clock, ASK_AGAIN_MS, deadline.signal);
       if (deadline.passed) return { ...unknown, ended };
     }
   }
@@ -236,7 +248,7 @@ function refused(reason: unknown): WeftError {
   return new WeftError("unavailable", `${message}; nothing was changed`, { ...(help !== undefined && { help }), cause: reason });
 }
 
-function isUnavailable(reason: unknown): boolean {
+function isUnavailable(reason: unknown): reason is WeftError {
   return reason instanceof WeftError && reason.code === "unavailable";
 }
 

@@ -41,7 +41,8 @@ export interface SharedLog {
   /**
    * The entries after `after`, each whole, once and in order, those that are there and then those to come, until `signal` aborts (then it ends quietly).
    * A short interruption is mended inside (backoff with jitter, another member).
-   * @throws WeftError "unavailable" where the engine does not answer, or refuses; the caller tries again
+   * @throws WeftError "unavailable" where the engine does not answer, or refuses; the caller tries again. Unreachable where it can tell that there is
+   * nobody to connect to
    */
   follow(after: Place, signal: AbortSignal): AsyncIterable<LogEvent>;
   /**

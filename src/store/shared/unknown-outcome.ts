@@ -1,4 +1,4 @@
-/** A write whose answer was lost on the way. */
+/** A write whose answer was lost on the way. Its cause is an Unreachable where it was looked for in vain at every address. */
 import { WeftError } from "../../lib/errors.ts";
 
 export class UnknownOutcome extends WeftError {
