@@ -105,7 +105,8 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     clock,
     atOnce: limits.syncsAtOnce,
     patienceMs: limits.syncPatienceMs,
-    onPassed: () => clock.after(GIVE_BACK_MS, () => Bun.gc(true)),
+    // Beside other work: a collection in one go would hold up everything for as long as it takes.
+    onPassed: () => clock.after(GIVE_BACK_MS, () => Bun.gc(false)),
   });
   const firstRequests = new Deadlines(clock, limits.firstRequestMs);
   const instance = newId().slice(0, 8);

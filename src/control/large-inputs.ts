@@ -11,12 +11,12 @@ const GIVE_BACK_MS = 500;
 
 export class LargeInputs {
   readonly #clock: Clock;
-  readonly #collect: () => void;
+  readonly #collect: (atOnce: boolean) => void;
   #before: Promise<unknown> = Promise.resolve();
   /** Calls off the collection that is due after the last one. */
   #cancel: (() => void) | undefined;
 
-  constructor(clock: Clock, collect: () => void = () => Bun.gc(true)) {
+  constructor(clock: Clock, collect: (atOnce: boolean) => void = (atOnce) => Bun.gc(atOnce)) {
     this.#clock = clock;
     this.#collect = collect;
   }
@@ -25,20 +25,21 @@ export class LargeInputs {
   run<T>(size: number, work: () => Promise<T>): Promise<T> {
     if (size < LARGE) return work();
     const done = this.#before.then(async () => {
-      if (this.#cancel) this.#giveBack();
+      if (this.#cancel) this.#giveBack(true);
       try {
         return await work();
       } finally {
-        this.#cancel = this.#clock.after(GIVE_BACK_MS, () => this.#giveBack());
+        this.#cancel = this.#clock.after(GIVE_BACK_MS, () => this.#giveBack(false));
       }
     });
     this.#before = done.catch(() => {});
     return done;
   }
 
-  #giveBack(): void {
+  /** At once where the next one waits for it; else beside other work, which a collection in one go would hold up. */
+  #giveBack(atOnce: boolean): void {
     this.#cancel?.();
     this.#cancel = undefined;
-    this.#collect();
+    this.#collect(atOnce);
   }
 }
