@@ -1,14 +1,25 @@
 /** That scripts/faults says what it leaves out, and counts a slow link only where something waited for it. */
 import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { heldUpOf } from "../../scripts/lib/faults/hosts.ts";
 
 const MAIN = join(import.meta.dir, "../../scripts/lib/faults/main.ts");
 
 test("Where the kernel allows no namespaces each cell that needs them is named with the reason, and with CI=true nothing is run without them.", async () => {
-  const env = { ...process.env, FAULTS_CONFINED: "it allows none", FAULTS_FAKETIME: "/nowhere/libfaketime.so", CI: "true" };
+  // It leaves its logs behind where it fails.
+  const directory = mkdtempSync(join(tmpdir(), "weft-skipped-"));
+  const env = {
+    ...process.env,
+    TMPDIR: directory,
+    FAULTS_CONFINED: "it allows none",
+    FAULTS_FAKETIME: "/nowhere/libfaketime.so",
+    CI: "true",
+  };
   const child = Bun.spawn([process.execPath, MAIN, "--quick", "--store", "etcd"], { env, stdout: "pipe", stderr: "pipe" });
   const [out, said, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+  rmSync(directory, { recursive: true, force: true });
   expect(out).toBe("");
   expect(said).toContain("SKIPPED etcd partition/leader: it allows none\n");
   expect(said).toContain("SKIPPED etcd slow/node: it allows none\n");
