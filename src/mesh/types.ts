@@ -1,7 +1,7 @@
 /**
  * The Mesh: all resources of one revision as one immutable rule tree, read by xds and by `weft why`. Everything in it is sorted, so that
  * the same resources in any order give the same Mesh, and every part whose inputs did not change is the same object (===) as in the
- * Mesh before, so that what was made from it can be kept in a WeakMap.
+ * Mesh before, so that what was made from it can be kept with it (memo.ts).
  */
 import type { Provenance } from "../lib/provenance.ts";
 import type { HttpRetry } from "../model/virtual-service-route.ts";
