@@ -59,7 +59,15 @@ export async function startWeft(options: StartOptions): Promise<RunningWeft> {
   const closers: (() => unknown)[] = [];
   const { promise: removed, resolve: onRemoved } = Promise.withResolvers<NodeRemovedError>();
   const close = async () => {
-    for (const closer of closers.splice(0).reverse()) await closer();
+    const log = plainLog(logger("run"));
+    for (const closer of closers.splice(0).reverse()) {
+      try {
+        await closer();
+      } catch (reason) {
+        // A disk that takes no more writes, say: what is left is closed all the same, or the process would go on.
+        log.error(`a part of weft did not end well: ${WeftError.from(reason).message}`);
+      }
+    }
   };
   try {
     return { listening: await open(options, (closer) => closers.push(closer), onRemoved), removed, close };
