@@ -4,13 +4,12 @@
  */
 import type { Clock } from "../lib/clock.ts";
 import { TaskQueue } from "../lib/turns.ts";
-import { Deadlines } from "./deadlines.ts";
 
 export interface AdmissionOptions {
   readonly clock: Clock;
   /** How many may be on their way into sync. */
   readonly atOnce: number;
-  /** How long one may keep its place without an answer, milliseconds: whoever is slow goes on all the same, but holds up nobody. */
+  /** How long one may keep weft waiting, altogether, and its place with that, milliseconds: whoever is slow goes on all the same, but holds up nobody. */
   readonly patienceMs: number;
   /** Called when a crowd has passed: nobody waits any more, though many did. */
   readonly onPassed?: () => void;
@@ -19,11 +18,14 @@ export interface AdmissionOptions {
 /** So many that waited leave more behind than what comes and goes anyway. */
 const CROWD = 100;
 
+/** So often one may ask or answer on its way: Envoy does less. One that always has something to say never keeps weft waiting, and would keep its place for ever. */
+const MOST_ANSWERS = 100;
+
 /** What a stream has from its first request on. */
 export interface Place {
-  /** weft has something to do for the stream: that this takes its time is not the stream's slowness. */
+  /** The stream has asked or answered, and weft has something to do for it: that this takes its time is not the stream's slowness. */
   works(): void;
-  /** The stream is to answer, or to take what was sent, and has until the end of the patience with it. */
+  /** The stream is to answer, or to take what was sent, and has what is left of the patience with it. */
   waits(): void;
   /** The stream is in sync, or has ended: the next may begin. Any number of times. */
   leave(): void;
@@ -37,12 +39,10 @@ export class Admission {
   /** Since somebody had to wait. */
   private waited = 0;
 
-  private readonly patience: Deadlines;
   private readonly tasks: TaskQueue;
 
   constructor(options: AdmissionOptions) {
     this.options = options;
-    this.patience = new Deadlines(options.clock, options.patienceMs);
     this.tasks = new TaskQueue(options.clock);
   }
 
@@ -51,18 +51,32 @@ export class Admission {
     let release: (() => void) | undefined;
     let calm: (() => void) | undefined;
     let left = false;
-    const works = () => {
+    let answers = 0;
+    const { clock } = this.options;
+    let patienceMs = this.options.patienceMs;
+    const waits = () => {
+      if (!release || calm) return;
+      const since = clock.monotonic();
+      const cancel = clock.after(Math.ceil(Math.max(0, patienceMs)), () => release?.());
+      calm = () => {
+        cancel();
+        patienceMs -= clock.monotonic() - since;
+      };
+    };
+    const stopWaiting = () => {
       calm?.();
       calm = undefined;
     };
-    const waits = () => {
-      if (release) calm ??= this.patience.begin(() => release?.());
+    const works = () => {
+      answers += 1;
+      if (answers > MOST_ANSWERS) waits();
+      else stopWaiting();
     };
     const begin = () => {
       this.underWay += 1;
       release = () => {
         release = undefined;
-        works();
+        stopWaiting();
         this.underWay -= 1;
         this.next();
         if (this.underWay === 0 && this.waiting.size === 0) this.passed();

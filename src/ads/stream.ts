@@ -40,6 +40,9 @@ export interface StreamOptions {
   readonly onEnd?: () => void;
 }
 
+/** So much may be due of one stream before no more is read of it: what many send faster than it is done in turn would else pile up here. */
+const MOST_DUE = 16;
+
 export class AdsStream<Request, S extends Subscription> {
   private readonly options: StreamOptions;
   private readonly variant: Variant<Request, S>;
@@ -87,7 +90,7 @@ export class AdsStream<Request, S extends Subscription> {
     });
     this.call.start({
       message: (bytes) => this.request(this.variant.decode(bytes)),
-      finished: () => this.end("ended by the proxy"),
+      finished: () => this.finish(),
       failed: (error) => this.end(error.rawMessage, error),
       ready: () => this.wake(),
       closed: () => this.end("the connection was lost"),
@@ -117,6 +120,12 @@ export class AdsStream<Request, S extends Subscription> {
     }
   }
 
+  /** After what came before, so that each answer is on record. */
+  private finish(): void {
+    if (this.due > 0) this.inTurn(() => this.end("ended by the proxy"));
+    else this.end("ended by the proxy");
+  }
+
   private request(request: Request): void {
     if (!this.early) {
       // It has answered; that other streams' turns come first is not its slowness.
@@ -124,6 +133,7 @@ export class AdsStream<Request, S extends Subscription> {
       // In the order in which they came.
       if (this.isComing || this.due > 0) this.inTurn(() => this.receive(request));
       else this.receive(request);
+      if (this.due > MOST_DUE) this.call.pause();
       return;
     }
     this.early.push(request);
@@ -266,6 +276,7 @@ export class AdsStream<Request, S extends Subscription> {
     admission?.inTurn(() => {
       this.due -= 1;
       if (this.ended) return;
+      if (this.due === MOST_DUE) this.call.resume();
       try {
         task();
       } catch (reason) {

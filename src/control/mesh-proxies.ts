@@ -78,7 +78,7 @@ export class MeshProxies {
     if (name === node) return { state: "here" };
     if (members()?.removed.has(name)) return { state: "removed" };
     if (cards().has(name)) return { state: "connected" };
-    return members()?.nodes.has(name) === false ? { state: "nobody" } : { state: "away", since: lastSeen(name) };
+    return members()?.nodes.has(name) ? { state: "away", since: lastSeen(name) } : { state: "nobody" };
   }
 
   /** Sorted by id; a proxy that two nodes tell of, as one that has just moved, is there twice. */

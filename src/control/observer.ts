@@ -34,7 +34,7 @@ export function createObserver(options: {
   readonly metrics: Metrics;
   readonly tracing: Tracing;
   readonly journal: Journal;
-  readonly audit: AuditTrail;
+  readonly audit: Pick<AuditTrail, "refused">;
   readonly clock: Clock;
   /** A stream came or went. */
   readonly onStreams: () => void;
@@ -91,15 +91,16 @@ export function createObserver(options: {
       pushesOf(event.typeUrl).inc();
       pushedBytesOf(event.typeUrl).inc(event.bytes);
       if (!tracing.enabled) return;
-      const change = journal.find(event.revision);
+      const change = journal.pushed(event.revision, clock.monotonic());
       if (!change) return;
       const attributes = { ...attributesOf(event), [ATTRIBUTE.resources]: event.resources };
       pushes.set(keyOf(event), tracing.startSpan("push", { parent: change.span, attributes }));
     },
     acked(event) {
       acksOf(event.typeUrl).inc();
-      const change = journal.find(event.revision);
-      if (change?.at !== undefined) convergenceOf(event.typeUrl).observe((clock.monotonic() - change.at) / 1000);
+      const now = clock.monotonic();
+      const change = journal.pushed(event.revision, now - event.milliseconds);
+      if (change?.at !== undefined) convergenceOf(event.typeUrl).observe((now - change.at) / 1000);
       answered(event);
     },
     nacked(event) {

@@ -80,9 +80,9 @@ export class OwnSockets {
     return problems;
   }
 
-  /** Also where it only may be: what is said of /proc/self is another thing for each process, and ".." is where links lead. */
+  /** Also where it only may be: what is said of /proc/self is another thing for each process, ".." is where links lead, and a path ends at its first NUL. */
   #isOwn(path: string, kind: unknown): boolean {
-    if (/(?:^|\/)\.\.(?:\/|$)/.test(path)) return true;
+    if (/(?:^|\/)\.\.(?:\/|$)/.test(path) || path.includes("\0")) return true;
     const real = followLinks(resolve(path));
     if (real === undefined) return true;
     const mesh = join(this.#data, FOR_SIDECAR);
@@ -92,8 +92,13 @@ export class OwnSockets {
     const others = this.#options.others.map((other) => resolve(other));
     if (others.some((other) => followLinks(other) === real)) return true;
     // By another name: hard links, mounts.
-    const there = identityOf(real);
-    return there !== undefined && [...own, ...others].some((socket) => identityOf(socket) === there);
+    try {
+      const there = identityOf(real);
+      return there !== undefined && [...own, ...others].some((socket) => identityOf(socket) === there);
+    } catch {
+      // A disk that fails, say. What is stored must be read all the same: weft would not start for one such path.
+      return true;
+    }
   }
 }
 

@@ -136,9 +136,9 @@ export class Reconciler {
     this.#schedule();
   }
 
-  /** Something besides the resources changed: builds the Mesh of the same revision anew. */
+  /** Something besides the resources changed: builds the Mesh of the same revision anew. The first is built of it anyhow: before the load there would be nothing in it. */
   rebuild(): void {
-    this.#schedule();
+    if (this.#mesh) this.#schedule();
   }
 
   /** How many resources of each kind the newest Mesh was built of; 0 too. */

@@ -1,6 +1,8 @@
 /** Whether an instance may register with a WorkloadGroup, and what it then is. */
+
 import ipaddr from "ipaddr.js";
 import type { Registered } from "../ca/index.ts";
+import { attachment } from "../lib/attachment.ts";
 import { WeftError } from "../lib/errors.ts";
 import { groupOf } from "../mesh/readiness.ts";
 import { parseDocuments } from "../model/index.ts";
@@ -130,7 +132,7 @@ export function checkPlace(group: WorkloadGroup, registered: Registered, { entri
 }
 
 /** As readAddressOf, "" for a host's name: each entry is asked of for each instance that comes. */
-const addresses = new WeakMap<WorkloadEntry, string>();
+const addresses = attachment<string>();
 
 function addressOf(entry: WorkloadEntry): string {
   const { address } = entry.spec;

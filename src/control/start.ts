@@ -59,7 +59,15 @@ export async function startWeft(options: StartOptions): Promise<RunningWeft> {
   const closers: (() => unknown)[] = [];
   const { promise: removed, resolve: onRemoved } = Promise.withResolvers<NodeRemovedError>();
   const close = async () => {
-    for (const closer of closers.splice(0).reverse()) await closer();
+    const log = plainLog(logger("run"));
+    for (const closer of closers.splice(0).reverse()) {
+      try {
+        await closer();
+      } catch (reason) {
+        // A disk that takes no more writes, say: what is left is closed all the same, or the process would go on.
+        log.error(`a part of weft did not end well: ${WeftError.from(reason).message}`);
+      }
+    }
   };
   try {
     return { listening: await open(options, (closer) => closers.push(closer), onRemoved), removed, close };
@@ -145,8 +153,6 @@ async function open(
   });
   onClose(() => identity.close());
   const { authority, svids } = identity;
-  onClose(authority.onBundle(() => reconciler.rebuild()));
-  onClose(federation.onChange(() => reconciler.rebuild()));
   const tokens = await WorkloadTokens.open({ dir: data, trustDomain, clock, epochOf: (holder) => revocations.epochOf(holder) });
   const adminToken = await openAdminToken({ dir: data });
   const sealKey = await openSealKey({ dir: data, joined: nodeState.joined !== undefined });
@@ -178,7 +184,7 @@ async function open(
     onMesh(mesh, milliseconds) {
       metrics.revision.set(mesh.revision);
       for (const [kind, count] of reconciler.counts()) metrics.resources.set({ kind }, count);
-      const span = tracing.startSpan("translate", { parent: journal.find(mesh.revision)?.span, startTime: clock.now() - milliseconds });
+      const span = tracing.startSpan("translate", { parent: journal.built(mesh.revision)?.span, startTime: clock.now() - milliseconds });
       // First: a listener that lets another trust domain in must find how its certificates are verified.
       federation.follow(mesh.federation, mesh.settings.trustDomainAliases);
       feeds.update(mesh);
@@ -194,6 +200,8 @@ async function open(
       span.end();
     },
   });
+  onClose(authority.onBundle(() => reconciler.rebuild()));
+  onClose(federation.onChange(() => reconciler.rebuild()));
   const registrations: Registrations = new Registrations({ ...kept, reconciler, health: workloadHealth, random: Math.random, presence });
   const users = unixNames();
   const joint = { ...kept, journal, cluster, authority, svids, tokens, registrations, presence, users, reconciler };

@@ -134,3 +134,14 @@ test("A proxy that has just moved counts once the node that it came to says so",
   const cards = [card("b", 9, ["shop/a"], { revision: 9 }), card("c", 9, ["shop/a"], { revision: 9, behind: [{ id: "shop/a" }] })];
   expect(at(9, cards)).toMatchObject({ acked: [], pending: ["shop/a"], nodes: [{ state: "in_force" }, { name: "c", state: "pending" }] });
 });
+
+test("A weft that is alone with its store knows that there is no other node", () => {
+  const alone = new MeshProxies({
+    node: "own",
+    cards: () => new Map(),
+    stale: () => undefined,
+    lastSeen: () => undefined,
+    members: () => undefined,
+  });
+  expect(["own", "b"].map((name) => alone.stateOf(name))).toEqual([{ state: "here" }, { state: "nobody" }]);
+});

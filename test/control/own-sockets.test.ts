@@ -86,7 +86,7 @@ test("... nor by a link, another name, a detour, or what each process has for it
     ...["link/admin.sock", "relative.sock", "hard.sock", "public.sock", "link/later.sock", "data//./ads.sock"],
     ...["elsewhere/../data/admin.sock", "here/data/admin.sock", "round/admin.sock"],
   ].map((path) => `${root}/${path}`);
-  for (const path of [...paths, "/proc/self/root/run/app.sock", "/dev/fd/3/admin.sock"]) {
+  for (const path of [...paths, "/proc/self/root/run/app.sock", "/dev/fd/3/admin.sock", `${root}/app.sock\\0`]) {
     expect([path, refusal(endpoint(path))?.code]).toEqual([path, "invalid"]);
   }
 });
@@ -112,6 +112,10 @@ test("What another node took leads nowhere at the node whose socket it is, and t
   const shielded = own.shield(document(`unix://${data}/admin.sock`));
   expect(shielded).toEqual(document("unix:///dev/null/weft"));
   expect(troubles).toEqual([expect.stringContaining("ServiceEntry default/deputy leads proxies to this weft's own sockets")]);
+  // As an earlier weft took them: reading the store must not fail for one.
+  for (const path of ["/run/app\0.sock", `/run/${"long/".repeat(2_000)}app.sock`])
+    expect(() => own.shield(document(`unix://${path}`))).not.toThrow();
+  expect(own.shield(document(`unix://${root}/app.sock\0`))).toEqual(document("unix:///dev/null/weft"));
   const other = document("unix:///run/app.sock");
   expect(own.shield(other)).toBe(other);
 });

@@ -80,3 +80,32 @@ test("leaves nothing behind of each try to follow a store that fails for days", 
   await reconciler.stop();
   expect(clock.pending).toBe(0);
 });
+
+test("builds nothing before all is loaded, though the bundle changes meanwhile: proxies that are back already would lose what they have", async () => {
+  const memory = openMemoryStore({ clock: systemClock });
+  const read = Promise.withResolvers<void>();
+  const revisions: number[] = [];
+  const reconciler: Reconciler = new Reconciler({
+    store: {
+      list: async (filter) => {
+        await read.promise;
+        return memory.list(filter);
+      },
+      watch: (since, signal) => memory.watch(since, signal),
+    },
+    clock: systemClock,
+    trustDomain: "cluster.local",
+    onMesh: ({ revision }) => revisions.push(revision),
+    onTrouble: () => {},
+  });
+  const started = reconciler.start();
+  reconciler.rebuild();
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  expect(revisions).toEqual([]);
+  read.resolve();
+  await started;
+  reconciler.rebuild();
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  expect(revisions).toEqual([0, 0]);
+  await reconciler.stop();
+});

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, renameSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { startWeft } from "../../src/control/start.ts";
 import { systemClock } from "../../src/lib/clock.ts";
@@ -167,4 +167,15 @@ describe("a weft on a data directory", () => {
     await expect(start).rejects.toThrow("0.0.0.0");
     expect(existsSync(`${weft.data}-3`)).toBe(false);
   });
+});
+
+test("a part that does not end well keeps no other from ending: what it held is free again", async () => {
+  const weft = await openTestWeft();
+  const listening = join(weft.data, "listening.json");
+  rmSync(listening);
+  mkdirSync(listening);
+  await weft.stop();
+  expect(existsSync(join(weft.data, "admin.sock"))).toBe(false);
+  rmdirSync(listening);
+  await (await openTestWeft({}, weft.data)).close();
 });

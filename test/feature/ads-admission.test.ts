@@ -145,6 +145,70 @@ test("those that wait are admitted in the order in which they came, each once, a
   expect(begun.at(-1)).toBe(8);
 });
 
+test("what weft does for a stream takes nothing of the patience with it; what it waits for the stream does, altogether", async () => {
+  const clock = new ManualClock();
+  const admission = new Admission({ clock, atOnce: 1, patienceMs: 100 });
+  const place = admission.enter(() => {});
+  let begun = 0;
+  admission.enter(() => (begun += 1));
+  for (let answers = 0; answers < 4; answers++) {
+    place.works();
+    clock.advance(1_000);
+    place.waits();
+    clock.advance(24);
+    await new Promise(setImmediate);
+    expect(begun).toBe(0);
+  }
+  clock.advance(4);
+  await until(() => begun === 1, "the next");
+  place.leave();
+});
+
+test("a stream that always has something to say keeps its place no longer than others need", async () => {
+  const clock = new ManualClock();
+  const admission = new Admission({ clock, atOnce: 1, patienceMs: 100 });
+  const place = admission.enter(() => {});
+  let begun = 0;
+  admission.enter(() => (begun += 1));
+  for (let asked = 0; asked < 200 && begun === 0; asked++) {
+    place.works();
+    clock.advance(50);
+    await new Promise(setImmediate);
+  }
+  expect(begun).toBe(1);
+});
+
+test("what a stream sends faster than it is done in turn is all done, in the order in which it came", async () => {
+  const { source, delta } = await start({ limits: { ...LIMITS, syncPatienceMs: 60_000 } });
+  const names = Array.from({ length: 300 }, (_, at) => `a${at}`);
+  source.publish({ [CDS]: Object.fromEntries(names.map((name) => [name, "1"])) });
+  const client = delta();
+  for (const name of names) client.subscribe(CDS, name);
+  for (const name of names.slice(1)) client.send(CDS, { resourceNamesUnsubscribe: [name] });
+  client.subscribe(LDS, "none");
+  let answer = await client.next();
+  for (; answer.typeUrl !== LDS; answer = await client.next()) client.ack(answer);
+  client.ack(answer);
+  source.publish({ [CDS]: Object.fromEntries(names.map((name) => [name, "2"])) });
+  expect([...(await client.take(CDS)).resources]).toEqual([["a0", "2"]]);
+  await client.nothingElse();
+});
+
+test("what a stream says last is on record, though it ends before that is done", async () => {
+  const acked: string[] = [];
+  const limits = { ...LIMITS, syncPatienceMs: 60_000 };
+  const { source, delta } = await start({ limits, observer: { acked: ({ typeUrl }) => acked.push(typeUrl) } });
+  source.publish({ [CDS]: { a: "1" } });
+  const client = delta();
+  client.subscribe(CDS);
+  const answer = await client.next(CDS);
+  for (let before = 0; before < 50; before++) client.subscribe(CDS, `before-${before}`);
+  client.ack(answer);
+  client.finish();
+  await client.end();
+  expect(acked).toEqual([CDS]);
+});
+
 test("when a crowd has passed, that is told once; a few who wait are no crowd", async () => {
   const clock = new ManualClock();
   let passed = 0;

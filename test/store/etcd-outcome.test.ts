@@ -1,7 +1,10 @@
 /** What weft makes of an etcd whose answers are lost, that is full, that lost its data, or that is not what it should be. */
 import { afterAll, afterEach, describe, expect, spyOn, test } from "bun:test";
-import { notConnected } from "../../src/store/etcd/failure.ts";
+import { EtcdClient } from "../../src/store/etcd/client.ts";
+import { type EtcdFailure, notConnected } from "../../src/store/etcd/failure.ts";
 import { openEtcd } from "../../src/store/etcd/index.ts";
+import { Tokens } from "../../src/store/etcd/tokens.ts";
+import { parseEtcdUrl } from "../../src/store/etcd/url.ts";
 import { Watching } from "../../src/store/etcd/watching.ts";
 import { type Place, type SharedLog, START } from "../../src/store/shared/log.ts";
 import { UnknownOutcome } from "../../src/store/shared/unknown-outcome.ts";
@@ -160,6 +163,49 @@ else {
       opening.mockRestore();
       await board.post("a", "{}", 60_000);
       await looking;
+    });
+
+    test("is not listed without a pause by who looks at the board, where each watch is canceled as soon as it is made", async () => {
+      const { board } = await open(member.address, `/test/${crypto.randomUUID()}`);
+      const { next } = Watching.prototype;
+      const ending = spyOn(Watching.prototype, "next").mockImplementation(async function (this: Watching) {
+        await next.call(this, 0);
+        return { type: "ended", reason: undefined };
+      });
+      const opening = spyOn(Watching, "open");
+      disposals.push(
+        () => ending.mockRestore(),
+        () => opening.mockRestore(),
+      );
+      const abort = new AbortController();
+      const looking = (async () => {
+        for await (const cards of board.watch(abort.signal)) expect(cards.size).toBe(0);
+      })();
+      await Bun.sleep(1_500);
+      abort.abort();
+      await looking;
+      expect(opening.mock.calls.length).toBeWithin(2, 9);
+    });
+
+    test("keeps its connection where it is a token that takes long, and is not connected to after the client is closed", async () => {
+      const client = new EtcdClient(parseEtcdUrl(`etcd://${member.address}`, {}), OPTIONS);
+      disposals.push(() => client.close());
+      const read = () => client.attempt(({ kv }, options) => kv.range({ key: utf8("a") }, options), { deadlineMs: 1_600 });
+      await read();
+      await Bun.sleep(10);
+      const asking = spyOn(Tokens.prototype, "headers").mockImplementation(() => new Promise(() => {}));
+      disposals.push(() => asking.mockRestore());
+      // It was asked after a second, and answered.
+      const late: EtcdFailure = await read().then(
+        () => expect.unreachable("no token came"),
+        (reason) => reason,
+      );
+      expect({ ...late }).toMatchObject({ broken: false, maybeDone: false });
+      expect(late.notConnected).toBe(false);
+      const connecting = spyOn(client.preferred, "connect");
+      client.close();
+      await expect(read()).rejects.toThrow("cannot be reached");
+      expect(connecting).not.toHaveBeenCalled();
     });
 
     test("is waited for a while, then it is unavailable to all that ask; the log and the board say so, and end", async () => {

@@ -214,7 +214,6 @@ function traces(startEngine: () => Promise<Engine>): void {
   });
 }
 
-/** On a node more than once where something else of the same revision changed too, such as a workload that has just come. */
 const translatedOn = (spans: readonly JaegerSpan[]) =>
   [...new Set(spans.filter(({ name }) => name === "translate").map(({ resource }) => resource["service.instance.id"]))].sort();
 

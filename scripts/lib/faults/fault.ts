@@ -1,5 +1,5 @@
 /** The faults themselves: made, and taken back. */
-import { writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sleep, systemClock } from "../../../src/lib/clock.ts";
 import { openEtcd } from "../../../src/store/etcd/index.ts";
@@ -17,7 +17,7 @@ import type { FaultStore, StoreMember } from "./store.ts";
 interface Victim {
   readonly host: Host;
   process(): StartedProcess;
-  /** What it says of how it is. */
+  /** What it says of how it is, or has said since the fault began. */
   said(): Promise<string>;
   restart(env?: Readonly<Record<string, string>>): Promise<void>;
 }
@@ -196,12 +196,16 @@ async function victimsOf({ target }: Cell, mesh: FaultMesh): Promise<readonly Vi
   ];
 }
 
-const ofMember = (member: StoreMember): Victim => ({
-  host: member.host,
-  process: member.process,
-  said: async () => member.process().tail(100),
-  restart: async (env) => member.start(env),
-});
+function ofMember(member: StoreMember): Victim {
+  // What it said under an earlier fault stands in the same file.
+  const { size } = statSync(member.process().log);
+  return {
+    host: member.host,
+    process: member.process,
+    said: () => Bun.file(member.process().log).slice(size).text(),
+    restart: async (env) => member.start(env),
+  };
+}
 
 export function nodeOf(target: "node" | "authority", { nodes }: FaultMesh): FaultNode {
   const node = target === "authority" ? nodes[0] : nodes.at(-1);

@@ -128,7 +128,8 @@ function fail(message: string): never {
 }
 
 async function end(code: number): Promise<never> {
-  await processes.stopAll(0);
+  // What waits for a process in a trial starts it again meanwhile.
+  while (processes.running().length > 0) await processes.stopAll(0);
   for (const one of hosts) one.close();
   if (code === 0 && !values.keep) rmSync(directory, { recursive: true, force: true });
   else console.error(`logs: ${processes.logDirectory}`);

@@ -79,10 +79,9 @@ export class EtcdBoard implements Board {
           await client.pause(backoff(failures, client.random), signal);
           continue;
         }
-        failures = 0;
-        yield* this.#changes(cards, revision, watching, signal);
+        failures = (yield* this.#changes(cards, revision, watching, signal)) ? 0 : failures + 1;
         watching.close();
-        await client.pause(jittered(100, client.random), signal);
+        await client.pause(failures === 0 ? jittered(100, client.random) : backoff(failures, client.random), signal);
       }
     } catch (reason) {
       if (!signal.aborted && !client.closed.aborted) throw reason;
@@ -91,30 +90,33 @@ export class EtcdBoard implements Board {
     }
   }
 
-  /** Until the watch ends: then all cards are read again. */
+  /** Until the watch ends: then all cards are read again. @returns whether it stood for a while */
   async *#changes(
     cards: Map<string, string>,
     revision: bigint,
     watching: Watching,
     signal: AbortSignal,
-  ): AsyncGenerator<ReadonlyMap<string, string>> {
+  ): AsyncGenerator<ReadonlyMap<string, string>, boolean> {
     const client = this.#client;
     let asked = revision;
+    let stood = false;
     while (!signal.aborted) {
       const watched = await watching.next(jittered(ASK_EVERY_MS, client.random));
-      if (signal.aborted) return;
+      if (signal.aborted) break;
       if (watched === undefined) {
+        stood = true;
         const { header } = await client.call(({ kv }, options) => kv.range({ key: utf8(this.#keys.head) }, options), { signal });
         const now = header?.revision ?? 0n;
         // Another member answers, or a backup was restored: the watch may say nothing for long.
-        if (client.preferred !== watching.member || now < asked) return;
+        if (client.preferred !== watching.member || now < asked) break;
         asked = now;
         continue;
       }
       if (watched.type === "ended") {
         if (watched.reason?.cure === "never") throw watched.reason.unavailable();
-        return;
+        break;
       }
+      stood = true;
       for (const { type, kv } of watched.response.events) {
         const name = textOf(kv?.key ?? new Uint8Array(0)).slice(this.#keys.cards.length);
         if (type === Event_EventType.PUT) cards.set(name, textOf(kv?.value ?? new Uint8Array(0)));
@@ -122,6 +124,7 @@ export class EtcdBoard implements Board {
       }
       yield new Map(cards);
     }
+    return stood;
   }
 
   /** All cards at one revision. */

@@ -143,6 +143,8 @@ export class EtcdClient {
   /** Connects to a member. @throws EtcdFailure that says that nothing was sent */
   async open(member: Member, signal: AbortSignal): Promise<Session> {
     try {
+      // Nobody would close it any more.
+      if (this.closed.aborted) throw new Error("the store is closed");
       return await unlessAborted(member.connect(), signal);
     } catch (reason) {
       throw notConnected(member.name, signal.aborted ? new Error("no connection in time") : reason);
@@ -164,10 +166,13 @@ export class EtcdClient {
   }
 
   async #headers(session: Session, member: Member, signal: AbortSignal): Promise<Record<string, string>> {
+    const began = this.clock.monotonic();
     try {
       return await unlessAborted(this.#tokens.headers(session, signal), signal);
     } catch (reason) {
-      const { message, cure, broken } = signal.aborted ? tooLate(member.name, DEADLINE_MS, true) : failureOf(member.name, reason);
+      // A token takes a quorum: without a leader it is etcd that takes long here too.
+      const silent = member.heardAt < began;
+      const { message, cure, broken } = signal.aborted ? tooLate(member.name, DEADLINE_MS, silent) : failureOf(member.name, reason);
       throw new EtcdFailure(message, { cure, broken, maybeDone: false, cause: reason });
     }
   }

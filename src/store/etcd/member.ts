@@ -55,10 +55,12 @@ export class Member {
     const state = open.manager.state();
     if (state === "closed" || state === "error") open.proof = undefined;
     open.proof ??= this.#prove(open);
+    const { proof } = open;
     try {
-      await open.proof;
+      await proof;
     } catch (reason) {
-      this.discard(open.session);
+      // Who came between the end of this connection and now has begun another on the same session.
+      if (open.proof === proof) this.discard(open.session);
       throw reason;
     }
     return open.session;
