@@ -8,7 +8,7 @@ const LARGE = 1024 * 1024;
 function stage() {
   const log: string[] = [];
   const clock = new FakeClock(0);
-  const inputs = new LargeInputs(clock, () => log.push("collect"));
+  const inputs = new LargeInputs(clock, (atOnce) => log.push(atOnce ? "collect" : "collect beside"));
   const ends = new Map<string, (failure?: Error) => void>();
   const run = (name: string, size: number) =>
     inputs.run(size, () => {
@@ -47,7 +47,7 @@ test("an input that fails holds up none after it, and the last is given back a m
   expect(await good).toBe("good");
   expect(log).toEqual(["bad", "collect", "good"]);
   await clock.advance(1_000);
-  expect(log).toEqual(["bad", "collect", "good", "collect"]);
+  expect(log).toEqual(["bad", "collect", "good", "collect beside"]);
   await clock.advance(10_000);
   expect(log.length).toBe(4);
 });
