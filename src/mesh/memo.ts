@@ -5,7 +5,8 @@
 import { attachment } from "../lib/attachment.ts";
 
 /** What hangs on an object, in one record. */
-interface Record {
+interface Hanging {
+  /** Whether `lasting` was said of it. */
   isLasting: boolean;
   /** numberOf; 0 where nobody asked. */
   number: number;
@@ -17,12 +18,12 @@ interface Record {
   nodes: unknown[] | undefined;
 }
 
-const records = attachment<Record>();
+const records = attachment<Hanging>();
 
-function recordOf(object: object): Record {
+function recordOf(object: object): Hanging {
   const known = records.get(object);
   if (known) return known;
-  const created: Record = { isLasting: false, number: 0, single: undefined, retained: undefined, nodes: undefined };
+  const created: Hanging = { isLasting: false, number: 0, single: undefined, retained: undefined, nodes: undefined };
   records.set(object, created);
   return created;
 }
@@ -34,7 +35,7 @@ function recordOf(object: object): Record {
 export function memoize<Args extends readonly object[], Result>(compute: (...args: Args) => Result): (...args: Args) => Result {
   const levels: Level[] = [];
   const levelAt = (at: number): Level => {
-    levels[at] ??= { memo: levels };
+    levels[at] ??= {};
     return levels[at];
   };
   let alone: Node | undefined;
@@ -63,9 +64,7 @@ export function lasting<T extends object>(value: T): T {
 }
 
 /** One argument of one memo: what its nodes are known by on that argument. */
-interface Level {
-  readonly memo: object;
-}
+type Level = object;
 
 /** What is known after some arguments. */
 class Node {
@@ -109,12 +108,12 @@ function nextNode(node: Node | undefined, step: object, level: Level): Node {
   return created;
 }
 
-function hungAt({ nodes }: Record, level: Level, node: Node): Node | undefined {
+function hungAt({ nodes }: Hanging, level: Level, node: Node): Node | undefined {
   const at = nodeAt(nodes, level);
   return at >= 0 && nodes?.[at + 1] === node ? (nodes[at + 2] as Node) : undefined;
 }
 
-function hang(step: object, record: Record, level: Level, node: Node, child: Node): void {
+function hang(step: object, record: Hanging, level: Level, node: Node, child: Node): void {
   record.nodes ??= [];
   const at = nodeAt(record.nodes, level);
   if (at < 0) {
