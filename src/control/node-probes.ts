@@ -8,6 +8,7 @@ import type { Clock } from "../lib/clock.ts";
 import { isLoopback } from "../lib/loopback.ts";
 import type { ProbeMethod, ProbePlan } from "../lib/probe.ts";
 import { listChange } from "../mesh/resource-set.ts";
+import { keyOf } from "../mesh/selection.ts";
 import { ANNOTATION } from "../model/index.ts";
 import { probeOfEntry } from "../model/probe-target.ts";
 import type { Resource } from "../model/resource.ts";
@@ -16,8 +17,6 @@ import { checkApplication } from "../proxy/probe-check.ts";
 import type { WorkloadHealthKeeper } from "./workload-health.ts";
 
 type WorkloadEntry = Resource<"WorkloadEntry">;
-
-const keyOf = ({ metadata }: WorkloadEntry) => `${metadata.namespace}/${metadata.name}`;
 
 export interface NodeProbesOptions {
   /** This node's name. */

@@ -12,6 +12,7 @@ import type { Clock } from "../lib/clock.ts";
 import { WeftError } from "../lib/errors.ts";
 import { groupOf } from "../mesh/readiness.ts";
 import { listChange } from "../mesh/resource-set.ts";
+import { keyOf } from "../mesh/selection.ts";
 import type { Workload } from "../mesh/types.ts";
 import { resourceFromStored } from "../model/index.ts";
 import type { AnyResource, Resource } from "../model/resource.ts";
@@ -39,8 +40,6 @@ export interface RegistrationOptions extends NodeView {
 }
 
 type WorkloadEntry = Resource<"WorkloadEntry">;
-
-const keyOf = ({ metadata }: Pick<WorkloadEntry, "metadata">) => `${metadata.namespace}/${metadata.name}`;
 
 interface Session {
   readonly namespace: string;
